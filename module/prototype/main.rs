@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Prints the shape of a prototype.
+
+fn main() {}

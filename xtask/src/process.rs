@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The one door to other programs.
+//!
+//! A [`Cmd`] is an argument vector, never a shell line. It can be shown as a line to paste, runs
+//! with its output captured and streamed, keeps the end of it for the error, ends with its caller,
+//! and says which package a missing program is in.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::failure::{Exit, Failure};
+use crate::machine::programs;
+use crate::report::Report;
+
+/// Lines of output that an error repeats.
+const TAIL_LINES: usize = 25;
+
+/// A program with its arguments, not yet started.
+#[derive(Clone, Debug)]
+pub struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    envs: Vec<(String, OsString)>,
+    clean_env: bool,
+    cwd: Option<Utf8PathBuf>,
+    log: Option<Utf8PathBuf>,
+    limit: Option<Duration>,
+    input: Option<Vec<u8>>,
+    /// How the command is shown, where that differs from what is executed: a command inside a
+    /// build root is executed through `unshare` but shown as the user would type it there.
+    shown: Option<String>,
+}
+
+/// How a program ended, and what it printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Standard output, whole.
+    pub stdout: Vec<u8>,
+    /// The last lines of both outputs together.
+    pub tail: String,
+}
+
+impl Output {
+    /// Standard output as text; bytes that are no UTF-8 are replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+impl Cmd {
+    /// A command; `program` is looked up in `PATH`.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            clean_env: false,
+            cwd: None,
+            log: None,
+            limit: None,
+            input: None,
+            shown: None,
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.envs.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts from an empty environment: only what [`Cmd::env`] sets is seen.
+    #[must_use]
+    pub fn clean_env(mut self) -> Self {
+        self.clean_env = true;
+        self
+    }
+
+    /// Runs in `dir`.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl Into<Utf8PathBuf>) -> Self {
+        self.cwd = Some(dir.into());
+        self
+    }
+
+    /// Keeps the whole output in `file` as well.
+    #[must_use]
+    pub fn log(mut self, file: impl Into<Utf8PathBuf>) -> Self {
+        self.log = Some(file.into());
+        self
+    }
+
+    /// Kills the command after `limit`.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Feeds `input` to standard input, which is empty otherwise.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
+        self
+    }
+
+    /// Wraps this command: `outer` runs with this command's vector appended to its own. What is
+    /// shown stays this command, after `place`; log, limit and input carry over.
+    #[must_use]
+    pub fn wrapped_in(self, outer: Self, place: &str) -> Self {
+        let shown = format!("[{place}] {}", self.line());
+        let mut args = outer.args;
+        args.push(self.program);
+        args.extend(self.args);
+        Self {
+            program: outer.program,
+            args,
+            envs: outer.envs,
+            clean_env: outer.clean_env,
+            cwd: outer.cwd,
+            log: self.log,
+            limit: self.limit,
+            input: self.input,
+            shown: Some(shown),
+        }
+    }
+
+    /// The directory the command runs in, if one was set.
+    pub fn dir(&self) -> Option<&Utf8Path> {
+        self.cwd.as_deref()
+    }
+
+    /// The environment variables set for the command.
+    pub fn environment(&self) -> &[(String, OsString)] {
+        &self.envs
+    }
+
+    /// The command as a line that can be pasted into a shell.
+    pub fn line(&self) -> String {
+        if let Some(shown) = &self.shown {
+            return shown.clone();
+        }
+        let dir = self.cwd.iter().map(|dir| format!("cd {} &&", quoted(dir.as_str())));
+        let envs =
+            self.envs.iter().map(|(name, value)| format!("{name}={}", quoted(&value.to_string_lossy())));
+        let words =
+            std::iter::once(&self.program).chain(&self.args).map(|word| quoted(&word.to_string_lossy()));
+        dir.chain(envs).chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs to the end; an exit status other than 0 is an error that repeats the end of the output.
+    pub fn run(&self, report: &Report) -> Result<Output> {
+        let output = self.finish(report)?;
+        if output.status.success() { Ok(output) } else { Err(self.failure(&output)) }
+    }
+
+    /// Runs to the end and gives trimmed standard output.
+    pub fn read(&self, report: &Report) -> Result<String> {
+        Ok(self.run(report)?.text().trim_end().to_owned())
+    }
+
+    /// Runs to the end, whatever the exit status.
+    pub fn finish(&self, report: &Report) -> Result<Output> {
+        report.command(&self.line());
+        let mut child = self.spawn(Stdio::piped(), Stdio::piped())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = self.input.clone().unwrap_or_default();
+            // A program that ends without reading its input is judged by its exit status.
+            thread::spawn(move || stdin.write_all(&input));
+        }
+        self.collect(child, report)
+    }
+
+    /// Starts the command with the given outputs; it is killed when this program ends.
+    pub fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Result<Child> {
+        let mut command = self.command();
+        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        command.spawn().map_err(|error| self.not_started(&error).into())
+    }
+
+    /// Runs with this program's own terminal, for a program that talks to the user.
+    pub fn interactive(&self, report: &Report) -> Result<()> {
+        report.command(&self.line());
+        let status = self.command().status().map_err(|error| self.not_started(&error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(self.failure(&Output { status, stdout: Vec::new(), tail: String::new() }))
+    }
+
+    /// Replaces this program by the command. Returns only when that fails.
+    pub fn exec(&self) -> anyhow::Error {
+        use std::os::unix::process::CommandExt as _;
+        let error = self.command().exec();
+        self.not_started(&error).into()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        if self.clean_env {
+            command.env_clear();
+        }
+        command.args(&self.args).envs(self.envs.iter().map(|(name, value)| (name, value)));
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        command
+    }
+
+    fn not_started(&self, error: &io::Error) -> Failure {
+        let program = self.program.to_string_lossy().into_owned();
+        if error.kind() != io::ErrorKind::NotFound {
+            return Failure::new(Exit::Failed, self.line(), format!("cannot be started: {error}"));
+        }
+        programs::not_found(&program)
+    }
+
+    /// Reads both outputs to their ends, then the exit status.
+    fn collect(&self, mut child: Child, report: &Report) -> Result<Output> {
+        let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
+        let (sender, lines) = mpsc::channel();
+        let readers = [
+            child.stdout.take().map(|pipe| forward(pipe, Stream::Out, sender.clone())),
+            child.stderr.take().map(|pipe| forward(pipe, Stream::Err, sender)),
+        ];
+        let started = Instant::now();
+        let mut stdout = Vec::new();
+        let mut tail = VecDeque::new();
+        loop {
+            match lines.recv_timeout(Duration::from_millis(200)) {
+                Ok((stream, line)) => {
+                    if let Some(log) = &mut log {
+                        log.write_all(&line)?;
+                    }
+                    let text = String::from_utf8_lossy(&line);
+                    report.output_line(text.trim_end());
+                    if tail.len() == TAIL_LINES {
+                        tail.pop_front();
+                    }
+                    tail.push_back(text.into_owned());
+                    if stream == Stream::Out {
+                        stdout.extend_from_slice(&line);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => report.tick(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if let Some(limit) = self.limit.filter(|limit| started.elapsed() > *limit) {
+                child.kill().ok();
+                child.wait().ok();
+                return Err(Failure::new(
+                    Exit::TimeLimit,
+                    self.line(),
+                    format!("not finished after {} s; killed", limit.as_secs()),
+                )
+                .into());
+            }
+        }
+        for reader in readers.into_iter().flatten() {
+            reader.join().expect("a reader thread does not panic").context("reading a program's output")?;
+        }
+        let status = child.wait().with_context(|| format!("waiting for {}", self.line()))?;
+        Ok(Output { status, stdout, tail: tail.into_iter().collect() })
+    }
+
+    /// The error for a command that ended with a status other than 0.
+    pub fn failure(&self, output: &Output) -> anyhow::Error {
+        // `unshare`, `sh` and `env` end with 127 when the program they were to start does not exist.
+        let how = match (output.status.code(), output.status.signal()) {
+            (Some(code), _) => format!("ended with status {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => "ended abnormally".to_owned(),
+        };
+        let mut reason = how;
+        if !output.tail.trim().is_empty() {
+            reason.push_str("; the end of its output:\n");
+            reason.extend(output.tail.lines().map(|line| format!("    | {line}\n")));
+        }
+        if let Some(log) = &self.log {
+            reason.push_str(&format!("    whole output: {log}"));
+        }
+        Failure::new(Exit::Failed, format!("`{}`", self.line()), reason.trim_end()).into()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// Sends each line of `pipe`, with its line end, to `sender`.
+fn forward(
+    pipe: impl Read + Send + 'static,
+    stream: Stream,
+    sender: mpsc::Sender<(Stream, Vec<u8>)>,
+) -> thread::JoinHandle<io::Result<()>> {
+    thread::spawn(move || {
+        let mut reader = BufReader::new(pipe);
+        loop {
+            let mut line = Vec::new();
+            if reader.read_until(b'\n', &mut line)? == 0 || sender.send((stream, line)).is_err() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// `word` as a POSIX shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+:,@%~^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::exit_of;
+
+    fn quiet() -> Report {
+        Report::silent()
+    }
+
+    #[test]
+    fn line_can_be_pasted() {
+        let cmd = Cmd::new("make").arg("A=b c").arg("it's").env("X", "1").cwd("/tmp");
+        assert_eq!(cmd.line(), r"cd /tmp && X=1 make 'A=b c' 'it'\''s'");
+    }
+
+    #[test]
+    fn wrapped_command_is_shown_as_typed_inside() {
+        let cmd = Cmd::new("make").arg("all").wrapped_in(Cmd::new("unshare").arg("--mount"), "trixie");
+        assert_eq!(cmd.line(), "[trixie] make all");
+    }
+
+    #[test]
+    fn failure_repeats_the_end_of_the_output() {
+        let cmd = Cmd::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]);
+        let error = cmd.run(&quiet()).unwrap_err().to_string();
+        assert!(error.contains("status 3") && error.contains("| out") && error.contains("| err"), "{error}");
+    }
+
+    #[test]
+    fn missing_program_is_status_three() {
+        let error = Cmd::new("no-such-program-here").run(&quiet()).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Missing);
+    }
+
+    #[test]
+    fn limit_kills() {
+        let started = Instant::now();
+        let cmd = Cmd::new("sleep").arg("60").limit(Duration::from_millis(300));
+        assert_eq!(exit_of(&cmd.run(&quiet()).unwrap_err()), Exit::TimeLimit);
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn input_is_fed_and_output_read() {
+        assert_eq!(Cmd::new("cat").input("hello\n").read(&quiet()).unwrap(), "hello");
+    }
+}
