@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cache::Cache;
 use crate::machine::programs;
 use crate::report::Report;
+use crate::root::Choice;
 
 /// The surroundings of one run of the tool.
 #[derive(Debug)]
@@ -17,10 +18,14 @@ pub struct Context {
     pub report: Report,
     /// The user's cache.
     pub cache: Cache,
+    /// This program's own file, to be run again inside namespaces.
+    pub program: Utf8PathBuf,
     /// Answers every question with yes.
     pub yes: bool,
     /// Says what would be done and does not do it.
     pub dry_run: bool,
+    /// Where compilers run.
+    pub root_fs: Choice,
     /// Compilers that may run at once.
     pub jobs: usize,
 }

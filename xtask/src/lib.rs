@@ -2,10 +2,18 @@
 //! The tool behind `cargo xtask`: prepares kernel trees, builds out-of-tree modules against them,
 //! and boots them. A library with a thin binary, so that the test suites can call any part.
 
+pub mod archive;
 pub mod cache;
+pub mod cli;
+pub mod commands;
 pub mod context;
 pub mod failure;
+pub mod kernel;
 pub mod machine;
+pub mod object;
 pub mod process;
+pub mod project;
 pub mod report;
+pub mod root;
+pub mod share;
 pub mod vm;

@@ -1,4 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Parses the command line, dispatches, prints errors.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+use clap::Parser as _;
+use xtask::cache::Cache;
+use xtask::cli::{Cli, Command, Global};
+use xtask::commands;
+use xtask::context::{Context, processors};
+use xtask::failure::{exit_of, remedy_of};
+use xtask::report::Report;
+use xtask::root::removal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            show(&error, json);
+            exit_of(&error).into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<()> {
+    // These two run inside namespaces and need nothing of the user's.
+    match &cli.command {
+        Command::EnterRoot(entry) => return entry.run(),
+        Command::RemoveRoot { dir } => return removal::remove_in_namespace(dir),
+        _ => {}
+    }
+    let context = context(&cli.global)?;
+    match &cli.command {
+        Command::Doctor => commands::doctor::run(&context),
+        Command::Kernel(command) => commands::kernel::run(&context, command),
+        Command::Build(args) => commands::build::run(&context, args),
+        Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
+        Command::Test(args) => commands::test::run(&context, args),
+        Command::Demo(_) | Command::Insmod(_) | Command::Bench(_) => anyhow::bail!("not there yet"),
+    }
+}
+
+fn context(global: &Global) -> Result<Context> {
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    Ok(Context {
+        report: Report::new(global.verbose, global.json),
+        cache: Cache::of_user()?,
+        program: Utf8PathBuf::try_from(program)?,
+        yes: global.yes,
+        dry_run: global.dry_run,
+        jobs: global.jobs.unwrap_or_else(processors).max(1),
+        root_fs: global.root_fs,
+    })
+}
+
+/// The error on standard error; with `--json` also as a value on standard output.
+fn show(error: &anyhow::Error, json: bool) {
+    eprintln!("error: {error:#}");
+    if let Some(remedy) = remedy_of(error) {
+        eprintln!("remedy: {remedy}");
+    }
+    if json {
+        let value = serde_json::json!({
+            "error": format!("{error:#}"), "remedy": remedy_of(error), "exit": exit_of(error) as u8,
+        });
+        println!("{value:#}");
+    }
+}

@@ -30,6 +30,7 @@ pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     envs: Vec<(String, OsString)>,
+    hidden: &'static [(&'static str, &'static str)],
     clean_env: bool,
     cwd: Option<Utf8PathBuf>,
     log: Option<Utf8PathBuf>,
@@ -65,6 +66,7 @@ impl Cmd {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             envs: Vec::new(),
+            hidden: &[],
             clean_env: false,
             cwd: None,
             log: None,
@@ -142,6 +144,7 @@ impl Cmd {
             program: outer.program,
             args,
             envs: outer.envs,
+            hidden: outer.hidden,
             clean_env: outer.clean_env,
             cwd: outer.cwd,
             log: self.log,
@@ -149,6 +152,14 @@ impl Cmd {
             input: self.input,
             shown: Some(shown),
         }
+    }
+
+    /// Leaves variables with these values out of the shown line: what every command in a root gets
+    /// says nothing about this one.
+    #[must_use]
+    pub(crate) fn hide(mut self, names: &'static [(&'static str, &'static str)]) -> Self {
+        self.hidden = names;
+        self
     }
 
     /// The directory the command runs in, if one was set.
@@ -187,6 +198,11 @@ impl Cmd {
 
     /// Runs to the end, whatever the exit status.
     pub fn finish(&self, report: &Report) -> Result<Output> {
+        self.finish_with(report, |line| report.output_line(line))
+    }
+
+    /// Runs to the end, whatever the exit status; hands each line to `on_line` as it comes.
+    pub fn finish_with(&self, report: &Report, on_line: impl FnMut(&str)) -> Result<Output> {
         report.command(&self.line());
         let mut child = self.spawn(Stdio::piped(), Stdio::piped())?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -194,7 +210,7 @@ impl Cmd {
             // A program that ends without reading its input is judged by its exit status.
             thread::spawn(move || stdin.write_all(&input));
         }
-        self.collect(child, report)
+        self.collect(child, report, on_line)
     }
 
     /// Starts the command with the given outputs; it is killed when this program ends.
@@ -244,7 +260,7 @@ impl Cmd {
     }
 
     /// Reads both outputs to their ends, then the exit status.
-    fn collect(&self, mut child: Child, report: &Report) -> Result<Output> {
+    fn collect(&self, mut child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
         let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
         let (sender, lines) = mpsc::channel();
         let readers = [
@@ -261,7 +277,7 @@ impl Cmd {
                         log.write_all(&line)?;
                     }
                     let text = String::from_utf8_lossy(&line);
-                    report.output_line(text.trim_end());
+                    on_line(text.trim_end());
                     if tail.len() == TAIL_LINES {
                         tail.pop_front();
                     }
@@ -315,6 +331,39 @@ impl Cmd {
 enum Stream {
     Out,
     Err,
+}
+
+/// Runs commands at once, each reading what the one before writes. The first that failed is the error.
+pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
+    report.command(&cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | "));
+    let mut input = Stdio::null();
+    let mut children = Vec::new();
+    for cmd in cmds {
+        let mut command = cmd.command();
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| cmd.not_started(&error))?;
+        // The last one's output is read below; all others' goes to their successor.
+        input = if children.len() + 1 == cmds.len() { Stdio::null() } else { Stdio::from(child.stdout.take().context("no pipe")?) };
+        children.push(child);
+    }
+    let outputs: Vec<_> = cmds
+        .iter()
+        .zip(children.into_iter().map(|child| thread::spawn(move || child.wait_with_output())).collect::<Vec<_>>())
+        .map(|(cmd, waiting)| (cmd, waiting.join().expect("a waiting thread does not panic")))
+        .collect();
+    // A program that was cut off by a broken pipe is not the culprit: the one that closed it is.
+    let failed = |output: &std::process::Output| !output.status.success();
+    let broken_pipe = |output: &std::process::Output| output.status.signal() == Some(rustix::process::Signal::PIPE.as_raw());
+    let mut culprit = None;
+    for (cmd, output) in outputs {
+        let output = output.with_context(|| format!("waiting for {}", cmd.line()))?;
+        if failed(&output) && (culprit.is_none() || !broken_pipe(&output)) {
+            culprit = Some((cmd, output));
+        }
+    }
+    let Some((cmd, output)) = culprit else { return Ok(()) };
+    let tail = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(cmd.failure(&Output { status: output.status, stdout: Vec::new(), tail }))
 }
 
 /// Sends each line of `pipe`, with its line end, to `sender`.
@@ -384,6 +433,14 @@ mod tests {
         let cmd = Cmd::new("sleep").arg("60").limit(Duration::from_millis(300));
         assert_eq!(exit_of(&cmd.run(&quiet()).unwrap_err()), Exit::TimeLimit);
         assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_pipeline_names_the_one_that_failed() {
+        let say = Cmd::new("echo").arg("x");
+        pipeline(&[say.clone(), Cmd::new("cat"), Cmd::new("grep").arg("x")], &quiet()).unwrap();
+        let error = pipeline(&[say, Cmd::new("cat"), Cmd::new("grep").arg("y")], &quiet()).unwrap_err();
+        assert!(error.to_string().starts_with("`grep y`"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The machine the tool runs on: which programs it has, and how it gets those it lacks.
 
+pub mod facts;
 pub mod programs;

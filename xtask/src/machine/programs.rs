@@ -109,7 +109,10 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
 }
 
 /// The line a user would type to install `packages`.
-fn install_line(packages: &[&str]) -> String {
+pub fn install_line(packages: &[&str]) -> String {
+    let mut packages = packages.to_vec();
+    packages.sort_unstable();
+    packages.dedup();
     let sudo = if is_root() { "" } else { "sudo " };
     format!("{sudo}apt-get install --no-install-recommends {}", packages.join(" "))
 }

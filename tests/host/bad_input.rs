@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Bad input and bad circumstances: each ends with one error that names the object, the reason and
+//! the remedy, with its own exit status, and leaves nothing half-made.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use xtask::cache::Cache;
+use xtask::process::Cmd;
+use xtask::report::Report;
+
+use crate::tool::{Scratch, assert_refused, run};
+
+#[test]
+fn an_unknown_command_is_usage() {
+    let (status, output) = run(&Scratch::new().tool(&["frobnicate"]));
+    assert_eq!(status, 2, "{output}");
+    assert!(output.contains("frobnicate"), "{output}");
+}
+
+#[test]
+fn what_is_no_release_is_usage() {
+    for text in ["../../etc/passwd", "newest", "7.2;reboot"] {
+        let (status, output) = run(&Scratch::new().tool(&["kernel", "prepare", text]));
+        assert_eq!(status, 2, "{output}");
+        assert!(output.contains("uname -r"), "{output}");
+    }
+}
+
+#[test]
+fn a_project_without_dkms_conf_is_usage() {
+    let scratch = Scratch::new();
+    let dir = scratch.path().as_str();
+    assert_refused(&scratch.tool(&["build", "--project", dir]), 2, dir, "no dkms.conf", "--project");
+}
+
+#[test]
+fn a_dkms_conf_that_is_a_program_is_refused_and_not_run() {
+    let scratch = Scratch::new();
+    let witness = scratch.path().join("witness");
+    fs_err::write(scratch.path().join("dkms.conf"), format!("PACKAGE_NAME=x\nY=$(touch {witness})\n")).unwrap();
+    let tool = scratch.tool(&["build", "--project", scratch.path().as_str()]);
+    assert_refused(&tool, 4, "dkms.conf:2", "command substitution", "plain assignments");
+    assert!(!witness.exists());
+}
+
+/// An apt whose every request ends at a port where nobody listens.
+fn without_network(scratch: &Scratch, cmd: Cmd) -> Cmd {
+    let conf = scratch.path().join("apt.conf");
+    let dead = "\"http://127.0.0.1:9\";";
+    let settings = ["http", "https"].map(|scheme| format!("Acquire::{scheme}::Proxy {dead}\n")).concat();
+    fs_err::write(&conf, settings + "Acquire::Retries \"0\";\n").unwrap();
+    cmd.env("APT_CONFIG", conf)
+}
+
+#[test]
+fn no_network_is_said_and_leaves_nothing_that_looks_whole() {
+    let scratch = Scratch::new();
+    for args in [&["kernel", "list"][..], &["kernel", "prepare"], &["build"]] {
+        let tool = without_network(&scratch, scratch.tool(args));
+        assert_refused(&tool, 3, "the package archive", "could not fetch", "check the network");
+        assert!(!scratch.cache().join("archive/linux.json").exists());
+        assert!(!scratch.cache().join("kernels").exists() && !scratch.cache().join("roots").exists());
+    }
+}
+
+#[test]
+fn programs_that_are_missing_are_named_with_their_package() {
+    let scratch = Scratch::new();
+    // What is in administrators' directories is found without PATH; apt-get, tar and xz are not there.
+    let tool = scratch.tool(&["kernel", "list"]).env("PATH", "/nonexistent");
+    assert_refused(&tool, 3, "mmdebstrap", "not on this machine", "xz-utils");
+}
+
+#[test]
+fn a_second_run_waits_and_says_for_what() {
+    let scratch = Scratch::new();
+    let cache = Cache::at(scratch.cache()).unwrap();
+    let lock = cache.lock("archive", &Report::silent()).unwrap();
+    let tool = without_network(&scratch, scratch.tool(&["kernel", "list"]));
+    let mut child = tool.spawn(Stdio::null(), Stdio::piped()).unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let waiting = format!("for archive: another run (process {}) is at it", std::process::id());
+    assert!(lines.next().unwrap().contains(&waiting));
+    drop(lock);
+    assert!(lines.any(|line| line.contains("Waited for archive")));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn json_carries_error_remedy_and_status() {
+    let scratch = Scratch::new();
+    let dir = scratch.path().as_str();
+    let output = scratch.tool(&["--json", "build", "--project", dir]).finish(&Report::silent()).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["exit"], 2);
+    assert!(value["error"].as_str().unwrap().contains("dkms.conf"), "{value}");
+}
+
+#[test]
+fn doctor_ends_with_zero_or_with_the_one_command_that_helps() {
+    let (status, output) = run(&Scratch::new().tool(&["doctor"]));
+    match status {
+        0 => assert!(output.contains("qemu-system-x86_64"), "{output}"),
+        3 => assert!(output.lines().any(|line| line.starts_with("remedy: ") && line.contains("apt-get install")), "{output}"),
+        other => panic!("status {other}: {output}"),
+    }
+}

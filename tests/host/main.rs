@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What needs neither the archive nor a virtual machine: the repository's own rules, and the command
+//! line as a user meets it.
+
+mod bad_input;
+mod namespaces;
+mod tidy;
+mod tool;

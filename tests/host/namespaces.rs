@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Removing a build root never reaches the host's files, and a full disk is said. Both need mounts, which are made in a
+//! private mount namespace, so that even a failure of the tool could not harm the machine.
+
+use camino::Utf8Path;
+use xtask::process::Cmd;
+
+use crate::tool::{PROGRAM, Scratch, run};
+
+/// A script in mount and PID namespaces of its own; an ordinary user gets a user namespace too.
+fn in_namespaces(scratch: &Scratch, script: &str) -> Cmd {
+    let user: &[&str] = if xtask::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    Cmd::new("unshare")
+        .args(user)
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-eu", "-c", script, "sh"])
+        .args([scratch.path().as_str(), PROGRAM])
+        .env("XDG_CACHE_HOME", scratch.path())
+}
+
+/// A directory that looks like a build root, with a witness below where something will be mounted.
+fn root_in(scratch: &Scratch) -> camino::Utf8PathBuf {
+    let tree = scratch.cache().join("roots/debian-test-000000000000/tree");
+    fs_err::create_dir_all(tree.join("dev")).unwrap();
+    fs_err::create_dir_all(tree.join("etc")).unwrap();
+    fs_err::write(tree.join("etc/hostname"), "x").unwrap();
+    tree
+}
+
+fn assert_host_devices_are_whole() {
+    for node in ["/dev/null", "/dev/zero", "/dev/urandom"] {
+        assert!(Utf8Path::new(node).exists(), "{node} is gone");
+    }
+}
+
+#[test]
+fn a_root_below_which_dev_is_bound_is_not_removed() {
+    let scratch = Scratch::new();
+    let tree = root_in(&scratch);
+    let script = r#"
+        mount --bind /dev "$1/cifs-fix/roots/debian-test-000000000000/tree/dev"
+        "$2" kernel gc && exit 99 || status=$?
+        test -c /dev/null && exit $status
+    "#;
+    let (status, output) = run(&in_namespaces(&scratch, script));
+    assert_eq!(status, 4, "{output}");
+    assert!(output.contains("mounted below it") && output.contains("remedy: umount"), "{output}");
+    assert!(tree.join("etc/hostname").exists());
+    assert_host_devices_are_whole();
+}
+
+#[test]
+fn the_removal_itself_detaches_what_is_mounted_before_it_deletes() {
+    let scratch = Scratch::new();
+    let tree = root_in(&scratch);
+    // The second half alone, as if the mount had come between the check and the removal.
+    let script = r#"
+        mount --bind /dev "$1/cifs-fix/roots/debian-test-000000000000/tree/dev"
+        unshare --mount --pid --fork "$2" remove-root "$1/cifs-fix/roots/debian-test-000000000000"
+        test -c /dev/null && test -c /dev/zero
+    "#;
+    let (status, output) = run(&in_namespaces(&scratch, script));
+    assert_eq!(status, 0, "{output}");
+    assert!(!tree.exists());
+    assert_host_devices_are_whole();
+}
+
+#[test]
+fn a_full_disk_is_said_with_what_to_do() {
+    let scratch = Scratch::new();
+    // Big enough for the lock and the directories, too small for the archive's indexes.
+    let script = r#"
+        mount -t tmpfs -o size=200k tmpfs "$1"
+        export XDG_CACHE_HOME="$1"
+        "$2" kernel prepare && exit 99 || exit $?
+    "#;
+    let (status, output) = run(&in_namespaces(&scratch, script));
+    assert_eq!(status, 3, "{output}");
+    assert!(output.contains("free") && output.contains("remedy: "), "{output}");
+}

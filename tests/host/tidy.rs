@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The repository's own rules, as tests: headers, names, where `unsafe` may be, and that no machine's
+//! paths and no archive's host is written down.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use walkdir::WalkDir;
+use xtask::context::repository;
+
+/// Files that are not ours to head: generated, or texts of law.
+const WITHOUT_HEADER: &[&str] = &["Cargo.lock", "LICENSE"];
+
+/// Kinds of files that carry a licence line.
+const WITH_SPDX: &[&str] = &["rs", "toml", "conf", "spec", "c", "h", "sh"];
+
+fn files() -> Vec<(Utf8PathBuf, String)> {
+    let root = repository();
+    let ours = |name: &str| !matches!(name, "target" | ".git");
+    let walk = WalkDir::new(&root).into_iter().filter_entry(move |e| e.file_name().to_str().is_some_and(ours));
+    let files = walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    let paths = files.filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok());
+    let relative = |path: &Utf8Path| path.strip_prefix(&root).unwrap().to_owned();
+    paths.filter_map(|path| Some((relative(&path), fs_err::read_to_string(&path).ok()?))).collect()
+}
+
+/// Fails with every file that breaks a rule, not only the first.
+#[track_caller]
+fn assert_none(broken: Vec<String>, rule: &str) {
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn every_source_says_its_licence_and_purpose() {
+    let named = |path: &Utf8Path| matches!(path.file_name(), Some("Makefile" | "Kbuild" | "run"));
+    let concerned = |path: &Utf8Path| {
+        let kind = path.extension().is_some_and(|extension| WITH_SPDX.contains(&extension));
+        (kind || named(path)) && !WITHOUT_HEADER.iter().any(|name| path.ends_with(name))
+    };
+    let mut broken = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| concerned(path)) {
+        if !text.lines().take(3).any(|line| line.contains("SPDX-License-Identifier: GPL-2.0")) {
+            broken.push(format!("{path}: no SPDX line"));
+        }
+        if path.extension() == Some("rs") && !text.lines().take(6).any(|line| line.starts_with("//! ")) {
+            broken.push(format!("{path}: no //! header"));
+        }
+    }
+    assert_none(broken, "every source begins with its licence, and every Rust file says what it is for");
+}
+
+#[test]
+fn no_file_is_named_after_nothing() {
+    let vague = ["util", "utils", "helper", "helpers", "manager", "common", "misc"];
+    let is_vague = |path: &Utf8Path| path.components().any(|part| vague.contains(&part.as_str().split('.').next().unwrap()));
+    let broken = files().into_iter().filter(|(path, _)| is_vague(path)).map(|(path, _)| path.into_string()).collect();
+    assert_none(broken, "a file does one thing, and its name says which");
+}
+
+#[test]
+fn no_archive_host_and_no_path_of_a_machine_is_written_down() {
+    let hosts = [
+        ["deb", "debian", "org"],
+        ["security", "debian", "org"],
+        ["snapshot", "debian", "org"],
+        ["ftp", "debian", "org"],
+        ["static", "crates", "io"],
+        ["index", "crates", "io"],
+        ["files", "pythonhosted", "org"],
+    ]
+    .map(|parts| parts.join("."));
+    let above = repository().parent().map(|dir| format!("{dir}/")).filter(|dir| dir.len() > 1);
+    let forbidden: Vec<String> = hosts.into_iter().chain(above).collect();
+    let hits = |text: &str| forbidden.iter().find(|word| text.contains(word.as_str())).cloned();
+    let broken = files().iter().filter_map(|(path, text)| Some(format!("{path}: {}", hits(text)?))).collect();
+    assert_none(broken, "the mirror is the one of the host's apt, and nothing depends on where the repository is");
+}
+
+#[test]
+fn unsafe_is_only_where_the_kernel_is_spoken_to() {
+    let mut broken = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| path.extension() == Some("rs")) {
+        let block = |line: &&str| line.contains(concat!("uns", "afe {")) || line.contains(concat!("uns", "afe impl"));
+        let allowed = path.starts_with("module") || path.starts_with("guest");
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, _) in lines.iter().enumerate().filter(|(_, line)| block(line)) {
+            let reason = lines[number.saturating_sub(6)..=number].iter().any(|line| line.contains("SAFETY:"));
+            if !allowed || !reason {
+                broken.push(format!("{path}:{}: {}", number + 1, if allowed { "no SAFETY reason" } else { "not here" }));
+            }
+        }
+    }
+    assert_none(broken, "unsafe stands in module/ and guest/ only, and each block says why it is sound");
+}
+
+#[test]
+fn text_ends_cleanly() {
+    let mut broken = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| !path.ends_with("LICENSE")) {
+        if text.lines().any(|line| line.ends_with([' ', '\t'])) {
+            broken.push(format!("{path}: trailing blanks"));
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            broken.push(format!("{path}: no newline at the end"));
+        }
+    }
+    assert_none(broken, "no trailing blanks, and a newline at the end");
+}
+
+#[test]
+fn ci_runs_the_test_command_of_the_readme() {
+    let read = |name: &str| fs_err::read_to_string(repository().join(name)).unwrap();
+    let command = read(".ci/run").lines().last().unwrap().trim_start_matches("exec ").to_owned();
+    assert!(command.starts_with("cargo xtask test"), "{command}");
+    assert!(read("README.md").contains(&command), "README.md does not say `{command}`");
+}

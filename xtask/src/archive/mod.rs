@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Debian's archive, seen through an apt of our own: its state is in the cache, so that any user
+//! may look at suites the host does not follow and nothing of the host's changes. Signatures and hashes are
+//! apt's business.
+
+pub mod mirror;
+pub mod package;
+pub mod version;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::process::Cmd;
+use crate::report::{Report, size};
+use mirror::{KEYRING, Mirror};
+use package::Package;
+
+/// The suites looked at, by names that do not change with a release.
+const SUITES: &[&str] = &["stable", "stable-backports", "testing", "unstable"];
+
+/// How old the indexes may be before they are asked for again.
+const FRESH: Duration = Duration::from_secs(6 * 3600);
+
+/// The kernel packages of the archive.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    context: &'a Context,
+    dir: Utf8PathBuf,
+    packages: Vec<Package>,
+    refreshed: bool,
+}
+
+impl<'a> Archive<'a> {
+    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
+    /// old ones serve, with a warning.
+    pub fn open(context: &'a Context) -> Result<Self> {
+        let dir = context.cache.path("archive");
+        for part in ["lists/partial", "cache/archives/partial", "debs"] {
+            fs_err::create_dir_all(dir.join(part))?;
+        }
+        let mut archive = Self { context, dir, packages: Vec::new(), refreshed: false };
+        let age = archive.age();
+        if age.is_none_or(|age| age > FRESH)
+            && let Err(error) = archive.refresh()
+        {
+            let Some(age) = age else { return Err(error) };
+            let hours = age.as_secs() / 3600;
+            context.report.warn(&format!("the archive cannot be reached; its indexes of {hours} hours ago are used"));
+        }
+        archive.packages = archive.load()?;
+        Ok(archive)
+    }
+
+    /// Kernel packages (`linux-*`), and `rustc`, of all suites.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// The package of this name and, if given, version.
+    pub fn find(&self, name: &str, version: Option<&str>) -> Option<&Package> {
+        let fits = |package: &&Package| package.name == name && version.is_none_or(|v| package.version == v);
+        self.packages.iter().filter(fits).max_by(|a, b| Package::by_version(a, b))
+    }
+
+    /// Fetches the indexes anew. Gives false when that was already done in this run.
+    pub fn refresh_once(&mut self) -> Result<bool> {
+        if self.refreshed {
+            return Ok(false);
+        }
+        self.refresh()?;
+        self.packages = self.load()?;
+        Ok(true)
+    }
+
+    /// Fetches packages into the cache and gives their files, in order; what is there already is not fetched again.
+    pub fn fetch(&self, wanted: &[&Package]) -> Result<Vec<Utf8PathBuf>> {
+        self.fetch_quietly(wanted, &self.context.report)
+    }
+
+    /// The same with another report, for a fetch beside a step that is shown already.
+    pub fn fetch_quietly(&self, wanted: &[&Package], report: &Report) -> Result<Vec<Utf8PathBuf>> {
+        let _lock = self.context.cache.lock("archive", report)?;
+        let debs = self.dir.join("debs");
+        let there = |package: &Package| {
+            debs.join(package.file_name()).metadata().is_ok_and(|meta| meta.len() == package.size)
+        };
+        let missing: Vec<&Package> = wanted.iter().copied().filter(|package| !there(package)).collect();
+        if !missing.is_empty() {
+            self.download(&missing, &debs, report)?;
+        }
+        Ok(wanted.iter().map(|package| debs.join(package.file_name())).collect())
+    }
+
+    /// Downloads beside `debs` and renames in, so that a file there is whole.
+    fn download(&self, packages: &[&Package], debs: &Utf8Path, report: &Report) -> Result<()> {
+        let bytes = packages.iter().map(|package| package.size).sum();
+        let what = match packages {
+            [one] => format!("{} ({})", one.name, size(bytes)),
+            many => format!("{} packages ({})", many.len(), size(bytes)),
+        };
+        let step = report.step("Fetching", &what);
+        let partial = self.dir.join("debs.partial");
+        if partial.exists() {
+            fs_err::remove_dir_all(&partial)?;
+        }
+        fs_err::create_dir_all(&partial)?;
+        let names = packages.iter().map(|package| format!("{}={}", package.name, package.version));
+        self.apt("apt-get").arg("download").args(names).cwd(&partial).run(report).map_err(unreachable)?;
+        for package in packages {
+            let file = partial.join(package.file_name());
+            fs_err::rename(&file, debs.join(package.file_name()))?;
+        }
+        fs_err::remove_dir_all(&partial)?;
+        step.done("Fetched", &what);
+        Ok(())
+    }
+
+    /// How long ago the indexes were fetched; none if never.
+    fn age(&self) -> Option<Duration> {
+        let modified = self.index_file().metadata().ok()?.modified().ok()?;
+        Some(SystemTime::now().duration_since(modified).unwrap_or_default())
+    }
+
+    fn index_file(&self) -> Utf8PathBuf {
+        self.dir.join("linux.json")
+    }
+
+    fn load(&self) -> Result<Vec<Package>> {
+        let text = fs_err::read_to_string(self.index_file())?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged; remove it", self.index_file()))
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        let report = &self.context.report;
+        let _lock = self.context.cache.lock("archive", report)?;
+        let step = report.step("Reading", "the archive's indexes");
+        let mirror = Mirror::of_host(report)?;
+        fs_err::write(self.dir.join("sources.list"), sources(&mirror))?;
+        fs_err::write(self.dir.join("status"), "")?;
+        self.apt("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"]).run(report).map_err(unreachable)?;
+        let packages = self.read_lists()?;
+        let temporary = self.dir.join("linux.json.partial");
+        fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
+        fs_err::rename(temporary, self.index_file())?;
+        self.refreshed = true;
+        step.done("Read", &format!("the archive's indexes: {} kernel packages", packages.len()));
+        Ok(())
+    }
+
+    /// Reads the `Packages` files that apt fetched.
+    fn read_lists(&self) -> Result<Vec<Package>> {
+        let targets = self
+            .apt("apt-get")
+            .args(["indextargets", "Created-By: Packages", "--format", "$(CODENAME)|$(FILENAME)"])
+            .read(&self.context.report)?;
+        let mut packages = Vec::new();
+        for (suite, file) in targets.lines().filter_map(|line| line.split_once('|')) {
+            let index = fs_err::read_to_string(file)?;
+            packages.extend(package::read_index(&index, suite, wanted));
+        }
+        Ok(packages)
+    }
+
+    /// An apt program whose state is ours; fetching settings (proxies, the person's choices) stay the host's.
+    fn apt(&self, program: &str) -> Cmd {
+        let dir = &self.dir;
+        let options = [
+            format!("Dir::Etc::sourcelist={dir}/sources.list"),
+            "Dir::Etc::sourceparts=-".to_owned(),
+            format!("Dir::State={dir}"),
+            format!("Dir::State::lists={dir}/lists"),
+            format!("Dir::State::status={dir}/status"),
+            format!("Dir::Cache={dir}/cache"),
+            "APT::Architecture=amd64".to_owned(),
+            "APT::Architectures=amd64".to_owned(),
+            "APT::Sandbox::User=root".to_owned(),
+            "Acquire::GzipIndexes=false".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+        ];
+        Cmd::new(program).args(options.iter().flat_map(|option| ["-o", option.as_str()])).env("LC_ALL", "C.UTF-8")
+    }
+}
+
+/// Kernel packages, and the compiler that a kernel with Rust was built with.
+fn wanted(name: &str) -> bool {
+    name.starts_with("linux-") || name == "rustc"
+}
+
+/// The `sources.list` for the suites looked at.
+fn sources(mirror: &Mirror) -> String {
+    let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
+    let mut text: String = SUITES.iter().map(|suite| line(&mirror.main, suite)).collect();
+    if let Some(security) = &mirror.security {
+        text.push_str(&line(security, "stable-security"));
+    }
+    text
+}
+
+/// An apt that failed while fetching: most often there is no network.
+fn unreachable(error: anyhow::Error) -> anyhow::Error {
+    Failure::missing("the package archive", format!("apt could not fetch from it: {error}"))
+        .remedy("check the network, the proxy and that `apt-get update` works, then run the same command again")
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_name_suites_that_do_not_change_with_a_release() {
+        let mirror = Mirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
+        let text = sources(&mirror);
+        assert_eq!(text.lines().count(), SUITES.len() + 1);
+        assert!(text.contains("http://m/debian stable-backports main\n"));
+        assert!(text.ends_with("http://m/security stable-security main\n"));
+    }
+}

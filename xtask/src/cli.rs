@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line: every option and its help. Dispatching is in `main.rs`, doing in `commands/`.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use crate::kernel::release::Release;
+use crate::root::Choice;
+use crate::root::enter::Entry;
+
+/// Builds, checks and boots out-of-tree kernel modules: the bundled guard `cifs_fix`, or any directory
+/// with a dkms.conf.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = AFTER)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const AFTER: &str = "\
+Start here:
+  cargo xtask demo          the whole story, from an empty cache to a mounted share
+  cargo xtask doctor        what this machine has, and what supplies the rest
+
+Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing here, 4 refused, 10 the kernel refused the
+module, 20-25 the kernel warned, oopsed, locked wrongly, hung, leaked, panicked, 30 the guest never came
+up, 31 time limit, 32 QEMU ended, 77 skipped.";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show each command that is run, and its output
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Say what would be done and do not do it
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Compilers to run at once [default: as many as processors]
+    #[arg(short, long, global = true, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Where compilers run: on the host where its distribution is the kernel's, or in a made root
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
+    pub root_fs: Choice,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this machine has and lacks, and which command supplies it
+    Doctor,
+    /// Prepare a kernel, build the guard, boot it, and mount a real share with it enforcing
+    Demo(DemoArgs),
+    /// Kernels of the archive, and the trees modules are built against
+    #[command(subcommand)]
+    Kernel(KernelCommand),
+    /// Build a project for one or more kernels, in a staged copy
+    Build(BuildArgs),
+    /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
+    Insmod(InsmodArgs),
+    /// Run the test suites
+    Test(TestArgs),
+    /// Measure against what one would use otherwise, and print ratios
+    Bench(BenchArgs),
+    /// Runs a command in a build root; started by the tool itself in namespaces of its own
+    #[command(hide = true)]
+    EnterRoot(Entry),
+    /// Removes a build root; started by the tool itself in namespaces of its own
+    #[command(hide = true)]
+    RemoveRoot {
+        /// The root.
+        dir: Utf8PathBuf,
+    },
+}
+
+/// `cargo xtask kernel`.
+#[derive(Debug, Subcommand)]
+pub enum KernelCommand {
+    /// List the archive's kernels, which have Rust, and which are prepared
+    List,
+    /// Make the tree that Rust modules are built against, and prove it
+    ///
+    /// Headers and source of the same version are fetched, the Rust artefacts that Debian's headers
+    /// lack are made again with the kernel's own toolchain, and every Rust symbol that the kernel exports is
+    /// checked against them. A tree that misses one is refused.
+    Prepare {
+        /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+        release: Option<Release>,
+    },
+    /// Remove a prepared kernel from the cache
+    Remove {
+        /// The kernel, as `uname -r` prints it
+        release: Release,
+    },
+    /// Remove build roots and packages that no prepared kernel uses
+    Gc,
+}
+
+/// Which project and which kernels.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// Directory with a dkms.conf [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Build for every prepared kernel
+    #[arg(long, conflicts_with = "kernels")]
+    pub all_kernels: bool,
+}
+
+/// `cargo xtask insmod`.
+#[derive(Clone, Debug, Args)]
+pub struct InsmodArgs {
+    /// What to build and boot.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Seconds after which the machine is stopped
+    #[arg(long, value_name = "SECONDS")]
+    pub limit: Option<u64>,
+    /// Memory of the machine in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub memory: u32,
+    /// Words added to the kernel's command line
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub append: Vec<String>,
+}
+
+/// `cargo xtask demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// The kernel [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+}
+
+/// `cargo xtask test`.
+#[derive(Clone, Debug, Args)]
+pub struct TestArgs {
+    /// The suites
+    #[arg(value_enum, default_value = "all")]
+    pub suite: Suite,
+    /// Also run what takes longer than CI has time for
+    #[arg(long)]
+    pub long: bool,
+    /// Only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+}
+
+/// A group of tests by what they need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// Unit tests and what needs neither archive nor VM
+    Host,
+    /// Build roots, kernels and builds: needs the archive
+    Package,
+    /// Boots kernels
+    Vm,
+    /// All of them
+    All,
+}
+
+/// `cargo xtask bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Which measures [default: all]
+    #[arg(value_enum)]
+    pub names: Vec<Measure>,
+    /// Runs per figure; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub runs: usize,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    /// `kernel prepare` beside the bare make steps
+    Prepare,
+    /// `build` with nothing changed beside a no-op make
+    Build,
+    /// `insmod` beside virtme-ng doing the same
+    Insmod,
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One file a command: each turns the user's words into calls of the nouns, and their results into
+//! what is printed.
+
+pub mod build;
+pub mod doctor;
+pub mod kernel;
+pub mod test;

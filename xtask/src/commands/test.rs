@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask test`: runs the suites and sums up.
+
+use anyhow::Result;
+
+use crate::cli::{Suite, TestArgs};
+use crate::context::{Context, repository};
+use crate::failure::{Exit, Failure};
+use crate::machine::programs;
+use crate::process::Cmd;
+
+/// Set for the suites when `--long` was given.
+pub const LONG: &str = "CIFS_FIX_LONG_TESTS";
+
+/// How many tests ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+/// Runs the suites asked for. The last line says how many tests passed, failed and were skipped.
+pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
+    if args.suite != Suite::Host {
+        programs::ensure(context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    }
+    let mut count = Count::default();
+    for targets in targets(args.suite) {
+        count = count + cargo_test(context, args, targets)?;
+    }
+    context.report.data(&count);
+    context.report.say(&format!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped));
+    if count.failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Failed, "tests", format!("{} failed; each is named above", count.failed)).into())
+}
+
+/// What `cargo test` is told for each suite; unit tests first, as they fail fastest.
+fn targets(suite: Suite) -> Vec<&'static [&'static str]> {
+    let host: &[&str] = &["--workspace"];
+    let tidy: &[&str] = &["--package", "xtask", "--test", "host"];
+    let package: &[&str] = &["--package", "xtask", "--test", "package"];
+    let vm: &[&str] = &["--package", "xtask", "--test", "vm"];
+    match suite {
+        Suite::Host => vec![host, tidy],
+        Suite::Package => vec![package],
+        Suite::Vm => vec![vm],
+        Suite::All => vec![host, tidy, package, vm],
+    }
+}
+
+fn cargo_test(context: &Context, args: &TestArgs, targets: &[&str]) -> Result<Count> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut cmd = Cmd::new(cargo).args(["test", "--locked", "--no-fail-fast"]).args(targets).cwd(repository());
+    if args.long {
+        cmd = cmd.env(LONG, "1");
+    }
+    if let Some(filter) = &args.filter {
+        cmd = cmd.arg("--").arg(filter);
+    }
+    let mut count = Count::default();
+    let output = cmd.finish_with(&context.report, |line| {
+        count = count + result_line(line).unwrap_or_default();
+        context.report.say(line);
+    })?;
+    // Tests that do not compile, or that end abnormally, have no line that counts them.
+    if !output.status.success() && count.failed == 0 {
+        count.failed = 1;
+    }
+    Ok(count)
+}
+
+/// Reads the line a test binary ends with: `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
+fn result_line(line: &str) -> Option<Count> {
+    let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let number = |word: &str| {
+        let part = numbers.split(';').map(str::trim).find(|part| part.ends_with(word))?;
+        part.split(' ').next()?.parse().ok()
+    };
+    Some(Count { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_counted() {
+        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.00s";
+        assert_eq!(result_line(line), Some(Count { passed: 5, failed: 2, skipped: 1 }));
+        assert_eq!(result_line("test some::name ... ok"), None);
+    }
+}

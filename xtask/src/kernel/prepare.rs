@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Prepares a kernel for building Rust modules against it.
+//!
+//! Debian's headers packages hold no Rust artefacts. They are made again here from the kernel's source of exactly
+//! the same version, with the toolchain the kernel was built with, and then proven: see [`super::rust`].
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+
+use super::config::{Config, Difference};
+use super::discover::{self, Kernel};
+use super::kdir::{Kdir, Stamp, build_of, image_of, source_of};
+use super::release::Release;
+use super::{rust, source};
+use crate::archive::Archive;
+use crate::archive::package::Package;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::process::Cmd;
+use crate::machine::facts;
+use crate::report::{seconds, size};
+use crate::root::recipe::Recipe;
+use crate::root::{Access, Choice, Root};
+
+/// Changes when the way of preparing does, so that older trees are made anew.
+const REVISION: u32 = 1;
+
+/// A kernel that is ready, and the root to build in.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The tree.
+    pub kdir: Kdir,
+    /// Where its compilers are.
+    pub root: Root,
+}
+
+/// The packages one kernel is made of.
+struct Packages<'a> {
+    headers: &'a Package,
+    source: &'a Package,
+    image: Vec<&'a Package>,
+}
+
+/// Prepares `kernel`: from the cache, or made now by one run while others wait. Says so when nothing was to do.
+pub fn prepare(context: &Context, archive: &Archive<'_>, kernel: &Kernel, choice: Choice) -> Result<Prepared> {
+    let config = discover::config(context, archive, kernel)?;
+    require_rust(context, archive, kernel, &config)?;
+    let packages = packages(archive, kernel)?;
+    let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
+    let root = Root::provide(context, &recipe, choice)?;
+    let inputs = inputs(&packages, &root);
+    if let Some(kdir) = fresh(context, kernel, &inputs) {
+        context.report.note("Fresh", &format!("kernel {}", kernel.release));
+        return Ok(Prepared { kdir, root });
+    }
+    let _lock = context.cache.lock(&format!("kernel {}", kernel.release), &context.report)?;
+    let kdir = match fresh(context, kernel, &inputs) {
+        Some(kdir) => kdir,
+        None => Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs }.run()?,
+    };
+    Ok(Prepared { kdir, root })
+}
+
+/// The kernel of this release, or the default one: prepared if need be. One that is named and prepared needs no archive.
+pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
+    if let Some(kdir) = release.and_then(|release| Kdir::open(context, release)) {
+        let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
+        return Ok(Prepared { kdir, root });
+    }
+    let mut archive = Archive::open(context)?;
+    let kernel = match release {
+        Some(release) => discover::find(&mut archive, release)?,
+        None => discover::default(context, &archive)?,
+    };
+    prepare(context, &archive, &kernel, choice)
+}
+
+fn fresh(context: &Context, kernel: &Kernel, inputs: &str) -> Option<Kdir> {
+    Kdir::open(context, &kernel.release).filter(|kdir| kdir.stamp().inputs == inputs)
+}
+
+/// A full disk is better found before than after minutes of work.
+fn require_space(context: &Context) -> Result<()> {
+    match facts::free(context) {
+        Some(free) if free < facts::NEEDED => Err(Failure::missing(
+            context.cache.dir().as_str(),
+            format!("{} free, and a kernel with its build root needs up to {}", size(free), size(facts::NEEDED)),
+        )
+        .remedy("make room, or move the cache: export XDG_CACHE_HOME=/some/directory")
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn require_rust(context: &Context, archive: &Archive<'_>, kernel: &Kernel, config: &Config) -> Result<()> {
+    if config.is_yes("CONFIG_RUST") {
+        return Ok(());
+    }
+    let others = discover::with_rust(context, archive)?;
+    let list = others.iter().map(|release| format!("\n    {release}")).collect::<String>();
+    Err(Failure::refused(
+        kernel.release.as_str(),
+        format!("CONFIG_RUST is not set in this kernel, so no Rust module can be loaded into it; it is set in:{list}"),
+    )
+    .remedy(match others.first() {
+        Some(newest) => format!("cargo xtask kernel prepare {newest}"),
+        None => "cargo xtask kernel list".to_owned(),
+    })
+    .into())
+}
+
+/// Headers, image and modules, and the source of exactly the headers' version.
+fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages<'a>> {
+    let headers = &kernel.headers;
+    let name = format!("linux-source-{}", kernel.release.line());
+    let source = archive.find(&name, Some(&headers.version)).ok_or_else(|| {
+        let has = archive.packages().iter().filter(|package| package.name == name);
+        let has = has.map(|package| package.version.as_str()).collect::<Vec<_>>().join(", ");
+        Failure::refused(
+            kernel.release.as_str(),
+            format!("its headers are version {}, and the archive has {name} only in {}", headers.version, if has.is_empty() { "no version" } else { &has }),
+        )
+        .remedy("choose a kernel whose source is still there: cargo xtask kernel list")
+    })?;
+    Ok(Packages { headers, source, image: image(archive, kernel)? })
+}
+
+/// The image package and those of its dependencies that carry the release in their name: since
+/// 7.2 Debian splits image, modules and the rest into packages of their own.
+fn image<'a>(archive: &'a Archive<'_>, kernel: &Kernel) -> Result<Vec<&'a Package>> {
+    let find = |name: &str| archive.find(name, Some(&kernel.headers.version));
+    let name = format!("linux-image-{}", kernel.release);
+    let image = find(&name).ok_or_else(|| {
+        Failure::refused(
+            kernel.release.as_str(),
+            format!("the archive has its headers in version {}, but not {name} of that version", kernel.headers.version),
+        )
+        .remedy("choose another kernel: cargo xtask kernel list")
+    })?;
+    let ours = |name: &&str| name.ends_with(kernel.release.as_str()) && !name.starts_with("linux-headers-");
+    let parts = image.depends.iter().map(|dependency| dependency.name.as_str()).filter(ours).filter_map(find);
+    Ok(std::iter::once(image).chain(parts).collect())
+}
+
+/// Hash of everything a prepared kernel depends on.
+fn inputs(packages: &Packages<'_>, root: &Root) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{REVISION} {}", root.identity()));
+    for package in [packages.headers, packages.source].iter().chain(&packages.image) {
+        hash.update(format!(" {}", package.sha256));
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One kernel being made.
+struct Making<'a> {
+    context: &'a Context,
+    archive: &'a Archive<'a>,
+    kernel: &'a Kernel,
+    root: &'a Root,
+    recipe: &'a Recipe,
+    packages: Packages<'a>,
+    inputs: String,
+}
+
+impl Making<'_> {
+    fn run(&self) -> Result<Kdir> {
+        let (report, release) = (&self.context.report, &self.kernel.release);
+        let started = Instant::now();
+        let place = Kdir::place_of(self.context, release);
+        discard(&place, self.context)?;
+        require_space(self.context)?;
+        fs_err::create_dir_all(&place)?;
+        let make_time = self.make(&place).inspect_err(|_| {
+            // A refused or failed tree is of no use, and its log is in the error.
+            fs_err::remove_dir_all(&place).ok();
+        })?;
+        let symvers = fs_err::read_to_string(build_of(&place).join("Module.symvers"))?;
+        let proof = rust::prove(release, &symvers, &build_of(&place)).inspect_err(|_| {
+            fs_err::remove_dir_all(&place).ok();
+        })?;
+        report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
+        let stamp = Stamp {
+            release: release.clone(),
+            inputs: self.inputs.clone(),
+            recipe: self.recipe.clone(),
+            suite: self.kernel.headers.suite.clone(),
+            place: place.clone(),
+            rust_symbols: proof.symbols,
+            seconds: started.elapsed().as_secs_f64(),
+            make_seconds: make_time.as_secs_f64(),
+        };
+        write_stamp(&place, &stamp)?;
+        report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
+        Kdir::open(self.context, release).context("the kernel just prepared cannot be opened")
+    }
+
+    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
+    /// by make: they are fetched and unpacked beside it.
+    fn make(&self, place: &Utf8Path) -> Result<Duration> {
+        self.unpack(place)?;
+        let config = self.check_toolchain(place)?;
+        std::thread::scope(|scope| {
+            let image = scope.spawn(|| self.unpack_image(place));
+            let made = self.make_steps(place, &config);
+            let image = image.join().expect("unpacking does not panic");
+            let made = made?;
+            image?;
+            Ok(made)
+        })
+    }
+
+    /// Source, configuration, symbols and BTF.
+    fn unpack(&self, place: &Utf8Path) -> Result<()> {
+        let (report, release) = (&self.context.report, &self.kernel.release);
+        let files = self.archive.fetch(&[self.packages.headers, self.packages.source])?;
+        let [headers, source_deb] = files.as_slice() else { unreachable!("two packages give two files") };
+        let step = report.step("Unpacking", &format!("source {}", self.packages.source.version));
+        source::unpack(source_deb, release, &source_of(place), report)?;
+        let unpacked = place.join("headers");
+        source::unpack_packages(std::slice::from_ref(headers), &unpacked, report)?;
+        let from = unpacked.join(format!("usr/src/linux-headers-{release}"));
+        fs_err::create_dir_all(build_of(place))?;
+        for file in [".config", "Module.symvers"] {
+            fs_err::copy(from.join(file), build_of(place).join(file))?;
+        }
+        // BTF of the image; without it modules get no BTF, and Kbuild only skips it silently.
+        if from.join("vmlinux").exists() {
+            fs_err::copy(from.join("vmlinux"), build_of(place).join("vmlinux"))?;
+        }
+        fs_err::remove_dir_all(unpacked)?;
+        step.done("Unpacked", &format!("source {}", self.packages.source.version));
+        Ok(())
+    }
+
+    fn unpack_image(&self, place: &Utf8Path) -> Result<()> {
+        let quiet = crate::report::Report::silent();
+        let files = self.archive.fetch_quietly(&self.packages.image, &quiet)?;
+        source::unpack_packages(&files, &image_of(place), &quiet)
+    }
+
+    /// The compilers in the root against those in the configuration: early and by name, where the proof would only come
+    /// out wrong.
+    fn check_toolchain(&self, place: &Utf8Path) -> Result<Config> {
+        let config = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
+        let version = |program: &str| -> Result<String> {
+            let cmd = Cmd::new(program).arg("--version");
+            let text = self.inside(cmd, place).read(&self.context.report)?;
+            Ok(text.lines().next().unwrap_or_default().to_owned())
+        };
+        let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+        let found = version("rustc")?;
+        if found != wanted {
+            return Err(self.wrong_compiler(wanted, &found).into());
+        }
+        let compiler = config.compiler().unwrap_or("gcc").to_owned();
+        let wanted = config.get("CONFIG_CC_VERSION_TEXT").unwrap_or_default();
+        let found = version(&compiler)?;
+        if found.split(' ').next_back() != wanted.split(' ').next_back() {
+            return Err(self.wrong_compiler(wanted, &found).into());
+        }
+        Ok(config)
+    }
+
+    fn wrong_compiler(&self, wanted: &str, found: &str) -> Failure {
+        Failure::refused(
+            self.kernel.release.as_str(),
+            format!("built with `{wanted}`, but build root {} has `{found}`", self.root.name()),
+        )
+        .remedy("choose a kernel built with what its suite has now: cargo xtask kernel list")
+    }
+
+    fn make_steps(&self, place: &Utf8Path, wanted: &Config) -> Result<Duration> {
+        let report = &self.context.report;
+        let step = report.step("Making", &format!("kernel tree {}", self.kernel.release));
+        let started = Instant::now();
+        self.run_make(place, wanted, &["olddefconfig"], "olddefconfig.log")?;
+        self.check_config(place, wanted)?;
+        self.run_make(place, wanted, &["prepare", "modules_prepare", "rust/"], "prepare.log")?;
+        let took = started.elapsed();
+        step.done("Made", &format!("kernel tree {}", self.kernel.release));
+        Ok(took)
+    }
+
+    fn run_make(&self, place: &Utf8Path, config: &Config, targets: &[&str], log: &str) -> Result<()> {
+        let cmd = Cmd::new("make")
+            .arg("-C")
+            .arg(source_of(place))
+            .arg(format!("O={}", build_of(place)))
+            .arg(format!("CC={}", config.compiler().unwrap_or("gcc")))
+            .arg(format!("KERNELRELEASE={}", self.kernel.release))
+            .arg("LOCALVERSION=")
+            .arg(format!("-j{}", self.context.jobs))
+            .args(targets)
+            // Nothing of this machine or hour goes into the artefacts.
+            .env("KBUILD_BUILD_TIMESTAMP", "@0")
+            .env("KBUILD_BUILD_USER", "cifs-fix")
+            .env("KBUILD_BUILD_HOST", "cifs-fix")
+            .log(self.log_file(log)?);
+        self.inside(cmd, place).run(&self.context.report)?;
+        Ok(())
+    }
+
+    /// Logs outlive a tree that failed and was removed.
+    fn log_file(&self, name: &str) -> Result<Utf8PathBuf> {
+        let dir = self.context.cache.path("logs");
+        fs_err::create_dir_all(&dir)?;
+        Ok(dir.join(format!("{}-{name}", self.kernel.release)))
+    }
+
+    /// `olddefconfig` must not change what was configured. Options that only record what the building machine's
+    /// libraries can do may differ; those of compilers and Rust may not.
+    fn check_config(&self, place: &Utf8Path, wanted: &Config) -> Result<()> {
+        let made = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
+        let differences = wanted.differences(&made);
+        let serious: Vec<_> = differences.iter().filter(|difference| matters(difference)).collect();
+        let show = |(name, wanted, made): &Difference<'_>| {
+            format!("{name} was {} and became {}", wanted.unwrap_or("not set"), made.unwrap_or("not set"))
+        };
+        for difference in &differences {
+            self.context.report.command(&format!("configuration: {}", show(difference)));
+        }
+        if serious.is_empty() {
+            return Ok(());
+        }
+        let list = serious.into_iter().map(|difference| format!("\n    {}", show(difference))).collect::<String>();
+        Err(Failure::refused(
+            self.kernel.release.as_str(),
+            format!("its configuration cannot be reproduced in build root {}:{list}", self.root.name()),
+        )
+        .remedy("choose another kernel: cargo xtask kernel list")
+        .into())
+    }
+
+    fn inside(&self, cmd: Cmd, place: &Utf8Path) -> Cmd {
+        self.root.inside(self.context, cmd, &Access::default().write(place))
+    }
+}
+
+/// Whether a changed option would change what modules are: everything but what Kconfig asks of the
+/// building machine's own libraries, for tools that run there.
+fn matters((name, wanted, made): &Difference<'_>) -> bool {
+    let of_build_machine = ["CONFIG_OPENSSL_SUPPORTS_", "CONFIG_MODULE_SIG_KEY_TYPE_", "CONFIG_TOOLS_SUPPORT_", "CONFIG_PAHOLE_VERSION"];
+    let compiler_text = *name == "CONFIG_CC_VERSION_TEXT"
+        && wanted.and_then(|text| text.split(' ').next_back()) == made.and_then(|text| text.split(' ').next_back());
+    !compiler_text && !of_build_machine.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Removes what an earlier run left at `place`.
+fn discard(place: &Utf8Path, context: &Context) -> Result<()> {
+    if place.exists() {
+        let whole = place.join("stamp.json").exists();
+        let why = if whole { "made of other packages" } else { "half-made by a run that was stopped" };
+        context.report.note("Discarding", &format!("{place}, {why}"));
+        // First what says that it is whole, so that a removal that is cut short leaves it half-made.
+        if whole {
+            fs_err::remove_file(place.join("stamp.json"))?;
+        }
+        fs_err::remove_dir_all(place)?;
+    }
+    Ok(())
+}
+
+fn write_stamp(place: &Utf8Path, stamp: &Stamp) -> Result<()> {
+    let partial: Utf8PathBuf = place.join("stamp.json.partial");
+    let file = fs_err::File::create(&partial)?;
+    serde_json::to_writer_pretty(&file, stamp)?;
+    file.sync_all()?;
+    Ok(fs_err::rename(partial, place.join("stamp.json"))?)
+}
+
+/// Removes a prepared kernel.
+pub fn remove(context: &Context, release: &Release) -> Result<()> {
+    let place = Kdir::place_of(context, release);
+    if !place.exists() {
+        return Err(Failure::new(Exit::Missing, release.as_str(), "is not prepared").remedy("cargo xtask kernel list").into());
+    }
+    let _lock = context.cache.lock(&format!("kernel {release}"), &context.report)?;
+    discard(&place, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_building_machine_may_differ_and_no_others() {
+        for (difference, serious) in [
+            (("CONFIG_OPENSSL_SUPPORTS_ML_DSA", Some("y"), None), false),
+            (("CONFIG_CC_VERSION_TEXT", Some("gcc-14 (Debian 14.2.0-19) 14.2.0"), Some("gcc-14 (Debian 14.2.0-21) 14.2.0")), false),
+            (("CONFIG_CC_VERSION_TEXT", Some("gcc-14 (Debian 14.2.0-19) 14.2.0"), Some("gcc-12 (Debian) 12.2.0")), true),
+            (("CONFIG_RUST", Some("y"), None), true),
+            (("CONFIG_PREEMPT", None, Some("y")), true),
+        ] {
+            assert_eq!(matters(&difference), serious, "{difference:?}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds a project against a prepared kernel: staged copy, make, check, strip.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::stage::Sources;
+use super::{Module, Project};
+use crate::context::{Context, repository};
+use crate::failure::Failure;
+use crate::kernel::kdir::Kdir;
+use crate::kernel::prepare::Prepared;
+use crate::kernel::release::Release;
+use crate::object::modinfo::Modinfo;
+use crate::process::Cmd;
+use crate::root::Access;
+
+/// Changes when the way of building does.
+const REVISION: u32 = 1;
+
+/// What a build made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The kernel it is for.
+    pub release: Release,
+    /// `PACKAGE_NAME` and `PACKAGE_VERSION`.
+    pub project: String,
+    /// Its modules.
+    pub objects: Vec<Object>,
+    inputs: String,
+}
+
+/// A built module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// The file to ship: stripped of debug information.
+    pub file: Utf8PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The file as Kbuild left it, with debug information.
+    pub unstripped: Utf8PathBuf,
+    /// Its size in bytes.
+    pub unstripped_size: u64,
+}
+
+impl Built {
+    /// The module of this name.
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
+}
+
+/// Builds `project` for a kernel; does nothing, and says so in one line, when nothing has changed.
+pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Result<Built> {
+    let release = prepared.kdir.release();
+    let place = place_of(project, release);
+    let what = format!("{} {} for {release}", project.name, project.version);
+    let sources = Sources::read(project)?;
+    let inputs = inputs(project, &sources, prepared);
+    if let Some(built) = fresh(&place, &inputs) {
+        context.report.note("Fresh", &what);
+        return Ok(built);
+    }
+    let _lock = context.cache.lock(&format!("build {what}"), &context.report)?;
+    if let Some(built) = fresh(&place, &inputs) {
+        return Ok(built);
+    }
+    Building { context, project, prepared, place, inputs }.run(&sources, &what)
+}
+
+/// Where a project's build for a release is.
+fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
+    repository().join("target/kmod").join(format!("{}-{}", project.name, project.version)).join(release)
+}
+
+/// What was built of the same inputs, if it is still there whole.
+fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
+    let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
+    let whole = |object: &Object| object.file.metadata().is_ok_and(|meta| meta.len() == object.size);
+    (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
+}
+
+fn inputs(project: &Project, sources: &Sources, prepared: &Prepared) -> String {
+    let text = format!(
+        "{REVISION} {} {} {:?} {}",
+        prepared.kdir.stamp().inputs,
+        prepared.root.identity(),
+        project.make,
+        sources.hash()
+    );
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Building<'a> {
+    context: &'a Context,
+    project: &'a Project,
+    prepared: &'a Prepared,
+    place: Utf8PathBuf,
+    inputs: String,
+}
+
+impl Building<'_> {
+    fn run(&self, sources: &Sources, what: &str) -> Result<Built> {
+        let step = self.context.report.step("Building", what);
+        let stage = self.stage();
+        fs_err::create_dir_all(&self.place)?;
+        sources.write(&stage)?;
+        let started = Instant::now();
+        self.make(&stage)?;
+        let made = started.elapsed();
+        let objects = self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
+        let built = Built {
+            release: self.prepared.kdir.release().clone(),
+            project: format!("{}-{}", self.project.name, self.project.version),
+            objects,
+            inputs: self.inputs.clone(),
+        };
+        self.write_stamp(&built, made)?;
+        step.done("Built", what);
+        Ok(built)
+    }
+
+    fn stage(&self) -> Utf8PathBuf {
+        self.place.join("stage")
+    }
+
+    fn make(&self, stage: &Utf8Path) -> Result<()> {
+        let words = make_words(self.project, &self.prepared.kdir, stage)?;
+        let (program, args) = words.split_first().context("MAKE is empty")?;
+        let modules = format!("/lib/modules/{}", self.prepared.kdir.release());
+        let stock = self.prepared.kdir.modules();
+        let cmd = Cmd::new(program)
+            .args(args)
+            .arg(format!("-j{}", self.context.jobs))
+            .arg(format!("KERNELRELEASE={}", self.prepared.kdir.release()))
+            .cwd(stage)
+            .env("STOCK_MODULES", self.seen(&stock, &modules))
+            .env("KBUILD_BUILD_TIMESTAMP", "@0")
+            .log(self.place.join("make.log"));
+        self.inside(cmd).run(&self.context.report)?;
+        Ok(())
+    }
+
+    /// A path as a command in the root sees it.
+    fn seen<'b>(&self, host: &'b Utf8Path, made: &'b str) -> &'b str {
+        match self.prepared.root {
+            crate::root::Root::Host => host.as_str(),
+            crate::root::Root::Debian(_) => made,
+        }
+    }
+
+    /// In the root it looks as on a machine that runs the kernel: its modules are in `/lib/modules/RELEASE`.
+    fn inside(&self, cmd: Cmd) -> Cmd {
+        let kdir = &self.prepared.kdir;
+        let access = Access::default()
+            .read(kdir.place())
+            .read_at(kdir.modules(), format!("/usr/lib/modules/{}", kdir.release()))
+            .write(&self.place);
+        self.prepared.root.inside(self.context, cmd, &access)
+    }
+
+    /// Checks and strips one module.
+    fn finish(&self, module: &Module) -> Result<Object> {
+        let file_name = format!("{}.ko", module.name);
+        let unstripped = self.stage().join(&module.location).join(&file_name);
+        if !unstripped.exists() {
+            return Err(Failure::refused(file_name, format!("make ended well but made no {unstripped}"))
+                .remedy(format!("see {}, and BUILT_MODULE_NAME in dkms.conf", self.place.join("make.log")))
+                .into());
+        }
+        let modinfo = Modinfo::read(&unstripped)?;
+        modinfo.require_vermagic(&unstripped, self.prepared.kdir.release())?;
+        let out = self.place.join("out");
+        fs_err::create_dir_all(&out)?;
+        let file = out.join(&file_name);
+        let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&file).arg(&unstripped);
+        self.inside(strip).run(&self.context.report)?;
+        let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
+        Ok(Object {
+            name: module.name.clone(),
+            size: size(&file)?,
+            unstripped_size: size(&unstripped)?,
+            file,
+            unstripped,
+        })
+    }
+
+    fn write_stamp(&self, built: &Built, _made: Duration) -> Result<()> {
+        let partial = self.place.join("built.json.partial");
+        fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
+        Ok(fs_err::rename(partial, self.place.join("built.json"))?)
+    }
+}
+
+/// The project's make command with DKMS's variables put in (dkms(8), "DKMS.CONF VARIABLES").
+fn make_words(project: &Project, kdir: &Kdir, stage: &Utf8Path) -> Result<Vec<String>> {
+    let build = kdir.build();
+    let tree_build = "${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build";
+    let values = [
+        (tree_build, stage.as_str()),
+        ("${kernelver}", kdir.release().as_str()),
+        ("${kernel_source_dir}", build.as_str()),
+        ("${PACKAGE_NAME}", &project.name),
+        ("${PACKAGE_VERSION}", &project.version),
+        ("${arch}", "x86_64"),
+    ];
+    project.make.iter().map(|word| expand(word, &values)).collect()
+}
+
+fn expand(word: &str, values: &[(&str, &str)]) -> Result<String> {
+    let braced = values.iter().fold(word.to_owned(), |text, (name, value)| text.replace(name, value));
+    // The same variables without braces.
+    let plain = |name: &str| name.replace(['{', '}'], "");
+    let text = values.iter().skip(1).fold(braced, |text, (name, value)| text.replace(&plain(name), value));
+    let odd = |c: char| "$`'\";&|<>()".contains(c);
+    if text.contains(odd) {
+        return Err(Failure::refused("MAKE in dkms.conf", format!("{word:?} needs a shell, and none is run"))
+            .remedy("write MAKE as one plain command: MAKE=\"make KDIR=${kernel_source_dir}\"")
+            .into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_put_in() {
+        let values = [("${unused}", "/s"), ("${kernelver}", "7.2.11"), ("${kernel_source_dir}", "/k")];
+        assert_eq!(expand("KDIR=${kernel_source_dir}", &values).unwrap(), "KDIR=/k");
+        assert_eq!(expand("KVER=$kernelver", &values).unwrap(), "KVER=7.2.11");
+    }
+
+    #[test]
+    fn a_shell_is_not_run() {
+        for word in ["$(uname", "&&", "'a", "${other}"] {
+            assert!(expand(word, &[("${unused}", ""), ("${kernelver}", "7")]).is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A Debian tree as a build root, made by mmdebstrap in the user's cache, as root or, through user
+//! namespaces, as anybody else.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Recipe;
+use super::{Access, ENVIRONMENT, removal};
+use crate::archive::mirror::{self, KEYRING, Mirror};
+use crate::cache::partial_name;
+use crate::context::Context;
+use crate::machine::programs;
+use crate::process::Cmd;
+
+/// A Debian tree that is whole.
+#[derive(Clone, Debug)]
+pub struct DebianRoot {
+    name: String,
+    identity: String,
+    tree: Utf8PathBuf,
+}
+
+/// Written last: a tree without it is half-made.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stamp {
+    suite: String,
+    packages: Vec<String>,
+    unprivileged: bool,
+}
+
+impl DebianRoot {
+    /// The tree for `recipe`: from the cache, or made now by one run while others wait.
+    pub fn provide(context: &Context, recipe: &Recipe) -> Result<Self> {
+        let root = Self::named(context, recipe);
+        let place = root.place();
+        if place.join("stamp.json").exists() {
+            return Ok(root);
+        }
+        let _lock = context.cache.lock(&format!("build root {}", root.name), &context.report)?;
+        if !place.join("stamp.json").exists() {
+            root.make(context, recipe)?;
+        }
+        Ok(root)
+    }
+
+    /// Where the tree for `recipe` is, made or not.
+    fn named(context: &Context, recipe: &Recipe) -> Self {
+        let identity = recipe.identity();
+        let tree = context.cache.path(format!("roots/{identity}/tree"));
+        Self { name: recipe.suite.clone(), identity, tree }
+    }
+
+    /// The suite's codename.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Suite and hash of its recipe.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The tree itself.
+    pub fn tree(&self) -> &Utf8Path {
+        &self.tree
+    }
+
+    fn place(&self) -> &Utf8Path {
+        self.tree.parent().expect("a tree is inside its place")
+    }
+
+    /// Makes the tree beside its place and renames it in. A tree can move: nothing in it knows its path.
+    fn make(&self, context: &Context, recipe: &Recipe) -> Result<()> {
+        programs::ensure(context, &[programs::ROOTS])?;
+        let step = context.report.step("Making", &format!("build root {} (Debian {})", self.identity, self.name));
+        let place = self.place();
+        let partial = context.cache.partial(place, &context.report, |dir| removal::remove(context, dir))?;
+        let tar = partial.join("tree.tar");
+        bootstrap(context, recipe, &tar)?;
+        unpack(context, &tar, &partial.join("tree"))?;
+        fs_err::remove_file(&tar)?;
+        let stamp = Stamp {
+            suite: recipe.suite.clone(),
+            packages: recipe.packages.clone(),
+            unprivileged: !programs::is_root(),
+        };
+        fs_err::write(partial.join("stamp.json"), serde_json::to_vec_pretty(&stamp)?)?;
+        debug_assert_eq!(partial, partial_name(place));
+        if place.exists() {
+            removal::remove(context, place)?;
+        }
+        fs_err::rename(partial, place)?;
+        step.done("Made", &format!("build root {}", self.identity));
+        Ok(())
+    }
+
+    /// `cmd` as it runs in this tree.
+    pub fn inside(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
+        let mut outer = namespaces().arg("--net").arg(&context.program).arg("enter-root").arg("--root").arg(&self.tree);
+        for path in &access.read {
+            outer = outer.arg("--read").arg(path);
+        }
+        for (path, place) in &access.read_at {
+            outer = outer.arg("--read-at").arg(format!("{path}:{place}"));
+        }
+        for path in &access.write {
+            outer = outer.arg("--write").arg(path);
+        }
+        if let Some(dir) = cmd.dir() {
+            outer = outer.arg("--cwd").arg(dir);
+        }
+        for (name, value) in ENVIRONMENT {
+            outer = outer.arg("--env").arg(format!("{name}={value}"));
+        }
+        for (name, value) in cmd.environment() {
+            outer = outer.arg("--env").arg(format!("{name}={}", value.to_string_lossy()));
+        }
+        cmd.wrapped_in(outer.arg("--"), &self.name)
+    }
+}
+
+/// `unshare` with mount and PID namespaces of its own and, for an ordinary user, a user namespace in
+/// which they are root. All processes in it end with this program, even if that is killed.
+pub(super) fn namespaces() -> Cmd {
+    let cmd = Cmd::new("setpriv").args(["--pdeathsig", "KILL", "unshare"]);
+    let cmd = if programs::is_root() { cmd } else { cmd.args(["--map-auto", "--map-root-user"]) };
+    cmd.args(["--mount", "--pid", "--fork", "--kill-child=KILL"])
+}
+
+/// Runs mmdebstrap for `recipe` into the tar file `tar`.
+fn bootstrap(context: &Context, recipe: &Recipe, tar: &Utf8Path) -> Result<()> {
+    let report = &context.report;
+    let mirror = Mirror::of_host(report)?;
+    let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} main");
+    let mut cmd = Cmd::new("mmdebstrap")
+        .arg(if programs::is_root() { "--mode=root" } else { "--mode=unshare" })
+        .args(["--variant=minbase", "--architectures=amd64", "--format=tar"])
+        .arg("--dpkgopt=path-exclude=/usr/share/doc/*")
+        .arg("--dpkgopt=path-exclude=/usr/share/man/*")
+        .arg("--dpkgopt=path-exclude=/usr/share/locale/*")
+        .arg(format!("--include={}", recipe.packages.join(",")));
+    for setting in mirror::settings_of_host(report)? {
+        cmd = cmd.arg(format!("--aptopt={setting}"));
+    }
+    cmd = cmd.arg(&recipe.suite).arg(tar).arg(line(&mirror.main, &recipe.suite));
+    cmd.log(tar.with_extension("log")).env("LC_ALL", "C.UTF-8").run(report)?;
+    Ok(())
+}
+
+/// Unpacks the tree, without device nodes: they are bound one by one when it is entered.
+fn unpack(context: &Context, tar: &Utf8Path, tree: &Utf8Path) -> Result<()> {
+    fs_err::create_dir_all(tree)?;
+    let untar = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--exclude=./dev/*", "--file"];
+    namespaces().args(untar).arg(tar).arg("--directory").arg(tree).run(&context.report)?;
+    Ok(())
+}

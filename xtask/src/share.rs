@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A real Samba server for as long as it is needed: on loopback, with a configuration of its own, beside and
+//! without touching a Samba that the machine may run already.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
+
+use crate::failure::{Exit, Failure};
+use crate::machine::programs;
+use crate::process::Cmd;
+use crate::report::Report;
+
+/// The name of the one share.
+pub const NAME: &str = "demo";
+
+/// How long smbd may take until it answers.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server with one share that guests may write to. Stopped when dropped.
+#[derive(Debug)]
+pub struct Share {
+    dir: TempDir,
+    port: u16,
+    server: Child,
+}
+
+impl Share {
+    /// Starts the server and waits until it answers.
+    pub fn serve(report: &Report) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("cifs-fix-share-").tempdir().context("making a directory to share")?;
+        let path = Utf8Path::from_path(dir.path()).context("a temporary directory with a name that is no UTF-8")?;
+        // smbd drops to the guest account to serve; that account must be able to walk in, no more.
+        open_to(path, 0o711)?;
+        let port = free_port()?;
+        lay_out(path, port)?;
+        let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
+        let cmd = Cmd::new("setpriv")
+            .args(["--pdeathsig", "TERM"])
+            .arg(smbd)
+            .args(["--foreground", "--no-process-group", "--configfile"])
+            .arg(path.join("smb.conf"));
+        report.command(&cmd.line());
+        let server = cmd.spawn(Stdio::null(), Stdio::null())?;
+        let mut share = Self { dir, port, server };
+        share.wait_until_it_answers()?;
+        Ok(share)
+    }
+
+    /// The TCP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The shared directory.
+    pub fn files(&self) -> Utf8PathBuf {
+        self.path().join("files")
+    }
+
+    /// The server's version, such as `Version 4.17.12-Debian`.
+    pub fn version(report: &Report) -> Result<String> {
+        let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
+        Cmd::new(smbd).arg("--version").read(report)
+    }
+
+    fn path(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.dir.path()).expect("checked when it was made")
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let started = Instant::now();
+        while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+            if let Some(status) = self.server.try_wait()? {
+                return Err(self.failure(&format!("ended at once ({status})")));
+            }
+            if started.elapsed() > START_LIMIT {
+                return Err(self.failure(&format!("did not answer within {} s", START_LIMIT.as_secs())));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn failure(&self, what: &str) -> anyhow::Error {
+        let log = fs_err::read_to_string(self.path().join("log")).unwrap_or_default();
+        let tail = log.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev();
+        let tail = tail.map(|line| format!("\n    | {line}")).collect::<String>();
+        Failure::new(Exit::Failed, "smbd", format!("{what}; the end of its log:{tail}")).into()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.server.id().cast_signed()) {
+            // Politely, so that it ends its children too.
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        }
+        let started = Instant::now();
+        while matches!(self.server.try_wait(), Ok(None)) {
+            if started.elapsed() > Duration::from_secs(5) {
+                self.server.kill().ok();
+                self.server.wait().ok();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A port of loopback that is free now.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn open_to(dir: &Utf8Path, mode: u32) -> Result<()> {
+    Ok(fs_err::set_permissions(dir, std::fs::Permissions::from_mode(mode))?)
+}
+
+fn lay_out(dir: &Utf8Path, port: u16) -> Result<()> {
+    for part in ["files", "private", "state", "ncalrpc"] {
+        fs_err::create_dir(dir.join(part))?;
+    }
+    // Below a directory whose name nobody knows; the guest account writes here.
+    open_to(&dir.join("files"), 0o777)?;
+    let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
+    Ok(fs_err::write(dir.join("smb.conf"), configuration(dir, port, &account))?)
+}
+
+/// This user's name in the password database.
+fn user_name() -> Result<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let passwd = fs_err::read_to_string("/etc/passwd")?;
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    };
+    passwd.lines().find_map(name).with_context(|| format!("user {uid} has no name in /etc/passwd"))
+}
+
+/// smb.conf(5): everything the server writes is in `dir`, and it listens on loopback only.
+fn configuration(dir: &Utf8Path, port: u16, account: &str) -> String {
+    format!(
+        "[global]
+    server role = standalone server
+    interfaces = 127.0.0.1
+    bind interfaces only = yes
+    smb ports = {port}
+    disable netbios = yes
+    disable spoolss = yes
+    load printers = no
+    map to guest = Bad User
+    guest account = {account}
+    server min protocol = SMB2_02
+    private dir = {dir}/private
+    lock directory = {dir}/state
+    state directory = {dir}/state
+    cache directory = {dir}/state
+    pid directory = {dir}/state
+    ncalrpc dir = {dir}/ncalrpc
+    log file = {dir}/log
+    log level = 1
+
+[{NAME}]
+    path = {dir}/files
+    guest ok = yes
+    read only = no
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_stays_in_the_directory_and_on_loopback() {
+        let text = configuration(Utf8Path::new("/t/x"), 4455, "nobody");
+        let paths = text.lines().filter_map(|line| line.split_once("= /")).map(|(_, path)| path);
+        assert!(paths.clone().count() >= 7 && paths.clone().all(|path| path.starts_with("t/x")), "{text}");
+        assert!(text.contains("interfaces = 127.0.0.1\n    bind interfaces only = yes\n    smb ports = 4455"));
+    }
+
+    #[test]
+    fn this_user_has_a_name() {
+        assert!(!user_name().unwrap().is_empty());
+    }
+}
