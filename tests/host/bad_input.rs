@@ -38,7 +38,8 @@ fn a_project_without_dkms_conf_is_usage() {
 fn a_dkms_conf_that_is_a_program_is_refused_and_not_run() {
     let scratch = Scratch::new();
     let witness = scratch.path().join("witness");
-    fs_err::write(scratch.path().join("dkms.conf"), format!("PACKAGE_NAME=x\nY=$(touch {witness})\n")).unwrap();
+    fs_err::write(scratch.path().join("dkms.conf"), format!("PACKAGE_NAME=x\nY=$(touch {witness})\n"))
+        .unwrap();
     let tool = scratch.tool(&["build", "--project", scratch.path().as_str()]);
     assert_refused(&tool, 4, "dkms.conf:2", "command substitution", "plain assignments");
     assert!(!witness.exists());
@@ -102,7 +103,10 @@ fn doctor_ends_with_zero_or_with_the_one_command_that_helps() {
     let (status, output) = run(&Scratch::new().tool(&["doctor"]));
     match status {
         0 => assert!(output.contains("qemu-system-x86_64"), "{output}"),
-        3 => assert!(output.lines().any(|line| line.starts_with("remedy: ") && line.contains("apt-get install")), "{output}"),
+        3 => assert!(
+            output.lines().any(|line| line.starts_with("remedy: ") && line.contains("apt-get install")),
+            "{output}"
+        ),
         other => panic!("status {other}: {output}"),
     }
 }

@@ -15,7 +15,8 @@ const WITH_SPDX: &[&str] = &["rs", "toml", "conf", "spec", "c", "h", "sh"];
 fn files() -> Vec<(Utf8PathBuf, String)> {
     let root = repository();
     let ours = |name: &str| !matches!(name, "target" | ".git");
-    let walk = WalkDir::new(&root).into_iter().filter_entry(move |e| e.file_name().to_str().is_some_and(ours));
+    let walk =
+        WalkDir::new(&root).into_iter().filter_entry(move |e| e.file_name().to_str().is_some_and(ours));
     let files = walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
     let paths = files.filter_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok());
     let relative = |path: &Utf8Path| path.strip_prefix(&root).unwrap().to_owned();
@@ -50,8 +51,11 @@ fn every_source_says_its_licence_and_purpose() {
 #[test]
 fn no_file_is_named_after_nothing() {
     let vague = ["util", "utils", "helper", "helpers", "manager", "common", "misc"];
-    let is_vague = |path: &Utf8Path| path.components().any(|part| vague.contains(&part.as_str().split('.').next().unwrap()));
-    let broken = files().into_iter().filter(|(path, _)| is_vague(path)).map(|(path, _)| path.into_string()).collect();
+    let is_vague = |path: &Utf8Path| {
+        path.components().any(|part| vague.contains(&part.as_str().split('.').next().unwrap()))
+    };
+    let broken =
+        files().into_iter().filter(|(path, _)| is_vague(path)).map(|(path, _)| path.into_string()).collect();
     assert_none(broken, "a file does one thing, and its name says which");
 }
 
@@ -71,20 +75,28 @@ fn no_archive_host_and_no_path_of_a_machine_is_written_down() {
     let forbidden: Vec<String> = hosts.into_iter().chain(above).collect();
     let hits = |text: &str| forbidden.iter().find(|word| text.contains(word.as_str())).cloned();
     let broken = files().iter().filter_map(|(path, text)| Some(format!("{path}: {}", hits(text)?))).collect();
-    assert_none(broken, "the mirror is the one of the host's apt, and nothing depends on where the repository is");
+    assert_none(
+        broken,
+        "the mirror is the one of the host's apt, and nothing depends on where the repository is",
+    );
 }
 
 #[test]
 fn unsafe_is_only_where_the_kernel_is_spoken_to() {
     let mut broken = Vec::new();
     for (path, text) in files().iter().filter(|(path, _)| path.extension() == Some("rs")) {
-        let block = |line: &&str| line.contains(concat!("uns", "afe {")) || line.contains(concat!("uns", "afe impl"));
+        let block =
+            |line: &&str| line.contains(concat!("uns", "afe {")) || line.contains(concat!("uns", "afe impl"));
         let allowed = path.starts_with("module") || path.starts_with("guest");
         let lines: Vec<&str> = text.lines().collect();
         for (number, _) in lines.iter().enumerate().filter(|(_, line)| block(line)) {
             let reason = lines[number.saturating_sub(6)..=number].iter().any(|line| line.contains("SAFETY:"));
             if !allowed || !reason {
-                broken.push(format!("{path}:{}: {}", number + 1, if allowed { "no SAFETY reason" } else { "not here" }));
+                broken.push(format!(
+                    "{path}:{}: {}",
+                    number + 1,
+                    if allowed { "no SAFETY reason" } else { "not here" }
+                ));
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     envs: Vec<(String, OsString)>,
-    hidden: &'static [(&'static str, &'static str)],
+    base: &'static [(&'static str, &'static str)],
     clean_env: bool,
     cwd: Option<Utf8PathBuf>,
     log: Option<Utf8PathBuf>,
@@ -66,7 +66,7 @@ impl Cmd {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             envs: Vec::new(),
-            hidden: &[],
+            base: &[],
             clean_env: false,
             cwd: None,
             log: None,
@@ -144,7 +144,7 @@ impl Cmd {
             program: outer.program,
             args,
             envs: outer.envs,
-            hidden: outer.hidden,
+            base: outer.base,
             clean_env: outer.clean_env,
             cwd: outer.cwd,
             log: self.log,
@@ -154,11 +154,12 @@ impl Cmd {
         }
     }
 
-    /// Leaves variables with these values out of the shown line: what every command in a root gets
-    /// says nothing about this one.
+    /// Starts from exactly `base` instead of this program's environment; what [`Cmd::env`] sets comes on
+    /// top. The base is the same for every command in a root and is not shown.
     #[must_use]
-    pub(crate) fn hide(mut self, names: &'static [(&'static str, &'static str)]) -> Self {
-        self.hidden = names;
+    pub fn environment_of(mut self, base: &'static [(&'static str, &'static str)]) -> Self {
+        self.clean_env = true;
+        self.base = base;
         self
     }
 
@@ -242,7 +243,7 @@ impl Cmd {
     fn command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         if self.clean_env {
-            command.env_clear();
+            command.env_clear().envs(self.base.iter().copied());
         }
         command.args(&self.args).envs(self.envs.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.cwd {
@@ -343,17 +344,28 @@ pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| cmd.not_started(&error))?;
         // The last one's output is read below; all others' goes to their successor.
-        input = if children.len() + 1 == cmds.len() { Stdio::null() } else { Stdio::from(child.stdout.take().context("no pipe")?) };
+        input = if children.len() + 1 == cmds.len() {
+            Stdio::null()
+        } else {
+            Stdio::from(child.stdout.take().context("no pipe")?)
+        };
         children.push(child);
     }
     let outputs: Vec<_> = cmds
         .iter()
-        .zip(children.into_iter().map(|child| thread::spawn(move || child.wait_with_output())).collect::<Vec<_>>())
+        .zip(
+            children
+                .into_iter()
+                .map(|child| thread::spawn(move || child.wait_with_output()))
+                .collect::<Vec<_>>(),
+        )
         .map(|(cmd, waiting)| (cmd, waiting.join().expect("a waiting thread does not panic")))
         .collect();
     // A program that was cut off by a broken pipe is not the culprit: the one that closed it is.
     let failed = |output: &std::process::Output| !output.status.success();
-    let broken_pipe = |output: &std::process::Output| output.status.signal() == Some(rustix::process::Signal::PIPE.as_raw());
+    let broken_pipe = |output: &std::process::Output| {
+        output.status.signal() == Some(rustix::process::Signal::PIPE.as_raw())
+    };
     let mut culprit = None;
     for (cmd, output) in outputs {
         let output = output.with_context(|| format!("waiting for {}", cmd.line()))?;

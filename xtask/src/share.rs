@@ -33,8 +33,12 @@ pub struct Share {
 impl Share {
     /// Starts the server and waits until it answers.
     pub fn serve(report: &Report) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("cifs-fix-share-").tempdir().context("making a directory to share")?;
-        let path = Utf8Path::from_path(dir.path()).context("a temporary directory with a name that is no UTF-8")?;
+        let dir = tempfile::Builder::new()
+            .prefix("cifs-fix-share-")
+            .tempdir()
+            .context("making a directory to share")?;
+        let path =
+            Utf8Path::from_path(dir.path()).context("a temporary directory with a name that is no UTF-8")?;
         // smbd drops to the guest account to serve; that account must be able to walk in, no more.
         open_to(path, 0o711)?;
         let port = free_port()?;
@@ -185,7 +189,9 @@ mod tests {
         let text = configuration(Utf8Path::new("/t/x"), 4455, "nobody");
         let paths = text.lines().filter_map(|line| line.split_once("= /")).map(|(_, path)| path);
         assert!(paths.clone().count() >= 7 && paths.clone().all(|path| path.starts_with("t/x")), "{text}");
-        assert!(text.contains("interfaces = 127.0.0.1\n    bind interfaces only = yes\n    smb ports = 4455"));
+        assert!(
+            text.contains("interfaces = 127.0.0.1\n    bind interfaces only = yes\n    smb ports = 4455")
+        );
     }
 
     #[test]

@@ -23,8 +23,9 @@ impl Mirror {
     /// The mirror of the host's apt.
     pub fn of_host(report: &Report) -> Result<Self> {
         let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
-        let targets =
-            Cmd::new("apt-get").args(["indextargets", "Created-By: Packages", "--format", format]).read(report)?;
+        let targets = Cmd::new("apt-get")
+            .args(["indextargets", "Created-By: Packages", "--format", format])
+            .read(report)?;
         from_targets(&targets).ok_or_else(|| {
             Failure::missing("apt", "its sources name no Debian archive")
                 .remedy("add your Debian mirror to /etc/apt/sources.list and run apt-get update")
@@ -36,7 +37,9 @@ impl Mirror {
 /// Reads `URI|RELEASE|COMPONENT` lines. The main archive is the one that has `main` of a suite
 /// without a suffix; third parties' repositories have suites of other names.
 fn from_targets(targets: &str) -> Option<Mirror> {
-    let rows = || targets.lines().filter_map(|line| line.split_once('|')).filter(|(_, rest)| rest.ends_with("|main"));
+    let rows = || {
+        targets.lines().filter_map(|line| line.split_once('|')).filter(|(_, rest)| rest.ends_with("|main"))
+    };
     let find = |wanted: &dyn Fn(&str) -> bool| {
         let mut found = rows().filter(|(_, rest)| wanted(rest.trim_end_matches("|main")));
         found.next().map(|(uri, _)| uri.trim_end_matches('/').to_owned())

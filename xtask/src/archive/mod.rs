@@ -49,7 +49,9 @@ impl<'a> Archive<'a> {
         {
             let Some(age) = age else { return Err(error) };
             let hours = age.as_secs() / 3600;
-            context.report.warn(&format!("the archive cannot be reached; its indexes of {hours} hours ago are used"));
+            context
+                .report
+                .warn(&format!("the archive cannot be reached; its indexes of {hours} hours ago are used"));
         }
         archive.packages = archive.load()?;
         Ok(archive)
@@ -141,7 +143,10 @@ impl<'a> Archive<'a> {
         let mirror = Mirror::of_host(report)?;
         fs_err::write(self.dir.join("sources.list"), sources(&mirror))?;
         fs_err::write(self.dir.join("status"), "")?;
-        self.apt("apt-get").args(["-o", "APT::Update::Error-Mode=any", "update"]).run(report).map_err(unreachable)?;
+        self.apt("apt-get")
+            .args(["-o", "APT::Update::Error-Mode=any", "update"])
+            .run(report)
+            .map_err(unreachable)?;
         let packages = self.read_lists()?;
         let temporary = self.dir.join("linux.json.partial");
         fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
@@ -182,7 +187,9 @@ impl<'a> Archive<'a> {
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         ];
-        Cmd::new(program).args(options.iter().flat_map(|option| ["-o", option.as_str()])).env("LC_ALL", "C.UTF-8")
+        Cmd::new(program)
+            .args(options.iter().flat_map(|option| ["-o", option.as_str()]))
+            .env("LC_ALL", "C.UTF-8")
     }
 }
 
@@ -204,7 +211,9 @@ fn sources(mirror: &Mirror) -> String {
 /// An apt that failed while fetching: most often there is no network.
 fn unreachable(error: anyhow::Error) -> anyhow::Error {
     Failure::missing("the package archive", format!("apt could not fetch from it: {error}"))
-        .remedy("check the network, the proxy and that `apt-get update` works, then run the same command again")
+        .remedy(
+            "check the network, the proxy and that `apt-get update` works, then run the same command again",
+        )
         .into()
 }
 

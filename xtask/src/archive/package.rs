@@ -77,7 +77,8 @@ fn dependencies(field: &str) -> Vec<Dependency> {
 
 fn dependency(text: &str) -> Option<Dependency> {
     let (name, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
-    let exact = rest.trim().strip_prefix("(=").and_then(|rest| rest.strip_suffix(')')).map(|v| v.trim().to_owned());
+    let exact =
+        rest.trim().strip_prefix("(=").and_then(|rest| rest.strip_suffix(')')).map(|v| v.trim().to_owned());
     (!name.is_empty()).then(|| Dependency { name: name.to_owned(), exact })
 }
 

@@ -25,8 +25,10 @@ fn part(mut a: &str, mut b: &str) -> Ordering {
         if order.is_ne() {
             return order;
         }
-        let (number_a, next_a) = rest_a.split_at(rest_a.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest_a.len()));
-        let (number_b, next_b) = rest_b.split_at(rest_b.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest_b.len()));
+        let (number_a, next_a) =
+            rest_a.split_at(rest_a.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest_a.len()));
+        let (number_b, next_b) =
+            rest_b.split_at(rest_b.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest_b.len()));
         let order = number(number_a, number_b);
         if order.is_ne() {
             return order;
@@ -97,7 +99,10 @@ mod tests {
             return;
         }
         for pair in ORDER.windows(2) {
-            Cmd::new("dpkg").args(["--compare-versions", pair[0], "lt", pair[1]]).run(&Report::silent()).unwrap();
+            Cmd::new("dpkg")
+                .args(["--compare-versions", pair[0], "lt", pair[1]])
+                .run(&Report::silent())
+                .unwrap();
         }
     }
 

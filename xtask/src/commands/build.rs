@@ -54,16 +54,24 @@ fn releases(context: &Context, args: &BuildArgs) -> Result<Vec<Option<Release>>>
     if args.all_kernels {
         let prepared = Kdir::all(context);
         if prepared.is_empty() {
-            return Err(Failure::missing("--all-kernels", "no kernel is prepared").remedy("cargo xtask kernel prepare").into());
+            return Err(Failure::missing("--all-kernels", "no kernel is prepared")
+                .remedy("cargo xtask kernel prepare")
+                .into());
         }
         return Ok(prepared.iter().map(|kdir| Some(kdir.release().clone())).collect());
     }
-    if args.kernels.is_empty() { Ok(vec![None]) } else { Ok(args.kernels.iter().cloned().map(Some).collect()) }
+    if args.kernels.is_empty() {
+        Ok(vec![None])
+    } else {
+        Ok(args.kernels.iter().cloned().map(Some).collect())
+    }
 }
 
 fn summary(built: &[Built]) -> String {
     let mut rows = vec![["KERNEL", "MODULE", "BUILT", "STRIPPED", "FILE"].map(str::to_owned).to_vec()];
-    for (built, object) in built.iter().flat_map(|built| built.objects.iter().map(move |object| (built, object))) {
+    for (built, object) in
+        built.iter().flat_map(|built| built.objects.iter().map(move |object| (built, object)))
+    {
         rows.push(vec![
             built.release.to_string(),
             object.name.clone(),

@@ -33,10 +33,15 @@ pub fn run(context: &Context) -> Result<()> {
     context.report.data(&diagnosis);
     context.report.say(&shown(&diagnosis));
     let Some(remedy) = diagnosis.remedy else { return Ok(()) };
-    let missing: Vec<_> = diagnosis.programs.iter().filter(|row| row.found.is_none()).map(|row| row.name).collect();
-    Err(Failure::new(Exit::Missing, missing.join(", "), "not on this machine (demo and test install them themselves)")
-        .remedy(remedy)
-        .into())
+    let missing: Vec<_> =
+        diagnosis.programs.iter().filter(|row| row.found.is_none()).map(|row| row.name).collect();
+    Err(Failure::new(
+        Exit::Missing,
+        missing.join(", "),
+        "not on this machine (demo and test install them themselves)",
+    )
+    .remedy(remedy)
+    .into())
 }
 
 fn diagnose(context: &Context) -> Diagnosis {
@@ -47,7 +52,8 @@ fn diagnose(context: &Context) -> Diagnosis {
         found: programs::find(program.name),
     };
     let programs: Vec<_> = programs::all().map(row).collect();
-    let missing: Vec<&str> = programs.iter().filter(|row| row.found.is_none()).map(|row| row.package).collect();
+    let missing: Vec<&str> =
+        programs.iter().filter(|row| row.found.is_none()).map(|row| row.package).collect();
     let remedy = (!missing.is_empty()).then(|| programs::install_line(&missing));
     let prepared = Kdir::all(context).iter().map(|kdir| kdir.release().to_string()).collect();
     Diagnosis { programs, facts: facts::all(context), prepared, remedy }
@@ -61,7 +67,8 @@ fn shown(diagnosis: &Diagnosis) -> String {
     }));
     let mut facts: Vec<Vec<String>> =
         diagnosis.facts.iter().map(|fact| vec![fact.name.to_owned(), fact.value.clone()]).collect();
-    let prepared = if diagnosis.prepared.is_empty() { "none".to_owned() } else { diagnosis.prepared.join(", ") };
+    let prepared =
+        if diagnosis.prepared.is_empty() { "none".to_owned() } else { diagnosis.prepared.join(", ") };
     facts.push(vec!["prepared kernels".to_owned(), prepared]);
     format!("{}\n\n{}", table(&rows), table(&facts))
 }

@@ -42,7 +42,8 @@ fn list(context: &Context) -> Result<()> {
     let archive = Archive::open(context)?;
     let kernels = discover::all(&archive);
     let headers: Vec<_> = kernels.iter().map(|kernel| &kernel.headers).collect();
-    let unknown: Vec<_> = headers.iter().copied().filter(|package| !discover::config_known(context, package)).collect();
+    let unknown: Vec<_> =
+        headers.iter().copied().filter(|package| !discover::config_known(context, package)).collect();
     archive.fetch(&unknown)?;
     let mut rows = kernels.iter().map(|kernel| row(context, &archive, kernel)).collect::<Result<Vec<_>>>()?;
     let is_default = |row: &Row| row.facts.rust && row.release.flavour() == discover::DEFAULT_FLAVOUR;
@@ -67,14 +68,18 @@ fn row(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<Row>
 }
 
 fn shown(rows: &[Row]) -> String {
-    let head = ["", "RELEASE", "SUITE", "RUST", "COMPILER", "MODVERSIONS", "PREPARED"].map(str::to_owned).to_vec();
+    let head =
+        ["", "RELEASE", "SUITE", "RUST", "COMPILER", "MODVERSIONS", "PREPARED"].map(str::to_owned).to_vec();
     let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
     let cells = |row: &Row| {
         vec![
             if row.default { "*" } else { "" }.to_owned(),
             row.release.to_string(),
             row.suite.clone(),
-            row.facts.rustc.as_ref().map_or_else(|| yes(row.facts.rust), |version| format!("rustc {version}")),
+            row.facts
+                .rustc
+                .as_ref()
+                .map_or_else(|| yes(row.facts.rust), |version| format!("rustc {version}")),
             row.facts.compiler.rsplit("gnu-").next().unwrap_or_default().to_owned(),
             yes(row.facts.modversions),
             yes(row.prepared),

@@ -30,7 +30,9 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
         count = count + cargo_test(context, args, targets)?;
     }
     context.report.data(&count);
-    context.report.say(&format!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped));
+    context
+        .report
+        .say(&format!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped));
     if count.failed == 0 {
         return Ok(());
     }
@@ -53,7 +55,8 @@ fn targets(suite: Suite) -> Vec<&'static [&'static str]> {
 
 fn cargo_test(context: &Context, args: &TestArgs, targets: &[&str]) -> Result<Count> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut cmd = Cmd::new(cargo).args(["test", "--locked", "--no-fail-fast"]).args(targets).cwd(repository());
+    let mut cmd =
+        Cmd::new(cargo).args(["test", "--locked", "--no-fail-fast"]).args(targets).cwd(repository());
     if args.long {
         cmd = cmd.env(LONG, "1");
     }

@@ -64,7 +64,11 @@ CONFIG_LOCALVERSION=\"\"
     #[test]
     fn options_are_read() {
         let config = Config::parse(TEXT);
-        assert!(config.is_yes("CONFIG_RUST") && !config.is_yes("CONFIG_CIFS") && !config.is_yes("CONFIG_MODVERSIONS"));
+        assert!(
+            config.is_yes("CONFIG_RUST")
+                && !config.is_yes("CONFIG_CIFS")
+                && !config.is_yes("CONFIG_MODVERSIONS")
+        );
         assert_eq!(config.compiler(), Some("x86_64-linux-gnu-gcc-14"));
         assert_eq!(config.get("CONFIG_LOCALVERSION"), Some(""));
     }

@@ -13,8 +13,8 @@ use crate::archive::package::Package;
 use crate::archive::{Archive, version};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::root::recipe::base_suite;
 use crate::process::{self, Cmd};
+use crate::root::recipe::base_suite;
 
 /// The flavour built for when none is named: the smallest, and the quickest to boot.
 pub const DEFAULT_FLAVOUR: &str = "cloud-amd64";
@@ -45,7 +45,10 @@ impl Facts {
     /// Reads them from a configuration.
     pub fn of(config: &Config) -> Self {
         let rust = config.is_yes("CONFIG_RUST");
-        let rustc = config.get("CONFIG_RUSTC_VERSION_TEXT").and_then(|text| text.split(' ').nth(1)).map(str::to_owned);
+        let rustc = config
+            .get("CONFIG_RUSTC_VERSION_TEXT")
+            .and_then(|text| text.split(' ').nth(1))
+            .map(str::to_owned);
         Self {
             rust,
             compiler: config.compiler().unwrap_or("unknown").to_owned(),
@@ -90,9 +93,13 @@ pub fn find(archive: &mut Archive<'_>, release: &Release) -> Result<Kernel> {
     }
     let kernels = all(archive);
     let names = nearest(release.as_str(), kernels.iter().map(|kernel| kernel.release.as_str()), 3);
-    Err(Failure::new(Exit::Missing, release.as_str(), format!("no such kernel in the archive; the nearest are {}", names.join(", ")))
-        .remedy("cargo xtask kernel list")
-        .into())
+    Err(Failure::new(
+        Exit::Missing,
+        release.as_str(),
+        format!("no such kernel in the archive; the nearest are {}", names.join(", ")),
+    )
+    .remedy("cargo xtask kernel list")
+    .into())
 }
 
 /// The configuration of a kernel, from its headers package (a few megabytes, kept).
@@ -103,7 +110,8 @@ pub fn config(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Resu
         let dir = tempfile::tempdir().context("making a temporary directory")?;
         let member = format!("usr/src/linux-headers-{}/.config", kernel.release);
         // Only this file of thousands.
-        let untar = Cmd::new("tar").arg("--extract").arg("--directory").arg(dir.path()).arg(format!("./{member}"));
+        let untar =
+            Cmd::new("tar").arg("--extract").arg("--directory").arg(dir.path()).arg(format!("./{member}"));
         process::pipeline(&[Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb), untar], &context.report)?;
         let config = dir.path().join(member);
         fs_err::create_dir_all(kept.parent().expect("a file in the cache"))?;
@@ -133,15 +141,24 @@ pub fn default(context: &Context, archive: &Archive<'_>) -> Result<Kernel> {
             return Ok(kernel);
         }
     }
-    Err(Failure::missing("default kernel", format!("the archive has no {DEFAULT_FLAVOUR} kernel with CONFIG_RUST and the compiler it was built with"))
-        .remedy("cargo xtask kernel list")
-        .into())
+    Err(Failure::missing(
+        "default kernel",
+        format!(
+            "the archive has no {DEFAULT_FLAVOUR} kernel with CONFIG_RUST and the compiler it was built with"
+        ),
+    )
+    .remedy("cargo xtask kernel list")
+    .into())
 }
 
 /// Whether `suite` has this version of rustc; Debian's versions go on after it, `1.85.1+dfsg1-1`.
 fn has_rustc(archive: &Archive<'_>, suite: &str, version: Option<&str>) -> bool {
-    let is_it = |found: &str| version.is_some_and(|version| found.split(['+', '-', '~']).next() == Some(version));
-    archive.packages().iter().any(|package| package.name == "rustc" && package.suite == suite && is_it(&package.version))
+    let is_it =
+        |found: &str| version.is_some_and(|version| found.split(['+', '-', '~']).next() == Some(version));
+    archive
+        .packages()
+        .iter()
+        .any(|package| package.name == "rustc" && package.suite == suite && is_it(&package.version))
 }
 
 /// Releases with Rust, newest first.
@@ -162,7 +179,9 @@ mod tests {
 
     fn packages(names: &[(&str, &str, &str)]) -> Vec<Package> {
         let paragraph = |(name, version, depends): &(&str, &str, &str)| {
-            format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\nSize: 1\nSHA256: 0\n")
+            format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\nSize: 1\nSHA256: 0\n"
+            )
         };
         let index = names.iter().map(paragraph).collect::<Vec<_>>().join("\n");
         read_index(&index, "s", |_| true)
@@ -171,12 +190,17 @@ mod tests {
     #[test]
     fn only_headers_of_one_release_are_kernels() {
         let packages = packages(&[
-            ("linux-headers-7.2.11+deb13-cloud-amd64", "7.2.11-1", "linux-headers-7.2.11+deb13-common (= 7.2.11-1)"),
+            (
+                "linux-headers-7.2.11+deb13-cloud-amd64",
+                "7.2.11-1",
+                "linux-headers-7.2.11+deb13-common (= 7.2.11-1)",
+            ),
             ("linux-headers-7.2.11+deb13-common", "7.2.11-1", "x"),
             ("linux-headers-7.2.11+deb13-common-rt", "7.2.11-1", "linux-headers-7.2.11+deb13-common"),
             ("linux-headers-cloud-amd64", "7.2.11-1", "linux-headers-7.2.11+deb13-cloud-amd64 (= 7.2.11-1)"),
         ]);
-        let kernels: Vec<_> = packages.iter().filter_map(kernel).map(|kernel| kernel.release.to_string()).collect();
+        let kernels: Vec<_> =
+            packages.iter().filter_map(kernel).map(|kernel| kernel.release.to_string()).collect();
         assert_eq!(kernels, ["7.2.11+deb13-cloud-amd64"]);
     }
 
@@ -196,6 +220,9 @@ mod tests {
         let facts = Facts::of(&Config::parse(
             "CONFIG_CC_VERSION_TEXT=\"gcc-14 (D) 14.2\"\nCONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.1 (x)\"\n",
         ));
-        assert_eq!((facts.rust, facts.rustc.as_deref(), facts.compiler.as_str()), (true, Some("1.85.1"), "gcc-14"));
+        assert_eq!(
+            (facts.rust, facts.rustc.as_deref(), facts.compiler.as_str()),
+            (true, Some("1.85.1"), "gcc-14")
+        );
     }
 }

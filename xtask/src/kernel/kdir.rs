@@ -91,11 +91,16 @@ impl Kdir {
 
     /// Its bootable image.
     pub fn vmlinuz(&self) -> Result<Utf8PathBuf> {
-        let candidates =
-            [self.modules().join("vmlinuz"), image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release()))];
+        let candidates = [
+            self.modules().join("vmlinuz"),
+            image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release())),
+        ];
         candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
             Failure::missing(self.release().as_str(), "its packages hold no vmlinuz")
-                .remedy(format!("cargo xtask kernel remove {0} && cargo xtask kernel prepare {0}", self.release()))
+                .remedy(format!(
+                    "cargo xtask kernel remove {0} && cargo xtask kernel prepare {0}",
+                    self.release()
+                ))
                 .into()
         })
     }
@@ -111,7 +116,11 @@ impl Kdir {
             .filter(|entry| entry.file_type().is_file() && entry.file_name().to_str().is_some_and(wanted))
             .find_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok())
             .ok_or_else(|| {
-                Failure::missing(format!("{name}.ko"), format!("kernel {} has no such module", self.release())).into()
+                Failure::missing(
+                    format!("{name}.ko"),
+                    format!("kernel {} has no such module", self.release()),
+                )
+                .into()
             })
     }
 }

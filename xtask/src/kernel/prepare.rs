@@ -19,8 +19,8 @@ use crate::archive::Archive;
 use crate::archive::package::Package;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::process::Cmd;
 use crate::machine::facts;
+use crate::process::Cmd;
 use crate::report::{seconds, size};
 use crate::root::recipe::Recipe;
 use crate::root::{Access, Choice, Root};
@@ -45,7 +45,12 @@ struct Packages<'a> {
 }
 
 /// Prepares `kernel`: from the cache, or made now by one run while others wait. Says so when nothing was to do.
-pub fn prepare(context: &Context, archive: &Archive<'_>, kernel: &Kernel, choice: Choice) -> Result<Prepared> {
+pub fn prepare(
+    context: &Context,
+    archive: &Archive<'_>,
+    kernel: &Kernel,
+    choice: Choice,
+) -> Result<Prepared> {
     let config = discover::config(context, archive, kernel)?;
     require_rust(context, archive, kernel, &config)?;
     let packages = packages(archive, kernel)?;
@@ -87,7 +92,11 @@ fn require_space(context: &Context) -> Result<()> {
     match facts::free(context) {
         Some(free) if free < facts::NEEDED => Err(Failure::missing(
             context.cache.dir().as_str(),
-            format!("{} free, and a kernel with its build root needs up to {}", size(free), size(facts::NEEDED)),
+            format!(
+                "{} free, and a kernel with its build root needs up to {}",
+                size(free),
+                size(facts::NEEDED)
+            ),
         )
         .remedy("make room, or move the cache: export XDG_CACHE_HOME=/some/directory")
         .into()),
@@ -121,7 +130,11 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages
         let has = has.map(|package| package.version.as_str()).collect::<Vec<_>>().join(", ");
         Failure::refused(
             kernel.release.as_str(),
-            format!("its headers are version {}, and the archive has {name} only in {}", headers.version, if has.is_empty() { "no version" } else { &has }),
+            format!(
+                "its headers are version {}, and the archive has {name} only in {}",
+                headers.version,
+                if has.is_empty() { "no version" } else { &has }
+            ),
         )
         .remedy("choose a kernel whose source is still there: cargo xtask kernel list")
     })?;
@@ -136,7 +149,10 @@ fn image<'a>(archive: &'a Archive<'_>, kernel: &Kernel) -> Result<Vec<&'a Packag
     let image = find(&name).ok_or_else(|| {
         Failure::refused(
             kernel.release.as_str(),
-            format!("the archive has its headers in version {}, but not {name} of that version", kernel.headers.version),
+            format!(
+                "the archive has its headers in version {}, but not {name} of that version",
+                kernel.headers.version
+            ),
         )
         .remedy("choose another kernel: cargo xtask kernel list")
     })?;
@@ -326,7 +342,8 @@ impl Making<'_> {
         if serious.is_empty() {
             return Ok(());
         }
-        let list = serious.into_iter().map(|difference| format!("\n    {}", show(difference))).collect::<String>();
+        let list =
+            serious.into_iter().map(|difference| format!("\n    {}", show(difference))).collect::<String>();
         Err(Failure::refused(
             self.kernel.release.as_str(),
             format!("its configuration cannot be reproduced in build root {}:{list}", self.root.name()),
@@ -343,9 +360,15 @@ impl Making<'_> {
 /// Whether a changed option would change what modules are: everything but what Kconfig asks of the
 /// building machine's own libraries, for tools that run there.
 fn matters((name, wanted, made): &Difference<'_>) -> bool {
-    let of_build_machine = ["CONFIG_OPENSSL_SUPPORTS_", "CONFIG_MODULE_SIG_KEY_TYPE_", "CONFIG_TOOLS_SUPPORT_", "CONFIG_PAHOLE_VERSION"];
+    let of_build_machine = [
+        "CONFIG_OPENSSL_SUPPORTS_",
+        "CONFIG_MODULE_SIG_KEY_TYPE_",
+        "CONFIG_TOOLS_SUPPORT_",
+        "CONFIG_PAHOLE_VERSION",
+    ];
     let compiler_text = *name == "CONFIG_CC_VERSION_TEXT"
-        && wanted.and_then(|text| text.split(' ').next_back()) == made.and_then(|text| text.split(' ').next_back());
+        && wanted.and_then(|text| text.split(' ').next_back())
+            == made.and_then(|text| text.split(' ').next_back());
     !compiler_text && !of_build_machine.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -376,7 +399,9 @@ fn write_stamp(place: &Utf8Path, stamp: &Stamp) -> Result<()> {
 pub fn remove(context: &Context, release: &Release) -> Result<()> {
     let place = Kdir::place_of(context, release);
     if !place.exists() {
-        return Err(Failure::new(Exit::Missing, release.as_str(), "is not prepared").remedy("cargo xtask kernel list").into());
+        return Err(Failure::new(Exit::Missing, release.as_str(), "is not prepared")
+            .remedy("cargo xtask kernel list")
+            .into());
     }
     let _lock = context.cache.lock(&format!("kernel {release}"), &context.report)?;
     discard(&place, context)
@@ -390,8 +415,22 @@ mod tests {
     fn options_of_the_building_machine_may_differ_and_no_others() {
         for (difference, serious) in [
             (("CONFIG_OPENSSL_SUPPORTS_ML_DSA", Some("y"), None), false),
-            (("CONFIG_CC_VERSION_TEXT", Some("gcc-14 (Debian 14.2.0-19) 14.2.0"), Some("gcc-14 (Debian 14.2.0-21) 14.2.0")), false),
-            (("CONFIG_CC_VERSION_TEXT", Some("gcc-14 (Debian 14.2.0-19) 14.2.0"), Some("gcc-12 (Debian) 12.2.0")), true),
+            (
+                (
+                    "CONFIG_CC_VERSION_TEXT",
+                    Some("gcc-14 (Debian 14.2.0-19) 14.2.0"),
+                    Some("gcc-14 (Debian 14.2.0-21) 14.2.0"),
+                ),
+                false,
+            ),
+            (
+                (
+                    "CONFIG_CC_VERSION_TEXT",
+                    Some("gcc-14 (Debian 14.2.0-19) 14.2.0"),
+                    Some("gcc-12 (Debian) 12.2.0"),
+                ),
+                true,
+            ),
             (("CONFIG_RUST", Some("y"), None), true),
             (("CONFIG_PREEMPT", None, Some("y")), true),
         ] {

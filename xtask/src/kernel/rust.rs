@@ -31,9 +31,12 @@ pub fn prove(release: &Release, symvers: &str, kdir: &Utf8Path) -> Result<Proof>
     let made = exported_by_artefacts(kdir)?;
     let missing: Vec<&str> = wanted.difference(&made).map(String::as_str).collect();
     if wanted.is_empty() {
-        return Err(Failure::refused(release.as_str(), "its Module.symvers holds no Rust symbol to prove the artefacts by")
-            .remedy("choose a kernel with CONFIG_RUST=y: cargo xtask kernel list")
-            .into());
+        return Err(Failure::refused(
+            release.as_str(),
+            "its Module.symvers holds no Rust symbol to prove the artefacts by",
+        )
+        .remedy("choose a kernel with CONFIG_RUST=y: cargo xtask kernel list")
+        .into());
     }
     if missing.is_empty() {
         return Ok(Proof { symbols: wanted.len() });
@@ -126,6 +129,9 @@ mod tests {
         let names: Vec<String> = (0..25).map(|n| format!("_RNv{n:02}")).collect();
         let missing: Vec<&str> = names.iter().map(String::as_str).collect();
         let text = refusal(&"7.2.11".parse().unwrap(), 30, &missing).to_string();
-        assert!(text.contains("_RNv09") && !text.contains("_RNv10") && text.contains("and 15 more"), "{text}");
+        assert!(
+            text.contains("_RNv09") && !text.contains("_RNv10") && text.contains("and 15 more"),
+            "{text}"
+        );
     }
 }

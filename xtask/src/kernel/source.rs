@@ -33,8 +33,25 @@ const LEFT_OUT: &[&str] = &[
 
 /// Directories of `arch/` whose code is not x86's; Kconfig reads files of each.
 const OTHER_ARCHITECTURES: &[&str] = &[
-    "alpha", "arc", "arm", "arm64", "csky", "hexagon", "loongarch", "m68k", "microblaze", "mips", "nios2", "openrisc",
-    "parisc", "powerpc", "riscv", "s390", "sh", "sparc", "xtensa",
+    "alpha",
+    "arc",
+    "arm",
+    "arm64",
+    "csky",
+    "hexagon",
+    "loongarch",
+    "m68k",
+    "microblaze",
+    "mips",
+    "nios2",
+    "openrisc",
+    "parisc",
+    "powerpc",
+    "riscv",
+    "s390",
+    "sh",
+    "sparc",
+    "xtensa",
 ];
 
 /// Unpacks the source in the package file `deb` to `into`.

@@ -46,7 +46,9 @@ fn user() -> String {
 fn cache(context: &Context) -> String {
     let dir = context.cache.dir();
     match free(context) {
-        Some(free) if free < NEEDED => format!("{dir}: {} free, a first run needs {}", size(free), size(NEEDED)),
+        Some(free) if free < NEEDED => {
+            format!("{dir}: {} free, a first run needs {}", size(free), size(NEEDED))
+        }
         Some(free) => format!("{dir}: {} free", size(free)),
         None => dir.to_string(),
     }

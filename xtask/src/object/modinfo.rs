@@ -18,15 +18,17 @@ pub struct Modinfo {
 impl Modinfo {
     /// Reads a module's file, not compressed.
     pub fn read(file: &Utf8Path) -> Result<Self> {
-        Self::parse(&fs_err::read(file)?)
-            .ok_or_else(|| Failure::refused(file.as_str(), "is no kernel module: no ELF file with .modinfo").into())
+        Self::parse(&fs_err::read(file)?).ok_or_else(|| {
+            Failure::refused(file.as_str(), "is no kernel module: no ELF file with .modinfo").into()
+        })
     }
 
     /// Reads a module's bytes.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let elf = object::File::parse(bytes).ok()?;
         let section = elf.section_by_name(".modinfo")?;
-        let undefined = elf.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
+        let undefined =
+            elf.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
         let undefined = undefined.filter(|name| !name.is_empty()).map(str::to_owned).collect();
         Some(Self { fields: fields(section.data().ok()?), undefined })
     }
@@ -47,9 +49,12 @@ impl Modinfo {
         if vermagic.split(' ').next() == Some(release.as_str()) {
             return Ok(());
         }
-        Err(Failure::refused(file.as_str(), format!("its vermagic is {vermagic:?}, which kernel {release} refuses"))
-            .remedy("build it for that kernel: cargo xtask build --kernel RELEASE")
-            .into())
+        Err(Failure::refused(
+            file.as_str(),
+            format!("its vermagic is {vermagic:?}, which kernel {release} refuses"),
+        )
+        .remedy("build it for that kernel: cargo xtask build --kernel RELEASE")
+        .into())
     }
 }
 
@@ -57,7 +62,9 @@ impl Modinfo {
 fn fields(section: &[u8]) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let strings = section.split(|byte| *byte == 0).map(text);
-    strings.filter_map(|field| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    strings
+        .filter_map(|field| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .collect()
 }
 
 #[cfg(test)]

@@ -114,7 +114,8 @@ impl Building<'_> {
         let started = Instant::now();
         self.make(&stage)?;
         let made = started.elapsed();
-        let objects = self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
+        let objects =
+            self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
         let built = Built {
             release: self.prepared.kdir.release().clone(),
             project: format!("{}-{}", self.project.name, self.project.version),
@@ -220,9 +221,12 @@ fn expand(word: &str, values: &[(&str, &str)]) -> Result<String> {
     let text = values.iter().skip(1).fold(braced, |text, (name, value)| text.replace(&plain(name), value));
     let odd = |c: char| "$`'\";&|<>()".contains(c);
     if text.contains(odd) {
-        return Err(Failure::refused("MAKE in dkms.conf", format!("{word:?} needs a shell, and none is run"))
-            .remedy("write MAKE as one plain command: MAKE=\"make KDIR=${kernel_source_dir}\"")
-            .into());
+        return Err(Failure::refused(
+            "MAKE in dkms.conf",
+            format!("{word:?} needs a shell, and none is run"),
+        )
+        .remedy("write MAKE as one plain command: MAKE=\"make KDIR=${kernel_source_dir}\"")
+        .into());
     }
     Ok(text)
 }

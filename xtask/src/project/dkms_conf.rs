@@ -25,8 +25,8 @@ impl DkmsConf {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (name, index, value) =
-                assignment(line).map_err(|reason| Unreadable { line: number + 1, reason: reason.to_owned() })?;
+            let (name, index, value) = assignment(line)
+                .map_err(|reason| Unreadable { line: number + 1, reason: reason.to_owned() })?;
             conf.0.entry(name.to_owned()).or_default().insert(index, value);
         }
         Ok(conf)
@@ -72,10 +72,18 @@ fn word(text: &str) -> Result<String, &'static str> {
             (Some(q), c) if q == c => quote = None,
             (None, ' ' | '\t') => {
                 let rest = chars.as_str().trim_start();
-                return if rest.is_empty() || rest.starts_with('#') { Ok(value) } else { Err("more than one word") };
+                return if rest.is_empty() || rest.starts_with('#') {
+                    Ok(value)
+                } else {
+                    Err("more than one word")
+                };
             }
-            (None, ';' | '&' | '|' | '(' | ')' | '<' | '>') => return Err("a shell command, which is not executed"),
-            (quote, '`') if quote != Some('\'') => return Err("a command substitution, which is not executed"),
+            (None, ';' | '&' | '|' | '(' | ')' | '<' | '>') => {
+                return Err("a shell command, which is not executed");
+            }
+            (quote, '`') if quote != Some('\'') => {
+                return Err("a command substitution, which is not executed");
+            }
             (quote, '$') if quote != Some('\'') && chars.as_str().starts_with('(') => {
                 return Err("a command substitution, which is not executed");
             }

@@ -41,7 +41,8 @@ impl Project {
     /// Reads the project in `dir`.
     pub fn open(dir: &Utf8Path) -> Result<Self> {
         let dir = dir.canonicalize_utf8().map_err(|error| {
-            Failure::usage(format!("project {dir}"), error.to_string()).remedy("--project DIR, a directory with a dkms.conf")
+            Failure::usage(format!("project {dir}"), error.to_string())
+                .remedy("--project DIR, a directory with a dkms.conf")
         })?;
         let file = dir.join("dkms.conf");
         let text = fs_err::read_to_string(&file).map_err(|_| {
@@ -49,7 +50,8 @@ impl Project {
                 .remedy("--project DIR, a directory with a dkms.conf")
         })?;
         let conf = DkmsConf::parse(&text).map_err(|error| {
-            Failure::refused(format!("{file}:{}", error.line), error.reason).remedy("plain assignments are read: NAME=\"value\", NAME[0]=\"value\"")
+            Failure::refused(format!("{file}:{}", error.line), error.reason)
+                .remedy("plain assignments are read: NAME=\"value\", NAME[0]=\"value\"")
         })?;
         Self::described(dir, &file, &conf)
     }
@@ -64,26 +66,43 @@ impl Project {
         };
         let name = required("PACKAGE_NAME")?;
         let modules = modules(conf, &name);
-        if let Some(module) = modules.iter().find(|module| !plain_name(&module.name) || leaves(&module.location)) {
-            return Err(Failure::refused(file.as_str(), format!("module {:?} is no plain name, or its place is outside the project", module.name)).into());
+        if let Some(module) =
+            modules.iter().find(|module| !plain_name(&module.name) || leaves(&module.location))
+        {
+            return Err(Failure::refused(
+                file.as_str(),
+                format!("module {:?} is no plain name, or its place is outside the project", module.name),
+            )
+            .into());
         }
-        let words = |name: &str| conf.scalar(name).map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        let files = words("PROJECT_FILES").map(|files| files.into_iter().map(Utf8PathBuf::from).collect::<Vec<_>>());
+        let words = |name: &str| {
+            conf.scalar(name).map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let files =
+            words("PROJECT_FILES").map(|files| files.into_iter().map(Utf8PathBuf::from).collect::<Vec<_>>());
         if let Some(outside) = files.iter().flatten().find(|path| leaves(path)) {
-            return Err(Failure::refused(file.as_str(), format!("PROJECT_FILES: {outside} is outside the project")).into());
+            return Err(Failure::refused(
+                file.as_str(),
+                format!("PROJECT_FILES: {outside} is outside the project"),
+            )
+            .into());
         }
-        let make = words("MAKE").unwrap_or_else(|| DEFAULT_MAKE.iter().map(|word| (*word).to_owned()).collect());
+        let make =
+            words("MAKE").unwrap_or_else(|| DEFAULT_MAKE.iter().map(|word| (*word).to_owned()).collect());
         Ok(Self { dir, version: required("PACKAGE_VERSION")?, name, modules, make, files })
     }
 }
 
 /// What DKMS runs when `MAKE` is not set (dkms(8)).
-const DEFAULT_MAKE: &[&str] = &["make", "-C", "${kernel_source_dir}", "M=${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build"];
+const DEFAULT_MAKE: &[&str] =
+    &["make", "-C", "${kernel_source_dir}", "M=${dkms_tree}/${PACKAGE_NAME}/${PACKAGE_VERSION}/build"];
 
 fn modules(conf: &DkmsConf, package: &str) -> Vec<Module> {
     let names = conf.array("BUILT_MODULE_NAME");
     let locations = conf.array("BUILT_MODULE_LOCATION");
-    let location = |index: u32| locations.get(&index).map_or_else(Utf8PathBuf::new, |text| Utf8PathBuf::from(text.as_str()));
+    let location = |index: u32| {
+        locations.get(&index).map_or_else(Utf8PathBuf::new, |text| Utf8PathBuf::from(text.as_str()))
+    };
     if names.is_empty() {
         return vec![Module { name: package.to_owned(), location: location(0) }];
     }
@@ -118,7 +137,8 @@ mod tests {
     #[test]
     fn nothing_outside_the_project_is_named() {
         let head = "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n";
-        for line in ["BUILT_MODULE_NAME[0]=../x", "BUILT_MODULE_LOCATION[0]=/etc", "PROJECT_FILES=\"a ../b\""] {
+        for line in ["BUILT_MODULE_NAME[0]=../x", "BUILT_MODULE_LOCATION[0]=/etc", "PROJECT_FILES=\"a ../b\""]
+        {
             assert!(project(&format!("{head}{line}\n")).is_err(), "{line}");
         }
         assert!(project("PACKAGE_NAME=../x\nPACKAGE_VERSION=1\n").is_err());

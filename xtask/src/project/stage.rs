@@ -27,7 +27,9 @@ impl Sources {
         let mut files = BTreeMap::new();
         for root in roots {
             let walk = WalkDir::new(project.dir.join(root)).into_iter();
-            for entry in walk.filter_entry(|entry| entry.file_name().to_str().is_some_and(|name| !SKIPPED.contains(&name))) {
+            for entry in walk
+                .filter_entry(|entry| entry.file_name().to_str().is_some_and(|name| !SKIPPED.contains(&name)))
+            {
                 let entry = entry?;
                 let path = Utf8Path::from_path(entry.path()).unwrap_or(Utf8Path::new(""));
                 if entry.path_is_symlink() {

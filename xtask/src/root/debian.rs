@@ -74,7 +74,8 @@ impl DebianRoot {
     /// Makes the tree beside its place and renames it in. A tree can move: nothing in it knows its path.
     fn make(&self, context: &Context, recipe: &Recipe) -> Result<()> {
         programs::ensure(context, &[programs::ROOTS])?;
-        let step = context.report.step("Making", &format!("build root {} (Debian {})", self.identity, self.name));
+        let step =
+            context.report.step("Making", &format!("build root {} (Debian {})", self.identity, self.name));
         let place = self.place();
         let partial = context.cache.partial(place, &context.report, |dir| removal::remove(context, dir))?;
         let tar = partial.join("tree.tar");
@@ -98,7 +99,8 @@ impl DebianRoot {
 
     /// `cmd` as it runs in this tree.
     pub fn inside(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
-        let mut outer = namespaces().arg("--net").arg(&context.program).arg("enter-root").arg("--root").arg(&self.tree);
+        let mut outer =
+            namespaces().arg("--net").arg(&context.program).arg("enter-root").arg("--root").arg(&self.tree);
         for path in &access.read {
             outer = outer.arg("--read").arg(path);
         }

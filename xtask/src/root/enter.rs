@@ -44,7 +44,10 @@ const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 impl Entry {
     /// Becomes the command; returns only when that fails.
     pub fn run(&self) -> Result<()> {
-        ensure!(rustix::process::getpid().as_raw_nonzero().get() == 1, "enter-root runs in namespaces of its own only");
+        ensure!(
+            rustix::process::getpid().as_raw_nonzero().get() == 1,
+            "enter-root runs in namespaces of its own only"
+        );
         let root = &self.root;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .context("making mounts private")?;
@@ -83,7 +86,10 @@ impl Entry {
 
     /// Paths below `/tmp` and `/run` get theirs once the empty file systems are there.
     fn make_mount_points(&self) -> Result<()> {
-        self.host_paths().iter().filter(|host| !in_scratch(host.place)).try_for_each(|host| host.mount_point(&self.root))
+        self.host_paths()
+            .iter()
+            .filter(|host| !in_scratch(host.place))
+            .try_for_each(|host| host.mount_point(&self.root))
     }
 
     fn mount_host_paths(&self) -> Result<()> {
@@ -138,12 +144,8 @@ fn bind(source: &Utf8Path, target: &Utf8Path) -> Result<()> {
 fn read_only(target: &Utf8Path) -> Result<()> {
     // A mount that came from outside a user namespace has flags that may not be dropped: keep them.
     let inherited = inherited_flags(target)?;
-    rustix::mount::mount_remount(
-        target.as_std_path(),
-        MountFlags::BIND | MountFlags::RDONLY | inherited,
-        c"",
-    )
-    .with_context(|| format!("making {target} read-only"))
+    rustix::mount::mount_remount(target.as_std_path(), MountFlags::BIND | MountFlags::RDONLY | inherited, c"")
+        .with_context(|| format!("making {target} read-only"))
 }
 
 fn inherited_flags(target: &Utf8Path) -> Result<MountFlags> {

@@ -15,8 +15,11 @@ pub fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
     let codename = codename(&release);
     if codename.as_deref() != Some(&recipe.suite) {
         let is = codename.unwrap_or_else(|| "no Debian".to_owned());
-        return Ok(Err(Failure::refused("build root", format!("the host is {is}, the kernel needs {}", recipe.suite))
-            .remedy("leave out --root-fs host: a root is made for the kernel's distribution")));
+        return Ok(Err(Failure::refused(
+            "build root",
+            format!("the host is {is}, the kernel needs {}", recipe.suite),
+        )
+        .remedy("leave out --root-fs host: a root is made for the kernel's distribution")));
     }
     let missing = missing_packages(recipe, report)?;
     if missing.is_empty() {
@@ -28,19 +31,20 @@ pub fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
 
 /// `cmd` with the environment every root has.
 pub fn inside(cmd: Cmd) -> Cmd {
-    let own = cmd.environment().to_vec();
-    let cmd = ENVIRONMENT.iter().fold(cmd.clean_env(), |cmd, (name, value)| cmd.env(name, value));
-    own.into_iter().fold(cmd, |cmd, (name, value)| cmd.env(&name, value)).hide(&ENVIRONMENT)
+    cmd.environment_of(&ENVIRONMENT)
 }
 
 /// `VERSION_CODENAME` of an os-release(5) file.
 fn codename(os_release: &str) -> Option<String> {
-    os_release.lines().find_map(|line| Some(line.strip_prefix("VERSION_CODENAME=")?.trim_matches('"').to_owned()))
+    os_release
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("VERSION_CODENAME=")?.trim_matches('"').to_owned()))
 }
 
 fn missing_packages(recipe: &Recipe, report: &Report) -> Result<Vec<String>> {
     let format = "${Package} ${db:Status-Status}\n";
-    let output = Cmd::new("dpkg-query").args(["-W", "-f", format]).args(&recipe.packages).finish(report)?.text();
+    let output =
+        Cmd::new("dpkg-query").args(["-W", "-f", format]).args(&recipe.packages).finish(report)?.text();
     let installed = |name: &str| output.lines().any(|line| line == format!("{name} installed"));
     Ok(recipe.packages.iter().filter(|name| !installed(name)).cloned().collect())
 }

@@ -112,4 +112,5 @@ impl Root {
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The environment every command in a root gets besides its own.
-static ENVIRONMENT: [(&str, &str); 4] = [("PATH", PATH), ("HOME", "/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
+static ENVIRONMENT: [(&str, &str); 4] =
+    [("PATH", PATH), ("HOME", "/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];

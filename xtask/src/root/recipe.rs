@@ -22,8 +22,23 @@ pub struct Recipe {
 /// Needed to build any kernel's host tools and modules. `python3` and `libdw-dev` are for
 /// `resolve_btfids`, which `prepare` builds, and `pahole` writes the modules' BTF.
 const KERNEL: &[&str] = &[
-    "bc", "bison", "cpio", "flex", "kmod", "libc6-dev", "libdw-dev", "libelf-dev", "libssl-dev", "make", "pahole",
-    "patch", "perl", "python3", "rsync", "xz-utils", "zstd",
+    "bc",
+    "bison",
+    "cpio",
+    "flex",
+    "kmod",
+    "libc6-dev",
+    "libdw-dev",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "pahole",
+    "patch",
+    "perl",
+    "python3",
+    "rsync",
+    "xz-utils",
+    "zstd",
 ];
 
 /// Needed besides for a kernel with Rust: bindgen reads C through libclang.
@@ -33,7 +48,8 @@ impl Recipe {
     /// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in `trixie`).
     pub fn for_kernel(suite: &str, config: &Config) -> Self {
         let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
-        let mut packages: Vec<String> = [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
+        let mut packages: Vec<String> =
+            [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
         // The program's name is `x86_64-linux-gnu-gcc-14`, its package `gcc-14`.
         packages.extend(config.compiler().and_then(|cc| cc.find("gcc").map(|at| cc[at..].to_owned())));
         // Host tools are linked by plain `gcc`.
@@ -67,10 +83,14 @@ mod tests {
 
     #[test]
     fn backports_are_built_with_the_toolchain_of_their_base() {
-        let config = Config::parse("CONFIG_RUST=y\nCONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-14 (Debian) 14.2.0\"\n");
+        let config = Config::parse(
+            "CONFIG_RUST=y\nCONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-14 (Debian) 14.2.0\"\n",
+        );
         let recipe = Recipe::for_kernel("trixie-backports", &config);
         assert_eq!(recipe.suite, "trixie");
-        assert!(recipe.packages.contains(&"gcc-14".to_owned()) && recipe.packages.contains(&"rustc".to_owned()));
+        assert!(
+            recipe.packages.contains(&"gcc-14".to_owned()) && recipe.packages.contains(&"rustc".to_owned())
+        );
     }
 
     #[test]
