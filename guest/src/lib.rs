@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the host and the init inside the virtual machine say to each other.
+//!
+//! The host puts a [`Plan`] into the initramfs. The init works through it and reports each
+//! [`Event`] as one line of JSON, a [`Message`], on a virtio-serial port. Every message repeats the
+//! nonce of the run, so that nothing else that reaches the port can pass for a report.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The virtio-serial port the init reports on, as `/sys/class/virtio-ports/*/name` shows it.
+pub const PORT: &str = "org.cifs-fix.verdict";
+
+/// Where the plan is in the initramfs.
+pub const PLAN: &str = "/plan.json";
+
+/// The directory of the initramfs that module files are in.
+pub const MODULES: &str = "/modules";
+
+/// The first word of the lines that the init itself writes to the kernel log, one before each step.
+pub const MARKER: &str = "cifs-fix:";
+
+/// What the init is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Names this run; the host makes it up.
+    pub nonce: String,
+    /// Module files to insert before the port is opened: the port's own drivers, where the kernel does
+    /// not have them built in.
+    pub early: Vec<String>,
+    /// The steps, in order. The first that does not end as expected is the last.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step and how it is to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What is done.
+    pub step: Step,
+    /// How it must end for the run to go on.
+    pub expect: Expect,
+}
+
+/// How a step must end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// It succeeds.
+    #[default]
+    Success,
+    /// It fails with this error, by its name in errno(3).
+    Failure(String),
+    /// Either will do; the outcome is only recorded.
+    Any,
+}
+
+impl Expect {
+    /// Whether `outcome` is what was expected.
+    pub fn is_met_by(&self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Any, _) | (Self::Success, Outcome::Done) => true,
+            (Self::Failure(name), Outcome::Failed { errno, .. }) => name == errno,
+            _ => false,
+        }
+    }
+}
+
+/// One thing the init does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// finit_module(2) of a file in [`MODULES`].
+    InsertModule {
+        /// The name of the file.
+        file: String,
+        /// Module parameters as insmod(8) takes them.
+        params: String,
+    },
+    /// delete_module(2), without waiting for users to go.
+    RemoveModule {
+        /// The name in `/proc/modules`.
+        name: String,
+    },
+    /// Sets up a network interface: no DHCP, one static IPv4 address.
+    Network {
+        /// Its name, for example `eth0`.
+        interface: String,
+        /// The address of the guest.
+        address: std::net::Ipv4Addr,
+        /// Bits of the network part of the address.
+        prefix: u8,
+        /// The default route, if there is to be one.
+        gateway: Option<std::net::Ipv4Addr>,
+    },
+    /// mount(2) of an SMB share.
+    MountCifs {
+        /// `//address/share`; an address, because the guest resolves no names.
+        source: String,
+        /// The kernel's mount options: what mount.cifs(8) would pass, `ip=` among them.
+        options: String,
+        /// Where; made if need be.
+        target: String,
+    },
+    /// umount(2).
+    Unmount {
+        /// Where.
+        target: String,
+    },
+    /// Writes a file whole; the file is made if need be, but no directory.
+    WriteFile {
+        /// Which.
+        path: String,
+        /// Its content.
+        content: String,
+    },
+    /// Reads a file, one of `/proc`, `/sys` or debugfs for example; the text comes back as the step's output.
+    /// Bytes that are no UTF-8 are replaced, and what is beyond [`OUTPUT_LIMIT`] is cut off.
+    ReadFile {
+        /// Which.
+        path: String,
+    },
+    /// Reads a directory; the sorted names come back as the step's output, one a line.
+    ListDirectory {
+        /// Which.
+        path: String,
+    },
+    /// Removes a file.
+    RemoveFile {
+        /// Which.
+        path: String,
+    },
+    /// Does nothing for a while, so that what a module left behind (timers, work) has time to show.
+    Settle {
+        /// How long, in milliseconds.
+        millis: u64,
+    },
+    /// Only writes a line to the kernel log.
+    Marker {
+        /// The line.
+        text: String,
+    },
+}
+
+/// Bytes of a file that [`Step::ReadFile`] brings back at most.
+pub const OUTPUT_LIMIT: usize = 256 * 1024;
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InsertModule { file, params } if params.is_empty() => write!(f, "insmod {file}"),
+            Self::InsertModule { file, params } => write!(f, "insmod {file} {params}"),
+            Self::RemoveModule { name } => write!(f, "rmmod {name}"),
+            Self::Network { interface, address, prefix, .. } => {
+                write!(f, "ip address add {address}/{prefix} dev {interface}")
+            }
+            Self::MountCifs { source, target, .. } => write!(f, "mount -t cifs {source} {target}"),
+            Self::Unmount { target } => write!(f, "umount {target}"),
+            Self::WriteFile { path, .. } => write!(f, "write {path}"),
+            Self::ReadFile { path } => write!(f, "read {path}"),
+            Self::ListDirectory { path } => write!(f, "ls {path}"),
+            Self::RemoveFile { path } => write!(f, "rm {path}"),
+            Self::Settle { millis } => write!(f, "settle {millis} ms"),
+            Self::Marker { text } => write!(f, "mark {text}"),
+        }
+    }
+}
+
+/// One line on the port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The nonce of the plan.
+    pub nonce: String,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What the init reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The init runs and is about to begin.
+    Hello {
+        /// The running kernel, as `uname -r` prints it.
+        release: String,
+        /// `/proc/sys/kernel/tainted`: a bit mask (Documentation/admin-guide/tainted-kernels.rst).
+        tainted: u64,
+        /// The kernel log so far.
+        log: Vec<LogLine>,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Its place in the plan, from 0.
+        index: usize,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Its place in the plan, from 0.
+        index: usize,
+        /// Whether it succeeded.
+        outcome: Outcome,
+        /// How long it took, in milliseconds.
+        millis: u64,
+        /// What it brought back.
+        output: Option<String>,
+        /// The kernel log since the step began.
+        log: Vec<LogLine>,
+        /// The taint mask before the step.
+        taint_before: u64,
+        /// The taint mask after the step.
+        taint_after: u64,
+    },
+    /// The init itself could not go on.
+    Broken {
+        /// Why.
+        why: String,
+    },
+    /// The plan is worked through, or a step did not end as expected. The last message.
+    Finished {
+        /// The taint mask at the end.
+        tainted: u64,
+        /// The kernel log since the last step.
+        log: Vec<LogLine>,
+    },
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed {
+        /// The name of the error in errno(3), or `EIO` where there is none.
+        errno: String,
+        /// What failed, for people.
+        message: String,
+    },
+}
+
+/// A record of the kernel log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Its level: 0 emergency ... 7 debug (syslog(2)).
+    pub level: u8,
+    /// The kernel's clock, in microseconds.
+    pub micros: u64,
+    /// The message.
+    pub text: String,
+}
+
+impl fmt::Display for LogLine {
+    /// As dmesg(1) prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:5}.{:06}] {}", self.micros / 1_000_000, self.micros % 1_000_000, self.text)
+    }
+}
+
+impl LogLine {
+    /// Reads a record as `/dev/kmsg` gives it: `priority,sequence,microseconds,flags[,...];text`, then lines of
+    /// properties that begin with a blank (Documentation/ABI/testing/dev-kmsg).
+    pub fn parse(record: &str) -> Option<Self> {
+        let (head, rest) = record.split_once(';')?;
+        let mut fields = head.split(',');
+        let priority: u32 = fields.next()?.parse().ok()?;
+        let micros = fields.nth(1)?.parse().ok()?;
+        let text = rest.split_once('\n').map_or(rest, |(text, _)| text);
+        Some(Self { level: (priority & 7) as u8, micros, text: text.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kmsg_records() {
+        let record = "6,1234,5678901,-;cifs: loading\n SUBSYSTEM=module\n DEVICE=+module:cifs\n";
+        let line = LogLine::parse(record).unwrap();
+        assert_eq!(line, LogLine { level: 6, micros: 5_678_901, text: "cifs: loading".into() });
+        assert_eq!(line.to_string(), "[    5.678901] cifs: loading");
+        // A facility other than the kernel's, further flags.
+        assert_eq!(LogLine::parse("12,1,0,-,caller=T1;x;y").unwrap().text, "x;y");
+        assert_eq!(LogLine::parse("12,1,0,-,caller=T1;x").unwrap().level, 4);
+        assert_eq!(LogLine::parse("nonsense"), None);
+        assert_eq!(LogLine::parse("6,1;too short"), None);
+    }
+
+    #[test]
+    fn expectations() {
+        let failed = |errno: &str| Outcome::Failed { errno: errno.into(), message: String::new() };
+        let wants = |errno: &str| Expect::Failure(errno.into());
+        assert!(Expect::Success.is_met_by(&Outcome::Done));
+        assert!(!Expect::Success.is_met_by(&failed("EIO")));
+        assert!(wants("EIO").is_met_by(&failed("EIO")));
+        assert!(!wants("EIO").is_met_by(&failed("EACCES")));
+        assert!(!wants("EIO").is_met_by(&Outcome::Done));
+        assert!(Expect::Any.is_met_by(&failed("EIO")));
+    }
+
+    #[test]
+    fn messages_are_one_line() {
+        let event = Event::StepEnded {
+            index: 0,
+            outcome: Outcome::Done,
+            millis: 3,
+            output: Some("two\nlines".into()),
+            log: vec![],
+            taint_before: 0,
+            taint_after: 4096,
+        };
+        let message = Message { nonce: "n".into(), event };
+        let line = serde_json::to_string(&message).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Message>(&line).unwrap(), message);
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Performs the steps of a plan.
+
+use std::ffi::CString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use guest::{MODULES, OUTPUT_LIMIT, Outcome, Step};
+use nix::errno::Errno;
+use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
+use nix::mount::{MsFlags, mount, umount};
+
+use crate::network;
+
+/// Why a step failed.
+#[derive(Debug)]
+pub(crate) struct StepError {
+    errno: Errno,
+    message: String,
+}
+
+impl StepError {
+    pub(crate) fn new(errno: Errno, what: &str) -> Self {
+        Self { errno, message: format!("{what}: {}", errno.desc()) }
+    }
+
+    fn io(error: &io::Error, what: &str) -> Self {
+        Self {
+            errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
+            message: format!("{what}: {error}"),
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        // Errno's Debug form is the name of the constant.
+        Outcome::Failed { errno: format!("{:?}", self.errno), message: self.message.clone() }
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Performs `step`; what it brings back is its output.
+pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
+    match step {
+        Step::InsertModule { file, params } => insert_module(file, params).map(|()| None),
+        Step::RemoveModule { name } => remove_module(name).map(|()| None),
+        Step::Network { interface, address, prefix, gateway } => {
+            network::configure(interface, *address, *prefix, *gateway).map(|()| None)
+        }
+        Step::MountCifs { source, options, target } => mount_cifs(source, options, target).map(|()| None),
+        Step::Unmount { target } => {
+            umount(target.as_str()).map(|()| None).map_err(|errno| StepError::new(errno, target))
+        }
+        Step::WriteFile { path, content } => done(path, fs::write(path, content)),
+        Step::ReadFile { path } => read_file(path).map(Some).map_err(|error| StepError::io(&error, path)),
+        Step::ListDirectory { path } => {
+            list_directory(path).map(Some).map_err(|error| StepError::io(&error, path))
+        }
+        Step::RemoveFile { path } => done(path, fs::remove_file(path)),
+        Step::Settle { millis } => {
+            thread::sleep(Duration::from_millis(*millis));
+            Ok(None)
+        }
+        // The marker is the line that is written before every step.
+        Step::Marker { .. } => Ok(None),
+    }
+}
+
+fn done(path: &str, result: io::Result<()>) -> Result<Option<String>, StepError> {
+    result.map(|()| None).map_err(|error| StepError::io(&error, path))
+}
+
+/// Inserts a module file of the initramfs.
+pub(crate) fn insert_module(file: &str, params: &str) -> Result<(), StepError> {
+    let path = Path::new(MODULES).join(file);
+    let module = File::open(&path).map_err(|error| StepError::io(&error, file))?;
+    let params = CString::new(params).map_err(|_| StepError::new(Errno::EINVAL, file))?;
+    finit_module(&module, &params, ModuleInitFlags::empty()).map_err(|errno| StepError::new(errno, file))
+}
+
+/// Removes a module; a refusal says who uses it.
+fn remove_module(name: &str) -> Result<(), StepError> {
+    let c_name = CString::new(name).map_err(|_| StepError::new(Errno::EINVAL, name))?;
+    delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK).map_err(|errno| {
+        let mut error = StepError::new(errno, name);
+        error.message.push_str(&users(name));
+        error
+    })
+}
+
+/// Who keeps a module, for a message.
+fn users(name: &str) -> String {
+    let dir = Path::new("/sys/module").join(name);
+    let count = fs::read_to_string(dir.join("refcnt")).unwrap_or_default();
+    let holders = fs::read_dir(dir.join("holders")).into_iter().flatten().flatten();
+    let holders: Vec<_> = holders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    match (count.trim(), holders.is_empty()) {
+        ("", _) => String::new(),
+        (count, true) => format!(" (refcnt {count})"),
+        (count, false) => format!(" (refcnt {count}, used by {})", holders.join(", ")),
+    }
+}
+
+fn mount_cifs(source: &str, options: &str, target: &str) -> Result<(), StepError> {
+    fs::create_dir_all(target).map_err(|error| StepError::io(&error, target))?;
+    mount(Some(source), target, Some("cifs"), MsFlags::empty(), Some(options))
+        .map_err(|errno| StepError::new(errno, source))
+}
+
+fn read_file(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(OUTPUT_LIMIT as u64).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn list_directory(path: &str) -> io::Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names.join("\n"))
+}

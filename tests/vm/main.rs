@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Boots machines and checks their verdicts, with modules that really do what the verdict says (`fault/`).
+//!
+//! Needs QEMU, a kernel with its modules, and the built fault modules; without them it says so and ends with status 77.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use guest::{Expect, Step};
+use xtask::cache::Cache;
+use xtask::context::{Context, processors};
+use xtask::failure::Exit;
+use xtask::machine::programs;
+use xtask::report::{Report, seconds};
+use xtask::vm::modules::{Module, Tree};
+use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
+
+/// What all trials share.
+#[derive(Debug)]
+struct Bench {
+    context: Context,
+    vmlinux: Utf8PathBuf,
+    init: Utf8PathBuf,
+    tree: Tree,
+    faults: Utf8PathBuf,
+    logs: Utf8PathBuf,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(processors());
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let scratch = Utf8Path::from_path(scratch.path()).expect("its path is UTF-8");
+    match bench(scratch) {
+        Ok(Some(bench)) => {
+            // The trials need it for as long as the program runs.
+            libtest_mimic::run(&arguments, trials(Some(Box::leak(Box::new(bench))))).exit_code()
+        }
+        Ok(None) => ExitCode::from(Exit::Skipped),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(Exit::Failed)
+        }
+    }
+}
+
+/// Collects what the trials need; `None`, and a line that says why, if something is missing.
+fn bench(scratch: &Utf8Path) -> Result<Option<Bench>> {
+    let place = |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from);
+    let places = (
+        place("CIFS_FIX_TEST_VMLINUZ"),
+        place("CIFS_FIX_TEST_MODULES"),
+        place("CIFS_FIX_TEST_FAULTS"),
+        programs::find(vm::qemu::PROGRAM),
+    );
+    let (Some(vmlinuz), Some(modules), Some(faults), Some(_)) = places else {
+        eprintln!(
+            "skipped: needs {} and the variables CIFS_FIX_TEST_VMLINUZ, _MODULES, _FAULTS",
+            vm::qemu::PROGRAM
+        );
+        return Ok(None);
+    };
+    let context = Context {
+        report: Report::new(std::env::var_os("VERBOSE").is_some(), false),
+        cache: Cache::of_user()?,
+        yes: false,
+        dry_run: false,
+        jobs: processors(),
+    };
+    let vmlinux = scratch.join("vmlinux");
+    fs_err::write(&vmlinux, vm::kernel_image::vmlinux(&vmlinuz)?)?;
+    let init = vm::guest::init(&context)?;
+    let tree = Tree::open(&modules)?;
+    Ok(Some(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned() }))
+}
+
+impl Bench {
+    fn fault(&self, name: &str) -> Result<Module> {
+        Module::read(&self.faults.join(format!("{name}.ko")))
+    }
+
+    fn payload(&self) -> Result<Payload> {
+        Payload::new(&self.tree)
+    }
+
+    /// Runs `payload` and prints what came of it.
+    fn run(&self, name: &str, payload: &Payload, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
+        let log = self.logs.join(format!("{name}.log"));
+        let mut machine = Machine::new(&self.vmlinux, &self.init, payload, &log);
+        change(&mut machine);
+        let run = machine.run(&self.context, |_, _| {})?;
+        eprintln!(
+            "{name}: {} (status {}) after {}, init after {}: {}",
+            run.judgement.verdict,
+            run.judgement.verdict.exit() as u8,
+            seconds(run.wall),
+            run.boot.map_or("never".to_owned(), seconds),
+            run.judgement.reason
+        );
+        Ok(run)
+    }
+
+    /// Inserts and removes one fault module.
+    fn fault_run(&self, name: &str, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
+        let mut payload = self.payload()?;
+        payload.insert(self.fault(name)?, "", Expect::Success).remove(name);
+        self.run(name, &payload, change)
+    }
+}
+
+type Check = fn(&Bench) -> Result<()>;
+
+fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
+    let checks: &[(&str, Check)] = &[
+        ("clean_module_passes", |bench| fault_is(bench, "fault_none", Verdict::Pass)),
+        ("panic_is_25", |bench| fault_is(bench, "fault_panic", Verdict::Panic)),
+        ("oops_is_21", |bench| fault_is(bench, "fault_oops", Verdict::Oops)),
+        ("warning_is_20", |bench| fault_is(bench, "fault_warn", Verdict::Warning)),
+        ("soft_lockup_is_23", |bench| fault_is(bench, "fault_hang", Verdict::Hung)),
+        ("hung_task_is_23", |bench| fault_is(bench, "fault_stuck", Verdict::Hung)),
+        ("refused_rmmod_is_24", |bench| fault_is(bench, "fault_pinned", Verdict::Leak)),
+        ("failing_init_is_1", |bench| fault_is(bench, "fault_init", Verdict::StepFailed)),
+        ("dead_processor_is_31", dead_processor),
+        ("changed_vermagic_is_10", changed_vermagic),
+        ("expected_refusal_passes", expected_refusal),
+        ("absent_init_is_30", absent_init),
+        ("boot_limit_is_30", boot_limit),
+        ("qemu_without_kernel_is_32", qemu_without_kernel),
+        ("cifs_loads_and_unloads", cifs),
+        ("steps_bring_back_output", output),
+    ];
+    let trial = |(name, check): &(&str, Check)| {
+        let check = *check;
+        Trial::test(*name, move || {
+            let bench = bench.expect("trials are run with a bench");
+            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    checks.iter().map(trial).collect()
+}
+
+fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {
+    if run.judgement.verdict == expected {
+        return Ok(());
+    }
+    let console = fs_err::read(&run.console_log)?;
+    anyhow::bail!(
+        "{:?} instead of {expected:?}: {}\n{}",
+        run.judgement.verdict,
+        run.judgement.reason,
+        String::from_utf8_lossy(&console)
+    )
+}
+
+fn fault_is(bench: &Bench, name: &str, expected: Verdict) -> Result<()> {
+    let run = bench.fault_run(name, |_| {})?;
+    verdict_is(&run, expected)
+}
+
+/// Nothing in the guest can notice: only the host's idle limit does.
+fn dead_processor(bench: &Bench) -> Result<()> {
+    let limits = Limits { idle: Duration::from_secs(5), ..Limits::default() };
+    let run = bench.fault_run("fault_dead", |machine| machine.limits = limits)?;
+    verdict_is(&run, Verdict::TimeLimit)?;
+    ensure!(run.judgement.reason.contains("insmod fault_dead.ko"), "{}", run.judgement.reason);
+    Ok(())
+}
+
+/// The harmless module, as if built for another release.
+fn with_other_vermagic(bench: &Bench) -> Result<Module> {
+    let mut module = bench.fault("fault_none")?;
+    let key = b"vermagic=";
+    let at = module.image.windows(key.len()).position(|window| window == key).context("has no vermagic")?;
+    module.image[at + key.len()] = b'9';
+    Ok(module)
+}
+
+fn changed_vermagic(bench: &Bench) -> Result<()> {
+    let mut payload = bench.payload()?;
+    payload.insert(with_other_vermagic(bench)?, "", Expect::Success);
+    let run = bench.run("changed_vermagic", &payload, |_| {})?;
+    verdict_is(&run, Verdict::ModuleRefused)?;
+    ensure!(run.judgement.reason.contains("version magic '9"), "{}", run.judgement.reason);
+    Ok(())
+}
+
+fn expected_refusal(bench: &Bench) -> Result<()> {
+    let mut payload = bench.payload()?;
+    payload.insert(with_other_vermagic(bench)?, "", Expect::Failure("ENOEXEC".to_owned()));
+    verdict_is(&bench.run("expected_refusal", &payload, |_| {})?, Verdict::Pass)
+}
+
+fn absent_init(bench: &Bench) -> Result<()> {
+    let run = bench.run("absent_init", &bench.payload()?, |machine| {
+        machine.append = vec!["rdinit=/nowhere".to_owned()];
+    })?;
+    verdict_is(&run, Verdict::NeverUp)
+}
+
+fn boot_limit(bench: &Bench) -> Result<()> {
+    let limits = Limits { boot: Duration::from_millis(300), ..Limits::default() };
+    let run = bench.run("boot_limit", &bench.payload()?, |machine| machine.limits = limits)?;
+    verdict_is(&run, Verdict::NeverUp)
+}
+
+fn qemu_without_kernel(bench: &Bench) -> Result<()> {
+    let payload = bench.payload()?;
+    let log = bench.logs.join("qemu_without_kernel.log");
+    let vmlinux = bench.logs.join("no-such-vmlinux");
+    let machine = Machine {
+        accelerator: Some(vm::accelerator::Accelerator::Tcg),
+        ..Machine::new(&vmlinux, &bench.init, &payload, &log)
+    };
+    let run = machine.run(&bench.context, |_, _| {})?;
+    verdict_is(&run, Verdict::QemuDied)?;
+    ensure!(run.judgement.reason.contains("no-such-vmlinux"), "{}", run.judgement.reason);
+    Ok(())
+}
+
+/// What `insmod` does: the stock client with all it needs, a module, both away again.
+fn cifs(bench: &Bench) -> Result<()> {
+    let mut payload = bench.payload()?;
+    payload.insert_stock(&bench.tree, &["cifs"])?;
+    payload.insert_with(&bench.tree, bench.fault("fault_none")?, "")?;
+    payload.remove("fault_none").remove("cifs");
+    verdict_is(&bench.run("cifs", &payload, |_| {})?, Verdict::Pass)
+}
+
+fn output(bench: &Bench) -> Result<()> {
+    let mut payload = bench.payload()?;
+    payload
+        .step(Step::WriteFile { path: "/hello".to_owned(), content: "hello\n".to_owned() })
+        .step(Step::ReadFile { path: "/hello".to_owned() })
+        .step(Step::ListDirectory { path: "/modules".to_owned() })
+        .expect(Step::ReadFile { path: "/nowhere".to_owned() }, Expect::Failure("ENOENT".to_owned()));
+    let run = bench.run("output", &payload, |_| {})?;
+    verdict_is(&run, Verdict::Pass)?;
+    ensure!(run.output(1) == Some("hello\n"), "{:?}", run.output(1));
+    Ok(())
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Finds modules in a `/lib/modules/RELEASE` tree, and what each needs loaded before it.
+//!
+//! `modules.dep` is not asked: a tree unpacked from a package has none, and depmod(8) would have to be there to
+//! make one. Every module says itself what it depends on (`depends=` in `.modinfo`, written by modpost), so only the modules
+//! that are needed are ever unpacked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use object::{Object as _, ObjectSection as _};
+
+use crate::failure::Failure;
+
+/// A module, uncompressed, as it goes into the initramfs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Its name as `/proc/modules` shows it: underscores, no dashes.
+    pub name: String,
+    /// The ELF file.
+    pub image: Vec<u8>,
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Module({}, {} bytes)", self.name, self.image.len())
+    }
+}
+
+impl Module {
+    /// Reads a module file; `.ko`, or that compressed with xz, zstd or gzip.
+    pub fn read(path: &Utf8Path) -> Result<Self> {
+        let name = name_of(path.file_name().unwrap_or_default())
+            .ok_or_else(|| Failure::refused(path.as_str(), "is not named like a module (NAME.ko)"))?;
+        let packed = fs_err::read(path)?;
+        let image = decompress(path.extension().unwrap_or_default(), packed)
+            .with_context(|| format!("decompressing {path}"))?;
+        Ok(Self { name, image })
+    }
+
+    /// The name of its file in the initramfs.
+    pub fn file(&self) -> String {
+        format!("{}.ko", self.name)
+    }
+
+    /// The names of the modules it depends on, as modpost wrote them.
+    pub fn depends(&self) -> Result<Vec<String>> {
+        let modinfo = modinfo(&self.image).with_context(|| format!("reading {}", self.file()))?;
+        Ok(depends(&modinfo))
+    }
+}
+
+/// The modules of one kernel.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    dir: Utf8PathBuf,
+    files: BTreeMap<String, Utf8PathBuf>,
+    builtin: BTreeSet<String>,
+}
+
+impl Tree {
+    /// Looks through `dir`, the directory of one release.
+    ///
+    /// # Errors
+    ///
+    /// Missing, if there is no module in it.
+    pub fn open(dir: &Utf8Path) -> Result<Self> {
+        let mut files: BTreeMap<String, Utf8PathBuf> = BTreeMap::new();
+        for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
+            let path = Utf8PathBuf::try_from(entry.into_path()).context("a module's path is no UTF-8")?;
+            let Some(name) = path.file_name().and_then(name_of) else { continue };
+            let relative = path.strip_prefix(dir).expect("the walk stays below its root");
+            let rank = precedence(relative);
+            if files.get(&name).is_none_or(|other| precedence(other) > rank) {
+                files.insert(name, relative.to_owned());
+            }
+        }
+        if files.is_empty() {
+            return Err(Failure::missing(dir.as_str(), "holds no kernel modules").into());
+        }
+        let builtin = fs_err::read_to_string(dir.join("modules.builtin")).unwrap_or_default();
+        let builtin = builtin.lines().filter_map(|line| name_of(line.rsplit('/').next()?)).collect();
+        Ok(Self { dir: dir.to_owned(), files, builtin })
+    }
+
+    /// Whether the kernel has `name` built in.
+    pub fn is_builtin(&self, name: &str) -> bool {
+        self.builtin.contains(&normal(name))
+    }
+
+    /// Whether there is a module `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.files.contains_key(&normal(name))
+    }
+
+    /// The module `name`.
+    pub fn module(&self, name: &str) -> Result<Module> {
+        let file = self.files.get(&normal(name)).ok_or_else(|| {
+            Failure::missing(format!("module {name}"), format!("is neither in {} nor built in", self.dir))
+        })?;
+        Module::read(&self.dir.join(file))
+    }
+
+    /// The modules `names` and all that they depend on, each after what it needs. What the kernel has built in is left out.
+    pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
+        let mut order = Vec::new();
+        let mut path = Vec::new();
+        for name in names {
+            self.visit(&normal(name), &mut path, &mut order)?;
+        }
+        Ok(order)
+    }
+
+    /// What `module`, which need not be in the tree, needs loaded before it.
+    pub fn closure_for(&self, module: &Module) -> Result<Vec<Module>> {
+        let depends = module.depends()?;
+        let names: Vec<&str> = depends.iter().map(String::as_str).collect();
+        self.closure(&names)
+    }
+
+    fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<Module>) -> Result<()> {
+        if self.is_builtin(name) || order.iter().any(|module| module.name == name) {
+            return Ok(());
+        }
+        if path.iter().any(|above| above == name) {
+            let circle = format!("{} -> {name}", path.join(" -> "));
+            return Err(
+                Failure::refused(format!("module {name}"), format!("depends on itself: {circle}")).into()
+            );
+        }
+        let module = self.module(name)?;
+        path.push(name.to_owned());
+        for needed in module.depends()? {
+            self.visit(&needed, path, order)?;
+        }
+        path.pop();
+        order.push(module);
+        Ok(())
+    }
+}
+
+/// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with `extra`, which
+/// distributions put between them.
+fn precedence(relative: &Utf8Path) -> u8 {
+    match relative.components().next().map(|first| first.as_str()) {
+        Some("updates") => 0,
+        Some("extra") => 1,
+        _ => 2,
+    }
+}
+
+/// The module a file name stands for, if it is that of a module: `virtio-rng.ko.xz` is `virtio_rng`.
+fn name_of(file: &str) -> Option<String> {
+    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|end| file.strip_suffix(end))?;
+    (!stem.is_empty()).then(|| normal(stem))
+}
+
+/// Dashes and underscores are the same in names of modules.
+fn normal(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// Undoes the compression that `extension` stands for.
+fn decompress(extension: &str, packed: Vec<u8>) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    match extension {
+        "xz" => liblzma::read::XzDecoder::new(packed.as_slice()).read_to_end(&mut out)?,
+        "zst" => zstd::Decoder::new(packed.as_slice())?.read_to_end(&mut out)?,
+        "gz" => flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut out)?,
+        _ => return Ok(packed),
+    };
+    Ok(out)
+}
+
+/// The `.modinfo` section of a module.
+fn modinfo(image: &[u8]) -> Result<Vec<u8>> {
+    let file = object::File::parse(image)?;
+    let section = file.section_by_name(".modinfo").context("has no .modinfo: it is no kernel module")?;
+    Ok(section.data()?.to_vec())
+}
+
+/// The value of `depends=` in a `.modinfo` section, whose `key=value` strings end with NUL.
+fn depends(modinfo: &[u8]) -> Vec<String> {
+    let lines = modinfo.split(|byte| *byte == 0);
+    let value = lines.filter_map(|line| line.strip_prefix(b"depends=")).next().unwrap_or_default();
+    let names = String::from_utf8_lossy(value);
+    names.split(',').filter(|name| !name.is_empty()).map(normal).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let table = [
+            ("cifs.ko", Some("cifs")),
+            ("virtio-rng.ko.xz", Some("virtio_rng")),
+            ("a.ko.zst", Some("a")),
+            ("a.ko.gz", Some("a")),
+            ("modules.dep", None),
+            (".ko", None),
+            ("a.ko.debug", None),
+        ];
+        for (file, name) in table {
+            assert_eq!(name_of(file).as_deref(), name, "{file}");
+        }
+    }
+
+    #[test]
+    fn depends_of_modinfo() {
+        assert_eq!(
+            depends(b"license=GPL\0depends=netfs,dns-resolver\0name=cifs\0"),
+            ["netfs", "dns_resolver"]
+        );
+        assert!(depends(b"depends=\0retpoline=Y\0").is_empty());
+        assert!(depends(b"").is_empty());
+        // The key is the beginning of a string, not any place in it.
+        assert!(depends(b"description=depends=x\0").is_empty());
+    }
+
+    #[test]
+    fn updates_come_before_extra_before_the_rest() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        for file in ["kernel/fs/cifs.ko.xz", "extra/cifs.ko", "updates/dkms/cifs.ko.zst", "kernel/a-b.ko"] {
+            fs_err::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
+            fs_err::write(dir.join(file), "").unwrap();
+        }
+        fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
+        let tree = Tree::open(dir).unwrap();
+        assert_eq!(tree.files["cifs"], "updates/dkms/cifs.ko.zst");
+        assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
+        assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());
+        assert!(tree.closure(&["nowhere"]).is_err());
+    }
+}
