@@ -18,7 +18,7 @@ fn client_refuses(reply: &[u8]) -> Option<bool> {
     if reply.len() < 64 || reply[..4] != *b"\xfeSMB" || number(4, 2) != 64 {
         return None;
     }
-    if number(8, 4) != 0 || number(12, 2) != 5 || reply[16] % 2 == 0 {
+    if number(8, 4) != 0 || number(12, 2) != 5 || reply[16] & 1 == 0 {
         return None;
     }
     if reply.len() < 152 {
