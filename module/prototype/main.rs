@@ -6,7 +6,7 @@ use prototype::{find, shape, Failure, Named, Shape, HOOKED};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: prototype [--base FILE] [--rust FILE] CIFS.KO
+usage: prototype [--base FILE] [--rust FILE] [--as NAME] CIFS.KO
 
 Finds smb2_check_message in the BTF of CIFS.KO (not compressed) and prints its prototype and
 which known shape it has. An unknown shape is refused.
@@ -14,6 +14,7 @@ which known shape it has. An unknown shape is refused.
   --base FILE   the kernel's BTF, for a module without .BTF.base: a vmlinux, or bare BTF as in
                 /sys/kernel/btf/vmlinux, of the same release
   --rust FILE   write the shape as Rust source, for the kernel module
+  --as NAME     what messages call CIFS.KO, when it is a copy
 
 Exit status: 0 ok, 2 usage, 3 a file cannot be read or written, 4 refused.
 ";
@@ -31,6 +32,7 @@ struct Options {
     module: String,
     base: Option<String>,
     rust: Option<String>,
+    name: Option<String>,
 }
 
 /// Reads the command line; `None` when it makes no sense.
@@ -40,6 +42,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
         match word.as_str() {
             "--base" => options.base = Some(words.next()?),
             "--rust" => options.rust = Some(words.next()?),
+            "--as" => options.name = Some(words.next()?),
             _ if word.starts_with('-') || !options.module.is_empty() => return None,
             _ => options.module = word,
         }
@@ -61,7 +64,8 @@ fn run(options: &Options) -> Result<String, (u8, Failure)> {
     let kernel = options.base.as_deref().zip(base.as_deref()).map(|(name, bytes)| Named { name, bytes });
     let refused = |failure| (EXIT_REFUSED, failure);
 
-    let prototype = find(Named { name: &options.module, bytes: &module }, kernel, HOOKED).map_err(refused)?;
+    let name = options.name.as_deref().unwrap_or(&options.module);
+    let prototype = find(Named { name, bytes: &module }, kernel, HOOKED).map_err(refused)?;
     let shape = Shape::of(&prototype).map_err(refused)?;
     if let Some(path) = &options.rust {
         std::fs::write(path, shape::rust_source(shape, &prototype)).map_err(|error| {
