@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0
+# The guard without cargo: a thin wrapper around the kernel's build system. `make help` tells.
+# What is built, and how, is in Kbuild.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+INSTALL_MOD_DIR ?= extra
+
+# What the kernel directory says of itself. Nothing here fails: the targets do, and say why.
+config-file := $(firstword $(wildcard $(KDIR)/include/config/auto.conf $(KDIR)/.config))
+config = $(if $(config-file),$(shell sed -n 's/^$(1)=//p' '$(config-file)'))
+release := $(firstword $(if $(wildcard $(KDIR)/include/config/kernel.release),$(shell \
+	cat '$(KDIR)/include/config/kernel.release')) $(KVER))
+
+# The compiler that the kernel was built with, when it is here by that name.
+ifeq ($(origin CC),default)
+ifeq ($(call config,CONFIG_CC_IS_CLANG),y)
+compiler := LLVM=1
+else
+kernel-cc := $(firstword $(subst ",,$(call config,CONFIG_CC_VERSION_TEXT)))
+compiler := $(if $(kernel-cc),$(if $(shell command -v '$(kernel-cc)'),CC=$(kernel-cc)))
+endif
+else
+compiler := CC='$(CC)'
+endif
+
+# A comma, where make would take one for its own.
+, := ,
+prepare := run "cargo xtask kernel prepare $(release)", then give its directory as KDIR=
+
+# Empty, or why the guard cannot be built against KDIR.
+refusal := $(strip \
+	$(if $(wildcard $(KDIR)/Makefile),, \
+		$(KDIR): no kernel build directory: install the kernel's headers$(,) or $(prepare)) \
+	$(if $(config-file),$(if $(filter y,$(call config,CONFIG_RUST)),, \
+		$(KDIR): this kernel is built without Rust (CONFIG_RUST is not set): the guard cannot be built for it)) \
+	$(if $(filter y,$(call config,CONFIG_RUST)),$(if $(wildcard $(KDIR)/rust/libcore.rmeta),, \
+		$(KDIR): no Rust artefacts there (rust/libcore.rmeta): $(prepare))))
+
+kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
+	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
+
+.PHONY: default modules modules_install clean help
+default: modules
+
+modules:
+	$(if $(refusal),$(error cifs-fix: $(refusal)))
+	+$(kbuild) modules
+
+modules_install:
+	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
+
+# Not the kernel's own `clean`: below M= it removes every *.o, *.a and *.ko*, and here that would
+# be cargo's too.
+clean:
+	rm -rf module/generated
+	rm -f cifs_fix.ko cifs_fix.o cifs_fix.mod cifs_fix.mod.c cifs_fix.mod.o .module-common.o \
+		.cifs_fix.*.cmd ..module-common.o.cmd module/cifs_fix.o module/.cifs_fix.o.cmd \
+		module/.cifs_fix.o.d modules.order .modules.order.cmd Module.symvers .Module.symvers.cmd
+
+help:
+	@echo 'cifs_fix.ko, the guard: verifies SMB2 replies before the stock cifs.ko parses them.'
+	@echo ''
+	@echo '  make                   build cifs_fix.ko for the running kernel'
+	@echo '  make modules_install   install it below /lib/modules/RELEASE/extra and run depmod'
+	@echo '  make clean             remove what was built, and nothing else'
+	@echo ''
+	@echo 'Variables:'
+	@echo '  KVER=RELEASE           another kernel, as uname -r prints it'
+	@echo '  KDIR=DIR               its build directory (default /lib/modules/KVER/build); it must'
+	@echo '                         hold the Rust artefacts, which most distributions leave out:'
+	@echo '                         "cargo xtask kernel prepare RELEASE" makes them'
+	@echo '  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is'
+	@echo '                         not below /lib/modules; its BTF tells how to hook it'
+	@echo '  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with'
+	@echo '                         BTF, or /sys/kernel/btf/vmlinux of the same release'
+	@echo '  CC=COMPILER            another compiler than the one the kernel was built with'
+	@echo '  INSTALL_MOD_PATH=DIR   install below DIR instead of /'
+	@echo '  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default extra)'
+	@echo ''
+	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default)'
+	@echo 'Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}'

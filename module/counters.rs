@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The mode, the counters, and the limit on log lines: all that the hook may touch.
+//!
+//! The hook runs with preemption off and on every processor at once, so these are plain atomics,
+//! relaxed: each number is right by itself, and no order between two of them is promised.
+
+use super::verify::{Malformed, Rule};
+use kernel::fmt;
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
+
+/// 0: count and log; 1: reject.
+static MODE: Atomic<u32> = Atomic::new(1);
+
+/// Messages that passed through the hook.
+static SEEN: Atomic<u64> = Atomic::new(0);
+/// Of these, the ones that were verified.
+static CHECKED: Atomic<u64> = Atomic::new(0);
+/// Of these, the malformed ones.
+static MALFORMED: Atomic<u64> = Atomic::new(0);
+/// Of these, the ones that the client was made to refuse: those seen in mode 1.
+static REJECTED: Atomic<u64> = Atomic::new(0);
+/// Malformed replies that were counted without a line in the log.
+static UNLOGGED: Atomic<u64> = Atomic::new(0);
+/// Malformed replies by rule.
+static BY_RULE: [Atomic<u64>; Rule::ALL.len()] = [const { Atomic::new(0) }; Rule::ALL.len()];
+
+/// How many lines may be logged in one window; a server must not fill the log.
+const LINES: u32 = 10;
+/// When the current window began, in ticks.
+static WINDOW: Atomic<u64> = Atomic::new(0);
+/// How many lines were logged in it.
+static LOGGED: Atomic<u32> = Atomic::new(0);
+
+/// The mode.
+pub(crate) fn mode() -> u32 {
+    MODE.load(Relaxed)
+}
+
+/// Sets the mode.
+///
+/// # Errors
+///
+/// `EINVAL`: there is no such mode.
+pub(crate) fn set_mode(mode: u32) -> Result {
+    if mode > 1 {
+        return Err(EINVAL);
+    }
+    MODE.store(mode, Relaxed);
+    Ok(())
+}
+
+/// Counts a message that passed through the hook.
+pub(crate) fn seen() {
+    SEEN.add(1, Relaxed);
+}
+
+/// Counts a message that was verified.
+pub(crate) fn checked() {
+    CHECKED.add(1, Relaxed);
+}
+
+/// Counts a malformed reply, and says whether the client is to refuse it.
+pub(crate) fn malformed(found: Malformed) -> bool {
+    MALFORMED.add(1, Relaxed);
+    if let Some(counter) = BY_RULE.get(found.rule.index()) {
+        counter.add(1, Relaxed);
+    }
+    let reject = mode() == 1;
+    if reject {
+        REJECTED.add(1, Relaxed);
+    }
+    reject
+}
+
+/// Whether a line may be logged at `now`, a count of ticks that wraps, when [`LINES`] may be in
+/// `window` ticks; counts it when not. Two processors that race for a new window may both open
+/// it: the limit is no exact one.
+pub(crate) fn may_log(now: u64, window: u64) -> bool {
+    if now.wrapping_sub(WINDOW.load(Relaxed)) >= window {
+        WINDOW.store(now, Relaxed);
+        LOGGED.store(0, Relaxed);
+    }
+    if LOGGED.fetch_add(1, Relaxed) < LINES {
+        return true;
+    }
+    UNLOGGED.add(1, Relaxed);
+    false
+}
+
+/// Writes every counter as `name=value`, with `between` them. The names are stable; new ones are
+/// added at the end or, for rules, among the rules.
+pub(crate) fn write(out: &mut fmt::Formatter<'_>, between: &str) -> fmt::Result {
+    write!(
+        out,
+        "mode={}{between}seen={}{between}checked={}{between}malformed={}{between}rejected={}{between}\
+         unlogged={}{between}missed={}",
+        mode(),
+        SEEN.load(Relaxed),
+        CHECKED.load(Relaxed),
+        MALFORMED.load(Relaxed),
+        REJECTED.load(Relaxed),
+        UNLOGGED.load(Relaxed),
+        super::kprobe::missed(),
+    )?;
+    for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
+        write!(out, "{between}{}={}", rule.name(), counter.load(Relaxed))?;
+    }
+    Ok(())
+}
+
+/// The counters on one line.
+pub(crate) struct Line;
+
+impl fmt::Display for Line {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(out, " ")
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The create contexts of a successful CREATE reply (MS-SMB2 2.2.14, 2.2.14.2).
+//!
+//! The client walks the contexts for a lease, an on-disk id and POSIX information. Kernels before
+//! the last mending did so without holding `DataOffset`, `NameOffset` and `Next` against the
+//! context's header, its own extent, and the 8-byte alignment. The rules below are those of the
+//! mended client, in its order. Contents are not judged: the client passes over a lease, an id or
+//! a SID of the wrong size, and so must this.
+
+use super::cursor::Cursor;
+use super::malformed::{Malformed, Rule};
+
+/// Length of the reply up to and including `CreateContextsLength`, in bytes.
+const FIXED_LEN: usize = 152;
+/// Where `CreateContextsOffset` stands in the reply.
+const CONTEXTS_OFFSET: usize = 144;
+/// Where `CreateContextsLength` stands in the reply.
+const CONTEXTS_LENGTH: usize = 148;
+
+/// Length of a context's header, in bytes (MS-SMB2 2.2.13.2).
+const HEADER_LEN: u64 = 16;
+/// Where `NameOffset` stands in a context; `Next` stands at 0.
+const NAME_OFFSET: usize = 4;
+/// Where `DataOffset` stands in a context.
+const DATA_OFFSET: usize = 10;
+
+/// What the header of one context says. Offsets count from the context's first byte.
+///
+/// The fields are 16 and 32 bits on the wire; 64 bits here, so that no sum of two can wrap.
+#[derive(Clone, Copy)]
+struct Context {
+    next: u64,
+    name_offset: u64,
+    name_length: u64,
+    data_offset: u64,
+    data_length: u64,
+}
+
+/// Verifies the create contexts of `reply`, a whole SMB2 message from its header on.
+///
+/// # Errors
+///
+/// The first rule that the reply breaks.
+pub fn verify_reply(reply: Cursor<'_>) -> Result<(), Malformed> {
+    let short = Malformed { rule: Rule::ShortReply, offset: reply.len() };
+    if reply.len() < FIXED_LEN {
+        return Err(short);
+    }
+    let offset = reply.le32(CONTEXTS_OFFSET).ok_or(short)?;
+    let length = reply.le32(CONTEXTS_LENGTH).ok_or(short)?;
+
+    // Holds for an empty list too: the client refuses an offset outside the reply.
+    match (usize::try_from(offset), usize::try_from(length)) {
+        (Ok(offset), Ok(length)) if reply.bytes(offset, length).is_some() => {
+            verify_contexts(reply, offset, length)
+        }
+        _ => Err(Malformed { rule: Rule::ContextsOutside, offset: CONTEXTS_OFFSET }),
+    }
+}
+
+/// Verifies the `remaining` bytes of contexts at `at`, all of which were received.
+fn verify_contexts(reply: Cursor<'_>, mut at: usize, mut remaining: usize) -> Result<(), Malformed> {
+    // Each turn consumes at least a header's length, or ends.
+    while remaining > 0 {
+        let Some(context) = reply.bytes(at, remaining).and_then(read_context) else {
+            return Err(Malformed { rule: Rule::Trailing, offset: at });
+        };
+        verify_context(context, remaining as u64)
+            .map_err(|(rule, field)| Malformed { rule, offset: at.saturating_add(field) })?;
+        if context.next == 0 {
+            break;
+        }
+        // `verify_context` has seen that `next` lies within `remaining`; said once more here so
+        // that the loop's end does not hang on it.
+        let step = usize::try_from(context.next).unwrap_or(usize::MAX);
+        let outside = Malformed { rule: Rule::NextOutside, offset: at };
+        remaining = remaining.checked_sub(step).ok_or(outside)?;
+        at = at.checked_add(step).ok_or(outside)?;
+    }
+    Ok(())
+}
+
+/// Reads the header at the start of `list`; `None` when it is shorter than one.
+fn read_context(list: &[u8]) -> Option<Context> {
+    let list = Cursor::new(list);
+    Some(Context {
+        next: list.le32(0)?.into(),
+        name_offset: list.le16(NAME_OFFSET)?.into(),
+        name_length: list.le16(6)?.into(),
+        data_offset: list.le16(DATA_OFFSET)?.into(),
+        data_length: list.le32(12)?.into(),
+    })
+}
+
+/// Verifies one context that begins `remaining` bytes before the end of the list. The error is
+/// the rule and where the offending field stands in the context.
+fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)> {
+    let extent = match context.next {
+        0 => remaining,
+        next if next % 8 != 0 => return Err((Rule::NextMisaligned, 0)),
+        next if next >= remaining => return Err((Rule::NextOutside, 0)),
+        next if next < HEADER_LEN => return Err((Rule::NextInHeader, 0)),
+        next => next,
+    };
+
+    // A context without data is held to the same offset, as the client holds it.
+    if context.data_offset < HEADER_LEN {
+        return Err((Rule::DataInHeader, DATA_OFFSET));
+    }
+    if context.data_offset.saturating_add(context.data_length) > extent {
+        return Err((Rule::DataOutside, DATA_OFFSET));
+    }
+
+    let name_end = context.name_offset.saturating_add(context.name_length);
+    if context.name_offset < HEADER_LEN {
+        return Err((Rule::NameInHeader, NAME_OFFSET));
+    }
+    if name_end > extent {
+        return Err((Rule::NameOutside, NAME_OFFSET));
+    }
+    if context.data_length > 0 && name_end > context.data_offset {
+        return Err((Rule::NameOverData, NAME_OFFSET));
+    }
+    Ok(())
+}
