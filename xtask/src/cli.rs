@@ -125,6 +125,9 @@ pub struct InsmodArgs {
     /// What to build and boot.
     #[command(flatten)]
     pub build: BuildArgs,
+    /// Parameters given to the module, such as mode=0
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
     /// Seconds after which the machine is stopped
     #[arg(long, value_name = "SECONDS")]
     pub limit: Option<u64>,

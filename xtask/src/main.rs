@@ -40,7 +40,9 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Build(args) => commands::build::run(&context, args),
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
         Command::Test(args) => commands::test::run(&context, args),
-        Command::Demo(_) | Command::Insmod(_) | Command::Bench(_) => anyhow::bail!("not there yet"),
+        Command::Demo(args) => commands::demo::run(&context, args),
+        Command::Insmod(args) => commands::insmod::run(&context, args),
+        Command::Bench(_) => anyhow::bail!("not there yet"),
     }
 }
 

@@ -47,7 +47,8 @@ impl Share {
         let cmd = Cmd::new("setpriv")
             .args(["--pdeathsig", "TERM"])
             .arg(smbd)
-            .args(["--foreground", "--no-process-group", "--configfile"])
+            // In a process group of its own, which smbd makes: when it ends it signals its whole group.
+            .args(["--foreground", "--configfile"])
             .arg(path.join("smb.conf"));
         report.command(&cmd.line());
         let server = cmd.spawn(Stdio::null(), Stdio::null())?;

@@ -3,6 +3,8 @@
 //! what is printed.
 
 pub mod build;
+pub mod demo;
 pub mod doctor;
+pub mod insmod;
 pub mod kernel;
 pub mod test;

@@ -56,6 +56,13 @@ impl Built {
     }
 }
 
+impl Built {
+    /// Where the console of a machine that loads it is kept.
+    pub fn console_log(&self) -> Utf8PathBuf {
+        repository().join("target/kmod").join(&self.project).join(&self.release).join("console.log")
+    }
+}
+
 /// Builds `project` for a kernel; does nothing, and says so in one line, when nothing has changed.
 pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Result<Built> {
     let release = prepared.kdir.release();

@@ -24,6 +24,8 @@ pub struct Project {
     pub modules: Vec<Module>,
     /// The make command, as words, with variables still in it.
     pub make: Vec<String>,
+    /// Modules of the kernel that `insmod` loads first (`PROJECT_LOADS`).
+    pub loads: Vec<String>,
     /// What belongs to the project, where the directory holds more (`PROJECT_FILES`).
     pub files: Option<Vec<Utf8PathBuf>>,
 }
@@ -87,9 +89,10 @@ impl Project {
             )
             .into());
         }
+        let loads = words("PROJECT_LOADS").unwrap_or_default();
         let make =
             words("MAKE").unwrap_or_else(|| DEFAULT_MAKE.iter().map(|word| (*word).to_owned()).collect());
-        Ok(Self { dir, version: required("PACKAGE_VERSION")?, name, modules, make, files })
+        Ok(Self { dir, version: required("PACKAGE_VERSION")?, name, modules, make, loads, files })
     }
 }
 

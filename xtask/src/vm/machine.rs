@@ -39,6 +39,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// One limit for everything, as a person said it.
+    pub fn exactly(limit: Duration) -> Self {
+        Self { boot: limit, idle: limit, hard: limit }
+    }
+
     fn scaled(self, factor: u32) -> Self {
         Self { boot: self.boot * factor, idle: self.idle * factor, hard: self.hard * factor }
     }

@@ -5,6 +5,7 @@
 //! a file from the first byte, the reports of init to a port of their own (`guest`); QEMU's exit status proves nothing.
 
 pub mod accelerator;
+pub mod boot;
 pub mod console;
 pub mod guest;
 pub mod initramfs;

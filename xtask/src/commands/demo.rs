@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask demo`: from an empty cache to a file written to a real share under the guard.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use guest::Step;
+use serde::Serialize;
+
+use crate::cli::DemoArgs;
+use crate::context::{Context, repository};
+use crate::failure::{Exit, Failure};
+use crate::kernel::prepare::{self, Prepared};
+use crate::machine::programs;
+use crate::project::Project;
+use crate::project::build::{Built, Object, build};
+use crate::report::{seconds, size, table};
+use crate::share::{self, Share};
+use crate::vm::boot::{self, Options};
+use crate::vm::machine::Run;
+use crate::vm::modules::{Module, Tree};
+use crate::vm::payload::Payload;
+
+/// The guard's module.
+const MODULE: &str = "cifs_fix";
+
+/// Where the guest mounts the share.
+const MOUNT: &str = "/mnt";
+
+/// The file the guest writes.
+const FILE: &str = "from-the-guest.txt";
+
+/// What the demo did, for people and programs.
+#[derive(Serialize)]
+struct Story {
+    kernel: String,
+    suite: String,
+    rust_symbols: usize,
+    size: u64,
+    stripped: u64,
+    prepare_seconds: f64,
+    build_seconds: f64,
+    boot_seconds: f64,
+    machine_seconds: f64,
+    server: String,
+    state: String,
+    counters: String,
+    bytes: u64,
+    seconds: f64,
+}
+
+/// Does it all and tells the story.
+pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
+    let started = Instant::now();
+    programs::ensure(context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    let (prepared, prepare_time) =
+        timed(|| prepare::provide(context, args.kernel.as_ref(), context.root_fs))?;
+    let project = Project::open(&repository())?;
+    let (built, build_time) = timed(|| build(context, &project, &prepared))?;
+    let share = Share::serve(&context.report)?;
+    let text = format!("written by kernel {} through the guard, run {}\n", built.release, std::process::id());
+    let (run, steps) = mount(context, &prepared, &built, &share, &text)?;
+    boot::require_pass(&run, "demo")?;
+    require_same(&share, &text)?;
+    let story = story(&prepared, &built, &run, &steps, &text)?;
+    let story = Story {
+        prepare_seconds: prepare_time.as_secs_f64(),
+        build_seconds: build_time.as_secs_f64(),
+        seconds: started.elapsed().as_secs_f64(),
+        server: Share::version(&context.report)?.replace("Version ", "Samba "),
+        ..story
+    };
+    context.report.data(&story);
+    context.report.say(&shown(&story));
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+    let started = Instant::now();
+    Ok((work()?, started.elapsed()))
+}
+
+/// Places in the plan whose output the story tells.
+struct Steps {
+    state: usize,
+    counters: usize,
+    read_back: usize,
+}
+
+/// Boots, loads the guard, mounts, writes, reads, unmounts, unloads.
+fn mount(
+    context: &Context,
+    prepared: &Prepared,
+    built: &Built,
+    share: &Share,
+    text: &str,
+) -> Result<(Run, Steps)> {
+    let tree = boot::tree(&prepared.kdir)?;
+    let (payload, steps) = payload(&tree, object(built)?, share.port(), text)?;
+    let options = Options { memory: 256, append: Vec::new(), limit: None };
+    let run = boot::boot(context, &prepared.kdir, &payload, &built.console_log(), &options)?;
+    Ok((run, steps))
+}
+
+fn object(built: &Built) -> Result<&Object> {
+    built.object(MODULE).with_context(|| format!("the build made no {MODULE}.ko"))
+}
+
+fn payload(tree: &Tree, object: &Object, port: u16, text: &str) -> Result<(Payload, Steps)> {
+    let mut payload = Payload::new(tree)?;
+    payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
+    payload.insert_with(tree, Module::read(&object.file)?, "mode=1")?;
+    let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));
+    payload.mount_share(share::NAME, port, "vers=3.1.1,sec=none", MOUNT);
+    let path = format!("{MOUNT}/{FILE}");
+    payload.step(Step::WriteFile { path: path.clone(), content: text.to_owned() });
+    let read_back = read(&mut payload, &path);
+    payload.step(Step::Unmount { target: MOUNT.to_owned() });
+    let counters = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/counters"));
+    payload.remove(MODULE).remove("cifs");
+    Ok((payload, Steps { state, counters, read_back }))
+}
+
+/// Adds a step that reads a file; gives its place in the plan.
+fn read(payload: &mut Payload, path: &str) -> usize {
+    payload.step(Step::ReadFile { path: path.to_owned() });
+    payload.plan("").steps.len() - 1
+}
+
+/// What the guest wrote is on the host's disk.
+fn require_same(share: &Share, text: &str) -> Result<()> {
+    let file = share.files().join(FILE);
+    let found = fs_err::read_to_string(&file)?;
+    if found == text {
+        return Ok(());
+    }
+    let reason = format!("the guest wrote {text:?}, and the host reads {found:?}");
+    Err(Failure::new(Exit::Failed, file.as_str(), reason).into())
+}
+
+fn story(prepared: &Prepared, built: &Built, run: &Run, steps: &Steps, text: &str) -> Result<Story> {
+    let output = |index| run.output(index).map(str::trim).context("a step brought nothing back");
+    if output(steps.read_back)? != text.trim() {
+        return Err(Failure::new(Exit::Failed, FILE, "the guest reads something else than it wrote").into());
+    }
+    let state = output(steps.state)?;
+    if state != "guarding" {
+        return Err(
+            Failure::new(Exit::Failed, MODULE, format!("is loaded, and its state is {state:?}")).into()
+        );
+    }
+    let object = object(built)?;
+    Ok(Story {
+        kernel: built.release.to_string(),
+        suite: prepared.kdir.stamp().suite.clone(),
+        rust_symbols: prepared.kdir.stamp().rust_symbols,
+        size: object.unstripped_size,
+        stripped: object.size,
+        prepare_seconds: 0.0,
+        build_seconds: 0.0,
+        boot_seconds: run.boot.unwrap_or_default().as_secs_f64(),
+        machine_seconds: run.wall.as_secs_f64(),
+        server: String::new(),
+        state: state.to_owned(),
+        counters: output(steps.counters)?.split_whitespace().collect::<Vec<_>>().join(" "),
+        bytes: text.len() as u64,
+        seconds: 0.0,
+    })
+}
+
+fn shown(story: &Story) -> String {
+    let time = |secs: f64| seconds(Duration::from_secs_f64(secs));
+    let row = |what: &str, how: String, time: String| vec![what.to_owned(), how, time];
+    let rows = [
+        row("kernel", format!("{} of Debian {}", story.kernel, story.suite), String::new()),
+        row(
+            "proven",
+            format!("{0} of {0} Rust symbols that it exports", story.rust_symbols),
+            time(story.prepare_seconds),
+        ),
+        row(
+            "built",
+            format!("{MODULE}.ko: {}, stripped {}", size(story.size), size(story.stripped)),
+            time(story.build_seconds),
+        ),
+        row("booted", "its own vmlinuz, in QEMU".to_owned(), time(story.boot_seconds)),
+        row(
+            "loaded",
+            format!("the stock cifs.ko, then {MODULE}.ko: {}, enforcing", story.state),
+            String::new(),
+        ),
+        row("mounted", format!("a share of {} on this machine", story.server), String::new()),
+        row(
+            "wrote",
+            format!("{} in the guest; the host reads the same {} bytes", FILE, story.bytes),
+            String::new(),
+        ),
+        row("counted", story.counters.clone(), String::new()),
+        row(
+            "unloaded",
+            "both modules; no warning, no new taint".to_owned(),
+            format!("{} in all", time(story.machine_seconds)),
+        ),
+    ];
+    format!("\n{}\n\nThe whole story took {}.", table(&rows), time(story.seconds))
+}
