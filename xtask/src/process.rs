@@ -168,6 +168,11 @@ impl Cmd {
         self.cwd.as_deref()
     }
 
+    /// The argument vector that is executed, the program first.
+    pub fn vector(&self) -> impl Iterator<Item = &OsStr> {
+        std::iter::once(self.program.as_os_str()).chain(self.args.iter().map(OsString::as_os_str))
+    }
+
     /// The environment variables set for the command.
     pub fn environment(&self) -> &[(String, OsString)] {
         &self.envs

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds: the guard through the tool, and through `make` alone.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::Trial;
+use xtask::context::repository;
+use xtask::object::modinfo::Modinfo;
+use xtask::process::{Cmd, Output};
+use xtask::project::Project;
+use xtask::project::build::build;
+use xtask::project::stage::Sources;
+use xtask::root::Access;
+
+use crate::suite::{Suite, run, scratch, tool};
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("build::the_guard_is_for_its_kernel_and_cannot_panic", the_guard),
+        suite.trial("build::the_source_tree_is_not_written_to", the_source_tree_is_untouched),
+        suite.trial("build::nothing_changed_is_one_line", nothing_changed),
+        suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
+        suite.trial("make::builds_installs_and_cleans_without_cargo", make_alone),
+        suite.trial("make::a_module_that_lacks_the_function_is_refused", another_module_is_refused),
+        suite.trial("make::a_kernel_without_artefacts_is_refused", without_artefacts),
+    ]
+}
+
+fn the_guard(suite: &Suite) {
+    let project = Project::open(&repository()).unwrap();
+    let built = build(suite.context(), &project, suite.prepared()).unwrap();
+    let object = built.object("cifs_fix").unwrap();
+    let info = Modinfo::read(&object.file).unwrap();
+    info.require_vermagic(&object.file, &built.release).unwrap();
+    assert_eq!(info.get("license"), Some("GPL"));
+    let panics: Vec<_> = info.undefined().iter().filter(|symbol| symbol.contains("9panicking")).collect();
+    assert!(panics.is_empty(), "the guard can panic: {panics:?}");
+    assert!(object.size < object.unstripped_size);
+}
+
+/// Names, sizes and times of all files below `dir` but the build's own place.
+fn listing(dir: &Utf8Path) -> Vec<String> {
+    let ours = |entry: &walkdir::DirEntry| !matches!(entry.file_name().to_str(), Some("target" | ".git"));
+    let entries = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(ours);
+    let line = |entry: walkdir::DirEntry| {
+        let meta = entry.metadata().unwrap();
+        format!("{} {} {:?}", entry.path().display(), meta.len(), meta.modified().unwrap())
+    };
+    entries.map(|entry| line(entry.unwrap())).collect()
+}
+
+fn the_source_tree_is_untouched(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let before = listing(&copy);
+    let (status, output) = run(&tool(&["build", "--project", copy.as_str(), "--kernel", release(suite)]));
+    assert_eq!(status, 0, "{output}");
+    assert_eq!(listing(&copy), before);
+}
+
+fn release(suite: &Suite) -> &str {
+    suite.prepared().kdir.release().as_str()
+}
+
+fn nothing_changed(suite: &Suite) {
+    let (status, output) = run(&tool(&["build", "--kernel", release(suite)]));
+    assert_eq!(status, 0, "{output}");
+    let (status, output) = run(&tool(&["build", "--kernel", release(suite)]));
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("Fresh cifs-fix") && !output.contains("Building"), "{output}");
+}
+
+/// A copy of the guard's project, as a packager would have it: nothing of cargo's.
+fn project_copy() -> (tempfile::TempDir, Utf8PathBuf) {
+    let (dir, path) = scratch();
+    let copy = path.join("guard");
+    Sources::read(&Project::open(&repository()).unwrap()).unwrap().write(&copy).unwrap();
+    (dir, copy)
+}
+
+fn an_error_is_shown(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let conf = fs_err::read_to_string(copy.join("dkms.conf")).unwrap();
+    let conf = conf.replace("PACKAGE_NAME=\"cifs-fix\"", "PACKAGE_NAME=\"broken\"");
+    fs_err::write(copy.join("dkms.conf"), conf).unwrap();
+    fs_err::write(copy.join("module/cifs_fix.rs"), "fn broken( {\n").unwrap();
+    let (status, output) = run(&tool(&["build", "--project", copy.as_str(), "--kernel", release(suite)]));
+    assert_eq!(status, 1, "{output}");
+    assert!(output.contains("cifs_fix.rs:1") && output.contains("whole output: "), "{output}");
+}
+
+/// `make` in a copy, in the kernel's root, as on a machine that runs the kernel and has its tree.
+fn make(suite: &Suite, copy: &Utf8Path, words: &[&str]) -> Output {
+    let kdir = &suite.prepared().kdir;
+    let access = Access::default()
+        .read(kdir.place())
+        .read_at(kdir.modules(), format!("/usr/lib/modules/{}", kdir.release()))
+        .write(copy.parent().unwrap());
+    let cmd = Cmd::new("make").args(words).arg(format!("KDIR={}", kdir.build())).cwd(copy);
+    suite.prepared().root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap()
+}
+
+fn make_alone(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let help = make(suite, &copy, &["help"]);
+    assert!(help.status.success() && help.text().contains("KDIR=DIR"), "{}", help.tail);
+    let built = make(suite, &copy, &[]);
+    assert!(built.status.success(), "{}", built.tail);
+    Modinfo::read(&copy.join("cifs_fix.ko")).unwrap();
+    let to = copy.parent().unwrap().join("installed");
+    let installed = make(suite, &copy, &["modules_install", &format!("INSTALL_MOD_PATH={to}")]);
+    assert!(installed.status.success(), "{}", installed.tail);
+    let extra = to.join(format!("lib/modules/{}/extra", release(suite)));
+    assert!(
+        extra.join("cifs_fix.ko.xz").exists() || extra.join("cifs_fix.ko").exists(),
+        "{}",
+        installed.tail
+    );
+    let sources = listing(&copy).len();
+    assert!(make(suite, &copy, &["clean"]).status.success());
+    assert!(!copy.join("cifs_fix.ko").exists() && listing(&copy).len() < sources);
+    assert!(copy.join("module/cifs_fix.rs").exists());
+}
+
+fn another_module_is_refused(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let other = suite.prepared().kdir.stock_module("nls_utf8").unwrap();
+    let file = copy.join(other.file_name().unwrap());
+    fs_err::copy(&other, &file).unwrap();
+    let output = make(suite, &copy, &["modules", &format!("CIFS_KO={file}")]);
+    assert!(!output.status.success() && output.tail.contains("smb2_check_message"), "{}", output.tail);
+}
+
+fn without_artefacts(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let bare = copy.parent().unwrap().join("bare");
+    fs_err::create_dir(&bare).unwrap();
+    fs_err::write(bare.join("Makefile"), "").unwrap();
+    fs_err::write(bare.join(".config"), "CONFIG_RUST=y\n").unwrap();
+    let cmd = Cmd::new("make").arg(format!("KDIR={bare}")).cwd(&copy);
+    let cmd =
+        suite.prepared().root.inside(suite.context(), cmd, &Access::default().write(copy.parent().unwrap()));
+    let output = cmd.finish(&suite.context().report).unwrap();
+    assert!(
+        !output.status.success() && output.tail.contains("cargo xtask kernel prepare"),
+        "{}",
+        output.tail
+    );
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Prepared kernels: the proof, what is refused, and what a stopped run leaves.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use libtest_mimic::Trial;
+use xtask::archive::Archive;
+use xtask::failure::{Exit, exit_of, remedy_of};
+use xtask::kernel::discover::{self, Facts};
+use xtask::kernel::kdir::Kdir;
+use xtask::kernel::{rust, symvers};
+
+use crate::suite::{Suite, run, scratch, tool};
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("kernel::every_exported_rust_symbol_is_proven", every_symbol_is_proven),
+        suite.trial("kernel::a_symbol_that_is_missing_is_refused_by_name", a_missing_symbol_is_refused),
+        suite.trial("kernel::the_tree_has_what_btf_needs", the_tree_has_what_btf_needs),
+        suite.trial("kernel::an_unknown_release_gets_the_nearest_names", an_unknown_release),
+        suite.trial(
+            "kernel::a_release_without_rust_is_refused_with_those_that_have_it",
+            a_release_without_rust,
+        ),
+        suite.trial("kernel::list_marks_the_default", list_marks_the_default),
+        suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
+        suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
+    ]
+}
+
+fn symvers_of(kdir: &Kdir) -> String {
+    fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap()
+}
+
+fn every_symbol_is_proven(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    let text = symvers_of(kdir);
+    let exported =
+        symvers::parse(&text).filter(|e| e.module == "vmlinux" && e.symbol.starts_with("_R")).count();
+    assert!(exported > 500, "{exported} Rust symbols are too few for a kernel with Rust");
+    assert_eq!(rust::prove(kdir.release(), &text, &kdir.build()).unwrap().symbols, exported);
+    assert_eq!(kdir.stamp().rust_symbols, exported);
+}
+
+fn a_missing_symbol_is_refused(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    let fake = "_RNvNtCs0000000000_6kernel4fake6symbol";
+    let text = symvers_of(kdir) + &format!("0x00000000\t{fake}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n");
+    let error = rust::prove(kdir.release(), &text, &kdir.build()).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Refused);
+    assert!(error.to_string().contains(fake), "{error}");
+    assert!(remedy_of(&error).is_some());
+}
+
+fn the_tree_has_what_btf_needs(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    for file in [
+        "vmlinux",
+        "Module.symvers",
+        ".config",
+        "rust/libkernel.rmeta",
+        "rust/libmacros.so",
+        "scripts/mod/modpost",
+    ] {
+        assert!(kdir.build().join(file).exists(), "{file}");
+    }
+    assert!(kdir.stock_module("cifs").unwrap().as_str().contains("/cifs.ko"));
+}
+
+fn an_unknown_release(_: &Suite) {
+    let (status, output) = run(&tool(&["kernel", "prepare", "7.2.999+deb13-cloud-amd64"]));
+    assert_eq!(status, 3, "{output}");
+    assert!(output.contains("no such kernel") && output.contains("cloud-amd64, "), "{output}");
+    assert!(output.contains("remedy: cargo xtask kernel list"), "{output}");
+}
+
+fn a_release_without_rust(suite: &Suite) {
+    let context = suite.context();
+    let archive = Archive::open(context).unwrap();
+    let has_rust =
+        |kernel: &discover::Kernel| Facts::of(&discover::config(context, &archive, kernel).unwrap()).rust;
+    let kernels = discover::all(&archive);
+    let without =
+        kernels.iter().find(|kernel| !has_rust(kernel)).expect("a kernel without Rust in the archive");
+    let (status, output) = run(&tool(&["kernel", "prepare", without.release.as_str()]));
+    assert_eq!(status, 4, "{output}");
+    let named = format!("error: {}: CONFIG_RUST is not set", without.release);
+    assert!(output.contains(&named), "{output}");
+    assert!(
+        output.contains(suite.prepared().kdir.release().as_str()),
+        "those with Rust are not listed: {output}"
+    );
+    assert!(!Kdir::place_of(context, &without.release).exists());
+}
+
+fn list_marks_the_default(suite: &Suite) {
+    let output = tool(&["--json", "kernel", "list"]).run(&suite.context().report).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let default: Vec<_> = rows.iter().filter(|row| row["default"] == true).collect();
+    assert_eq!(default.len(), 1);
+    assert_eq!(default[0]["release"], suite.prepared().kdir.release().as_str());
+    assert_eq!((&default[0]["rust"], &default[0]["prepared"]), (&true.into(), &true.into()));
+}
+
+fn preparing_again_does_nothing(suite: &Suite) {
+    let stamp = suite.prepared().kdir.place().join("stamp.json");
+    let before = fs_err::metadata(&stamp).unwrap().modified().unwrap();
+    let (status, output) = run(&tool(&["kernel", "prepare"]));
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("Fresh kernel"), "{output}");
+    assert_eq!(fs_err::metadata(&stamp).unwrap().modified().unwrap(), before);
+}
+
+/// In a cache that shares archive and roots with the user's, but no kernels: killed while it unpacks, the next
+/// run says so and starts over.
+fn a_killed_run(suite: &Suite) {
+    let (_dir, base) = scratch();
+    let cache = base.join("cifs-fix");
+    fs_err::create_dir(&cache).unwrap();
+    for part in ["archive", "roots"] {
+        std::os::unix::fs::symlink(suite.context().cache.path(part), cache.join(part)).unwrap();
+    }
+    let release = suite.prepared().kdir.release();
+    let place = cache.join("kernels").join(release);
+    let until = |wanted: &str| {
+        let cmd = tool(&["kernel", "prepare", release.as_str()]).env("XDG_CACHE_HOME", &base);
+        let mut child = cmd.spawn(Stdio::null(), Stdio::piped()).unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let seen = lines.take_while(|line| !line.contains(wanted)).collect::<Vec<_>>().join("\n");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        seen
+    };
+    let first = until("Unpacking source");
+    assert!(!first.contains("Discarding"), "{first}");
+    assert!(place.exists() && !place.join("stamp.json").exists());
+    let second = until("Making kernel tree");
+    assert!(
+        second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
+        "{second}"
+    );
+    assert!(!place.join("stamp.json").exists());
+}

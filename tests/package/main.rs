@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What needs the archive: build roots, prepared kernels, builds. Everything here is real: the
+//! distribution's packages, its compilers, its kernel.
+
+mod builds;
+mod kernels;
+mod roots;
+mod suite;
+mod unprivileged;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = unprivileged::child() {
+        return code;
+    }
+    let suite = suite::Suite::prepare();
+    let trials = [
+        roots::trials(&suite),
+        kernels::trials(&suite),
+        builds::trials(&suite),
+        unprivileged::trials(&suite),
+    ];
+    suite.run(trials.into_iter().flatten().collect())
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Build roots: what a command in one sees, and what it leaves behind.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use xtask::process::Cmd;
+use xtask::root::{Access, Root, mounts};
+
+use crate::suite::{PROGRAM, Suite, scratch};
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("root::a_command_sees_only_what_it_was_given", sees_only_what_it_was_given),
+        suite.trial("root::the_tree_is_read_only", the_tree_is_read_only),
+        suite.trial("root::no_mount_outlives_a_command", no_mount_outlives_a_command),
+        suite.trial("root::a_killed_tool_leaves_no_process", a_killed_tool_leaves_no_process),
+        suite.trial("root::errors_show_the_command_as_typed_inside", errors_show_the_command),
+    ]
+}
+
+/// Runs `sh -c script` in the kernel's root.
+fn sh(suite: &Suite, script: &str, access: &Access) -> String {
+    let cmd = Cmd::new("sh").args(["-c", script]);
+    suite.prepared().root.inside(suite.context(), cmd, access).read(&suite.context().report).unwrap()
+}
+
+fn sees_only_what_it_was_given(suite: &Suite) {
+    let (_dir, given) = scratch();
+    let (_other, hidden) = scratch();
+    fs_err::write(given.join("a"), "seen").unwrap();
+    fs_err::write(hidden.join("b"), "").unwrap();
+    let access = Access::default().read(&given);
+    let script = format!(
+        "cat {given}/a; test -e {hidden} || echo ' hidden'; id -u; echo $HOME; env | grep -c CARGO; touch {given}/c 2>/dev/null || echo kept; grep -c : /proc/net/dev"
+    );
+    // One line in /proc/net/dev with a colon is the loopback interface: there is no other.
+    assert_eq!(sh(suite, &script, &access), "seen hidden\n0\n/tmp\n0\nkept\n1");
+}
+
+fn the_tree_is_read_only(suite: &Suite) {
+    let Root::Debian(root) = &suite.prepared().root else { return };
+    let script =
+        "touch /usr/x 2>/dev/null || echo kept; touch /tmp/x && echo scratch; touch /dev/null && echo device";
+    assert_eq!(sh(suite, script, &Access::default()), "kept\nscratch\ndevice");
+    assert!(!root.tree().join("tmp/x").exists());
+}
+
+fn no_mount_outlives_a_command(suite: &Suite) {
+    let Root::Debian(root) = &suite.prepared().root else { return };
+    let before = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    let (_dir, given) = scratch();
+    assert_ne!(sh(suite, "cat /proc/self/mountinfo", &Access::default().write(&given)), "");
+    assert_eq!(fs_err::read_to_string("/proc/self/mountinfo").unwrap(), before);
+    assert!(mounts::below(root.tree()).unwrap().is_empty());
+    assert!(fs_err::read_dir(root.tree().join("dev")).unwrap().next().is_none(), "device nodes in the tree");
+}
+
+fn a_killed_tool_leaves_no_process(suite: &Suite) {
+    let Root::Debian(root) = &suite.prepared().root else { return };
+    // A duration that nothing else sleeps for marks the process.
+    let mark = format!("{}.25", 86_400 + std::process::id());
+    let cmd = suite.prepared().root.inside(suite.context(), Cmd::new("sleep").arg(&mark), &Access::default());
+    // The tool's place is taken by a shell that starts the very same line and is killed.
+    let mut parent = Cmd::new("sh")
+        .args(["-c", "\"$@\" & wait", "sh"])
+        .args(cmd.vector())
+        .spawn(Stdio::null(), Stdio::null())
+        .unwrap();
+    wait_until(|| running(&mark), "the command never started");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    wait_until(|| !running(&mark), "the command outlived the tool");
+    assert!(mounts::below(root.tree()).unwrap().is_empty());
+    assert!(fs_err::metadata(PROGRAM).is_ok());
+}
+
+/// Whether a process has `mark` as an argument of its own, after `sleep`.
+fn running(mark: &str) -> bool {
+    let wanted = format!("sleep\0{mark}\0");
+    let processes = fs_err::read_dir("/proc").unwrap().filter_map(Result::ok);
+    processes
+        .filter_map(|entry| fs_err::read(entry.path().join("cmdline")).ok())
+        .any(|line| line == wanted.as_bytes())
+}
+
+#[track_caller]
+fn wait_until(condition: impl Fn() -> bool, otherwise: &str) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{otherwise}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn errors_show_the_command(suite: &Suite) {
+    let root = &suite.prepared().root;
+    let cmd = Cmd::new("ls").arg("/no/such place");
+    let error =
+        root.inside(suite.context(), cmd, &Access::default()).run(&suite.context().report).unwrap_err();
+    let shown = match root {
+        Root::Host => "`ls '/no/such place'`".to_owned(),
+        Root::Debian(root) => format!("`[{}] ls '/no/such place'`", root.name()),
+    };
+    assert!(error.to_string().starts_with(&shown), "{error}");
+    let missing = root.inside(suite.context(), Cmd::new("no-such-program"), &Access::default());
+    let error = missing.run(&suite.context().report).unwrap_err().to_string();
+    assert!(error.contains("no-such-program") && error.contains("no such program"), "{error}");
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the trials share: the user's cache, the default kernel, prepared once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use libtest_mimic::{Arguments, Failed, Trial};
+use xtask::cache::Cache;
+use xtask::context::{Context, processors};
+use xtask::kernel::prepare::{self, Prepared};
+use xtask::process::Cmd;
+use xtask::report::Report;
+use xtask::root::Choice;
+
+/// The tool's program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// Shared by all trials.
+#[derive(Clone)]
+pub(crate) struct Suite(Arc<Shared>);
+
+struct Shared {
+    context: Context,
+    prepared: Prepared,
+}
+
+/// A context over `cache` that shows nothing.
+pub(crate) fn quiet_context(cache: Cache) -> Context {
+    Context {
+        report: Report::silent(),
+        cache,
+        program: PROGRAM.into(),
+        yes: true,
+        dry_run: false,
+        root_fs: Choice::Auto,
+        jobs: processors(),
+    }
+}
+
+impl Suite {
+    /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it goes.
+    pub(crate) fn prepare() -> Self {
+        let cache = Cache::of_user().expect("the user's cache");
+        let loud = Context { report: Report::new(false, false), ..quiet_context(cache.clone()) };
+        let prepared =
+            prepare::provide(&loud, None, Choice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
+        Self(Arc::new(Shared { context: quiet_context(cache), prepared }))
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.0.prepared
+    }
+
+    /// A named trial; what it panics with is its failure.
+    pub(crate) fn trial(&self, name: &str, body: impl FnOnce(&Self) + Send + 'static) -> Trial {
+        let suite = self.clone();
+        Trial::test(name, move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| body(&suite)));
+            outcome.map_err(|panic| Failed::from(message(panic.as_ref())))
+        })
+    }
+
+    /// Runs the trials, one after another: most of them keep all processors busy.
+    pub(crate) fn run(&self, trials: Vec<Trial>) -> ExitCode {
+        let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+        libtest_mimic::run(&arguments, trials).exit_code()
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// The tool, in the user's cache.
+pub(crate) fn tool(args: &[&str]) -> Cmd {
+    Cmd::new(PROGRAM).args(args)
+}
+
+/// Runs to the end; gives exit status and the end of both outputs.
+pub(crate) fn run(cmd: &Cmd) -> (i32, String) {
+    let output = cmd.finish(&Report::silent()).unwrap();
+    (output.status.code().unwrap_or(-1), output.tail)
+}
+
+/// A directory that vanishes with the trial.
+pub(crate) fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+    (dir, path)
+}
