@@ -9,14 +9,13 @@
 //! it. While there is nothing to guard, the log and debugfs say so.
 
 mod counters;
+#[cfg(CONFIG_DEBUG_FS)]
+mod debugfs;
 mod kprobe;
 #[path = "verify/mod.rs"]
 pub mod verify;
 
-use kernel::debugfs::{Dir, File};
-use kernel::fmt;
 use kernel::prelude::*;
-use kernel::uaccess::UserSliceReader;
 
 module! {
     type: CifsFix,
@@ -32,73 +31,24 @@ module! {
     },
 }
 
-/// The loaded module. Fields are dropped in this order: first the hook, then its files.
-#[pin_data]
+/// The loaded module. Fields are dropped in this order.
 struct CifsFix {
+    #[cfg(CONFIG_DEBUG_FS)]
+    _files: debugfs::Directory,
     _hook: kprobe::Hook,
-    #[pin]
-    _counters: File<()>,
-    #[pin]
-    _state: File<()>,
-    #[pin]
-    _mode: File<()>,
-    _dir: Dir,
 }
 
-impl kernel::InPlaceModule for CifsFix {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        let dir = Dir::new(c"cifs_fix");
-        try_pin_init!(Self {
-            // First, for the files below show what it sets up.
-            _hook: start()?,
-            _counters <- dir.read_callback_file(c"counters", (), &show_counters),
-            _state <- dir.read_callback_file(c"state", (), &show_state),
-            _mode <- dir.read_write_callback_file(c"mode", (), &show_mode, &store_mode),
-            _dir: dir,
+impl kernel::Module for CifsFix {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let mode = *module_parameters::mode.value();
+        counters::set_mode(mode.into())
+            .inspect_err(|_| pr_err!("mode={mode} is unknown: 0 counts and logs, 1 rejects\n"))?;
+        pr_info!("mode={mode}, built for {}\n", kprobe::PROTOTYPE);
+        Ok(Self {
+            // First, for the files show what it sets up.
+            _hook: kprobe::Hook::install()?,
+            #[cfg(CONFIG_DEBUG_FS)]
+            _files: debugfs::Directory::new(),
         })
     }
-}
-
-/// Takes the parameter, and hooks `cifs` when it is loaded.
-fn start() -> Result<kprobe::Hook> {
-    let mode = *module_parameters::mode.value();
-    counters::set_mode(mode.into())
-        .inspect_err(|_| pr_err!("mode={mode} is unknown: 0 counts and logs, 1 rejects\n"))?;
-    pr_info!("mode={mode}, built for {}\n", kprobe::PROTOTYPE);
-    kprobe::Hook::install()
-}
-
-/// `/sys/kernel/debug/cifs_fix/counters`: one `name=value` a line.
-fn show_counters(_: &(), out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    counters::write(out, "\n")?;
-    out.write_str("\n")
-}
-
-/// `/sys/kernel/debug/cifs_fix/state`: `guarding`, `waiting`, or `failed error=N`.
-fn show_state(_: &(), out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match kprobe::state() {
-        kprobe::State::Guarding => out.write_str("guarding\n"),
-        kprobe::State::Waiting => out.write_str("waiting\n"),
-        kprobe::State::Failed(error) => writeln!(out, "failed error={error}"),
-    }
-}
-
-/// `/sys/kernel/debug/cifs_fix/mode`, read.
-fn show_mode(_: &(), out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(out, "{}", counters::mode())
-}
-
-/// `/sys/kernel/debug/cifs_fix/mode`, written: `0` or `1`, a newline after it or not.
-fn store_mode(_: &(), input: &mut UserSliceReader) -> Result {
-    let mut text = [0u8; 2];
-    let text = text.get_mut(..input.len()).ok_or(EINVAL)?;
-    input.read_slice(text)?;
-    let mode = match text.trim_ascii_end() {
-        b"0" => 0,
-        b"1" => 1,
-        _ => return Err(EINVAL),
-    };
-    counters::set_mode(mode)?;
-    pr_info!("mode={mode}\n");
-    Ok(())
 }

@@ -60,9 +60,9 @@ impl Shape {
         // Arguments 1 to 3 of the System V ABI; a 32-bit one is the lower half of its register.
         let len = match self {
             Self::BufLenServer => regs.si as c_uint,
-            // `pdu_len` counts more than this message when it came encrypted or in a compound, and
-            // `len` is that of another message when the client dumps one. The buffer holds at
-            // least the lesser of the two.
+            // `pdu_len` counts more than this message when it came encrypted, and `len` is that of
+            // another message when the client dumps one for debugging. The buffer holds at least
+            // the lesser of the two.
             Self::BufPduLenLenServer => (regs.si as c_uint).min(regs.dx as c_uint),
         };
         (regs.di as *const u8, len)
@@ -234,17 +234,37 @@ pub(crate) fn missed() -> u64 {
     probe.missed.get().saturating_add(now)
 }
 
-/// Sets the hook now that `cifs` is there, and says so.
-fn guard() -> Result {
-    let result = PROBE.lock().register();
-    match result {
+/// Sets the hook, and says so. With `cifs` not loaded, there is nothing to hook, and that is no
+/// failure; `loaded` tells what only the caller knows.
+fn guard(loaded: bool) -> Result {
+    // Held to the end: the state is that of the probe.
+    let probe = PROBE.lock();
+    match probe.register() {
         Ok(()) => {
             STATE.store(1, Relaxed);
             pr_info!("guarding: hooked smb2_check_message of cifs\n");
+            Ok(())
         }
-        Err(error) => STATE.store(error.to_errno(), Relaxed),
+        Err(error) if error == ENOENT && !loaded => {
+            STATE.store(0, Relaxed);
+            pr_warn!("guarding nothing yet: cifs is not loaded; will hook it when it is\n");
+            Ok(())
+        }
+        Err(error) => {
+            let number = error.to_errno();
+            STATE.store(number, Relaxed);
+            pr_err!("GUARDING NOTHING: cannot hook smb2_check_message of cifs: error {number}\n");
+            Err(error)
+        }
     }
-    result
+}
+
+/// Takes the hook away, for `cifs` leaves.
+fn unguard() {
+    let probe = PROBE.lock();
+    probe.unregister();
+    STATE.store(0, Relaxed);
+    pr_warn!("guarding nothing: cifs was unloaded; will hook it when it is loaded again\n");
 }
 
 /// A notifier block, shared with the kernel.
@@ -279,13 +299,11 @@ unsafe extern "C" fn module_changed(
         return NOTIFY_DONE;
     }
     if event == bindings::module_state_MODULE_STATE_COMING as c_ulong {
-        if let Err(error) = guard() {
-            pr_err!("GUARDING NOTHING: cannot hook smb2_check_message of cifs: error {}\n", error.to_errno());
-        }
+        // `guard` has said what went wrong. That is no reason to keep `cifs` from loading: people's
+        // files are on it.
+        let _ = guard(true);
     } else if event == bindings::module_state_MODULE_STATE_GOING as c_ulong {
-        PROBE.lock().unregister();
-        STATE.store(0, Relaxed);
-        pr_warn!("guarding nothing: cifs was unloaded; will hook it when it is loaded again\n");
+        unguard();
     }
     NOTIFY_DONE
 }
@@ -307,18 +325,8 @@ impl Hook {
             .inspect_err(|error| pr_err!("cannot follow cifs: error {}\n", error.to_errno()))?;
         // From here on, dropping it undoes it.
         let hook = Self(());
-        match guard() {
-            Ok(()) => Ok(hook),
-            Err(error) if error == ENOENT => {
-                STATE.store(0, Relaxed);
-                pr_warn!("guarding nothing yet: cifs is not loaded; will hook it when it is\n");
-                Ok(hook)
-            }
-            Err(error) => {
-                pr_err!("cannot hook smb2_check_message of cifs: error {}\n", error.to_errno());
-                Err(error)
-            }
-        }
+        guard(false)?;
+        Ok(hook)
     }
 }
 
