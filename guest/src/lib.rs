@@ -77,10 +77,12 @@ pub enum Step {
         /// Module parameters as insmod(8) takes them.
         params: String,
     },
-    /// delete_module(2), without waiting for users to go.
+    /// delete_module(2).
     RemoveModule {
         /// The name in `/proc/modules`.
         name: String,
+        /// How long its users have to go, in milliseconds: a connection for example outlives the unmount a little.
+        patience: u64,
     },
     /// Sets up a network interface: no DHCP, one static IPv4 address.
     Network {
@@ -150,7 +152,7 @@ impl fmt::Display for Step {
         match self {
             Self::InsertModule { file, params } if params.is_empty() => write!(f, "insmod {file}"),
             Self::InsertModule { file, params } => write!(f, "insmod {file} {params}"),
-            Self::RemoveModule { name } => write!(f, "rmmod {name}"),
+            Self::RemoveModule { name, .. } => write!(f, "rmmod {name}"),
             Self::Network { interface, address, prefix, .. } => {
                 write!(f, "ip address add {address}/{prefix} dev {interface}")
             }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guest::{MODULES, OUTPUT_LIMIT, Outcome, Step};
 use nix::errno::Errno;
@@ -51,7 +51,9 @@ impl fmt::Display for StepError {
 pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
     match step {
         Step::InsertModule { file, params } => insert_module(file, params).map(|()| None),
-        Step::RemoveModule { name } => remove_module(name).map(|()| None),
+        Step::RemoveModule { name, patience } => {
+            remove_module(name, Duration::from_millis(*patience)).map(|()| None)
+        }
         Step::Network { interface, address, prefix, gateway } => {
             network::configure(interface, *address, *prefix, *gateway).map(|()| None)
         }
@@ -86,14 +88,21 @@ pub(crate) fn insert_module(file: &str, params: &str) -> Result<(), StepError> {
     finit_module(&module, &params, ModuleInitFlags::empty()).map_err(|errno| StepError::new(errno, file))
 }
 
-/// Removes a module; a refusal says who uses it.
-fn remove_module(name: &str) -> Result<(), StepError> {
+/// Removes a module, once it is no longer in use; a refusal says who uses it.
+fn remove_module(name: &str, patience: Duration) -> Result<(), StepError> {
     let c_name = CString::new(name).map_err(|_| StepError::new(Errno::EINVAL, name))?;
-    delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK).map_err(|errno| {
-        let mut error = StepError::new(errno, name);
-        error.message.push_str(&users(name));
-        error
-    })
+    let started = Instant::now();
+    loop {
+        match delete_module(&c_name, DeleteModuleFlags::O_NONBLOCK) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EAGAIN) if started.elapsed() < patience => thread::sleep(Duration::from_millis(20)),
+            Err(errno) => {
+                let mut error = StepError::new(errno, name);
+                error.message.push_str(&users(name));
+                return Err(error);
+            }
+        }
+    }
 }
 
 /// Who keeps a module, for a message.

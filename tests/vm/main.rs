@@ -16,7 +16,9 @@ use xtask::context::{Context, processors};
 use xtask::failure::Exit;
 use xtask::machine::programs;
 use xtask::report::{Report, seconds};
+use xtask::vm::accelerator::{self, Accelerator};
 use xtask::vm::modules::{Module, Tree};
+use xtask::vm::share::Share;
 use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
 
 /// What all trials share.
@@ -28,6 +30,7 @@ struct Bench {
     tree: Tree,
     faults: Utf8PathBuf,
     logs: Utf8PathBuf,
+    accelerator: Accelerator,
 }
 
 fn main() -> ExitCode {
@@ -76,9 +79,10 @@ fn bench(scratch: &Utf8Path) -> Result<Option<Bench>> {
     };
     let vmlinux = scratch.join("vmlinux");
     fs_err::write(&vmlinux, vm::kernel_image::vmlinux(&vmlinuz)?)?;
+    let accelerator = accelerator::choose(&context, &vmlinux)?;
     let init = vm::guest::init(&context)?;
     let tree = Tree::open(&modules)?;
-    Ok(Some(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned() }))
+    Ok(Some(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator }))
 }
 
 impl Bench {
@@ -94,6 +98,7 @@ impl Bench {
     fn run(&self, name: &str, payload: &Payload, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
         let log = self.logs.join(format!("{name}.log"));
         let mut machine = Machine::new(&self.vmlinux, &self.init, payload, &log);
+        machine.accelerator = Some(self.accelerator);
         change(&mut machine);
         let run = machine.run(&self.context, |_, _| {})?;
         eprintln!(
@@ -122,7 +127,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("clean_module_passes", |bench| fault_is(bench, "fault_none", Verdict::Pass)),
         ("panic_is_25", |bench| fault_is(bench, "fault_panic", Verdict::Panic)),
         ("oops_is_21", |bench| fault_is(bench, "fault_oops", Verdict::Oops)),
-        ("warning_is_20", |bench| fault_is(bench, "fault_warn", Verdict::Warning)),
+        ("warning_is_20", warning),
+        ("allowed_warning_passes", allowed_warning),
         ("soft_lockup_is_23", |bench| fault_is(bench, "fault_hang", Verdict::Hung)),
         ("hung_task_is_23", |bench| fault_is(bench, "fault_stuck", Verdict::Hung)),
         ("refused_rmmod_is_24", |bench| fault_is(bench, "fault_pinned", Verdict::Leak)),
@@ -135,6 +141,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("qemu_without_kernel_is_32", qemu_without_kernel),
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
+        ("share_is_mounted", share),
     ];
     let trial = |(name, check): &(&str, Check)| {
         let check = *check;
@@ -157,6 +164,21 @@ fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {
         run.judgement.reason,
         String::from_utf8_lossy(&console)
     )
+}
+
+/// A machine that warned also says what of.
+fn warning(bench: &Bench) -> Result<()> {
+    let run = bench.fault_run("fault_warn", |_| {})?;
+    verdict_is(&run, Verdict::Warning)?;
+    ensure!(run.judgement.reason.contains("fault_warn.c"), "{}", run.judgement.reason);
+    Ok(())
+}
+
+/// The same warning, allowed by the user line by line.
+fn allowed_warning(bench: &Bench) -> Result<()> {
+    let words = ["cut here", "fault_warn.c", "Call Trace:", "end trace"].map(str::to_owned);
+    let run = bench.fault_run("fault_warn", |machine| machine.allowed = words.into())?;
+    verdict_is(&run, Verdict::Pass)
 }
 
 fn fault_is(bench: &Bench, name: &str, expected: Verdict) -> Result<()> {
@@ -215,7 +237,7 @@ fn qemu_without_kernel(bench: &Bench) -> Result<()> {
     let log = bench.logs.join("qemu_without_kernel.log");
     let vmlinux = bench.logs.join("no-such-vmlinux");
     let machine = Machine {
-        accelerator: Some(vm::accelerator::Accelerator::Tcg),
+        accelerator: Some(bench.accelerator),
         ..Machine::new(&vmlinux, &bench.init, &payload, &log)
     };
     let run = machine.run(&bench.context, |_, _| {})?;
@@ -231,6 +253,26 @@ fn cifs(bench: &Bench) -> Result<()> {
     payload.insert_with(&bench.tree, bench.fault("fault_none")?, "")?;
     payload.remove("fault_none").remove("cifs");
     verdict_is(&bench.run("cifs", &payload, |_| {})?, Verdict::Pass)
+}
+
+/// What `demo` does: a real share, mounted, written to, read from, and let go.
+fn share(bench: &Bench) -> Result<()> {
+    let server = Share::serve(&bench.context.report)?;
+    fs_err::write(server.dir().join("from-host"), "hello guest")?;
+    let mut payload = bench.payload()?;
+    payload.network(&bench.tree)?.insert_stock(&bench.tree, &["cifs"])?.cifs_companions(&bench.tree)?;
+    payload.mount_share(vm::share::NAME, server.port(), vm::share::OPTIONS, "/mnt");
+    let read = payload.plan("").steps.len();
+    payload
+        .step(Step::ReadFile { path: "/mnt/from-host".to_owned() })
+        .step(Step::WriteFile { path: "/mnt/from-guest".to_owned(), content: "hello host".to_owned() })
+        .step(Step::Unmount { target: "/mnt".to_owned() })
+        .remove("cifs");
+    let run = bench.run("share", &payload, |_| {})?;
+    verdict_is(&run, Verdict::Pass)?;
+    ensure!(run.output(read) == Some("hello guest"), "{:?}", run.output(read));
+    ensure!(fs_err::read_to_string(server.dir().join("from-guest"))? == "hello host");
+    Ok(())
 }
 
 fn output(bench: &Bench) -> Result<()> {

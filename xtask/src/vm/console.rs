@@ -19,8 +19,10 @@ pub enum Trouble {
     Panic,
     /// Memory or objects that were not given back.
     Leak,
-    /// A warning, or a stack trace that no other rule explains.
+    /// The kernel warned.
     Warning,
+    /// A stack trace that no other line explains.
+    Trace,
 }
 
 impl fmt::Display for Trouble {
@@ -32,6 +34,7 @@ impl fmt::Display for Trouble {
             Self::Panic => "panic",
             Self::Leak => "leak",
             Self::Warning => "warning",
+            Self::Trace => "unexplained stack trace",
         })
     }
 }
@@ -43,6 +46,8 @@ pub struct Hit {
     pub trouble: Trouble,
     /// The line, without its time stamp.
     pub line: String,
+    /// Whether it was printed before init ran: then no module of the plan has a part in it.
+    pub at_boot: bool,
 }
 
 /// Where in a message the words of a rule must be.
@@ -152,9 +157,9 @@ const DENIED: &[(Rule, Trouble)] = &[
     (Holds("field-spanning "), Trouble::Warning),
     (Both("kobject", "tried to init an initialized object"), Trouble::Warning),
     (Holds("sysfs: cannot create duplicate filename"), Trouble::Warning),
-    (Holds("------------[ cut here ]------------"), Trouble::Warning),
-    (Begins("Call Trace:"), Trouble::Warning),
-    (Begins("---[ end trace "), Trouble::Warning),
+    (Holds("------------[ cut here ]------------"), Trouble::Trace),
+    (Begins("Call Trace:"), Trouble::Trace),
+    (Begins("---[ end trace "), Trouble::Trace),
 ];
 
 /// The trouble that one message of the kernel log tells of, if any. `message` has no time stamp.
@@ -173,14 +178,27 @@ pub fn cause(hits: &[Hit]) -> Option<&Hit> {
 /// Goes through a console log as it grows.
 #[derive(Debug, Default)]
 pub struct Scanner {
+    allowed: Vec<String>,
     unfinished: Vec<u8>,
     hits: Vec<Hit>,
+    excused: bool,
+    up: bool,
 }
 
 /// A line is cut here, so that a guest that never ends one cannot fill the host's memory.
 const LINE_LIMIT: usize = 8192;
 
 impl Scanner {
+    /// A scanner that takes no offence at lines that hold one of `allowed`.
+    pub fn allowing(allowed: &[String]) -> Self {
+        Self { allowed: allowed.to_vec(), ..Self::default() }
+    }
+
+    /// What comes from now on was printed after init had begun.
+    pub fn init_runs(&mut self) {
+        self.up = true;
+    }
+
     /// Takes the next bytes of the log, which need not end with a line.
     pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
@@ -202,11 +220,17 @@ impl Scanner {
 
     /// Takes one message that has no time stamp.
     pub fn message(&mut self, message: &str) {
-        if let Some(trouble) = classify(message)
-            && !self.hits.iter().any(|hit| hit.line == message)
-        {
-            self.hits.push(Hit { trouble, line: message.to_owned() });
+        let Some(trouble) = classify(message) else { return };
+        if self.allowed.iter().any(|words| message.contains(words)) {
+            self.excused = true;
+        } else if !self.hits.iter().any(|hit| hit.line == message) {
+            self.hits.push(Hit { trouble, line: message.to_owned(), at_boot: !self.up });
         }
+    }
+
+    /// Whether there was trouble that the user allows.
+    pub fn excused(&self) -> bool {
+        self.excused
     }
 
     /// The trouble found so far, each line once.
@@ -234,7 +258,7 @@ mod tests {
 
     #[test]
     fn lines_as_kernels_print_them() {
-        use Trouble::{Hung, Leak, Lockdep, Oops, Panic, Warning};
+        use Trouble::{Hung, Leak, Lockdep, Oops, Panic, Trace, Warning};
         let table: &[(&str, Option<Trouble>)] = &[
             ("[    2.101] Kernel panic - not syncing: fault_panic: on purpose", Some(Panic)),
             (
@@ -283,8 +307,8 @@ mod tests {
                 "[    6.0] WARNING: /x/fault_warn.c:9 at fault_warn_init+0x5/0xff0, CPU#0: init/1",
                 Some(Warning),
             ),
-            ("[    6.0] Call Trace:", Some(Warning)),
-            ("[    6.0] ------------[ cut here ]------------", Some(Warning)),
+            ("[    6.0] Call Trace:", Some(Trace)),
+            ("[    6.0] ------------[ cut here ]------------", Some(Trace)),
             // No trouble.
             ("[    0.0] Command line: console=ttyS0 x=Oops: BUG: KASAN: Kernel panic - not syncing", None),
             ("[    0.0] Kernel command line: console=ttyS0 BUG: ", None),
@@ -322,7 +346,7 @@ mod tests {
         scanner.feed(b"[    3.0] Kernel panic - not syncing: cut");
         scanner.end_line();
         let kinds: Vec<Trouble> = scanner.hits().iter().map(|hit| hit.trouble).collect();
-        assert_eq!(kinds, [Trouble::Oops, Trouble::Warning, Trouble::Panic]);
+        assert_eq!(kinds, [Trouble::Oops, Trouble::Trace, Trouble::Panic]);
         assert_eq!(cause(scanner.hits()).unwrap().line, "BUG: KASAN: x");
     }
 
@@ -332,6 +356,15 @@ mod tests {
         scanner.feed(b"[    1.0] BUG: x\n");
         scanner.message("BUG: x");
         assert_eq!(scanner.hits().len(), 1);
+    }
+
+    #[test]
+    fn lines_that_the_user_allows() {
+        let mut scanner = Scanner::allowing(&["fs/smb/client/old.c:7".to_owned()]);
+        scanner.message("WARNING: fs/smb/client/old.c:7 at old+0x1/0x2, CPU#0: init/1");
+        assert!(scanner.hits().is_empty() && scanner.excused());
+        scanner.message("WARNING: fs/smb/client/new.c:7 at new+0x1/0x2, CPU#0: init/1");
+        assert!(scanner.hits()[0].at_boot);
     }
 
     #[test]

@@ -75,9 +75,12 @@ pub struct Machine<'a> {
     pub processors: u32,
     /// Further kernel parameters.
     pub append: Vec<String>,
+    /// Kernel messages that hold one of these words are no trouble, whatever they look like.
+    pub allowed: Vec<String>,
     /// How long it may take.
     pub limits: Limits,
-    /// How instructions are executed; `None` finds out.
+    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several runs, ask
+    /// [`accelerator::choose`] once.
     pub accelerator: Option<Accelerator>,
 }
 
@@ -126,6 +129,7 @@ impl<'a> Machine<'a> {
             memory: 256,
             processors: 1,
             append: Vec::new(),
+            allowed: Vec::new(),
             limits: Limits::default(),
             accelerator: None,
         }
@@ -166,6 +170,7 @@ impl<'a> Machine<'a> {
         let qemu = Qemu::watch(cmd.spawn(Stdio::null(), Stdio::piped())?);
         let limits = self.limits.scaled(accelerator.slowdown());
         let mut watch = Watch::new(&plan, listener, self.console_log, limits)?;
+        watch.scanner = Scanner::allowing(&self.allowed);
         let ending = watch.until_end(context, qemu, &mut on_event)?;
         Ok(watch.run(&plan, &ending, accelerator, self.console_log))
     }
@@ -347,6 +352,9 @@ impl<'a> Watch<'a> {
         for line in log {
             self.scanner.message(&line.text);
         }
+        if matches!(event, Event::Hello { .. }) {
+            self.scanner.init_runs();
+        }
         self.note_trouble();
     }
 
@@ -370,7 +378,8 @@ impl<'a> Watch<'a> {
     /// The run, judged.
     fn run(self, plan: &Plan, ending: &Ending, accelerator: Accelerator, console_log: &Utf8Path) -> Run {
         let hits = self.scanner.hits();
-        let evidence = Evidence { plan, events: &self.events, hits, ending, foreign: self.foreign };
+        let (excused, foreign) = (self.scanner.excused(), self.foreign);
+        let evidence = Evidence { plan, events: &self.events, hits, excused, ending, foreign };
         Run {
             judgement: verdict::judge(&evidence),
             plan: plan.clone(),

@@ -15,8 +15,21 @@ const PORT_DRIVERS: &[&str] = &["virtio_pci", "virtio_console"];
 
 /// What the SMB client loads at a mount by asking modprobe(8), which the guest does not have
 /// (`request_module` and crypto templates; fs/smb/client/cifsfs.c, its soft dependencies).
-const CIFS_ON_DEMAND: &[&str] =
-    &["ccm", "gcm", "cmac", "aes_generic", "sha256", "sha512", "hmac", "nls_utf8"];
+const CIFS_ON_DEMAND: &[&str] = &[
+    "aes_generic",
+    "ccm",
+    "cmac",
+    "ctr",
+    "gcm",
+    "ghash_generic",
+    "hmac",
+    "nls_utf8",
+    "sha256_generic",
+    "sha512_generic",
+];
+
+/// How long the users of a module have to go before it is removed, in milliseconds.
+const REMOVE_PATIENCE: u64 = 3000;
 
 /// QEMU's user network gives the guest this address, and the host that of [`HOST`] (`-netdev user`).
 pub const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
@@ -86,9 +99,9 @@ impl Payload {
         Ok(self.insert(module, params, Expect::Success))
     }
 
-    /// Removes the module `name`.
+    /// Removes the module `name`, whose users have a moment to go.
     pub fn remove(&mut self, name: &str) -> &mut Self {
-        self.step(Step::RemoveModule { name: name.to_owned() })
+        self.step(Step::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
     }
 
     /// Brings up a network on which the guest reaches the host's loopback interface as [`HOST`].

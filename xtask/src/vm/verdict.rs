@@ -87,7 +87,7 @@ impl From<Trouble> for Verdict {
             Trouble::Lockdep => Self::Lockdep,
             Trouble::Panic => Self::Panic,
             Trouble::Leak => Self::Leak,
-            Trouble::Warning => Self::Warning,
+            Trouble::Warning | Trouble::Trace => Self::Warning,
         }
     }
 }
@@ -133,6 +133,8 @@ pub struct Evidence<'a> {
     pub events: &'a [Event],
     /// Trouble in the console and in the reported kernel logs.
     pub hits: &'a [Hit],
+    /// Whether there was trouble that the user allows: a warning taint is then explained.
+    pub excused: bool,
     /// How it ended.
     pub ending: &'a Ending,
     /// Lines on the port that were no message of this run.
@@ -166,9 +168,10 @@ fn never_up(evidence: &Evidence<'_>) -> Judgement {
 
 fn from_hits(evidence: &Evidence<'_>) -> Option<Judgement> {
     let hit = console::cause(evidence.hits)?;
-    let reason = match unfinished_step(evidence) {
-        Some(step) => format!("{} (during `{step}`)", hit.line),
-        None => hit.line.clone(),
+    let reason = match (hit.at_boot, unfinished_step(evidence)) {
+        (true, _) => format!("{} (at boot, before any module of the plan)", hit.line),
+        (false, Some(step)) => format!("{} (during `{step}`)", hit.line),
+        (false, None) => hit.line.clone(),
     };
     Some(judgement(hit.trouble.into(), reason))
 }
@@ -260,7 +263,8 @@ fn from_taint(evidence: &Evidence<'_>) -> Option<Judgement> {
     });
     let before = masks.next().unwrap_or(0);
     let added = masks.fold(0, |added, mask| added | (mask & !before));
-    let set = TAINTS.iter().find(|(bit, ..)| added & (1 << bit) != 0)?;
+    let counts = |verdict| !(evidence.excused && verdict == Verdict::Warning);
+    let set = TAINTS.iter().find(|(bit, .., verdict)| added & (1 << bit) != 0 && counts(*verdict))?;
     let (_, letter, meaning, verdict) = set;
     Some(judgement(
         *verdict,
@@ -320,7 +324,7 @@ mod tests {
 
     fn plan() -> Plan {
         let insert = Step::InsertModule { file: "x.ko".into(), params: String::new() };
-        let remove = Step::RemoveModule { name: "x".into() };
+        let remove = Step::RemoveModule { name: "x".into(), patience: 0 };
         let steps = [insert, remove].map(|step| PlannedStep { step, expect: Expect::Success });
         Plan { nonce: "n".into(), early: vec![], steps: steps.into() }
     }
@@ -343,11 +347,11 @@ mod tests {
     }
 
     fn hit(trouble: Trouble, line: &str) -> Hit {
-        Hit { trouble, line: line.into() }
+        Hit { trouble, line: line.into(), at_boot: false }
     }
 
     fn verdict(events: &[Event], hits: &[Hit], ending: &Ending) -> Verdict {
-        judge(&Evidence { plan: &plan(), events, hits, ending, foreign: 0 }).verdict
+        judge(&Evidence { plan: &plan(), events, hits, excused: false, ending, foreign: 0 }).verdict
     }
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -386,8 +390,14 @@ mod tests {
     #[test]
     fn foreign_lines_spoil_a_pass() {
         let events = [hello(), ended(0, Outcome::Done, 0, &[]), ended(1, Outcome::Done, 0, &[]), finished()];
-        let evidence =
-            Evidence { plan: &plan(), events: &events, hits: &[], ending: &Ending::Finished, foreign: 1 };
+        let evidence = Evidence {
+            plan: &plan(),
+            events: &events,
+            hits: &[],
+            excused: false,
+            ending: &Ending::Finished,
+            foreign: 1,
+        };
         assert_eq!(judge(&evidence).verdict, Verdict::StepFailed);
     }
 
@@ -416,8 +426,14 @@ mod tests {
     fn the_reason_repeats_what_the_kernel_said() {
         let log = ["cifs-fix: step 0: insmod x.ko", "x: version magic 'a' should be 'b'"];
         let events = [hello(), ended(0, failed("ENOEXEC"), 0, &log), finished()];
-        let evidence =
-            Evidence { plan: &plan(), events: &events, hits: &[], ending: &Ending::Finished, foreign: 0 };
+        let evidence = Evidence {
+            plan: &plan(),
+            events: &events,
+            hits: &[],
+            excused: false,
+            ending: &Ending::Finished,
+            foreign: 0,
+        };
         assert_eq!(
             judge(&evidence).reason,
             "`insmod x.ko`: ENOEXEC: x\n    x: version magic 'a' should be 'b'"
@@ -432,8 +448,14 @@ mod tests {
             hit(Trouble::Oops, "BUG: kernel NULL pointer dereference"),
             hit(Trouble::Panic, "Kernel panic - not syncing: Attempted to kill init!"),
         ];
-        let evidence =
-            Evidence { plan: &plan(), events: &events, hits: &hits, ending: &Ending::Reset, foreign: 0 };
+        let evidence = Evidence {
+            plan: &plan(),
+            events: &events,
+            hits: &hits,
+            excused: false,
+            ending: &Ending::Reset,
+            foreign: 0,
+        };
         let judgement = judge(&evidence);
         assert_eq!(judgement.verdict, Verdict::Oops);
         assert_eq!(judgement.reason, "BUG: kernel NULL pointer dereference (during `insmod x.ko`)");
