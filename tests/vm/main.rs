@@ -16,9 +16,9 @@ use xtask::context::{Context, processors};
 use xtask::failure::Exit;
 use xtask::machine::programs;
 use xtask::report::{Report, seconds};
+use xtask::share::{self as smb, Share};
 use xtask::vm::accelerator::{self, Accelerator};
 use xtask::vm::modules::{Module, Tree};
-use xtask::vm::share::Share;
 use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
 
 /// What all trials share.
@@ -258,10 +258,10 @@ fn cifs(bench: &Bench) -> Result<()> {
 /// What `demo` does: a real share, mounted, written to, read from, and let go.
 fn share(bench: &Bench) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
-    fs_err::write(server.dir().join("from-host"), "hello guest")?;
+    fs_err::write(server.files().join("from-host"), "hello guest")?;
     let mut payload = bench.payload()?;
     payload.network(&bench.tree)?.insert_stock(&bench.tree, &["cifs"])?.cifs_companions(&bench.tree)?;
-    payload.mount_share(vm::share::NAME, server.port(), vm::share::OPTIONS, "/mnt");
+    payload.mount_share(smb::NAME, server.port(), smb::OPTIONS, "/mnt");
     let read = payload.plan("").steps.len();
     payload
         .step(Step::ReadFile { path: "/mnt/from-host".to_owned() })
@@ -271,7 +271,7 @@ fn share(bench: &Bench) -> Result<()> {
     let run = bench.run("share", &payload, |_| {})?;
     verdict_is(&run, Verdict::Pass)?;
     ensure!(run.output(read) == Some("hello guest"), "{:?}", run.output(read));
-    ensure!(fs_err::read_to_string(server.dir().join("from-guest"))? == "hello host");
+    ensure!(fs_err::read_to_string(server.files().join("from-guest"))? == "hello host");
     Ok(())
 }
 

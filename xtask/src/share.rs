@@ -19,6 +19,9 @@ use crate::report::Report;
 /// The name of the one share.
 pub const NAME: &str = "demo";
 
+/// Mount options that suit it: nobody logs in.
+pub const OPTIONS: &str = "vers=3.1.1,sec=none";
+
 /// How long smbd may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -102,10 +105,9 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(pid) = rustix::process::Pid::from_raw(self.server.id().cast_signed()) {
-            // Politely, so that it ends its children too.
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
-        }
+        // smbd ends the processes it made, one a connection, when it is asked to end, not when it is killed.
+        let pid = rustix::process::Pid::from_child(&self.server);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         let started = Instant::now();
         while matches!(self.server.try_wait(), Ok(None)) {
             if started.elapsed() > Duration::from_secs(5) {

@@ -111,7 +111,7 @@ fn payload(tree: &Tree, object: &Object, port: u16, text: &str) -> Result<(Paylo
     payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
     payload.insert_with(tree, Module::read(&object.file)?, "mode=1")?;
     let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));
-    payload.mount_share(share::NAME, port, "vers=3.1.1,sec=none", MOUNT);
+    payload.mount_share(share::NAME, port, share::OPTIONS, MOUNT);
     let path = format!("{MOUNT}/{FILE}");
     payload.step(Step::WriteFile { path: path.clone(), content: text.to_owned() });
     let read_back = read(&mut payload, &path);

@@ -14,7 +14,6 @@ pub mod machine;
 pub mod modules;
 pub mod payload;
 pub mod qemu;
-pub mod share;
 pub mod verdict;
 
 pub use machine::{Limits, Machine, Run};
