@@ -67,7 +67,7 @@ fn the_removal_itself_detaches_what_is_mounted_before_it_deletes() {
 #[test]
 fn a_full_disk_is_said_with_what_to_do() {
     let scratch = Scratch::new();
-    // Big enough for the lock and the directories, too small for the archive's indexes.
+    // Big enough for the lock and the directories, too small for the archive's indexes, which apt fetches.
     let script = r#"
         mount -t tmpfs -o size=200k tmpfs "$1"
         export XDG_CACHE_HOME="$1"
@@ -75,5 +75,6 @@ fn a_full_disk_is_said_with_what_to_do() {
     "#;
     let (status, output) = run(&in_namespaces(&scratch, script));
     assert_eq!(status, 3, "{output}");
-    assert!(output.contains("free") && output.contains("remedy: "), "{output}");
+    assert!(output.contains("error: disk: no space is left on it"), "{output}");
+    assert!(output.contains("remedy: make room"), "{output}");
 }

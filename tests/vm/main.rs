@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Boots machines and checks their verdicts, with modules that really do what the verdict says (`fault/`).
 //!
-//! Needs QEMU, a kernel with its modules, and the built fault modules; without them it says so and ends with status 77.
+//! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,12 +12,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use guest::{Expect, Step};
 use xtask::cache::Cache;
-use xtask::context::{Context, processors};
+use xtask::context::{Context, processors, repository};
 use xtask::failure::Exit;
+use xtask::kernel::prepare;
 use xtask::machine::programs;
+use xtask::project::Project;
+use xtask::project::build::{Built, build};
 use xtask::report::{Report, seconds};
+use xtask::root::Choice;
 use xtask::share::{self as smb, Share};
 use xtask::vm::accelerator::{self, Accelerator};
+use xtask::vm::boot;
 use xtask::vm::modules::{Module, Tree};
 use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
 
@@ -28,13 +33,14 @@ struct Bench {
     vmlinux: Utf8PathBuf,
     init: Utf8PathBuf,
     tree: Tree,
-    faults: Utf8PathBuf,
+    faults: Built,
     logs: Utf8PathBuf,
     accelerator: Accelerator,
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    // One machine a processor: each is busy with one of its own.
     arguments.test_threads.get_or_insert(processors());
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
@@ -42,11 +48,8 @@ fn main() -> ExitCode {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let scratch = Utf8Path::from_path(scratch.path()).expect("its path is UTF-8");
     match bench(scratch) {
-        Ok(Some(bench)) => {
-            // The trials need it for as long as the program runs.
-            libtest_mimic::run(&arguments, trials(Some(Box::leak(Box::new(bench))))).exit_code()
-        }
-        Ok(None) => ExitCode::from(Exit::Skipped),
+        // The trials need it for as long as the program runs.
+        Ok(bench) => libtest_mimic::run(&arguments, trials(Some(Box::leak(Box::new(bench))))).exit_code(),
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(Exit::Failed)
@@ -54,40 +57,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// Collects what the trials need; `None`, and a line that says why, if something is missing.
-fn bench(scratch: &Utf8Path) -> Result<Option<Bench>> {
-    let place = |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from);
-    let places = (
-        place("CIFS_FIX_TEST_VMLINUZ"),
-        place("CIFS_FIX_TEST_MODULES"),
-        place("CIFS_FIX_TEST_FAULTS"),
-        programs::find(vm::qemu::PROGRAM),
-    );
-    let (Some(vmlinuz), Some(modules), Some(faults), Some(_)) = places else {
-        eprintln!(
-            "skipped: needs {} and the variables CIFS_FIX_TEST_VMLINUZ, _MODULES, _FAULTS",
-            vm::qemu::PROGRAM
-        );
-        return Ok(None);
-    };
+/// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for it.
+fn bench(scratch: &Utf8Path) -> Result<Bench> {
     let context = Context {
         report: Report::new(std::env::var_os("VERBOSE").is_some(), false),
         cache: Cache::of_user()?,
-        yes: false,
+        program: env!("CARGO_BIN_EXE_xtask").into(),
+        yes: true,
         dry_run: false,
+        root_fs: Choice::Auto,
         jobs: processors(),
     };
-    let vmlinux = scratch.join("vmlinux");
-    fs_err::write(&vmlinux, vm::kernel_image::vmlinux(&vmlinuz)?)?;
+    programs::ensure(&context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    let prepared = prepare::provide(&context, None, Choice::Auto)?;
+    let project = Project::open(&repository().join("tests/vm/fault"))?;
+    let faults = build(&context, &project, &prepared)?;
+    let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;
     let accelerator = accelerator::choose(&context, &vmlinux)?;
     let init = vm::guest::init(&context)?;
-    let tree = Tree::open(&modules)?;
-    Ok(Some(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator }))
+    let tree = boot::tree(&prepared.kdir)?;
+    Ok(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
 }
 
 impl Bench {
     fn fault(&self, name: &str) -> Result<Module> {
-        Module::read(&self.faults.join(format!("{name}.ko")))
+        let object =
+            self.faults.object(name).with_context(|| format!("no {name} among the fault modules"))?;
+        Module::read(&object.file)
     }
 
     fn payload(&self) -> Result<Payload> {

@@ -10,7 +10,7 @@ use xtask::cache::Cache;
 use xtask::cli::{Cli, Command, Global};
 use xtask::commands;
 use xtask::context::{Context, processors};
-use xtask::failure::{exit_of, remedy_of};
+use xtask::failure::{exit_of, explained, remedy_of};
 use xtask::report::Report;
 use xtask::root::removal;
 
@@ -34,14 +34,18 @@ fn dispatch(cli: Cli) -> Result<()> {
         _ => {}
     }
     let context = context(&cli.global)?;
-    match &cli.command {
-        Command::Doctor => commands::doctor::run(&context),
-        Command::Kernel(command) => commands::kernel::run(&context, command),
-        Command::Build(args) => commands::build::run(&context, args),
+    run(&context, &cli.command).map_err(|error| explained(error, context.cache.dir().as_str()))
+}
+
+fn run(context: &Context, command: &Command) -> Result<()> {
+    match command {
+        Command::Doctor => commands::doctor::run(context),
+        Command::Kernel(command) => commands::kernel::run(context, command),
+        Command::Build(args) => commands::build::run(context, args),
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
-        Command::Test(args) => commands::test::run(&context, args),
-        Command::Demo(args) => commands::demo::run(&context, args),
-        Command::Insmod(args) => commands::insmod::run(&context, args),
+        Command::Test(args) => commands::test::run(context, args),
+        Command::Demo(args) => commands::demo::run(context, args),
+        Command::Insmod(args) => commands::insmod::run(context, args),
         Command::Bench(_) => anyhow::bail!("not there yet"),
     }
 }
