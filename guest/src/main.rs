@@ -45,7 +45,7 @@ fn run() -> Result<(), String> {
         steps::insert_module(file, "").map_err(|error| error.to_string())?;
     }
     let mut port = Port::open(&plan.nonce)?;
-    // The console is kept quiet while the kernel boots, because it is slow; from here on it holds everything.
+    // From here on the console holds everything, debugging messages and whatever `quiet` would hide as well.
     fs::write("/proc/sys/kernel/printk", "8").ok();
     if let Err(why) = work(&plan, &mut log, &mut port) {
         port.send(Event::Broken { why })?;
