@@ -3,7 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
-use xtask::process::{Cmd, Output};
+use xtask::process::Cmd;
 use xtask::report::Report;
 
 /// The tool's program.
@@ -34,8 +34,9 @@ impl Scratch {
 
 /// Runs to the end; gives exit status and both outputs.
 pub(crate) fn run(cmd: &Cmd) -> (i32, String) {
-    let Output { status, tail, .. } = cmd.finish(&Report::silent()).unwrap();
-    (status.code().unwrap_or(-1), tail)
+    let mut text = String::new();
+    let output = cmd.finish_with(&Report::silent(), |line| text.extend([line, "\n"])).unwrap();
+    (output.status.code().unwrap_or(-1), text)
 }
 
 /// The end of a failed run: its status, what the error says, and the remedy must be there.

@@ -83,10 +83,11 @@ pub(crate) fn tool(args: &[&str]) -> Cmd {
     Cmd::new(PROGRAM).args(args)
 }
 
-/// Runs to the end; gives exit status and the end of both outputs.
+/// Runs to the end; gives exit status and both outputs.
 pub(crate) fn run(cmd: &Cmd) -> (i32, String) {
-    let output = cmd.finish(&Report::silent()).unwrap();
-    (output.status.code().unwrap_or(-1), output.tail)
+    let mut text = String::new();
+    let output = cmd.finish_with(&Report::silent(), |line| text.extend([line, "\n"])).unwrap();
+    (output.status.code().unwrap_or(-1), text)
 }
 
 /// A directory that vanishes with the trial.

@@ -128,7 +128,8 @@ pub fn explained(error: anyhow::Error, cache: &str) -> anyhow::Error {
 }
 
 fn find(error: &anyhow::Error) -> Option<&Failure> {
-    error.chain().find_map(|cause| cause.downcast_ref::<Failure>())
+    // The first sees failures that were added as context, the second those that another error holds.
+    error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }
 
 #[cfg(test)]

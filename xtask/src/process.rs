@@ -219,7 +219,7 @@ impl Cmd {
         self.collect(child, report, on_line)
     }
 
-    /// Starts the command with the given outputs; it is killed when this program ends.
+    /// Starts the command with the given outputs.
     pub fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Result<Child> {
         let mut command = self.command();
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };

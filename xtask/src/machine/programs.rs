@@ -39,10 +39,7 @@ pub const ROOTS: &[Program] = &[
 ];
 
 /// Needed to boot a kernel.
-pub const VM: &[Program] = &[
-    program("modprobe", "kmod", "finds what a module depends on"),
-    program("qemu-system-x86_64", "qemu-system-x86", "boots kernels"),
-];
+pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")];
 
 /// Needed for the mount of a real share.
 pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
