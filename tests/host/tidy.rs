@@ -5,6 +5,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 use xtask::context::repository;
+use xtask::process::Cmd;
+use xtask::report::Report;
 
 /// Files that are not ours to head: generated, or texts of law.
 const WITHOUT_HEADER: &[&str] = &["Cargo.lock", "LICENSE"];
@@ -123,4 +125,42 @@ fn ci_runs_the_test_command_of_the_readme() {
     let command = read(".ci/run").lines().last().unwrap().trim_start_matches("exec ").to_owned();
     assert!(command.starts_with("cargo xtask test"), "{command}");
     assert!(read("README.md").contains(&command), "README.md does not say `{command}`");
+}
+
+#[test]
+fn other_programs_are_run_through_one_door() {
+    let door = concat!("Comm", "and::new(");
+    let is_door = |path: &Utf8Path| path == "xtask/src/process.rs";
+    let hit = |(path, text): &(Utf8PathBuf, String)| {
+        path.extension() == Some("rs") && !is_door(path) && text.contains(door)
+    };
+    let broken = files().into_iter().filter(hit).map(|(path, _)| path.into_string()).collect();
+    assert_none(broken, "process.rs is the only door to other programs");
+}
+
+/// A command of cargo that must have nothing to say.
+#[track_caller]
+fn assert_cargo_is_content(args: &[&str]) {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Cmd::new(cargo).args(args).cwd(repository()).finish(&Report::silent()).unwrap();
+    assert!(output.status.success(), "cargo {}:\n{}", args.join(" "), output.tail);
+}
+
+#[test]
+fn the_code_is_formatted() {
+    assert_cargo_is_content(&["fmt", "--all", "--check"]);
+}
+
+#[test]
+fn clippy_has_nothing_to_say() {
+    assert_cargo_is_content(&[
+        "clippy",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]);
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use xtask::process::Cmd;
-use xtask::root::{Access, Root, mounts};
+use xtask::root::{Access, Root, mounts, removal};
 
-use crate::suite::{PROGRAM, Suite, scratch};
+use crate::suite::{PROGRAM, Suite, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
@@ -16,6 +16,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("root::the_tree_is_read_only", the_tree_is_read_only),
         suite.trial("root::no_mount_outlives_a_command", no_mount_outlives_a_command),
         suite.trial("root::a_killed_tool_leaves_no_process", a_killed_tool_leaves_no_process),
+        suite.trial("root::one_that_was_being_made_when_the_tool_was_killed_is_made_anew", killed_while_made),
         suite.trial("root::errors_show_the_command_as_typed_inside", errors_show_the_command),
     ]
 }
@@ -92,6 +93,45 @@ fn wait_until(condition: impl Fn() -> bool, otherwise: &str) {
         assert!(started.elapsed() < Duration::from_secs(20), "{otherwise}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// In a cache of its own: killed while mmdebstrap works, which must end too, and the next run starts over.
+fn killed_while_made(suite: &Suite) {
+    let (_dir, base) = scratch();
+    let cache = base.join("cifs-fix");
+    fs_err::create_dir(&cache).unwrap();
+    std::os::unix::fs::symlink(suite.context().cache.path("archive"), cache.join("archive")).unwrap();
+    let release = suite.prepared().kdir.release().as_str();
+    let partial =
+        cache.join("roots").join(format!("{}.partial", suite.prepared().kdir.stamp().recipe.identity()));
+    let until = |condition: &dyn Fn() -> bool| {
+        let cmd = tool(&["kernel", "prepare", release, "--root-fs", "made"]).env("XDG_CACHE_HOME", &base);
+        let mut child = cmd.spawn(Stdio::null(), Stdio::piped()).unwrap();
+        wait_until(condition, "mmdebstrap never started");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::io::read_to_string(child.stderr.take().unwrap()).unwrap()
+    };
+    let mark = partial.as_str();
+    let first = until(&|| mentioned("mmdebstrap", mark));
+    assert!(!first.contains("Discarding"), "{first}");
+    wait_until(|| !mentioned("mmdebstrap", mark), "mmdebstrap outlived the tool");
+    assert!(partial.exists() && !cache.join("kernels").exists());
+    let second = until(&|| mentioned("mmdebstrap", mark));
+    assert!(
+        second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
+        "{second}"
+    );
+    wait_until(|| !mentioned("mmdebstrap", mark), "mmdebstrap outlived the tool");
+    assert!(mounts::below(&base).unwrap().is_empty());
+    removal::remove(suite.context(), &partial).unwrap();
+}
+
+/// Whether a process has both words in its command line.
+fn mentioned(program: &str, word: &str) -> bool {
+    let processes = fs_err::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|entry| fs_err::read_to_string(entry.path().join("cmdline")).ok());
+    lines.into_iter().any(|line| line.contains(program) && line.contains(word))
 }
 
 fn errors_show_the_command(suite: &Suite) {

@@ -80,7 +80,7 @@ pub(crate) fn child() -> Option<ExitCode> {
     };
     let work = dir.join("work");
     fs_err::create_dir(&work).unwrap();
-    fs_err::write(work.join("Makefile"), "all:\n\tid -u > made\n\ttest -c /dev/null\n").unwrap();
+    fs_err::write(work.join("Makefile"), "all:\n\tid -u > made\n\techo nothing > /dev/null\n").unwrap();
     let cmd = root.inside(&context, Cmd::new("make").cwd(&work), &Access::default().write(&work));
     cmd.run(&context.report).unwrap();
     // Root inside, this user outside.

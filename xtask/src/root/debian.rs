@@ -78,10 +78,11 @@ impl DebianRoot {
             context.report.step("Making", &format!("build root {} (Debian {})", self.identity, self.name));
         let place = self.place();
         let partial = context.cache.partial(place, &context.report, |dir| removal::remove(context, dir))?;
-        let tar = partial.join("tree.tar");
-        bootstrap(context, recipe, &tar)?;
-        unpack(context, &tar, &partial.join("tree"))?;
-        fs_err::remove_file(&tar)?;
+        if programs::is_root() {
+            bootstrap_as_root(context, recipe, &partial)?;
+        } else {
+            bootstrap_as_user(context, recipe, &partial)?;
+        }
         let stamp = Stamp {
             suite: recipe.suite.clone(),
             packages: recipe.packages.clone(),
@@ -131,14 +132,46 @@ pub(super) fn namespaces() -> Cmd {
     cmd.args(["--mount", "--pid", "--fork", "--kill-child=KILL"])
 }
 
-/// Runs mmdebstrap for `recipe` into the tar file `tar`.
-fn bootstrap(context: &Context, recipe: &Recipe, tar: &Utf8Path) -> Result<()> {
+/// Makes `place/tree` directly. In namespaces of its own, so that neither a process nor a mount is left
+/// when this program is killed.
+fn bootstrap_as_root(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
+    let tree = place.join("tree");
+    let cmd = mmdebstrap(context, recipe, "root", "directory", &tree)?;
+    let cmd = cmd.wrapped_in(namespaces().arg("--mount-proc"), "mmdebstrap");
+    cmd.log(place.join("mmdebstrap.log")).run(&context.report)?;
+    // Device nodes are bound one by one when the tree is entered.
+    fs_err::remove_dir_all(tree.join("dev"))?;
+    Ok(fs_err::create_dir(tree.join("dev"))?)
+}
+
+/// Makes a tar file first: mmdebstrap's own user namespace has other identities than the one the tree is
+/// entered in.
+fn bootstrap_as_user(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
+    let (tar, tree) = (place.join("tree.tar"), place.join("tree"));
+    let cmd = mmdebstrap(context, recipe, "unshare", "tar", &tar)?;
+    // Asked to end, it removes what it made in the temporary directory.
+    let cmd = cmd.wrapped_in(Cmd::new("setpriv").args(["--pdeathsig", "TERM"]), "mmdebstrap");
+    cmd.log(place.join("mmdebstrap.log")).run(&context.report)?;
+    fs_err::create_dir_all(&tree)?;
+    let untar = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--exclude=./dev/*", "--file"];
+    namespaces().args(untar).arg(&tar).arg("--directory").arg(&tree).run(&context.report)?;
+    Ok(fs_err::remove_file(&tar)?)
+}
+
+/// The mmdebstrap command for `recipe` (mmdebstrap(1)).
+fn mmdebstrap(
+    context: &Context,
+    recipe: &Recipe,
+    mode: &str,
+    format: &str,
+    target: &Utf8Path,
+) -> Result<Cmd> {
     let report = &context.report;
     let mirror = Mirror::of_host(report)?;
-    let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} main");
     let mut cmd = Cmd::new("mmdebstrap")
-        .arg(if programs::is_root() { "--mode=root" } else { "--mode=unshare" })
-        .args(["--variant=minbase", "--architectures=amd64", "--format=tar"])
+        .arg(format!("--mode={mode}"))
+        .arg(format!("--format={format}"))
+        .args(["--variant=minbase", "--architectures=amd64"])
         .arg("--dpkgopt=path-exclude=/usr/share/doc/*")
         .arg("--dpkgopt=path-exclude=/usr/share/man/*")
         .arg("--dpkgopt=path-exclude=/usr/share/locale/*")
@@ -146,15 +179,6 @@ fn bootstrap(context: &Context, recipe: &Recipe, tar: &Utf8Path) -> Result<()> {
     for setting in mirror::settings_of_host(report)? {
         cmd = cmd.arg(format!("--aptopt={setting}"));
     }
-    cmd = cmd.arg(&recipe.suite).arg(tar).arg(line(&mirror.main, &recipe.suite));
-    cmd.log(tar.with_extension("log")).env("LC_ALL", "C.UTF-8").run(report)?;
-    Ok(())
-}
-
-/// Unpacks the tree, without device nodes: they are bound one by one when it is entered.
-fn unpack(context: &Context, tar: &Utf8Path, tree: &Utf8Path) -> Result<()> {
-    fs_err::create_dir_all(tree)?;
-    let untar = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--exclude=./dev/*", "--file"];
-    namespaces().args(untar).arg(tar).arg("--directory").arg(tree).run(&context.report)?;
-    Ok(())
+    let source = format!("deb [signed-by={KEYRING}] {} {} main", mirror.main, recipe.suite);
+    Ok(cmd.arg(&recipe.suite).arg(target).arg(source))
 }

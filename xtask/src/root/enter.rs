@@ -4,6 +4,7 @@
 //!
 //! The root itself is read-only to the command; `/tmp` and `/run` are its own and empty.
 
+use std::ffi::CStr;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result, ensure};
@@ -54,8 +55,11 @@ impl Entry {
         bind(root, root)?;
         self.make_mount_points()?;
         read_only(root)?;
-        for dir in ["tmp", "run", "dev"] {
-            tmpfs(&root.join(dir))?;
+        // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that belongs to
+        // another, and in a user namespace the host's nodes do (fs.protected_regular).
+        tmpfs(&root.join("dev"), c"mode=0755")?;
+        for dir in ["tmp", "run"] {
+            tmpfs(&root.join(dir), c"mode=1777")?;
         }
         devices(root)?;
         processes(root)?;
@@ -163,9 +167,9 @@ fn inherited_flags(target: &Utf8Path) -> Result<MountFlags> {
     Ok(kept.fold(MountFlags::empty(), |all, flag| all | flag))
 }
 
-fn tmpfs(target: &Utf8Path) -> Result<()> {
+fn tmpfs(target: &Utf8Path, mode: &CStr) -> Result<()> {
     fs_err::create_dir_all(target).ok();
-    rustix::mount::mount("tmpfs", target.as_std_path(), "tmpfs", MountFlags::NOSUID, c"mode=1777")
+    rustix::mount::mount("tmpfs", target.as_std_path(), "tmpfs", MountFlags::NOSUID, mode)
         .with_context(|| format!("mounting an empty {target}"))
 }
 
