@@ -73,7 +73,10 @@ fn no_archive_host_and_no_path_of_a_machine_is_written_down() {
         ["files", "pythonhosted", "org"],
     ]
     .map(|parts| parts.join("."));
-    let above = repository().parent().map(|dir| format!("{dir}/")).filter(|dir| dir.len() > 1);
+    // A checkout right below one of these says nothing of the machine.
+    let everywhere = ["/", "/tmp", "/root", "/home", "/srv", "/usr/src"];
+    let above =
+        repository().parent().filter(|dir| !everywhere.contains(&dir.as_str())).map(|dir| format!("{dir}/"));
     let forbidden: Vec<String> = hosts.into_iter().chain(above).collect();
     let hits = |text: &str| forbidden.iter().find(|word| text.contains(word.as_str())).cloned();
     let broken = files().iter().filter_map(|(path, text)| Some(format!("{path}: {}", hits(text)?))).collect();

@@ -15,18 +15,16 @@ use xtask::report::Report;
 use xtask::root::removal;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let json = cli.global.json;
-    match dispatch(cli) {
+    match dispatch(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            show(&error, json);
+            show(&error);
             exit_of(&error).into()
         }
     }
 }
 
-fn dispatch(cli: Cli) -> Result<()> {
+fn dispatch(cli: &Cli) -> Result<()> {
     // These two run inside namespaces and need nothing of the user's.
     match &cli.command {
         Command::EnterRoot(entry) => return entry.run(),
@@ -34,7 +32,20 @@ fn dispatch(cli: Cli) -> Result<()> {
         _ => {}
     }
     let context = context(&cli.global)?;
-    run(&context, &cli.command).map_err(|error| explained(error, context.cache.dir().as_str()))
+    run(&context, &cli.command).map_err(|error| {
+        let error = explained(error, context.cache.dir().as_str());
+        if !context.report.answered() {
+            context.report.data(&as_value(&error));
+        }
+        error
+    })
+}
+
+/// An error as `--json` prints it, where there is no result.
+fn as_value(error: &anyhow::Error) -> serde_json::Value {
+    serde_json::json!({
+        "error": format!("{error:#}"), "remedy": remedy_of(error), "exit": exit_of(error) as u8,
+    })
 }
 
 fn run(context: &Context, command: &Command) -> Result<()> {
@@ -63,16 +74,10 @@ fn context(global: &Global) -> Result<Context> {
     })
 }
 
-/// The error on standard error; with `--json` also as a value on standard output.
-fn show(error: &anyhow::Error, json: bool) {
+/// The error on standard error.
+fn show(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
     if let Some(remedy) = remedy_of(error) {
         eprintln!("remedy: {remedy}");
-    }
-    if json {
-        let value = serde_json::json!({
-            "error": format!("{error:#}"), "remedy": remedy_of(error), "exit": exit_of(error) as u8,
-        });
-        println!("{value:#}");
     }
 }

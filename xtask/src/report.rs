@@ -7,6 +7,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -19,6 +20,7 @@ pub struct Report {
     terminal: bool,
     colour: bool,
     live: Mutex<Option<Live>>,
+    answered: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,12 +54,19 @@ impl Report {
         let colour =
             std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let level = if verbose { Level::Verbose } else { Level::Normal };
-        Self { level, json, terminal, colour, live: Mutex::new(None) }
+        Self { level, json, terminal, colour, live: Mutex::new(None), answered: AtomicBool::new(false) }
     }
 
     /// A report that shows nothing, for tests.
     pub fn silent() -> Self {
-        Self { level: Level::Silent, json: false, terminal: false, colour: false, live: Mutex::new(None) }
+        Self {
+            level: Level::Silent,
+            json: false,
+            terminal: false,
+            colour: false,
+            live: Mutex::new(None),
+            answered: AtomicBool::new(false),
+        }
     }
 
     /// Whether results are to be printed as JSON.
@@ -103,9 +112,15 @@ impl Report {
     /// The result of the command as one JSON value, shown with `--json` only.
     pub fn data(&self, value: &impl Serialize) {
         if self.json && self.level > Level::Silent {
+            self.answered.store(true, Ordering::Relaxed);
             let text = serde_json::to_string_pretty(value).expect("results are plain data");
             writeln!(std::io::stdout().lock(), "{text}").ok();
         }
+    }
+
+    /// Whether a JSON value was printed: there is one in a run, a result or an error.
+    pub fn answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// A command that is about to run; shown with `-v`.

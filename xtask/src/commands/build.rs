@@ -16,24 +16,38 @@ use crate::report::{size, table};
 
 /// Builds and prints a table of what was made.
 pub fn run(context: &Context, args: &BuildArgs) -> Result<()> {
-    let built = all(context, args, |_, _, _| Ok(()))?;
-    context.report.data(&built);
-    context.report.say(&summary(&built));
-    Ok(())
+    let Batch { built, first_error } = all(context, args, |_, _, _| Ok(()))?;
+    if !built.is_empty() {
+        context.report.data(&built);
+        context.report.say(&summary(&built));
+    }
+    first_error.map_or(Ok(()), Err)
 }
 
-/// Builds for each kernel asked for and hands each build to `then`. One bad kernel stops the rest only after
-/// they were tried; the first error is given.
+/// What was built for several kernels: one bad kernel neither stops nor hides the others.
+pub struct Batch {
+    /// What was built.
+    pub built: Vec<Built>,
+    /// The first kernel's failure; further ones were shown as warnings.
+    pub first_error: Option<anyhow::Error>,
+}
+
+/// Builds for each kernel asked for and hands each build to `then`.
 pub fn all(
     context: &Context,
     args: &BuildArgs,
     mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
-) -> Result<Vec<Built>> {
+) -> Result<Batch> {
     programs::ensure(context, &[programs::ROOTS])?;
     let project = Project::open(args.project.as_deref().unwrap_or(&repository()))?;
     let mut done = Vec::new();
     let mut first_error = None;
     for release in releases(context, args)? {
+        if context.dry_run {
+            let kernel = release.as_ref().map_or("the default kernel", |release| release.as_str());
+            context.report.say(&format!("would build {} {} for {kernel}", project.name, project.version));
+            continue;
+        }
         let mut one = || -> Result<Built> {
             let prepared = prepare::provide(context, release.as_ref(), context.root_fs)?;
             let built = build(context, &project, &prepared)?;
@@ -46,7 +60,7 @@ pub fn all(
             Err(error) => context.report.warn(&format!("{error:#}")),
         }
     }
-    first_error.map_or(Ok(done), Err)
+    Ok(Batch { built: done, first_error })
 }
 
 /// The kernels asked for; `None` is the default one.

@@ -55,6 +55,12 @@ struct Story {
 pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
     let started = Instant::now();
     programs::ensure(context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    if context.dry_run {
+        context
+            .report
+            .say("would prepare the kernel, build the guard, boot it, and mount a share of a private smbd");
+        return Ok(());
+    }
     let (prepared, prepare_time) =
         timed(|| prepare::provide(context, args.kernel.as_ref(), context.root_fs))?;
     let project = Project::open(&repository())?;

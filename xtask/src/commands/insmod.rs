@@ -38,14 +38,16 @@ struct Outcome {
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
     programs::ensure(context, &[programs::ROOTS, programs::VM])?;
     let mut outcomes = Vec::new();
-    let built = build::all(context, &args.build, |project, prepared, built| {
+    let batch = build::all(context, &args.build, |project, prepared, built| {
         let run = load(context, args, project, prepared, built)?;
         outcomes.push(outcome(project, built, &run));
         boot::require_pass(&run, built.release.as_str())
-    });
-    context.report.data(&outcomes);
-    outcomes.iter().for_each(|outcome| context.report.say(&shown(outcome)));
-    built.map(|_| ())
+    })?;
+    if !outcomes.is_empty() {
+        context.report.data(&outcomes);
+        outcomes.iter().for_each(|outcome| context.report.say(&shown(outcome)));
+    }
+    batch.first_error.map_or(Ok(()), Err)
 }
 
 /// Boots one kernel and loads the project's modules in the order of dkms.conf, then unloads

@@ -64,6 +64,10 @@ fn cargo_test(context: &Context, args: &TestArgs, targets: &[&str]) -> Result<Co
         cmd = cmd.arg("--").arg(filter);
     }
     let mut count = Count::default();
+    if context.dry_run {
+        context.report.say(&format!("would run: {}", cmd.line()));
+        return Ok(count);
+    }
     let output = cmd.finish_with(&context.report, |line| {
         count = count + result_line(line).unwrap_or_default();
         context.report.say(line);

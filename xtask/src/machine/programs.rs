@@ -95,6 +95,10 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
             .remedy(format!("install what your distribution calls {}", packages.join(", ")))
             .into());
     }
+    if context.dry_run {
+        context.report.say(&format!("would run: {command}"));
+        return Ok(());
+    }
     if !context.agree(&format!("Install {} with apt", packages.join(", ")))? {
         return Err(refusal().into());
     }
