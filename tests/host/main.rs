@@ -3,6 +3,7 @@
 //! line as a user meets it.
 
 mod bad_input;
+mod frames;
 mod namespaces;
 mod tidy;
 mod tool;

@@ -3,6 +3,10 @@
 //!
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
+mod frames;
+mod malformed;
+mod proxy;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +18,7 @@ use guest::{Expect, Step};
 use xtask::cache::Cache;
 use xtask::context::{Context, processors, repository};
 use xtask::failure::Exit;
-use xtask::kernel::prepare;
+use xtask::kernel::prepare::{self, Prepared};
 use xtask::machine::programs;
 use xtask::project::Project;
 use xtask::project::build::{Built, build};
@@ -30,6 +34,7 @@ use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
 #[derive(Debug)]
 struct Bench {
     context: Context,
+    prepared: Prepared,
     vmlinux: Utf8PathBuf,
     init: Utf8PathBuf,
     tree: Tree,
@@ -76,7 +81,7 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
     let accelerator = accelerator::choose(&context, &vmlinux)?;
     let init = vm::guest::init(&context)?;
     let tree = boot::tree(&prepared.kdir)?;
-    Ok(Bench { context, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
+    Ok(Bench { context, prepared, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
 }
 
 impl Bench {
@@ -146,7 +151,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks.iter().map(trial).collect()
+    checks.iter().map(trial).chain(malformed::trials(bench)).collect()
 }
 
 fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {
