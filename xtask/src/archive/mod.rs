@@ -62,12 +62,6 @@ impl<'a> Archive<'a> {
         &self.packages
     }
 
-    /// The package of this name and, if given, version.
-    pub fn find(&self, name: &str, version: Option<&str>) -> Option<&Package> {
-        let fits = |package: &&Package| package.name == name && version.is_none_or(|v| package.version == v);
-        self.packages.iter().filter(fits).max_by(|a, b| Package::by_version(a, b))
-    }
-
     /// Fetches the indexes anew. Gives false when that was already done in this run.
     pub fn refresh_once(&mut self) -> Result<bool> {
         if self.refreshed {

@@ -47,6 +47,11 @@ impl Package {
     }
 }
 
+/// The package of this name and exactly this version.
+pub fn find<'a>(packages: &'a [Package], name: &str, version: &str) -> Option<&'a Package> {
+    packages.iter().find(|package| package.name == name && package.version == version)
+}
+
 /// Reads a `Packages` index of `suite`; keeps the packages whose name `wanted` says yes to. Paragraphs
 /// that lack a field are left out: an index is signed, so that is another kind of file.
 pub fn read_index(index: &str, suite: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {

@@ -16,7 +16,7 @@ use super::kdir::{Kdir, Stamp, build_of, image_of, source_of};
 use super::release::Release;
 use super::{rust, source};
 use crate::archive::Archive;
-use crate::archive::package::Package;
+use crate::archive::package::{self, Package};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::machine::facts;
@@ -53,7 +53,7 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let config = discover::config(context, archive, kernel)?;
     require_rust(context, archive, kernel, &config)?;
-    let packages = packages(archive, kernel)?;
+    let packages = packages(archive.packages(), kernel)?;
     let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
     let root = Root::provide(context, &recipe, choice)?;
     let inputs = inputs(&packages, &root);
@@ -122,11 +122,11 @@ fn require_rust(context: &Context, archive: &Archive<'_>, kernel: &Kernel, confi
 }
 
 /// Headers, image and modules, and the source of exactly the headers' version.
-fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages<'a>> {
+fn packages<'a>(known: &'a [Package], kernel: &'a Kernel) -> Result<Packages<'a>> {
     let headers = &kernel.headers;
     let name = format!("linux-source-{}", kernel.release.line());
-    let source = archive.find(&name, Some(&headers.version)).ok_or_else(|| {
-        let has = archive.packages().iter().filter(|package| package.name == name);
+    let source = package::find(known, &name, &headers.version).ok_or_else(|| {
+        let has = known.iter().filter(|package| package.name == name);
         let has = has.map(|package| package.version.as_str()).collect::<Vec<_>>().join(", ");
         Failure::refused(
             kernel.release.as_str(),
@@ -138,13 +138,13 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages
         )
         .remedy("choose a kernel whose source is still there: cargo xtask kernel list")
     })?;
-    Ok(Packages { headers, source, image: image(archive, kernel)? })
+    Ok(Packages { headers, source, image: image(known, kernel)? })
 }
 
 /// The image package and those of its dependencies that carry the release in their name: since
 /// 7.2 Debian splits image, modules and the rest into packages of their own.
-fn image<'a>(archive: &'a Archive<'_>, kernel: &Kernel) -> Result<Vec<&'a Package>> {
-    let find = |name: &str| archive.find(name, Some(&kernel.headers.version));
+fn image<'a>(known: &'a [Package], kernel: &Kernel) -> Result<Vec<&'a Package>> {
+    let find = |name: &str| package::find(known, name, &kernel.headers.version);
     let name = format!("linux-image-{}", kernel.release);
     let image = find(&name).ok_or_else(|| {
         Failure::refused(
@@ -410,6 +410,61 @@ pub fn remove(context: &Context, release: &Release) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A package that depends on `depends`.
+    fn package(name: &str, version: &str, depends: &[&str]) -> Package {
+        let paragraph = format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {}\nSize: 1\nSHA256: {name}\n",
+            depends.join(", ")
+        );
+        package::read_index(&paragraph, "trixie-backports", |_| true).remove(0)
+    }
+
+    const RELEASE: &str = "7.2.11+deb13-cloud-amd64";
+
+    fn kernel(version: &str) -> Kernel {
+        let headers =
+            package(&format!("linux-headers-{RELEASE}"), version, &["linux-headers-7.2.11+deb13-common"]);
+        Kernel { release: RELEASE.parse().unwrap(), headers }
+    }
+
+    fn archive(source: &str, image: &str) -> Vec<Package> {
+        let part = |kind: &str| format!("linux-{kind}-{RELEASE}");
+        vec![
+            package("linux-source-7.2", source, &[]),
+            package("linux-source-6.12", "7.2.11-1", &[]),
+            package(
+                &part("image"),
+                image,
+                &[&part("binary"), &part("modules"), "linux-base (>= 4)", "dracut"],
+            ),
+            package(&part("binary"), image, &[]),
+            package(&part("modules"), image, &[]),
+        ]
+    }
+
+    #[test]
+    fn a_kernel_is_headers_source_and_image_of_one_version() {
+        let (archive, kernel) = (archive("7.2.11-1", "7.2.11-1"), kernel("7.2.11-1"));
+        let packages = packages(&archive, &kernel).unwrap();
+        assert_eq!(packages.source.name, "linux-source-7.2");
+        let names: Vec<_> =
+            packages.image.iter().map(|package| package.name.split('-').nth(1).unwrap()).collect();
+        assert_eq!(names, ["image", "binary", "modules"]);
+    }
+
+    #[test]
+    fn source_or_image_of_another_version_is_refused() {
+        for (archive, named) in [
+            (archive("7.2.12-1", "7.2.11-1"), "linux-source-7.2 only in 7.2.12-1"),
+            (archive("7.2.11-1", "7.2.11-2"), "not linux-image-7.2.11+deb13-cloud-amd64"),
+        ] {
+            let kernel = kernel("7.2.11-1");
+            let error = packages(&archive, &kernel).err().unwrap();
+            assert_eq!(crate::failure::exit_of(&error), Exit::Refused);
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
 
     #[test]
     fn options_of_the_building_machine_may_differ_and_no_others() {
