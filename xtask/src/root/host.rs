@@ -11,10 +11,12 @@ use crate::report::Report;
 
 /// Whether the host can serve as the root for `recipe`; if not, why.
 pub fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
-    let release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
-    let codename = codename(&release);
-    if codename.as_deref() != Some(&recipe.suite) {
-        let is = codename.unwrap_or_else(|| "no Debian".to_owned());
+    let names = suites(
+        &fs_err::read_to_string("/etc/os-release").unwrap_or_default(),
+        &fs_err::read_to_string("/etc/debian_version").unwrap_or_default(),
+    );
+    if !names.contains(&recipe.suite) {
+        let is = if names.is_empty() { "no Debian".to_owned() } else { names.join("/") };
         return Ok(Err(Failure::refused(
             "build root",
             format!("the host is {is}, the kernel needs {}", recipe.suite),
@@ -34,11 +36,12 @@ pub fn inside(cmd: Cmd) -> Cmd {
     cmd.environment_of(&ENVIRONMENT)
 }
 
-/// `VERSION_CODENAME` of an os-release(5) file.
-fn codename(os_release: &str) -> Option<String> {
-    os_release
-        .lines()
-        .find_map(|line| Some(line.strip_prefix("VERSION_CODENAME=")?.trim_matches('"').to_owned()))
+/// The suites a host may be: `VERSION_CODENAME` of os-release(5), and what `/etc/debian_version` says of a suite under
+/// development, `forky/sid`, where the two cannot be told apart. What differs then, the proof finds.
+fn suites(os_release: &str, debian_version: &str) -> Vec<String> {
+    let codename = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let development = debian_version.trim().split_once('/').map(|(_, unstable)| unstable);
+    codename.into_iter().chain(development).map(|name| name.trim_matches('"').to_owned()).collect()
 }
 
 fn missing_packages(recipe: &Recipe, report: &Report) -> Result<Vec<String>> {
@@ -54,9 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codename_is_read() {
-        assert_eq!(codename("ID=debian\nVERSION_CODENAME=bookworm\n").as_deref(), Some("bookworm"));
-        assert_eq!(codename("ID=arch\n"), None);
+    fn suites_are_read() {
+        assert_eq!(suites("ID=debian\nVERSION_CODENAME=bookworm\n", "12.11\n"), ["bookworm"]);
+        assert_eq!(suites("ID=debian\nVERSION_CODENAME=forky\n", "forky/sid\n"), ["forky", "sid"]);
+        assert!(suites("ID=arch\n", "").is_empty());
     }
 
     #[test]
