@@ -42,7 +42,7 @@ fn dispatch(cli: Cli) -> Result<()> {
         Command::Test(args) => commands::test::run(&context, args),
         Command::Demo(args) => commands::demo::run(&context, args),
         Command::Insmod(args) => commands::insmod::run(&context, args),
-        Command::Bench(_) => anyhow::bail!("not there yet"),
+        Command::Bench(args) => commands::bench::run(&context, args),
     }
 }
 

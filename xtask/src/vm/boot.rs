@@ -57,7 +57,7 @@ pub fn boot(
 }
 
 /// The kernel as QEMU starts it, unpacked once.
-fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
+pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
         let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
