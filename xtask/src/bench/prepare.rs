@@ -6,10 +6,10 @@ use std::os::unix::fs::symlink;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum as _;
-use tempfile::TempDir;
 
 use super::Results;
 use super::judgement::Judgement;
+use super::scratch::Scratch;
 use super::timing::{Subject, Timing, once};
 use crate::cache::Cache;
 use crate::context::Context;
@@ -29,12 +29,12 @@ const RATIO: f64 = 1.15;
 pub fn measure(context: &Context) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let release = prepared.kdir.release().clone();
-    let scratch = Scratch::new(context)?;
-    let tool = scratch.tool(context, &release);
+    let cold = ColdCache::new(context)?;
+    let tool = cold.tool(context, &release);
     let report = &context.report;
     let ours = once(report, Subject::new("kernel prepare, cold", || tool.run(report).map(drop)))?;
-    let made = scratch.kdir(context, &release)?;
-    let build = scratch.bare(&made)?;
+    let made = cold.kdir(context, &release)?;
+    let build = cold.bare(&made)?;
     let make = Subject::new("the bare make steps", || make_steps(context, &prepared, &made, &build));
     let theirs = once(report, make)?;
     let within = Timing::new("make within kernel prepare", vec![made.stamp().make_seconds]);
@@ -53,21 +53,23 @@ fn make_steps(context: &Context, prepared: &Prepared, made: &Kdir, build: &Utf8P
     Ok(())
 }
 
-/// A cache that vanishes, on the same disk as the user's.
-struct Scratch {
-    _dir: TempDir,
-    base: Utf8PathBuf,
+/// A cache that shares nothing with the user's but the build roots.
+struct ColdCache {
+    scratch: Scratch,
 }
 
-impl Scratch {
+impl ColdCache {
     fn new(context: &Context) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(context.cache.dir())?;
-        let base = Utf8PathBuf::try_from(dir.path().to_owned())?;
-        fs_err::create_dir(base.join("cifs-fix"))?;
+        let cold = Self { scratch: Scratch::new(context, "prepare")? };
         let roots = context.cache.path("roots");
         fs_err::create_dir_all(&roots)?;
-        symlink(roots, base.join("cifs-fix/roots"))?;
-        Ok(Self { _dir: dir, base })
+        fs_err::create_dir(cold.dir())?;
+        symlink(roots, cold.dir().join("roots"))?;
+        Ok(cold)
+    }
+
+    fn dir(&self) -> Utf8PathBuf {
+        self.scratch.path().join("cifs-fix")
     }
 
     /// The tool, told to prepare `release` here.
@@ -77,14 +79,14 @@ impl Scratch {
         Cmd::new(&context.program)
             .args(["kernel", "prepare", release.as_str(), "--root-fs", &root_fs])
             .args(["--jobs", &context.jobs.to_string()])
-            .env("XDG_CACHE_HOME", &self.base)
+            .env("XDG_CACHE_HOME", self.scratch.path())
     }
 
     /// What was prepared here.
     fn kdir(&self, context: &Context, release: &Release) -> Result<Kdir> {
         let here = Context {
             report: Report::silent(),
-            cache: Cache::at(self.base.join("cifs-fix"))?,
+            cache: Cache::at(self.dir())?,
             program: context.program.clone(),
             ..*context
         };
@@ -93,7 +95,7 @@ impl Scratch {
 
     /// A build directory that holds what the make steps start from.
     fn bare(&self, made: &Kdir) -> Result<Utf8PathBuf> {
-        let build = self.base.join("bare");
+        let build = self.scratch.path().join("bare");
         fs_err::create_dir(&build)?;
         for file in [".config", "Module.symvers", "vmlinux"] {
             if made.build().join(file).exists() {

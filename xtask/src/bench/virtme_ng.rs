@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use tempfile::TempDir;
 
+use super::scratch::Scratch;
 use crate::cache::remove_plain;
 use crate::context::Context;
 use crate::kernel::kdir::Kdir;
@@ -37,10 +37,10 @@ impl VirtmeNg {
         let _lock = context.cache.lock("virtme-ng", &context.report)?;
         let virtiofsd = virtiofsd(context)?;
         let place = context.cache.path("virtme-ng");
-        let bin = place.join("bin");
-        if !bin.join("vng").exists() {
+        if !place.join("whole").exists() {
             install(context, &place)?;
         }
+        let bin = place.join("bin");
         let version = Cmd::new(bin.join("vng")).arg("--version").read(&context.report)?;
         Ok(Self { bin, virtiofsd, version })
     }
@@ -58,8 +58,8 @@ impl VirtmeNg {
     }
 }
 
-/// A virtual environment with virtme-ng, made beside its place: its programs know where they are, so it cannot be
-/// renamed in, and `vng` is the last thing that pip writes there.
+/// A virtual environment with virtme-ng. Its programs know where they are, so it cannot be made elsewhere and renamed
+/// in: a file written last says that it is whole.
 fn install(context: &Context, place: &Utf8Path) -> Result<()> {
     let step = context.report.step("Installing", "virtme-ng from the Python registry");
     if place.exists() {
@@ -68,6 +68,7 @@ fn install(context: &Context, place: &Utf8Path) -> Result<()> {
     Cmd::new("python3").args(["-m", "venv"]).arg(place).run(&context.report)?;
     let pip = Cmd::new(place.join("bin/pip")).args(["install", "--disable-pip-version-check"]);
     pip.args(["--only-binary", ":all:", "virtme-ng"]).run(&context.report)?;
+    fs_err::write(place.join("whole"), "")?;
     step.done("Installed", "virtme-ng");
     Ok(())
 }
@@ -104,7 +105,7 @@ fn is_candidate(line: &str) -> bool {
 
 /// What virtme-ng boots, and the script it runs there.
 pub(super) struct Guest {
-    _dir: TempDir,
+    _scratch: Scratch,
     cmd: Cmd,
     shown: String,
     witness: String,
@@ -121,18 +122,18 @@ impl Guest {
         object: &Object,
         emulated: bool,
     ) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("virtme-ng-").tempdir_in(context.cache.dir())?;
-        let base = Utf8PathBuf::try_from(dir.path().to_owned())?;
+        let scratch = Scratch::new(context, "insmod")?;
+        let base = scratch.path();
         let modules = base.join("lib/modules").join(kdir.release());
         lay_out(kdir, loads, &modules)?;
         let file = base.join("run.sh");
         fs_err::write(&file, script(loads, object))?;
         let cmd = virtme_ng.command().args(emulated.then_some("--disable-kvm"));
         let cmd = cmd.args(["--user", "root", "--run"]).arg(modules.join("vmlinuz"));
-        let cmd = cmd.arg("--").arg(format!("sh {file}")).cwd(&base);
+        let cmd = cmd.arg("--").arg(format!("sh {file}")).cwd(base);
         let how = if emulated { " --disable-kvm" } else { "" };
         let shown = format!("{}{how}", virtme_ng.version);
-        Ok(Self { _dir: dir, cmd, shown, witness: format!("{}: ", object.name) })
+        Ok(Self { _scratch: scratch, cmd, shown, witness: format!("{}: ", object.name) })
     }
 
     /// How it is called in tables.
