@@ -3,6 +3,7 @@
 //! and boots them. A library with a thin binary, so that the test suites can call any part.
 
 pub mod archive;
+pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod commands;

@@ -57,7 +57,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
-        Command::Bench(_) => anyhow::bail!("not there yet"),
+        Command::Bench(args) => commands::bench::run(context, args),
     }
 }
 

@@ -2,6 +2,7 @@
 //! One file a command: each turns the user's words into calls of the nouns, and their results into
 //! what is printed.
 
+pub mod bench;
 pub mod build;
 pub mod demo;
 pub mod doctor;

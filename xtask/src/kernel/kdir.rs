@@ -79,6 +79,11 @@ impl Kdir {
         build_of(&self.place)
     }
 
+    /// The source it was made of.
+    pub fn source(&self) -> Utf8PathBuf {
+        source_of(&self.place)
+    }
+
     /// Its configuration.
     pub fn config(&self) -> Result<Config> {
         Ok(Config::parse(&fs_err::read_to_string(self.build().join(".config"))?))

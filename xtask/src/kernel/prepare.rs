@@ -293,30 +293,24 @@ impl Making<'_> {
         let report = &self.context.report;
         let step = report.step("Making", &format!("kernel tree {}", self.kernel.release));
         let started = Instant::now();
-        self.run_make(place, wanted, &["olddefconfig"], "olddefconfig.log")?;
+        self.run_make(place, wanted, CONFIGURE, "olddefconfig.log")?;
         self.check_config(place, wanted)?;
-        self.run_make(place, wanted, &["prepare", "modules_prepare", "rust/"], "prepare.log")?;
+        self.run_make(place, wanted, PREPARE, "prepare.log")?;
         let took = started.elapsed();
         step.done("Made", &format!("kernel tree {}", self.kernel.release));
         Ok(took)
     }
 
     fn run_make(&self, place: &Utf8Path, config: &Config, targets: &[&str], log: &str) -> Result<()> {
-        let cmd = Cmd::new("make")
-            .arg("-C")
-            .arg(source_of(place))
-            .arg(format!("O={}", build_of(place)))
-            .arg(format!("CC={}", config.compiler().unwrap_or("gcc")))
-            .arg(format!("KERNELRELEASE={}", self.kernel.release))
-            .arg("LOCALVERSION=")
-            .arg(format!("-j{}", self.context.jobs))
-            .args(targets)
-            // Nothing of this machine or hour goes into the artefacts.
-            .env("KBUILD_BUILD_TIMESTAMP", "@0")
-            .env("KBUILD_BUILD_USER", "cifs-fix")
-            .env("KBUILD_BUILD_HOST", "cifs-fix")
-            .log(self.log_file(log)?);
-        self.inside(cmd, place).run(&self.context.report)?;
+        let cmd = make_step(
+            &self.kernel.release,
+            config,
+            &source_of(place),
+            &build_of(place),
+            targets,
+            self.context.jobs,
+        );
+        self.inside(cmd.log(self.log_file(log)?), place).run(&self.context.report)?;
         Ok(())
     }
 
@@ -355,6 +349,36 @@ impl Making<'_> {
     fn inside(&self, cmd: Cmd, place: &Utf8Path) -> Cmd {
         self.root.inside(self.context, cmd, &Access::default().write(place))
     }
+}
+
+/// The first make step's targets.
+pub const CONFIGURE: &[&str] = &["olddefconfig"];
+
+/// The second make step's targets.
+pub const PREPARE: &[&str] = &["prepare", "modules_prepare", "rust/"];
+
+/// One make step of preparing a kernel, to be run in its build root.
+pub fn make_step(
+    release: &Release,
+    config: &Config,
+    source: &Utf8Path,
+    build: &Utf8Path,
+    targets: &[&str],
+    jobs: usize,
+) -> Cmd {
+    Cmd::new("make")
+        .arg("-C")
+        .arg(source)
+        .arg(format!("O={build}"))
+        .arg(format!("CC={}", config.compiler().unwrap_or("gcc")))
+        .arg(format!("KERNELRELEASE={release}"))
+        .arg("LOCALVERSION=")
+        .arg(format!("-j{jobs}"))
+        .args(targets)
+        // Nothing of this machine or hour goes into the artefacts.
+        .env("KBUILD_BUILD_TIMESTAMP", "@0")
+        .env("KBUILD_BUILD_USER", "cifs-fix")
+        .env("KBUILD_BUILD_HOST", "cifs-fix")
 }
 
 /// Whether a changed option would change what modules are: everything but what Kconfig asks of the

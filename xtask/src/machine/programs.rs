@@ -44,10 +44,19 @@ pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "b
 /// Needed for the mount of a real share.
 pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
 
-/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian.
-const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
+pub const BENCH: &[Program] = &[
+    program("busybox", "busybox-static", "the initramfs of virtme-ng"),
+    program("depmod", "kmod", "the modules of virtme-ng"),
+    program("python3", "python3-venv", "runs virtme-ng"),
+    program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
+];
 
-/// All programs the tool knows.
+/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
+/// programs start.
+const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec"];
+
+/// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
     [ROOTS, VM, SHARE].into_iter().flatten()
 }
@@ -65,7 +74,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().find(|program| program.name == name) {
+    match all().chain(BENCH).find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -107,6 +116,23 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
         None => Ok(()),
         Some(_) => Err(refusal().into()),
     }
+}
+
+/// Makes sure that Debian packages without a program are there, such as libraries to build against.
+pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
+    let format = "${Package} ${db:Status-Status}\n";
+    let output = Cmd::new("dpkg-query").args(["-W", "-f", format]).args(packages).finish(&context.report)?;
+    let output = output.text();
+    let installed = |name: &str| output.lines().any(|line| line == format!("{name} installed"));
+    let missing: Vec<&str> = packages.iter().copied().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !context.agree(&format!("Install {} with apt", missing.join(", ")))? {
+        let failure = Failure::missing(missing.join(", "), "not on this machine");
+        return Err(failure.remedy(install_line(&missing)).into());
+    }
+    install(&missing, &context.report)
 }
 
 /// The line a user would type to install `packages`.
@@ -156,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().map(|program| program.name).collect();
+        let mut names: Vec<_> = all().chain(BENCH).map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

@@ -81,6 +81,32 @@ pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     Building { context, project, prepared, place, inputs }.run(&sources, &what)
 }
 
+/// Commands over a staged copy that is built already.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The project's own make command.
+    pub project: Cmd,
+    /// Kbuild without the project's Makefile.
+    pub kbuild: Cmd,
+    /// Nothing at all: what entering the root takes.
+    pub nothing: Cmd,
+}
+
+/// The commands that would build again what [`build`] built, as it runs them.
+pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
+    let place = place_of(project, prepared.kdir.release());
+    let building = Building { context, project, prepared, place, inputs: String::new() };
+    let stage = building.stage();
+    let compiler = prepared.kdir.config()?.compiler().unwrap_or("gcc").to_owned();
+    let kbuild = Cmd::new("make").arg("-C").arg(prepared.kdir.build()).arg(format!("M={stage}"));
+    let kbuild = building.with_settings(kbuild.arg(format!("CC={compiler}")).arg("modules"), &stage);
+    Ok(Again {
+        project: building.inside(building.make_command(&stage)?),
+        kbuild: building.inside(kbuild),
+        nothing: building.inside(Cmd::new("true")),
+    })
+}
+
 /// Where a project's build for a release is.
 fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
     repository().join("target/kmod").join(format!("{}-{}", project.name, project.version)).join(release)
@@ -139,20 +165,27 @@ impl Building<'_> {
     }
 
     fn make(&self, stage: &Utf8Path) -> Result<()> {
+        let cmd = self.make_command(stage)?.log(self.place.join("make.log"));
+        self.inside(cmd).run(&self.context.report)?;
+        Ok(())
+    }
+
+    /// The project's own make command.
+    fn make_command(&self, stage: &Utf8Path) -> Result<Cmd> {
         let words = make_words(self.project, &self.prepared.kdir, stage)?;
         let (program, args) = words.split_first().context("MAKE is empty")?;
+        Ok(self.with_settings(Cmd::new(program).args(args), stage))
+    }
+
+    /// What every make is given besides its own words.
+    fn with_settings(&self, make: Cmd, stage: &Utf8Path) -> Cmd {
         let modules = format!("/lib/modules/{}", self.prepared.kdir.release());
         let stock = self.prepared.kdir.modules();
-        let cmd = Cmd::new(program)
-            .args(args)
-            .arg(format!("-j{}", self.context.jobs))
+        make.arg(format!("-j{}", self.context.jobs))
             .arg(format!("KERNELRELEASE={}", self.prepared.kdir.release()))
             .cwd(stage)
             .env("STOCK_MODULES", self.seen(&stock, &modules))
             .env("KBUILD_BUILD_TIMESTAMP", "@0")
-            .log(self.place.join("make.log"));
-        self.inside(cmd).run(&self.context.report)?;
-        Ok(())
     }
 
     /// A path as a command in the root sees it.

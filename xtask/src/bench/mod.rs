@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the tool's speed is judged by: in one run, on one machine, the tool beside what one would use otherwise.
+//!
+//! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
+
+pub mod build;
+pub mod insmod;
+pub mod judgement;
+pub mod prepare;
+mod scratch;
+pub mod table;
+pub mod timing;
+mod virtme_ng;
+
+use serde::Serialize;
+
+use judgement::Judgement;
+use timing::Timing;
+
+/// What measures found.
+#[derive(Debug, Default, Serialize)]
+pub struct Results {
+    /// Everything that was timed.
+    pub timings: Vec<Timing>,
+    /// Every limit, and whether it was kept.
+    pub judgements: Vec<Judgement>,
+}
+
+impl Results {
+    /// Appends what another measure found.
+    pub fn extend(&mut self, other: Self) {
+        self.timings.extend(other.timings);
+        self.judgements.extend(other.judgements);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `kernel prepare` from nothing but a build root, beside the bare make steps.
+
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum as _;
+
+use super::Results;
+use super::judgement::Judgement;
+use super::scratch::Scratch;
+use super::timing::{Subject, Timing, once};
+use crate::cache::Cache;
+use crate::context::Context;
+use crate::kernel::kdir::Kdir;
+use crate::kernel::prepare::{self, CONFIGURE, PREPARE, Prepared, make_step};
+use crate::kernel::release::Release;
+use crate::process::Cmd;
+use crate::report::Report;
+use crate::root::Access;
+
+/// How much longer than the make steps alone it may take.
+const RATIO: f64 = 1.15;
+
+/// Prepares the default kernel once in a cache of its own, which shares only the build roots with the user's: indexes and
+/// packages are fetched, unpacked, made and proven. Then runs the same make lines once more, over the
+/// source that was unpacked, in an empty build directory. Minutes each, so `--runs` does not count here.
+pub fn measure(context: &Context) -> Result<Results> {
+    let prepared = prepare::provide(context, None, context.root_fs)?;
+    let release = prepared.kdir.release().clone();
+    let cold = ColdCache::new(context)?;
+    let tool = cold.tool(context, &release);
+    let report = &context.report;
+    let ours = once(report, Subject::new("kernel prepare, cold", || tool.run(report).map(drop)))?;
+    let made = cold.kdir(context, &release)?;
+    let build = cold.bare(&made)?;
+    let make = Subject::new("the bare make steps", || make_steps(context, &prepared, &made, &build));
+    let theirs = once(report, make)?;
+    let within = Timing::new("make within kernel prepare", vec![made.stamp().make_seconds]);
+    let judgements = vec![Judgement::ratio(&ours, &theirs, RATIO)];
+    Ok(Results { timings: vec![ours, theirs, within], judgements })
+}
+
+/// The steps as [`prepare`] runs them, in the same root, with nothing beside them.
+fn make_steps(context: &Context, prepared: &Prepared, made: &Kdir, build: &Utf8Path) -> Result<()> {
+    let (source, config) = (made.source(), made.config()?);
+    let access = Access::default().read(&source).write(build);
+    for targets in [CONFIGURE, PREPARE] {
+        let make = make_step(made.release(), &config, &source, build, targets, context.jobs);
+        prepared.root.inside(context, make, &access).run(&context.report)?;
+    }
+    Ok(())
+}
+
+/// A cache that shares nothing with the user's but the build roots.
+struct ColdCache {
+    scratch: Scratch,
+}
+
+impl ColdCache {
+    fn new(context: &Context) -> Result<Self> {
+        let cold = Self { scratch: Scratch::new(context, "prepare")? };
+        let roots = context.cache.path("roots");
+        fs_err::create_dir_all(&roots)?;
+        fs_err::create_dir(cold.dir())?;
+        symlink(roots, cold.dir().join("roots"))?;
+        Ok(cold)
+    }
+
+    fn dir(&self) -> Utf8PathBuf {
+        self.scratch.path().join("cifs-fix")
+    }
+
+    /// The tool, told to prepare `release` here.
+    fn tool(&self, context: &Context, release: &Release) -> Cmd {
+        let root_fs = context.root_fs.to_possible_value();
+        let root_fs = root_fs.map(|value| value.get_name().to_owned()).unwrap_or_default();
+        Cmd::new(&context.program)
+            .args(["kernel", "prepare", release.as_str(), "--root-fs", &root_fs])
+            .args(["--jobs", &context.jobs.to_string()])
+            .env("XDG_CACHE_HOME", self.scratch.path())
+    }
+
+    /// What was prepared here.
+    fn kdir(&self, context: &Context, release: &Release) -> Result<Kdir> {
+        let here = Context {
+            report: Report::silent(),
+            cache: Cache::at(self.dir())?,
+            program: context.program.clone(),
+            ..*context
+        };
+        Kdir::open(&here, release).context("the tool ended well but prepared nothing")
+    }
+
+    /// A build directory that holds what the make steps start from.
+    fn bare(&self, made: &Kdir) -> Result<Utf8PathBuf> {
+        let build = self.scratch.path().join("bare");
+        fs_err::create_dir(&build)?;
+        for file in [".config", "Module.symvers", "vmlinux"] {
+            if made.build().join(file).exists() {
+                fs_err::copy(made.build().join(file), build.join(file))?;
+            }
+        }
+        Ok(build)
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A directory of one measure, on the same disk as the user's cache.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cache::{Lock, remove_plain};
+use crate::context::Context;
+
+/// Empty at first, removed when dropped; what a stopped run left is removed by the next. Links in it are not followed then.
+pub(super) struct Scratch {
+    dir: Utf8PathBuf,
+    _lock: Lock,
+}
+
+impl Scratch {
+    /// The directory of `measure`, for one run at a time.
+    pub(super) fn new(context: &Context, measure: &str) -> Result<Self> {
+        let lock = context.cache.lock(&format!("bench {measure}"), &context.report)?;
+        let place = context.cache.path(format!("bench-{measure}"));
+        let dir = context.cache.partial(&place, &context.report, remove_plain)?;
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// Its path.
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.dir
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove_plain(&self.dir).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Cache;
+    use crate::report::Report;
+    use crate::root::Choice;
+
+    #[test]
+    fn it_vanishes_and_what_it_links_to_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(dir.path()).unwrap();
+        let context = Context {
+            report: Report::silent(),
+            cache: Cache::at(base).unwrap(),
+            program: "xtask".into(),
+            yes: false,
+            dry_run: false,
+            root_fs: Choice::Auto,
+            jobs: 1,
+        };
+        fs_err::create_dir(base.join("roots")).unwrap();
+        fs_err::write(base.join("roots/tree"), "").unwrap();
+        fs_err::create_dir_all(base.join("bench-x.partial/left")).unwrap();
+        let scratch = Scratch::new(&context, "x").unwrap();
+        assert!(!scratch.path().join("left").exists());
+        std::os::unix::fs::symlink(base.join("roots"), scratch.path().join("roots")).unwrap();
+        let path = scratch.path().to_owned();
+        drop(scratch);
+        assert!(!path.exists() && base.join("roots/tree").exists());
+    }
+}
