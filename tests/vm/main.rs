@@ -3,6 +3,7 @@
 //!
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
+mod commands;
 mod frames;
 mod malformed;
 mod proxy;
@@ -143,6 +144,9 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
+        ("command_insmod_passes", commands::insmod),
+        ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
+        ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {
         let check = *check;

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The commands that boot machines, as a user types them: `insmod` and `demo`.
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::context::repository;
+use xtask::process::Cmd;
+use xtask::report::Report;
+
+use crate::Bench;
+
+/// Runs the tool; gives exit status and standard output.
+fn tool(args: &[&str]) -> Result<(i32, String)> {
+    let output = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(args).finish(&Report::silent())?;
+    let status = output.status.code().with_context(|| format!("killed: {}", output.tail))?;
+    Ok((status, output.text()))
+}
+
+/// The guard passes, and the tool tells what it said.
+pub(crate) fn insmod(bench: &Bench) -> Result<()> {
+    let (status, text) = tool(&["--json", "insmod", "--kernel", bench.prepared.kdir.release().as_str()])?;
+    ensure!(status == 0, "status {status}: {text}");
+    let outcomes: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(outcomes[0]["verdict"] == "pass", "{outcomes}");
+    let said = outcomes[0]["said"].to_string();
+    ensure!(said.contains("guarding: hooked smb2_check_message"), "{said}");
+    ensure!(said.contains("totals: mode=1"), "{said}");
+    Ok(())
+}
+
+/// The exit status is the verdict's: the second fault module panics.
+pub(crate) fn insmod_of_a_fault(bench: &Bench) -> Result<()> {
+    let project = repository().join("tests/vm/fault");
+    let release = bench.prepared.kdir.release().as_str();
+    let (status, text) = tool(&["--json", "insmod", "--project", project.as_str(), "--kernel", release])?;
+    ensure!(status == 25, "status {status}: {text}");
+    let outcomes: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(outcomes[0]["verdict"] == "panic", "{outcomes}");
+    let console = outcomes[0]["console"].as_str().context("no console is named")?;
+    ensure!(fs_err::read_to_string(console)?.contains("fault_panic: on purpose"), "not in {console}");
+    Ok(())
+}
+
+/// The whole story, and what it found.
+pub(crate) fn demo(_: &Bench) -> Result<()> {
+    let (status, text) = tool(&["--json", "--yes", "demo"])?;
+    ensure!(status == 0, "status {status}: {text}");
+    let story: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(story["state"] == "guarding", "{story}");
+    let counter =
+        |name: &str| story["counters"][name].as_u64().with_context(|| format!("no counter {name}: {story}"));
+    ensure!(counter("checked")? > 0 && counter("malformed")? == 0 && counter("mode")? == 1, "{story}");
+    ensure!(story["rust_symbols"].as_u64() > Some(500), "{story}");
+    Ok(())
+}
