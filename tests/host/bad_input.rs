@@ -89,6 +89,20 @@ fn a_second_run_waits_and_says_for_what() {
 }
 
 #[test]
+fn a_root_that_another_run_uses_is_kept() {
+    let scratch = Scratch::new();
+    let tree = scratch.cache().join("roots/debian-test-000000000000/tree");
+    fs_err::create_dir_all(&tree).unwrap();
+    let cache = Cache::at(scratch.cache()).unwrap();
+    let used = cache.share("build root debian-test-000000000000", &Report::silent()).unwrap();
+    let (status, output) = run(&scratch.tool(&["kernel", "gc"]));
+    assert!(status == 0 && tree.exists() && output.contains("another run uses it"), "{output}");
+    drop(used);
+    let (status, output) = run(&scratch.tool(&["kernel", "gc"]));
+    assert!(status == 0 && !tree.exists(), "{output}");
+}
+
+#[test]
 fn json_carries_error_remedy_and_status() {
     let scratch = Scratch::new();
     let dir = scratch.path().as_str();

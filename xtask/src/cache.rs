@@ -19,10 +19,21 @@ pub struct Cache {
     dir: Utf8PathBuf,
 }
 
-/// Held while one entry of the cache is made or used exclusively; released when dropped or when the process ends.
+/// Held while one entry of the cache is made or removed, by one alone, or while it is used, by many.
+/// Released when dropped or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    alone: bool,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.alone {
+            // Whoever waits for those that only use it must not be told of this process.
+            self.file.set_len(0).ok();
+        }
+    }
 }
 
 impl Cache {
@@ -58,27 +69,46 @@ impl Cache {
         self.dir.join(relative)
     }
 
-    /// Waits until this process alone works on `name`, and says what it waits for.
+    /// Waits until this process alone has `name`, and says what it waits for.
     pub fn lock(&self, name: &str, report: &Report) -> Result<Lock> {
-        let path = self.dir.join("locks").join(format!("{}.lock", name.replace('/', "_")));
+        let path = self.lock_path(name);
         let mut file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).ok();
-                let step = report.step("Waiting", &format!("for {name}: {} is at it", holder_text(&holder)));
-                file.lock().with_context(|| format!("waiting for {path}"))?;
-                step.done("Waited", &format!("for {name}"));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("locking {path}"));
-            }
+            Err(TryLockError::WouldBlock) => wait(&file, name, report, File::lock)?,
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {path}")),
         }
         file.set_len(0)?;
         file.rewind()?;
         write!(file, "{}", std::process::id())?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file, alone: true })
+    }
+
+    /// Keeps `name` from being made anew or removed for as long as it is used; waits while it is being made.
+    pub fn share(&self, name: &str, report: &Report) -> Result<Lock> {
+        let path = self.lock_path(name);
+        let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => wait(&file, name, report, File::lock_shared)?,
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {path}")),
+        }
+        Ok(Lock { file, alone: false })
+    }
+
+    /// Has `name` alone, or not at all: none when anybody uses it.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
+        let path = self.lock_path(name);
+        let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { file, alone: true })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {path}")),
+        }
+    }
+
+    fn lock_path(&self, name: &str) -> Utf8PathBuf {
+        self.dir.join("locks").join(format!("{}.lock", name.replace('/', "_")))
     }
 
     /// A fresh, empty directory in which the entry at `place` is to be made. What a killed run left
@@ -110,6 +140,21 @@ pub fn remove_plain(dir: &Utf8Path) -> Result<()> {
     Ok(fs_err::remove_dir_all(dir)?)
 }
 
+/// Says who is at it, and waits.
+fn wait(
+    mut file: &File,
+    name: &str,
+    report: &Report,
+    lock: impl FnOnce(&File) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut holder = String::new();
+    file.read_to_string(&mut holder).ok();
+    let step = report.step("Waiting", &format!("for {name}: {} is at it", holder_text(&holder)));
+    lock(file).with_context(|| format!("waiting for {name}"))?;
+    step.done("Waited", &format!("for {name}"));
+    Ok(())
+}
+
 /// Who holds a lock, for a message; the file may be empty for a moment.
 fn holder_text(content: &str) -> String {
     match content.trim().parse::<u32>() {
@@ -139,6 +184,16 @@ mod tests {
         assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
         drop(lock);
         second.try_lock().unwrap();
+    }
+
+    #[test]
+    fn what_is_used_is_not_taken_away() {
+        let (_dir, cache) = cache();
+        let report = Report::silent();
+        let (one, two) = (cache.share("x", &report).unwrap(), cache.share("x", &report).unwrap());
+        assert!(cache.try_lock("x").unwrap().is_none());
+        drop((one, two));
+        assert!(cache.try_lock("x").unwrap().is_some());
     }
 
     #[test]

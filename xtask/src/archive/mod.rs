@@ -25,6 +25,9 @@ const SUITES: &[&str] = &["stable", "stable-backports", "testing", "unstable"];
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
 
+/// Indexes of this age are those of another run at the same time.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
 /// The kernel packages of the archive.
 #[derive(Debug)]
 pub struct Archive<'a> {
@@ -133,6 +136,11 @@ impl<'a> Archive<'a> {
     fn refresh(&mut self) -> Result<()> {
         let report = &self.context.report;
         let _lock = self.context.cache.lock("archive", report)?;
+        if self.age().is_some_and(|age| age < JUST_NOW) {
+            // The run that was waited for has done it.
+            self.refreshed = true;
+            return Ok(());
+        }
         let step = report.step("Reading", "the archive's indexes");
         let mirror = Mirror::of_host(report)?;
         fs_err::write(self.dir.join("sources.list"), sources(&mirror))?;

@@ -13,6 +13,7 @@ use crate::kernel::prepare;
 use crate::kernel::release::Release;
 use crate::machine::programs;
 use crate::report::table;
+use crate::root::debian::lock_name;
 use crate::root::removal;
 
 /// Runs one of them.
@@ -133,13 +134,18 @@ fn gc(context: &Context) -> Result<()> {
     let mut freed = Vec::new();
     for entry in context.cache.path("roots").read_dir_utf8().into_iter().flatten() {
         let entry = entry?;
-        if !used.iter().any(|identity| identity == entry.file_name()) {
-            let _lock = context.cache.lock(&format!("build root {}", entry.file_name()), &context.report)?;
-            if !context.dry_run {
-                removal::remove(context, entry.path())?;
-            }
-            freed.push(entry.path().to_owned());
+        let identity = entry.file_name().trim_end_matches(".partial");
+        if used.iter().any(|used| used == entry.file_name()) {
+            continue;
         }
+        let Some(_lock) = context.cache.try_lock(&lock_name(identity))? else {
+            context.report.note("Keeping", &format!("{}: another run uses it", entry.path()));
+            continue;
+        };
+        if !context.dry_run {
+            removal::remove(context, entry.path())?;
+        }
+        freed.push(entry.path().to_owned());
     }
     let debs = context.cache.path("archive/debs");
     if debs.exists() {

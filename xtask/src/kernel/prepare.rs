@@ -4,9 +4,10 @@
 //! Debian's headers packages hold no Rust artefacts. They are made again here from the kernel's source of exactly
 //! the same version, with the toolchain the kernel was built with, and then proven: see [`super::rust`].
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,7 @@ use super::release::Release;
 use super::{rust, source};
 use crate::archive::Archive;
 use crate::archive::package::{self, Package};
+use crate::cache::Lock;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::machine::facts;
@@ -35,6 +37,8 @@ pub struct Prepared {
     pub kdir: Kdir,
     /// Where its compilers are.
     pub root: Root,
+    /// Keeps the kernel from being removed meanwhile.
+    _used: Arc<Lock>,
 }
 
 /// The packages one kernel is made of.
@@ -55,25 +59,48 @@ pub fn prepare(
     require_rust(context, archive, kernel, &config)?;
     let packages = packages(archive.packages(), kernel)?;
     let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
+    if Kdir::open(context, &kernel.release).is_none() {
+        require_space(context)?;
+    }
     let root = Root::provide(context, &recipe, choice)?;
     let inputs = inputs(&packages, &root);
-    if let Some(kdir) = fresh(context, kernel, &inputs) {
-        context.report.note("Fresh", &format!("kernel {}", kernel.release));
-        return Ok(Prepared { kdir, root });
+    let making =
+        Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs: inputs.clone() };
+    let mut made = false;
+    loop {
+        let used = use_of(context, &kernel.release)?;
+        if let Some(kdir) = fresh(context, kernel, &inputs) {
+            if !made {
+                context.report.note("Fresh", &format!("kernel {}", kernel.release));
+            }
+            return Ok(Prepared { kdir, root, _used: used });
+        }
+        drop(used);
+        let _lock = context.cache.lock(&lock_name(&kernel.release), &context.report)?;
+        if fresh(context, kernel, &inputs).is_none() {
+            making.run()?;
+        }
+        made = true;
     }
-    let _lock = context.cache.lock(&format!("kernel {}", kernel.release), &context.report)?;
-    let kdir = match fresh(context, kernel, &inputs) {
-        Some(kdir) => kdir,
-        None => Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs }.run()?,
-    };
-    Ok(Prepared { kdir, root })
+}
+
+/// The name of the lock on a kernel.
+fn lock_name(release: &Release) -> String {
+    format!("kernel {release}")
+}
+
+fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
+    Ok(Arc::new(context.cache.share(&lock_name(release), &context.report)?))
 }
 
 /// The kernel of this release, or the default one: prepared if need be. One that is named and prepared needs no archive.
 pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
-    if let Some(kdir) = release.and_then(|release| Kdir::open(context, release)) {
-        let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
-        return Ok(Prepared { kdir, root });
+    if let Some(release) = release {
+        let used = use_of(context, release)?;
+        if let Some(kdir) = Kdir::open(context, release) {
+            let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
+            return Ok(Prepared { kdir, root, _used: used });
+        }
     }
     let mut archive = Archive::open(context)?;
     let kernel = match release {
@@ -183,12 +210,11 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn run(&self) -> Result<Kdir> {
+    fn run(&self) -> Result<()> {
         let (report, release) = (&self.context.report, &self.kernel.release);
         let started = Instant::now();
         let place = Kdir::place_of(self.context, release);
         discard(&place, self.context)?;
-        require_space(self.context)?;
         fs_err::create_dir_all(&place)?;
         let make_time = self.make(&place).inspect_err(|_| {
             // A refused or failed tree is of no use, and its log is in the error.
@@ -211,7 +237,7 @@ impl Making<'_> {
         };
         write_stamp(&place, &stamp)?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
-        Kdir::open(self.context, release).context("the kernel just prepared cannot be opened")
+        Ok(())
     }
 
     /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
@@ -427,7 +453,7 @@ pub fn remove(context: &Context, release: &Release) -> Result<()> {
             .remedy("cargo xtask kernel list")
             .into());
     }
-    let _lock = context.cache.lock(&format!("kernel {release}"), &context.report)?;
+    let _lock = context.cache.lock(&lock_name(release), &context.report)?;
     discard(&place, context)
 }
 

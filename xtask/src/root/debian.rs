@@ -2,6 +2,8 @@
 //! A Debian tree as a build root, made by mmdebstrap in the user's cache, as root or, through user
 //! namespaces, as anybody else.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Recipe;
 use super::{Access, ENVIRONMENT, removal};
 use crate::archive::mirror::{self, KEYRING, Mirror};
-use crate::cache::partial_name;
+use crate::cache::{Lock, partial_name};
 use crate::context::Context;
 use crate::machine::programs;
 use crate::process::Cmd;
@@ -20,6 +22,7 @@ pub struct DebianRoot {
     name: String,
     identity: String,
     tree: Utf8PathBuf,
+    used: Option<Arc<Lock>>,
 }
 
 /// Written last: a tree without it is half-made.
@@ -31,25 +34,30 @@ struct Stamp {
 }
 
 impl DebianRoot {
-    /// The tree for `recipe`: from the cache, or made now by one run while others wait.
+    /// The tree for `recipe`: from the cache, or made now by one run while others wait. It stays for as long as this
+    /// value, or a clone of it, does.
     pub fn provide(context: &Context, recipe: &Recipe) -> Result<Self> {
-        let root = Self::named(context, recipe);
-        let place = root.place();
-        if place.join("stamp.json").exists() {
-            return Ok(root);
+        let mut root = Self::named(context, recipe);
+        let stamp = root.place().join("stamp.json");
+        let lock_name = lock_name(&root.identity);
+        loop {
+            root.used = Some(Arc::new(context.cache.share(&lock_name, &context.report)?));
+            if stamp.exists() {
+                return Ok(root);
+            }
+            root.used = None;
+            let _lock = context.cache.lock(&lock_name, &context.report)?;
+            if !stamp.exists() {
+                root.make(context, recipe)?;
+            }
         }
-        let _lock = context.cache.lock(&format!("build root {}", root.name), &context.report)?;
-        if !place.join("stamp.json").exists() {
-            root.make(context, recipe)?;
-        }
-        Ok(root)
     }
 
     /// Where the tree for `recipe` is, made or not.
     fn named(context: &Context, recipe: &Recipe) -> Self {
         let identity = recipe.identity();
         let tree = context.cache.path(format!("roots/{identity}/tree"));
-        Self { name: recipe.suite.clone(), identity, tree }
+        Self { name: recipe.suite.clone(), identity, tree, used: None }
     }
 
     /// The suite's codename.
@@ -122,6 +130,11 @@ impl DebianRoot {
         }
         cmd.wrapped_in(outer.arg("--"), &self.name)
     }
+}
+
+/// The name of the lock on the tree of this identity.
+pub fn lock_name(identity: &str) -> String {
+    format!("build root {identity}")
 }
 
 /// `unshare` with mount and PID namespaces of its own and, for an ordinary user, a user namespace in
