@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::machine::programs;
 use crate::process::Cmd;
 use crate::report::{Report, size};
 use mirror::{KEYRING, Mirror};
@@ -46,7 +47,7 @@ impl<'a> Archive<'a> {
             fs_err::create_dir_all(dir.join(part))?;
         }
         let mut archive = Self { context, dir, packages: Vec::new(), refreshed: false };
-        let age = archive.age();
+        let age = archive.age().filter(|_| archive.load().is_ok());
         if age.is_none_or(|age| age > FRESH)
             && let Err(error) = archive.refresh()
         {
@@ -107,8 +108,16 @@ impl<'a> Archive<'a> {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
-        let names = packages.iter().map(|package| format!("{}={}", package.name, package.version));
-        self.apt("apt-get").arg("download").args(names).cwd(&partial).run(report).map_err(unreachable)?;
+        // One call for all; apt checks each against the hash of the signed index.
+        let files = packages.iter().flat_map(|package| {
+            [
+                package.uri.clone(),
+                partial.join(package.file_name()).into_string(),
+                format!("SHA256:{}", package.sha256),
+            ]
+        });
+        let helper = programs::find("apt-helper").ok_or_else(|| programs::not_found("apt-helper"))?;
+        self.apt(helper.as_str()).arg("download-file").args(files).run(report).map_err(unreachable)?;
         for package in packages {
             let file = partial.join(package.file_name());
             fs_err::rename(&file, debs.join(package.file_name()))?;
@@ -125,7 +134,7 @@ impl<'a> Archive<'a> {
     }
 
     fn index_file(&self) -> Utf8PathBuf {
-        self.dir.join("linux.json")
+        self.dir.join("packages.json")
     }
 
     fn load(&self) -> Result<Vec<Package>> {
@@ -149,8 +158,8 @@ impl<'a> Archive<'a> {
             .args(["-o", "APT::Update::Error-Mode=any", "update"])
             .run(report)
             .map_err(unreachable)?;
-        let packages = self.read_lists()?;
-        let temporary = self.dir.join("linux.json.partial");
+        let packages = self.read_lists(&mirror)?;
+        let temporary = self.dir.join("packages.json.partial");
         fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
         fs_err::rename(temporary, self.index_file())?;
         self.refreshed = true;
@@ -158,16 +167,23 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Reads the `Packages` files that apt fetched.
-    fn read_lists(&self) -> Result<Vec<Package>> {
-        let targets = self
-            .apt("apt-get")
-            .args(["indextargets", "Created-By: Packages", "--format", "$(CODENAME)|$(FILENAME)"])
-            .read(&self.context.report)?;
+    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives.
+    fn read_lists(&self, mirror: &Mirror) -> Result<Vec<Package>> {
+        let lists = self.dir.join("lists");
+        let names: Vec<String> =
+            lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
         let mut packages = Vec::new();
-        for (suite, file) in targets.lines().filter_map(|line| line.split_once('|')) {
-            let index = fs_err::read_to_string(file)?;
-            packages.extend(package::read_index(&index, suite, wanted));
+        for (uri, suite) in suites(mirror) {
+            // apt names the files after the address, which ends in these.
+            let read = |end: String| {
+                let name = names.iter().find(|name| name.ends_with(&end));
+                let name = name.with_context(|| format!("apt fetched no {end} of {uri}"))?;
+                Ok::<_, anyhow::Error>(fs_err::read_to_string(lists.join(name))?)
+            };
+            let release = read(format!("_dists_{suite}_InRelease"))?;
+            let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
+            let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
+            packages.extend(package::read_index(&index, uri, codename, wanted));
         }
         Ok(packages)
     }
@@ -182,9 +198,8 @@ impl<'a> Archive<'a> {
             format!("Dir::State::lists={dir}/lists"),
             format!("Dir::State::status={dir}/status"),
             format!("Dir::Cache={dir}/cache"),
-            // Container images tell apt to keep no cache; without one every call reads all indexes again, 2 s each.
-            "Dir::Cache::pkgcache=pkgcache.bin".to_owned(),
-            "Dir::Cache::srcpkgcache=".to_owned(),
+            // Its cache over all packages takes seconds to make and is not needed: the indexes are read here.
+            "pkgCacheFile::Generate=false".to_owned(),
             "APT::Architecture=amd64".to_owned(),
             "APT::Architectures=amd64".to_owned(),
             "APT::Sandbox::User=root".to_owned(),
@@ -203,14 +218,15 @@ fn wanted(name: &str) -> bool {
     name.starts_with("linux-") || name == "rustc"
 }
 
+/// Repository and suite of each index.
+fn suites(mirror: &Mirror) -> impl Iterator<Item = (&str, &'static str)> {
+    let main = SUITES.iter().map(|suite| (mirror.main.as_str(), *suite));
+    main.chain(mirror.security.as_deref().map(|security| (security, "stable-security")))
+}
+
 /// The `sources.list` for the suites looked at.
 fn sources(mirror: &Mirror) -> String {
-    let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
-    let mut text: String = SUITES.iter().map(|suite| line(&mirror.main, suite)).collect();
-    if let Some(security) = &mirror.security {
-        text.push_str(&line(security, "stable-security"));
-    }
-    text
+    suites(mirror).map(|(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n")).collect()
 }
 
 /// An apt that failed while fetching: most often there is no network.

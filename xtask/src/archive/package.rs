@@ -24,6 +24,8 @@ pub struct Package {
     pub size: u64,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
+    /// Where the file is.
+    pub uri: String,
 }
 
 /// One dependency.
@@ -52,14 +54,14 @@ pub fn find<'a>(packages: &'a [Package], name: &str, version: &str) -> Option<&'
     packages.iter().find(|package| package.name == name && package.version == version)
 }
 
-/// Reads a `Packages` index of `suite`; keeps the packages whose name `wanted` says yes to. Paragraphs
-/// that lack a field are left out: an index is signed, so that is another kind of file.
-pub fn read_index(index: &str, suite: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {
+/// Reads a `Packages` index of `suite` in the repository at `uri`; keeps the packages whose name `wanted` says yes
+/// to. Paragraphs that lack a field are left out: an index is signed, so that is another kind of file.
+pub fn read_index(index: &str, uri: &str, suite: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {
     let name = |paragraph: &&str| field(paragraph, "Package").is_some_and(&wanted);
-    index.split("\n\n").filter(name).filter_map(|paragraph| read_paragraph(paragraph, suite)).collect()
+    index.split("\n\n").filter(name).filter_map(|paragraph| read_paragraph(paragraph, uri, suite)).collect()
 }
 
-fn read_paragraph(paragraph: &str, suite: &str) -> Option<Package> {
+fn read_paragraph(paragraph: &str, uri: &str, suite: &str) -> Option<Package> {
     Some(Package {
         name: field(paragraph, "Package")?.to_owned(),
         version: field(paragraph, "Version")?.to_owned(),
@@ -68,6 +70,7 @@ fn read_paragraph(paragraph: &str, suite: &str) -> Option<Package> {
         depends: field(paragraph, "Depends").map(dependencies).unwrap_or_default(),
         size: field(paragraph, "Size")?.parse().ok()?,
         sha256: field(paragraph, "SHA256")?.to_owned(),
+        uri: format!("{uri}/{}", field(paragraph, "Filename")?),
     })
 }
 
@@ -106,6 +109,7 @@ SHA256: d5b078b6
 Package: bash
 Version: 5.2-1
 Architecture: amd64
+Filename: pool/bash.deb
 Size: 1
 SHA256: 00
 
@@ -115,10 +119,16 @@ Version: 1
 
     #[test]
     fn wanted_paragraphs_are_read_whole() {
-        let packages = read_index(INDEX, "trixie-backports", |name| name.starts_with("linux-"));
+        let packages =
+            read_index(INDEX, "http://m/debian", "trixie-backports", |name| name.starts_with("linux-"));
         let [package] = packages.as_slice() else { panic!("{packages:?}") };
         assert_eq!(package.file_name(), "linux-headers-7.2.11+deb13-cloud-amd64_7.2.11-1~bpo13+1_amd64.deb");
         assert_eq!((package.size, package.suite.as_str()), (1_481_764, "trixie-backports"));
+        assert!(
+            package.uri.starts_with("http://m/debian/pool/main/l/linux/linux-headers-7.2.11"),
+            "{}",
+            package.uri
+        );
         let exact = |d: &Dependency| (d.name.clone(), d.exact.clone());
         assert_eq!(
             package.depends.iter().map(exact).collect::<Vec<_>>(),

@@ -180,11 +180,11 @@ mod tests {
     fn packages(names: &[(&str, &str, &str)]) -> Vec<Package> {
         let paragraph = |(name, version, depends): &(&str, &str, &str)| {
             format!(
-                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\nSize: 1\nSHA256: 0\n"
+                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\nFilename: f\nSize: 1\nSHA256: 0\n"
             )
         };
         let index = names.iter().map(paragraph).collect::<Vec<_>>().join("\n");
-        read_index(&index, "s", |_| true)
+        read_index(&index, "http://m", "s", |_| true)
     }
 
     #[test]

@@ -464,10 +464,10 @@ mod tests {
     /// A package that depends on `depends`.
     fn package(name: &str, version: &str, depends: &[&str]) -> Package {
         let paragraph = format!(
-            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {}\nSize: 1\nSHA256: {name}\n",
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\nDepends: {}\nFilename: f\nSize: 1\nSHA256: {name}\n",
             depends.join(", ")
         );
-        package::read_index(&paragraph, "trixie-backports", |_| true).remove(0)
+        package::read_index(&paragraph, "http://m", "trixie-backports", |_| true).remove(0)
     }
 
     const RELEASE: &str = "7.2.11+deb13-cloud-amd64";

@@ -29,6 +29,7 @@ const fn program(name: &'static str, package: &'static str, purpose: &'static st
 /// Needed to look at the archive and to make build roots.
 pub const ROOTS: &[Program] = &[
     program("apt-get", "apt", "reads the archive"),
+    program("apt-helper", "apt", "fetches packages"),
     program("dpkg-deb", "dpkg", "unpacks kernel packages"),
     program("mmdebstrap", "mmdebstrap", "makes build roots"),
     program("newuidmap", "uidmap", "build roots without being root"),
@@ -54,7 +55,7 @@ pub const BENCH: &[Program] = &[
 
 /// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
 /// programs start.
-const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec"];
+const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec", "/usr/lib/apt"];
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
