@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::machine::programs;
+use crate::machine::{facts, programs};
 use crate::process::Cmd;
 use crate::report::{Report, size};
 use mirror::{KEYRING, Mirror};
@@ -25,6 +25,9 @@ const SUITES: &[&str] = &["stable", "stable-backports", "testing", "unstable"];
 
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
+
+/// An apt that takes longer than this hangs; on a full disk it was seen to.
+const FETCH_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Indexes of this age are those of another run at the same time.
 const JUST_NOW: Duration = Duration::from_secs(60);
@@ -117,7 +120,12 @@ impl<'a> Archive<'a> {
             ]
         });
         let helper = programs::find("apt-helper").ok_or_else(|| programs::not_found("apt-helper"))?;
-        self.apt(helper.as_str()).arg("download-file").args(files).run(report).map_err(unreachable)?;
+        self.apt(helper.as_str())
+            .arg("download-file")
+            .args(files)
+            .limit(FETCH_LIMIT)
+            .run(report)
+            .map_err(unreachable)?;
         for package in packages {
             let file = partial.join(package.file_name());
             fs_err::rename(&file, debs.join(package.file_name()))?;
@@ -150,12 +158,14 @@ impl<'a> Archive<'a> {
             self.refreshed = true;
             return Ok(());
         }
+        facts::require_space(self.context, facts::INDEXES, "the archive's indexes need")?;
         let step = report.step("Reading", "the archive's indexes");
         let mirror = Mirror::of_host(report)?;
         fs_err::write(self.dir.join("sources.list"), sources(&mirror))?;
         fs_err::write(self.dir.join("status"), "")?;
         self.apt("apt-get")
             .args(["-o", "APT::Update::Error-Mode=any", "update"])
+            .limit(FETCH_LIMIT)
             .run(report)
             .map_err(unreachable)?;
         let packages = self.read_lists(&mirror)?;

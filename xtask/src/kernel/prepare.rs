@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::machine::facts;
 use crate::process::Cmd;
-use crate::report::{seconds, size};
+use crate::report::seconds;
 use crate::root::recipe::Recipe;
 use crate::root::{Access, Choice, Root};
 
@@ -60,7 +60,7 @@ pub fn prepare(
     let packages = packages(archive.packages(), kernel)?;
     let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
     if Kdir::open(context, &kernel.release).is_none() {
-        require_space(context)?;
+        facts::require_space(context, facts::NEEDED, "a kernel with its build root needs")?;
     }
     let root = Root::provide(context, &recipe, choice)?;
     let inputs = inputs(&packages, &root);
@@ -112,23 +112,6 @@ pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> 
 
 fn fresh(context: &Context, kernel: &Kernel, inputs: &str) -> Option<Kdir> {
     Kdir::open(context, &kernel.release).filter(|kdir| kdir.stamp().inputs == inputs)
-}
-
-/// A full disk is better found before than after minutes of work.
-fn require_space(context: &Context) -> Result<()> {
-    match facts::free(context) {
-        Some(free) if free < facts::NEEDED => Err(Failure::missing(
-            context.cache.dir().as_str(),
-            format!(
-                "{} free, and a kernel with its build root needs up to {}",
-                size(free),
-                size(facts::NEEDED)
-            ),
-        )
-        .remedy("make room, or move the cache: export XDG_CACHE_HOME=/some/directory")
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 fn require_rust(context: &Context, archive: &Archive<'_>, kernel: &Kernel, config: &Config) -> Result<()> {

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::programs;
 use crate::context::{Context, processors};
+use crate::failure::Failure;
 use crate::report::size;
 
 /// One thing that is so.
@@ -18,6 +19,23 @@ pub struct Fact {
 
 /// Disk space that a first run needs: a build root, a kernel with its source, fetched packages.
 pub const NEEDED: u64 = 5_000_000_000;
+
+/// Disk space that the archive's indexes need.
+pub const INDEXES: u64 = 300_000_000;
+
+/// A full disk is better found before than after minutes of work; some programs do not even end on one.
+pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), Failure> {
+    match free(context) {
+        Some(free) if free < needed => Err(Failure::missing(
+            context.cache.dir().as_str(),
+            format!("{} free, and {what} up to {}", size(free), size(needed)),
+        )
+        .remedy(
+            "make room (cargo xtask kernel gc), or move the cache: export XDG_CACHE_HOME=/some/directory",
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// All facts.
 pub fn all(context: &Context) -> Vec<Fact> {
