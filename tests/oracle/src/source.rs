@@ -39,7 +39,7 @@ pub fn unpack(into: &Utf8Path) -> Result<Utf8PathBuf> {
 ///
 /// There is none, and how to get one.
 pub fn find() -> Result<Utf8PathBuf> {
-    if let Ok(named) = std::env::var(VARIABLE) {
+    if let Some(named) = std::env::var(VARIABLE).ok().filter(|named| !named.is_empty()) {
         return Ok(named.into());
     }
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| !dir.is_empty());

@@ -99,12 +99,22 @@ fn sound(what: Spoil, random: &mut Random) -> Vec<u8> {
             Bytes::output(command, &[7; 120][..random.below(121)]).0
         }
         Spoil::Attributes => attributes(random),
-        Spoil::Wsl => Bytes::output(0x10, &wsl_attributes()).0,
-        Spoil::Posix => {
-            let info = Bytes::new().zeros(80).text(&sid(&[22, 1, 2][..1 + random.below(3)]));
-            Bytes::output(0x10, &info.text(&sid(&[22, 2])).0).0
+        // Up to a byte more than the four of them can take.
+        Spoil::Wsl => {
+            let list = wsl_attributes();
+            let most = 86 - list.len();
+            Bytes::output(0x10, &Bytes(list).zeros(random.below(most)).0).0
         }
-        Spoil::Security => descriptor().0,
+        Spoil::Posix => {
+            let info = Bytes::new().zeros(80).text(&sids(random)).text(&sids(random));
+            Bytes::output(0x10, &info.0).0
+        }
+        Spoil::Security => {
+            // The owner at the end, where there is room for one of any length.
+            let descriptor = descriptor();
+            let end = u32::try_from(descriptor.0.len()).unwrap();
+            descriptor.with32([4, 8][random.below(2)], end).text(&sids(random)).0
+        }
         Spoil::Entries => entries(random),
         Spoil::Interfaces => {
             let more = random.below(4);
@@ -142,6 +152,12 @@ fn message(random: &mut Random) -> Vec<u8> {
         }
         _ => sound(kinds[random.below(kinds.len())], random),
     }
+}
+
+/// A SID, now and then with as many parts as there may be, or one more, or none.
+fn sids(random: &mut Random) -> Vec<u8> {
+    let parts = [1, 2, 3, 5, 0, 15, 16][random.below(7)];
+    sid(&[21; 16][..parts])
 }
 
 fn links(wide: &[u8], random: &mut Random) -> Vec<u8> {
@@ -214,8 +230,9 @@ fn reparse_points(text: &str, wide: &[u8], random: &mut Random) -> Vec<u8> {
     let point = match random.below(8) {
         0 | 1 => symlink_point(text),
         2 => nfs_point(0x014b_4e4c, wide),
-        3 => nfs_point([0x0052_4843, 0x004b_4c42][random.below(2)], &[0; 8]),
-        4 => nfs_point([0x4f46_4946, 0x4b43_4f53][random.below(2)], &[]),
+        // Now and then too long for its kind.
+        3 => nfs_point([0x0052_4843, 0x004b_4c42][random.below(2)], &[0; 10][..8 + random.below(3)]),
+        4 => nfs_point([0x4f46_4946, 0x4b43_4f53][random.below(2)], &[0; 1][..random.below(2)]),
         5 => reparse(0xa000_001d, &Bytes::new().le32(2).text(text.as_bytes()).0),
         6 => reparse([0x8000_0023, 0x8000_0024, 0x8000_0026][random.below(3)], b""),
         _ => reparse(0xdead_beef, b"whatever"),
