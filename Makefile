@@ -78,5 +78,5 @@ help:
 	@echo '  INSTALL_MOD_PATH=DIR   install below DIR instead of /'
 	@echo '  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default extra)'
 	@echo ''
-	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default)'
+	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default), 2 is strict'
 	@echo 'Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}'

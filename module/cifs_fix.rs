@@ -26,7 +26,7 @@ module! {
     params: {
         mode: u8 {
             default: 1,
-            description: "0: count and log malformed replies, 1: reject them (default)",
+            description: "0: count and log malformed replies, 1: reject them (default), 2: reject what breaks the specification too",
         },
     },
 }
@@ -42,7 +42,7 @@ impl kernel::Module for CifsFix {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let mode = *module_parameters::mode.value();
         counters::set_mode(mode.into())
-            .inspect_err(|_| pr_err!("mode={mode} is unknown: 0 counts and logs, 1 rejects\n"))?;
+            .inspect_err(|_| pr_err!("mode={mode} is unknown: 0 counts and logs, 1 rejects, 2 is strict\n"))?;
         pr_info!("mode={mode}, built for {}\n", kprobe::PROTOTYPE);
         Ok(Self {
             // First, for the files show what it sets up.

@@ -4,12 +4,12 @@
 //! The hook runs with preemption off and on every processor at once, so these are plain atomics,
 //! relaxed: each number is right by itself, and no order between two of them is promised.
 
-use super::verify::{Malformed, Rule};
+use super::verify::{Level, Malformed, Rule};
 use kernel::fmt;
 use kernel::prelude::*;
 use kernel::sync::atomic::{Atomic, Relaxed};
 
-/// 0: count and log; 1: reject.
+/// 0: count and log; 1: reject; 2: reject, and judge strictly.
 static MODE: Atomic<u32> = Atomic::new(1);
 
 /// Messages that passed through the hook.
@@ -18,12 +18,12 @@ static SEEN: Atomic<u64> = Atomic::new(0);
 static CHECKED: Atomic<u64> = Atomic::new(0);
 /// Of these, the malformed ones.
 static MALFORMED: Atomic<u64> = Atomic::new(0);
-/// Of these, the ones that the client was made to refuse: those seen in mode 1.
+/// Of these, the ones that the client was made to refuse: those seen in modes 1 and 2.
 static REJECTED: Atomic<u64> = Atomic::new(0);
 /// Malformed replies that were counted without a line in the log.
 static UNLOGGED: Atomic<u64> = Atomic::new(0);
 /// Malformed replies by rule.
-static BY_RULE: [Atomic<u64>; Rule::ALL.len()] = [const { Atomic::new(0) }; Rule::ALL.len()];
+static BY_RULE: [Atomic<u64>; Rule::COUNT] = [const { Atomic::new(0) }; Rule::COUNT];
 
 /// How many lines may be logged in one window; a server must not fill the log.
 const LINES: u32 = 10;
@@ -43,11 +43,19 @@ pub(crate) fn mode() -> u32 {
 ///
 /// `EINVAL`: there is no such mode.
 pub(crate) fn set_mode(mode: u32) -> Result {
-    if mode > 1 {
+    if mode > 2 {
         return Err(EINVAL);
     }
     MODE.store(mode, Relaxed);
     Ok(())
+}
+
+/// How much is asked of a reply in the mode that is set.
+pub(crate) fn level() -> Level {
+    match mode() {
+        2 => Level::Strict,
+        _ => Level::Enforce,
+    }
 }
 
 /// Counts a message that passed through the hook.
@@ -66,7 +74,7 @@ pub(crate) fn malformed(found: Malformed) -> bool {
     if let Some(counter) = BY_RULE.get(found.rule.index()) {
         counter.add(1, Relaxed);
     }
-    let reject = mode() == 1;
+    let reject = mode() != 0;
     if reject {
         REJECTED.add(1, Relaxed);
     }
@@ -88,9 +96,18 @@ pub(crate) fn may_log(now: u64, window: u64) -> bool {
     false
 }
 
-/// Writes every counter as `name=value`, with `between` them. The names are stable; new ones are
+/// Writes every counter as `name=value`, one a line, without a last newline. The names are stable; new ones are
 /// added at the end or, for rules, among the rules.
-pub(crate) fn write(out: &mut fmt::Formatter<'_>, between: &str) -> fmt::Result {
+pub(crate) fn write(out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write_totals(out, "\n")?;
+    for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
+        write!(out, "\n{}={}", rule.name(), counter.load(Relaxed))?;
+    }
+    Ok(())
+}
+
+/// Writes the counters that are not of a rule as `name=value`, with `between` them.
+fn write_totals(out: &mut fmt::Formatter<'_>, between: &str) -> fmt::Result {
     write!(
         out,
         "mode={}{between}seen={}{between}checked={}{between}malformed={}{between}rejected={}{between}\
@@ -102,18 +119,22 @@ pub(crate) fn write(out: &mut fmt::Formatter<'_>, between: &str) -> fmt::Result 
         REJECTED.load(Relaxed),
         UNLOGGED.load(Relaxed),
         super::kprobe::missed(),
-    )?;
-    for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
-        write!(out, "{between}{}={}", rule.name(), counter.load(Relaxed))?;
-    }
-    Ok(())
+    )
 }
 
-/// The counters on one line.
+/// The counters on one line: of the rules those that were broken, and of these as many as the
+/// kernel's log keeps in a line.
 pub(crate) struct Line;
 
 impl fmt::Display for Line {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(out, " ")
+        write_totals(out, " ")?;
+        for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
+            match counter.load(Relaxed) {
+                0 => {}
+                broken => write!(out, " {}={broken}", rule.name())?,
+            }
+        }
+        Ok(())
     }
 }

@@ -25,12 +25,12 @@ trait Show {
 struct Counters;
 /// `state`: `guarding`, `waiting`, or `failed error=N`.
 struct State;
-/// `mode`: `0` or `1`; writing changes it.
+/// `mode`: `0`, `1` or `2`; writing changes it.
 struct Mode;
 
 impl Show for Counters {
     fn show(out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        counters::write(out, "\n")?;
+        counters::write(out)?;
         out.write_str("\n")
     }
 }
@@ -116,7 +116,7 @@ unsafe extern "C" fn show<S: Show>(seq: *mut bindings::seq_file, _: *mut c_void)
     0
 }
 
-/// Writes to `mode`: `0` or `1`, a newline after it or not.
+/// Writes to `mode`: `0`, `1` or `2`, a newline after it or not.
 ///
 /// # Safety
 ///
@@ -142,6 +142,7 @@ fn set_mode(mut text: UserSliceReader) -> Result {
     let mode = match buffer.trim_ascii_end() {
         b"0" => 0,
         b"1" => 1,
+        b"2" => 2,
         _ => return Err(EINVAL),
     };
     counters::set_mode(mode)?;

@@ -4,11 +4,12 @@
 //! The client walks the contexts for a lease, an on-disk id and POSIX information. Kernels before
 //! the last mending did so without holding `DataOffset`, `NameOffset` and `Next` against the
 //! context's header, its own extent, and the 8-byte alignment. The rules below are those of the
-//! mended client, in its order. Contents are not judged: the client passes over a lease, an id or
-//! a SID of the wrong size, and so must this.
+//! mended client, in its order. Contents are judged at the strict level only (`create_data.rs`):
+//! the client passes over a lease, an id or a SID of the wrong size.
 
+use super::create_data;
 use super::cursor::Cursor;
-use super::malformed::{Malformed, Rule};
+use super::malformed::{Level, Malformed, Rule};
 
 /// Length of the reply up to and including `CreateContextsLength`, in bytes.
 const FIXED_LEN: usize = 152;
@@ -41,8 +42,8 @@ struct Context {
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify_reply(reply: Cursor<'_>) -> Result<(), Malformed> {
-    let short = Malformed { rule: Rule::ShortReply, offset: reply.len() };
+pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+    let short = Malformed { rule: Rule::CreateShort, offset: reply.len() };
     if reply.len() < FIXED_LEN {
         return Err(short);
     }
@@ -52,28 +53,34 @@ pub fn verify_reply(reply: Cursor<'_>) -> Result<(), Malformed> {
     // Holds for an empty list too: the client refuses an offset outside the reply.
     match (usize::try_from(offset), usize::try_from(length)) {
         (Ok(offset), Ok(length)) if reply.bytes(offset, length).is_some() => {
-            verify_contexts(reply, offset, length)
+            verify_contexts(reply, offset, length, level)
         }
-        _ => Err(Malformed { rule: Rule::ContextsOutside, offset: CONTEXTS_OFFSET }),
+        _ => Err(Malformed { rule: Rule::CreateContextsOutside, offset: CONTEXTS_OFFSET }),
     }
 }
 
 /// Verifies the `remaining` bytes of contexts at `at`, all of which were received.
-fn verify_contexts(reply: Cursor<'_>, mut at: usize, mut remaining: usize) -> Result<(), Malformed> {
+fn verify_contexts(
+    reply: Cursor<'_>,
+    mut at: usize,
+    mut remaining: usize,
+    level: Level,
+) -> Result<(), Malformed> {
     // Each turn consumes at least a header's length, or ends.
     while remaining > 0 {
-        let Some(context) = reply.bytes(at, remaining).and_then(read_context) else {
-            return Err(Malformed { rule: Rule::Trailing, offset: at });
-        };
+        let trailing = Malformed { rule: Rule::CreateTrailing, offset: at };
+        let list = reply.part(at, remaining).ok_or(trailing)?;
+        let context = read_context(list).ok_or(trailing)?;
         verify_context(context, remaining as u64)
             .map_err(|(rule, field)| Malformed { rule, offset: at.saturating_add(field) })?;
+        verify_data(list, context, level).map_err(|broken| broken.at(at))?;
         if context.next == 0 {
             break;
         }
         // `verify_context` has seen that `next` lies within `remaining`; said once more here so
         // that the loop's end does not hang on it.
         let step = usize::try_from(context.next).unwrap_or(usize::MAX);
-        let outside = Malformed { rule: Rule::NextOutside, offset: at };
+        let outside = Malformed { rule: Rule::CreateNextOutside, offset: at };
         remaining = remaining.checked_sub(step).ok_or(outside)?;
         at = at.checked_add(step).ok_or(outside)?;
     }
@@ -81,8 +88,7 @@ fn verify_contexts(reply: Cursor<'_>, mut at: usize, mut remaining: usize) -> Re
 }
 
 /// Reads the header at the start of `list`; `None` when it is shorter than one.
-fn read_context(list: &[u8]) -> Option<Context> {
-    let list = Cursor::new(list);
+fn read_context(list: Cursor<'_>) -> Option<Context> {
     Some(Context {
         next: list.le32(0)?.into(),
         name_offset: list.le16(NAME_OFFSET)?.into(),
@@ -97,29 +103,40 @@ fn read_context(list: &[u8]) -> Option<Context> {
 fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)> {
     let extent = match context.next {
         0 => remaining,
-        next if next % 8 != 0 => return Err((Rule::NextMisaligned, 0)),
-        next if next >= remaining => return Err((Rule::NextOutside, 0)),
-        next if next < HEADER_LEN => return Err((Rule::NextInHeader, 0)),
+        next if next % 8 != 0 => return Err((Rule::CreateNextMisaligned, 0)),
+        next if next >= remaining => return Err((Rule::CreateNextOutside, 0)),
+        next if next < HEADER_LEN => return Err((Rule::CreateNextInHeader, 0)),
         next => next,
     };
 
     // A context without data is held to the same offset, as the client holds it.
     if context.data_offset < HEADER_LEN {
-        return Err((Rule::DataInHeader, DATA_OFFSET));
+        return Err((Rule::CreateDataInHeader, DATA_OFFSET));
     }
     if context.data_offset.saturating_add(context.data_length) > extent {
-        return Err((Rule::DataOutside, DATA_OFFSET));
+        return Err((Rule::CreateDataOutside, DATA_OFFSET));
     }
 
     let name_end = context.name_offset.saturating_add(context.name_length);
     if context.name_offset < HEADER_LEN {
-        return Err((Rule::NameInHeader, NAME_OFFSET));
+        return Err((Rule::CreateNameInHeader, NAME_OFFSET));
     }
     if name_end > extent {
-        return Err((Rule::NameOutside, NAME_OFFSET));
+        return Err((Rule::CreateNameOutside, NAME_OFFSET));
     }
     if context.data_length > 0 && name_end > context.data_offset {
-        return Err((Rule::NameOverData, NAME_OFFSET));
+        return Err((Rule::CreateNameOverData, NAME_OFFSET));
     }
     Ok(())
+}
+
+/// Verifies what a sound context at the start of `list` holds, as far as its name is known.
+fn verify_data(list: Cursor<'_>, context: Context, level: Level) -> Result<(), Malformed> {
+    let part = |offset: u64, length: u64| list.part(offset.try_into().ok()?, length.try_into().ok()?);
+    match (part(context.name_offset, context.name_length), part(context.data_offset, context.data_length)) {
+        (Some(name), Some(data)) => {
+            create_data::verify(name, data, level).map_err(|rule| Malformed { rule, offset: DATA_OFFSET })
+        }
+        _ => Ok(()),
+    }
 }

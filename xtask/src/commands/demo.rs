@@ -218,7 +218,7 @@ fn shown(story: &Story) -> String {
         row(
             "counted",
             format!(
-                "{} replies seen, {} CREATE replies verified, {} malformed, {} rejected",
+                "{} replies seen, {} verified, {} malformed, {} rejected",
                 counted("seen"),
                 counted("checked"),
                 counted("malformed"),

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages that the tests are made of.
+
+#[path = "../../../module/verify/tests/bytes/mod.rs"]
+mod bytes;
+#[path = "../../../module/verify/tests/replies/mod.rs"]
+mod replies;
+
+use std::fs;
+use std::path::Path;
+
+use bytes::{Bytes, attribute, negotiate_context as context};
+
+/// Targets, and well-formed messages for each.
+fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
+    let contexts = [context(2, &[1, 0, 2, 0]), context(1, &[1; 38]), context(8, &[1, 0, 1, 0])].concat();
+    let link = bytes::link(b"t\0o\0");
+    let in_context = bytes::error_context(0, &link.0);
+    let create = [replies::lease_v1(), replies::lease_v2(), replies::on_disk_id(), replies::posix()];
+    let info = |output: &[u8]| Bytes::output(0x10, output);
+    let entries = |one: fn(u32, &str) -> Vec<u8>, next| {
+        Bytes::output(0x0e, &[one(next, "abcdefgh"), one(0, "b")].concat())
+    };
+    let posix = Bytes::new().zeros(80).text(&bytes::sid(&[1, 2])).text(&bytes::sid(&[3])).0;
+    let two = [attribute(16, "one", b"1234"), attribute(0, "two", b"")].concat();
+    let interfaces = [bytes::interface(152), bytes::interface(0)].concat();
+    vec![
+        ("negotiate", vec![bytes::negotiate(3, &contexts)]),
+        ("session_setup", vec![bytes::session_setup(&bytes::challenge(b"target").0)]),
+        ("tree_connect", vec![Bytes::reply(3, 0).le16(16).byte(1).zeros(13)]),
+        ("create", vec![Bytes(replies::reply(&create)), Bytes(replies::reply(&[]))]),
+        ("error", vec![bytes::stopped(0, &link.0), bytes::stopped(1, &in_context)]),
+        ("read", vec![bytes::read(b"data")]),
+        (
+            "ioctl",
+            vec![
+                Bytes::ioctl(0x0014_01fc, &interfaces),
+                Bytes::ioctl(0x0006_0194, &bytes::referrals().0),
+                Bytes::ioctl(0x0009_00a8, &bytes::symlink_point("target").0),
+                Bytes::ioctl(0x0009_00a8, &bytes::nfs_point(0x014b_4e4c, b"t\0o\0").0),
+                Bytes::ioctl(0x0009_00a8, &bytes::reparse(0xa000_001d, b"\x02\0\0\0to").0),
+            ],
+        ),
+        ("query_directory", vec![entries(bytes::entry, 80), entries(bytes::posix_entry, 140)]),
+        ("change_notify", vec![Bytes::output(0x0f, &[0; 20])]),
+        (
+            "query_info",
+            vec![info(&two), info(&bytes::wsl_attributes()), info(&posix), info(&bytes::descriptor().0)],
+        ),
+        (
+            "oplock_break",
+            vec![Bytes::reply(0x12, 0).le16(24).zeros(22), Bytes::reply(0x12, 0).le16(44).zeros(42)],
+        ),
+    ]
+}
+
+fn main() -> std::io::Result<()> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let write = |target: &str, number: usize, bytes: &[u8]| {
+        fs::create_dir_all(corpus.join(target))?;
+        fs::write(corpus.join(target).join(number.to_string()), bytes)
+    };
+    let mut messages = 0;
+    for (target, seeds) in seeds() {
+        for (number, seed) in seeds.iter().enumerate() {
+            // A target puts the header before its bytes by itself.
+            write(target, number, &seed.0[64..])?;
+            write("message", messages, &seed.0)?;
+            let next = u32::try_from(seed.0.len().next_multiple_of(8)).unwrap_or(0);
+            let mut first = seed.0.clone();
+            first.resize(next as usize, 0);
+            first[20..24].copy_from_slice(&next.to_le_bytes());
+            write("compound", messages, &[&first, &seed.0[..]].concat())?;
+            messages += 1;
+        }
+    }
+    println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
+    Ok(())
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What every fuzz target asks: a reply of its kind, verified in every way, neither panics nor
+//! hangs, and what is refused at the lesser level is refused at the strict one.
+
+use verify::{Content, Level, Outcome, compound, header};
+
+/// An SMB2 reply's header of this command and status, and `body` after it.
+#[must_use]
+pub fn reply(command: u16, status: u32, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![0; header::LEN];
+    message[0..4].copy_from_slice(b"\xfeSMB");
+    message[4] = 64;
+    message[8..12].copy_from_slice(&status.to_le_bytes());
+    message[12..14].copy_from_slice(&command.to_le_bytes());
+    message[16] = 1; // a reply
+    message.extend_from_slice(body);
+    message
+}
+
+/// Verifies a reply, and what it holds as each of `contents`.
+///
+/// # Panics
+///
+/// The strict level accepts what the lesser one refuses.
+pub fn judge(message: &[u8], contents: &[Content<'_>]) {
+    let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| verify::verify(message, level));
+    let refused = |outcome| matches!(outcome, Outcome::Malformed(_));
+    assert!(!refused(lesser) || refused(strict), "{lesser:?} and {strict:?}");
+    for content in contents {
+        let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| content.verify(message, level));
+        assert!(lesser.is_ok() || strict.is_err(), "{content:?}: {lesser:?}");
+    }
+}
+
+/// Splits a compound both ways, and verifies each of its messages.
+///
+/// # Panics
+///
+/// The messages are more than the compound.
+pub fn split(compound: &[u8]) {
+    for carrier in [compound::Carrier::Plain, compound::Carrier::Encrypted] {
+        let mut received = 0;
+        for message in compound::Messages::new(compound, carrier).filter_map(Result::ok) {
+            received += message.len();
+            judge(message, &[]);
+        }
+        assert!(received <= compound.len());
+    }
+}
