@@ -9,7 +9,7 @@ mod replies;
 
 use proxy::{Conversation, Place, Spoil};
 use replies::{lease_v2, on_disk_id, put16, put32, reply};
-use verify::{Outcome, verify};
+use verify::{Level, Outcome, verify};
 
 /// A CREATE request for `path`.
 fn request(path: &str, id: u8) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn close(id: u8) -> Vec<u8> {
 fn broken_rule(frame: &[u8]) -> Option<verify::Rule> {
     let next = u32::from_le_bytes(frame[20..24].try_into().unwrap()) as usize;
     let message = if next == 0 { frame } else { &frame[..next] };
-    match verify(message) {
+    match verify(message, Level::Enforce) {
         Outcome::Malformed(found) => Some(found.rule),
         _ => None,
     }
@@ -71,7 +71,7 @@ fn every_reply_is_spoilt_as_its_file_says() {
         let length = answered.len();
         assert_eq!(conversation.reply(&mut answered), [spoil]);
         assert_eq!(broken_rule(&answered), Some(spoil.rule), "{}", spoil.file());
-        assert_eq!(answered.len() == length, spoil.rule != verify::Rule::ShortReply);
+        assert_eq!(answered.len() == length, spoil.rule != verify::Rule::ReplyShort);
     }
 }
 

@@ -26,6 +26,21 @@ const CONTEXTS_OFFSET: usize = HEADER_LEN + 80;
 /// `CreateContextsLength` in it.
 const CONTEXTS_LENGTH: usize = HEADER_LEN + 84;
 
+/// The rules that one changed field of a CREATE reply can break.
+pub(crate) const RULES: [Rule; 11] = [
+    Rule::ReplyShort,
+    Rule::ReplyDataOutside,
+    Rule::CreateNextMisaligned,
+    Rule::CreateNextOutside,
+    Rule::CreateNextInHeader,
+    Rule::CreateDataInHeader,
+    Rule::CreateDataOutside,
+    Rule::CreateNameInHeader,
+    Rule::CreateNameOutside,
+    Rule::CreateNameOverData,
+    Rule::CreateTrailing,
+];
+
 /// In which kind of frame the CREATE is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -51,8 +66,8 @@ impl Spoil {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let places = |rule| Place::ALL.into_iter().map(move |(place, _)| Self { rule, place });
         // After looking up a path, the client holds the list against the reply's end, and reads nothing in it.
-        let refused = |spoil: &Self| spoil.place == Place::Open || spoil.rule == Rule::ContextsOutside;
-        Rule::ALL.into_iter().flat_map(places).filter(refused)
+        let refused = |spoil: &Self| spoil.place == Place::Open || spoil.rule == Rule::ReplyDataOutside;
+        RULES.into_iter().flat_map(places).filter(refused)
     }
 
     /// The name of the file that asks for it.
@@ -105,11 +120,15 @@ impl Conversation {
                 continue;
             }
             let Some(spoil) = self.by_message_id.remove(&id) else { continue };
-            if header.is_reply_to(CREATE) && header.status == SUCCESS && spoil_contexts(spoil.rule, message) {
+            if header.reply
+                && header.command == CREATE
+                && header.status == SUCCESS
+                && spoil_contexts(spoil.rule, message)
+            {
                 done.push(spoil);
             }
         }
-        if done.iter().any(|spoil| spoil.rule == Rule::ShortReply) {
+        if done.iter().any(|spoil| spoil.rule == Rule::ReplyShort) {
             // It is alone in its frame; one byte less than the contexts' place and length need.
             frame.truncate(CONTEXTS_LENGTH + 3);
         }
@@ -190,20 +209,22 @@ fn spoil_contexts(rule: Rule, message: &mut [u8]) -> bool {
     let past_end = u32::try_from(message.len().saturating_sub(at)).map_or(u32::MAX, |left| left + 8);
     match rule {
         // The frame is cut once all its messages were looked at.
-        Rule::ShortReply => true,
-        Rule::ContextsOutside => put(message, CONTEXTS_LENGTH, 4, past_end),
-        Rule::NextMisaligned => put(message, at, 4, first.next | 4),
-        Rule::NextOutside => put(message, at, 4, first.remaining.next_multiple_of(8)),
-        Rule::NextInHeader => put(message, at, 4, 8),
-        Rule::DataInHeader => put(message, at + 10, 2, 8),
-        Rule::DataOutside => put(message, at + 12, 4, first.extent().saturating_sub(data) + 1),
-        Rule::NameInHeader => put(message, at + 4, 2, 8),
-        Rule::NameOutside => put(message, at + 6, 2, first.extent().saturating_sub(name) + 1),
+        Rule::ReplyShort => true,
+        Rule::ReplyDataOutside => put(message, CONTEXTS_LENGTH, 4, past_end),
+        Rule::CreateNextMisaligned => put(message, at, 4, first.next | 4),
+        Rule::CreateNextOutside => put(message, at, 4, first.remaining.next_multiple_of(8)),
+        Rule::CreateNextInHeader => put(message, at, 4, 8),
+        Rule::CreateDataInHeader => put(message, at + 10, 2, 8),
+        Rule::CreateDataOutside => put(message, at + 12, 4, first.extent().saturating_sub(data) + 1),
+        Rule::CreateNameInHeader => put(message, at + 4, 2, 8),
+        Rule::CreateNameOutside => put(message, at + 6, 2, first.extent().saturating_sub(name) + 1),
         // Without data, there is nothing for a name to run into.
-        Rule::NameOverData if first.data_length == 0 => false,
-        Rule::NameOverData => put(message, at + 6, 2, data.saturating_sub(name) + 1),
+        Rule::CreateNameOverData if first.data_length == 0 => false,
+        Rule::CreateNameOverData => put(message, at + 6, 2, data.saturating_sub(name) + 1),
         // Half a header, after the first context or in its place.
-        Rule::Trailing => put(message, CONTEXTS_LENGTH, 4, first.next + 8),
+        Rule::CreateTrailing => put(message, CONTEXTS_LENGTH, 4, first.next + 8),
+        // Not among [`RULES`].
+        _ => false,
     }
 }
 
