@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Prepares a kernel for building Rust modules against it.
+//! Prepares a kernel for building modules against it; a kernel with Rust for modules in Rust.
 //!
 //! Debian's headers packages hold no Rust artefacts. They are made again here from the kernel's source of exactly
 //! the same version, with the toolchain the kernel was built with, and then proven: see [`super::rust`].
@@ -44,15 +44,37 @@ struct Packages<'a> {
     image: Vec<&'a Package>,
 }
 
-/// Prepares `kernel`: from the cache, or made now by one run while others wait. Says so when nothing was to do.
+/// Whether what is to be built is in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rust {
+    /// A kernel without Rust is refused.
+    Needed,
+    /// Any kernel will do; one that has Rust is prepared with it all the same.
+    Optional,
+}
+
+/// Prepares `kernel` for modules in Rust: from the cache, or made now by one run while others wait. Says so when
+/// nothing was to do.
 pub fn prepare(
     context: &Context,
     archive: &Archive<'_>,
     kernel: &Kernel,
     choice: Choice,
 ) -> Result<Prepared> {
+    prepare_for(context, archive, kernel, choice, Rust::Needed)
+}
+
+fn prepare_for(
+    context: &Context,
+    archive: &Archive<'_>,
+    kernel: &Kernel,
+    choice: Choice,
+    rust: Rust,
+) -> Result<Prepared> {
     let config = discover::config(context, archive, kernel)?;
-    require_rust(context, archive, kernel, &config)?;
+    if rust == Rust::Needed {
+        require_rust(context, archive, kernel, &config)?;
+    }
     let packages = packages(archive, kernel)?;
     let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
     let root = Root::provide(context, &recipe, choice)?;
@@ -64,14 +86,28 @@ pub fn prepare(
     let _lock = context.cache.lock(&format!("kernel {}", kernel.release), &context.report)?;
     let kdir = match fresh(context, kernel, &inputs) {
         Some(kdir) => kdir,
-        None => Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs }.run()?,
+        None => {
+            let rust = config.is_yes("CONFIG_RUST");
+            Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs, rust }.run()?
+        }
     };
     Ok(Prepared { kdir, root })
 }
 
 /// The kernel of this release, or the default one: prepared if need be. One that is named and prepared needs no archive.
 pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
-    if let Some(kdir) = release.and_then(|release| Kdir::open(context, release)) {
+    provide_for(context, release, choice, Rust::Needed)
+}
+
+/// The same for what need not be in Rust. The default kernel has it.
+pub fn provide_for(
+    context: &Context,
+    release: Option<&Release>,
+    choice: Choice,
+    rust: Rust,
+) -> Result<Prepared> {
+    let kdir = release.and_then(|release| Kdir::open(context, release));
+    if let Some(kdir) = kdir.filter(|kdir| rust == Rust::Optional || kdir.stamp().rust_symbols > 0) {
         let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
         return Ok(Prepared { kdir, root });
     }
@@ -80,7 +116,7 @@ pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> 
         Some(release) => discover::find(&mut archive, release)?,
         None => discover::default(context, &archive)?,
     };
-    prepare(context, &archive, &kernel, choice)
+    prepare_for(context, &archive, &kernel, choice, rust)
 }
 
 fn fresh(context: &Context, kernel: &Kernel, inputs: &str) -> Option<Kdir> {
@@ -123,9 +159,15 @@ fn require_rust(context: &Context, archive: &Archive<'_>, kernel: &Kernel, confi
 
 /// Headers, image and modules, and the source of exactly the headers' version.
 fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages<'a>> {
+    let source = source_package(archive, kernel)?;
+    Ok(Packages { headers: &kernel.headers, source, image: image(archive, kernel)? })
+}
+
+/// The source of exactly the version of a kernel's headers.
+pub fn source_package<'a>(archive: &'a Archive<'_>, kernel: &Kernel) -> Result<&'a Package> {
     let headers = &kernel.headers;
     let name = format!("linux-source-{}", kernel.release.line());
-    let source = archive.find(&name, Some(&headers.version)).ok_or_else(|| {
+    archive.find(&name, Some(&headers.version)).ok_or_else(|| {
         let has = archive.packages().iter().filter(|package| package.name == name);
         let has = has.map(|package| package.version.as_str()).collect::<Vec<_>>().join(", ");
         Failure::refused(
@@ -137,8 +179,13 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Packages
             ),
         )
         .remedy("choose a kernel whose source is still there: cargo xtask kernel list")
-    })?;
-    Ok(Packages { headers, source, image: image(archive, kernel)? })
+        .into()
+    })
+}
+
+/// What the inputs of a kernel are now: a prepared one with the same was made of just these packages.
+pub fn inputs_of(archive: &Archive<'_>, kernel: &Kernel, root: &Root) -> Result<String> {
+    Ok(inputs(&packages(archive, kernel)?, root))
 }
 
 /// The image package and those of its dependencies that carry the release in their name: since
@@ -180,6 +227,7 @@ struct Making<'a> {
     recipe: &'a Recipe,
     packages: Packages<'a>,
     inputs: String,
+    rust: bool,
 }
 
 impl Making<'_> {
@@ -194,24 +242,33 @@ impl Making<'_> {
             // A refused or failed tree is of no use, and its log is in the error.
             fs_err::remove_dir_all(&place).ok();
         })?;
-        let symvers = fs_err::read_to_string(build_of(&place).join("Module.symvers"))?;
-        let proof = rust::prove(release, &symvers, &build_of(&place)).inspect_err(|_| {
+        let rust_symbols = self.prove(&place).inspect_err(|_| {
             fs_err::remove_dir_all(&place).ok();
         })?;
-        report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
         let stamp = Stamp {
             release: release.clone(),
             inputs: self.inputs.clone(),
             recipe: self.recipe.clone(),
             suite: self.kernel.headers.suite.clone(),
             place: place.clone(),
-            rust_symbols: proof.symbols,
+            rust_symbols,
             seconds: started.elapsed().as_secs_f64(),
             make_seconds: make_time.as_secs_f64(),
         };
         write_stamp(&place, &stamp)?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
         Kdir::open(self.context, release).context("the kernel just prepared cannot be opened")
+    }
+
+    /// The Rust symbols that were proven; none in a kernel without Rust.
+    fn prove(&self, place: &Utf8Path) -> Result<usize> {
+        if !self.rust {
+            return Ok(0);
+        }
+        let symvers = fs_err::read_to_string(build_of(place).join("Module.symvers"))?;
+        let proof = rust::prove(&self.kernel.release, &symvers, &build_of(place))?;
+        self.context.report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
+        Ok(proof.symbols)
     }
 
     /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
@@ -267,10 +324,12 @@ impl Making<'_> {
             let text = self.inside(cmd, place).read(&self.context.report)?;
             Ok(text.lines().next().unwrap_or_default().to_owned())
         };
-        let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
-        let found = version("rustc")?;
-        if found != wanted {
-            return Err(self.wrong_compiler(wanted, &found).into());
+        if self.rust {
+            let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+            let found = version("rustc")?;
+            if found != wanted {
+                return Err(self.wrong_compiler(wanted, &found).into());
+            }
         }
         let compiler = config.compiler().unwrap_or("gcc").to_owned();
         let wanted = config.get("CONFIG_CC_VERSION_TEXT").unwrap_or_default();
@@ -295,7 +354,8 @@ impl Making<'_> {
         let started = Instant::now();
         self.run_make(place, wanted, &["olddefconfig"], "olddefconfig.log")?;
         self.check_config(place, wanted)?;
-        self.run_make(place, wanted, &["prepare", "modules_prepare", "rust/"], "prepare.log")?;
+        let rust: &[&str] = if self.rust { &["rust/"] } else { &[] };
+        self.run_make(place, wanted, &[&["prepare", "modules_prepare"], rust].concat(), "prepare.log")?;
         let took = started.elapsed();
         step.done("Made", &format!("kernel tree {}", self.kernel.release));
         Ok(took)
