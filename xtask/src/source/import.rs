@@ -16,6 +16,7 @@ use crate::cache::{partial_name, remove_plain};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
 use crate::kernel::discover;
+use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::{self, Prepared};
 use crate::kernel::release::Release;
 use crate::process::{self, Cmd};
@@ -208,18 +209,14 @@ pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result
 
 /// Of the source that a prepared kernel was built from.
 fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Result<Tree> {
-    // A kernel's inputs are the packages that it was made of, so the source that belongs to them never changes.
-    let known = context.cache.path("imports/origins").join(&prepared.kdir.stamp().inputs);
-    let origin = fs_err::read(&known).ok().and_then(|json| serde_json::from_slice::<Origin>(&json).ok());
-    if let Some(place) =
-        origin.map(|origin| place_of(context, &origin.sha256, import)).filter(|place| place.exists())
-    {
+    if let Some(place) = known(context, &prepared.kdir, import) {
         return read(&place, import);
     }
     let mut archive = Archive::open(context)?;
     let release = prepared.kdir.release();
     let kernel = discover::find(&mut archive, release)?;
-    if prepare::inputs_of(&archive, &kernel, &prepared.root)? != prepared.kdir.stamp().inputs {
+    let inputs = &prepared.kdir.stamp().inputs;
+    if prepare::inputs_of(&archive, &kernel, &prepared.root)? != *inputs {
         let reason =
             format!("was prepared from other packages than the archive has now ({})", kernel.headers.version);
         return Err(Failure::refused(release.as_str(), reason)
@@ -229,15 +226,30 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Resul
     let source = prepare::source_package(&archive, &kernel)?;
     let tree = of_package(context, &archive, release, source, import)?;
     let origin = Origin { version: source.version.clone(), sha256: source.sha256.clone() };
-    write_whole(&known, &serde_json::to_vec(&origin)?)?;
+    write_whole(&origin_file(context, inputs), &serde_json::to_vec(&origin)?)?;
     Ok(tree)
 }
 
 fn of_release(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+    if let Some(place) = Kdir::open(context, release).and_then(|kdir| known(context, &kdir, import)) {
+        return read(&place, import);
+    }
     let mut archive = Archive::open(context)?;
     let kernel = discover::find(&mut archive, release)?;
     let source = prepare::source_package(&archive, &kernel)?;
     of_package(context, &archive, release, source, import)
+}
+
+/// Where the import is kept that belongs to a prepared kernel, if it is: then no archive is asked. A kernel's inputs
+/// are the packages that it was made of, so the source that belongs to them never changes.
+fn known(context: &Context, kdir: &Kdir, import: &Import) -> Option<Utf8PathBuf> {
+    let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
+    let origin: Origin = serde_json::from_slice(&json).ok()?;
+    Some(place_of(context, &origin.sha256, import)).filter(|place| place.exists())
+}
+
+fn origin_file(context: &Context, inputs: &str) -> Utf8PathBuf {
+    context.cache.path("imports/origins").join(inputs)
 }
 
 fn of_package(

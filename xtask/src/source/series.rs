@@ -216,5 +216,10 @@ mod tests {
         assert!(text.contains("7.2/x.patch") && text.contains("hunk 1 (@@ -1 +1 @@) of fs/f"), "{text}");
         assert!(Series::open(&project, &"6.12.1".parse().unwrap()).unwrap_err().to_string().contains("7.2"));
         assert!(Series::open(&project.join("patches"), &release).unwrap().is_none());
+        // A kernel that needs no patch.
+        fs_err::create_dir(project.join("patches/7.2.13")).unwrap();
+        fs_err::write(project.join("patches/7.2.13/series"), "# nothing\n").unwrap();
+        let none = Series::open(&project, &release).unwrap().unwrap();
+        assert_eq!(none.apply(tree("c\n"), &release).unwrap(), tree("c\n"));
     }
 }
