@@ -16,7 +16,7 @@ use xtask::project::build::build;
 use xtask::project::stage::Sources;
 use xtask::root::Access;
 use xtask::source::Tree;
-use xtask::source::import::{self, Kernel};
+use xtask::source::fetch::{self, Kernel};
 use xtask::source::series::Series;
 
 use crate::suite::{Suite, run, scratch, tool};
@@ -47,7 +47,7 @@ fn release(suite: &Suite) -> &str {
 
 fn pristine(suite: &Suite) -> Tree {
     let project = project();
-    import::provide(suite.context(), Kernel::Prepared(suite.prepared()), project.import.as_ref().unwrap())
+    fetch::provide(suite.context(), Kernel::Prepared(suite.prepared()), project.import.as_ref().unwrap())
         .unwrap()
 }
 

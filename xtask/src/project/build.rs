@@ -18,7 +18,7 @@ use crate::kernel::release::Release;
 use crate::object::modinfo::Modinfo;
 use crate::process::Cmd;
 use crate::root::Access;
-use crate::source::import::Kernel;
+use crate::source::fetch::Kernel;
 
 /// Changes when the way of building does.
 const REVISION: u32 = 1;

@@ -11,7 +11,8 @@ use super::Project;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::source::Tree;
-use crate::source::import::{self, Kernel};
+use crate::source::fetch::{self, Kernel};
+use crate::source::import;
 use crate::source::series::{self, Series};
 
 /// Directories that are never source.
@@ -49,7 +50,7 @@ impl Sources {
     pub fn for_kernel(context: &Context, project: &Project, kernel: Kernel<'_>) -> Result<Self> {
         let sources = Self::read(project)?;
         let Some(import) = &project.import else { return Ok(sources) };
-        let pristine = import::provide(context, kernel, import)?;
+        let pristine = fetch::provide(context, kernel, import)?;
         let imported = match Series::open(&project.dir, kernel.release())? {
             Some(series) => series.apply(pristine, kernel.release())?,
             None => pristine,

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use super::fetch::{self, Kernel};
 use super::patch::Patch;
 use super::series::{self, Series};
-use super::{Tree, difference, import, refused_path};
+use super::{Tree, difference, import, refused_path, write_whole};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::release::Release;
@@ -67,7 +68,7 @@ pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Resul
     require_import(project)?;
     let place = place(project, release);
     let _lock = context.cache.lock(&format!("source {} for {release}", project.name), &context.report)?;
-    let sources = Sources::for_kernel(context, project, import::Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
     let wanted = Record::of(sources.files());
     if place.exists() {
         let there = Record::of(read(&place)?.iter());
@@ -99,7 +100,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
         None => project.dir.join(series::DIR).join(release.line()),
     };
     let Some(edited) = edited else { return Ok(Refreshed { patch: None, files: Vec::new() }) };
-    let pristine = import::provide(context, import::Kernel::Named(release), import)?;
+    let pristine = fetch::provide(context, Kernel::Named(release), import)?;
     let base = match series {
         Some(series) => base(series, name)?.apply(pristine, release)?,
         None => pristine,
@@ -113,7 +114,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
     }
     write_patch(&file, &text, release)?;
     add_to_series(&dir, name)?;
-    let sources = Sources::for_kernel(context, project, import::Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
     Record::of(sources.files()).write(&place)?;
     Ok(Refreshed { patch: Some(file), files })
 }
@@ -145,7 +146,7 @@ fn edited(context: &Context, project: &Project, release: &Release, place: &Utf8P
     let record = Record::read(place).filter(|_| place.exists()).ok_or_else(|| {
         Failure::refused(place.as_str(), "nothing is laid out there to be edited").remedy(again.clone())
     })?;
-    let now = Sources::for_kernel(context, project, import::Kernel::Named(release))?;
+    let now = Sources::for_kernel(context, project, Kernel::Named(release))?;
     let imported = Record::of(now.imported().iter());
     if imported.0.iter().any(|(path, hash)| record.0.get(path) != Some(hash)) {
         let reason = "was laid out from another series or source than there is now";
@@ -240,14 +241,6 @@ fn read(place: &Utf8Path) -> Result<Tree> {
         }
     }
     Ok(tree)
-}
-
-/// Writes beside `file` and renames in.
-fn write_whole(file: &Utf8Path, content: &[u8]) -> Result<()> {
-    fs_err::create_dir_all(file.parent().context("a file in a directory")?)?;
-    let partial = Utf8PathBuf::from(format!("{file}.partial"));
-    fs_err::write(&partial, content)?;
-    Ok(fs_err::rename(partial, file)?)
 }
 
 #[cfg(test)]
