@@ -93,7 +93,7 @@ fn unsafe_is_only_where_the_kernel_is_spoken_to() {
     for (path, text) in files().iter().filter(|(path, _)| path.extension() == Some("rs")) {
         let block =
             |line: &&str| line.contains(concat!("uns", "afe {")) || line.contains(concat!("uns", "afe impl"));
-        let allowed = path.starts_with("module") || path.starts_with("guest");
+        let allowed = ["module", "guest", "cifs/fs"].iter().any(|dir| path.starts_with(dir));
         let lines: Vec<&str> = text.lines().collect();
         for (number, _) in lines.iter().enumerate().filter(|(_, line)| block(line)) {
             let reason = lines[number.saturating_sub(6)..=number].iter().any(|line| line.contains("SAFETY:"));
@@ -106,13 +106,18 @@ fn unsafe_is_only_where_the_kernel_is_spoken_to() {
             }
         }
     }
-    assert_none(broken, "unsafe stands in module/ and guest/ only, and each block says why it is sound");
+    assert_none(
+        broken,
+        "unsafe stands in module/, guest/ and cifs/fs/ only, and each block says why it is sound",
+    );
 }
 
 #[test]
 fn text_ends_cleanly() {
     let mut broken = Vec::new();
-    for (path, text) in files().iter().filter(|(path, _)| !path.ends_with("LICENSE")) {
+    // An empty line of a patch's context is a blank.
+    let ours = |path: &Utf8Path| !path.ends_with("LICENSE") && path.extension() != Some("patch");
+    for (path, text) in files().iter().filter(|(path, _)| ours(path)) {
         if text.lines().any(|line| line.ends_with([' ', '\t'])) {
             broken.push(format!("{path}: trailing blanks"));
         }
@@ -134,7 +139,9 @@ fn ci_runs_the_test_command_of_the_readme() {
 #[test]
 fn other_programs_are_run_through_one_door() {
     let door = concat!("Comm", "and::new(");
-    let is_door = |path: &Utf8Path| path == "xtask/src/process.rs";
+    // The oracle's own program talks over pipes to one that it has just compiled, and is built without the tool.
+    let doors = ["xtask/src/process.rs", "tests/oracle/src/program.rs"];
+    let is_door = |path: &Utf8Path| doors.contains(&path.as_str());
     let hit = |(path, text): &(Utf8PathBuf, String)| {
         path.extension() == Some("rs") && !is_door(path) && text.contains(door)
     };

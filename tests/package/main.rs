@@ -4,6 +4,7 @@
 
 mod builds;
 mod kernels;
+mod rebuild;
 mod roots;
 mod suite;
 mod unprivileged;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        rebuild::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

@@ -7,6 +7,7 @@ mod commands;
 mod frames;
 mod malformed;
 mod proxy;
+mod rebuild;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -155,7 +156,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks.iter().map(trial).chain(malformed::trials(bench)).collect()
+    checks.iter().map(trial).chain(malformed::trials(bench)).chain(rebuild::trials(bench)).collect()
 }
 
 fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {

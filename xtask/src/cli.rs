@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::kernel::release::Release;
 use crate::root::Choice;
 use crate::root::enter::Entry;
+use crate::source::edit::DEFAULT_NAME;
 
 /// Builds, checks and boots out-of-tree kernel modules: the bundled guard `cifs_fix`, or any directory
 /// with a dkms.conf.
@@ -64,7 +65,10 @@ pub enum Command {
     #[command(subcommand)]
     Kernel(KernelCommand),
     /// Build a project for one or more kernels, in a staged copy
-    Build(BuildArgs),
+    Build(BuildCommand),
+    /// The patches of a project that is rebuilt from the kernel's own source
+    #[command(subcommand)]
+    Patch(PatchCommand),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
     /// Run the test suites
@@ -103,6 +107,41 @@ pub enum KernelCommand {
     },
     /// Remove build roots and packages that no prepared kernel uses
     Gc,
+}
+
+/// `cargo xtask build`.
+#[derive(Clone, Debug, Args)]
+pub struct BuildCommand {
+    /// What to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
+    #[arg(long, conflicts_with = "all_kernels")]
+    pub import_only: bool,
+}
+
+/// `cargo xtask patch`.
+#[derive(Debug, Subcommand)]
+pub enum PatchCommand {
+    /// Write an edit of the source that `build --import-only` laid out back into the patch series
+    ///
+    /// The edit becomes one patch at the end of the kernel line's series. If the last patch has that name already, it is
+    /// written anew.
+    Refresh(RefreshArgs),
+}
+
+/// `cargo xtask patch refresh`.
+#[derive(Clone, Debug, Args)]
+pub struct RefreshArgs {
+    /// Directory with a dkms.conf and an import.toml
+    #[arg(long, value_name = "DIR")]
+    pub project: Utf8PathBuf,
+    /// The kernel whose source was edited, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+    /// File name of the patch
+    #[arg(long, value_name = "NAME.patch", default_value = DEFAULT_NAME)]
+    pub name: String,
 }
 
 /// Which project and which kernels.

@@ -17,4 +17,5 @@ pub mod project;
 pub mod report;
 pub mod root;
 pub mod share;
+pub mod source;
 pub mod vm;

@@ -2,8 +2,11 @@
 //! `cargo xtask build`.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
 
-use crate::cli::BuildArgs;
+use super::patch;
+use crate::cli::{BuildArgs, BuildCommand};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
 use crate::kernel::kdir::Kdir;
@@ -13,15 +16,49 @@ use crate::machine::programs;
 use crate::project::Project;
 use crate::project::build::{Built, build};
 use crate::report::{size, table};
+use crate::source::edit;
 
 /// Builds and prints a table of what was made.
-pub fn run(context: &Context, args: &BuildArgs) -> Result<()> {
-    let Batch { built, first_error } = all(context, args, |_, _, _| Ok(()))?;
+pub fn run(context: &Context, args: &BuildCommand) -> Result<()> {
+    if args.import_only {
+        return import(context, &args.build);
+    }
+    let Batch { built, first_error } = all(context, &args.build, |_, _, _| Ok(()))?;
     if !built.is_empty() {
         context.report.data(&built);
         context.report.say(&summary(&built));
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// A source tree that was laid out.
+#[derive(Serialize)]
+struct LaidOut {
+    release: Release,
+    source: Utf8PathBuf,
+}
+
+/// Lays out the source for each kernel asked for and prints where.
+fn import(context: &Context, args: &BuildArgs) -> Result<()> {
+    programs::ensure(context, &[programs::ROOTS])?;
+    let project = project(args)?;
+    let mut laid_out = Vec::new();
+    for release in releases(context, args, &project)? {
+        let release = patch::release(context, release.as_ref())?;
+        if context.dry_run {
+            context.report.say(&format!("would lay out {}", edit::place(&project, &release)));
+            continue;
+        }
+        let source = edit::lay_out(context, &project, &release)?;
+        context.report.say(source.as_str());
+        laid_out.push(LaidOut { release, source });
+    }
+    context.report.data(&laid_out);
+    Ok(())
+}
+
+fn project(args: &BuildArgs) -> Result<Project> {
+    Project::open(args.project.as_deref().unwrap_or(&repository()))
 }
 
 /// What was built for several kernels: one bad kernel neither stops nor hides the others.
@@ -39,17 +76,17 @@ pub fn all(
     mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
 ) -> Result<Batch> {
     programs::ensure(context, &[programs::ROOTS])?;
-    let project = Project::open(args.project.as_deref().unwrap_or(&repository()))?;
+    let project = project(args)?;
     let mut done = Vec::new();
     let mut first_error = None;
-    for release in releases(context, args)? {
+    for release in releases(context, args, &project)? {
         if context.dry_run {
             let kernel = release.as_ref().map_or("the default kernel", |release| release.as_str());
             context.report.say(&format!("would build {} {} for {kernel}", project.name, project.version));
             continue;
         }
         let mut one = || -> Result<Built> {
-            let prepared = prepare::provide(context, release.as_ref(), context.root_fs)?;
+            let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, project.rust())?;
             let built = build(context, &project, &prepared)?;
             then(&project, &prepared, &built)?;
             Ok(built)
@@ -63,14 +100,18 @@ pub fn all(
     Ok(Batch { built: done, first_error })
 }
 
-/// The kernels asked for; `None` is the default one.
-fn releases(context: &Context, args: &BuildArgs) -> Result<Vec<Option<Release>>> {
+/// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
+fn releases(context: &Context, args: &BuildArgs, project: &Project) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
-        let prepared = Kdir::all(context);
+        let mut prepared = Kdir::all(context);
+        prepared.retain(|kdir| kdir.config().is_ok_and(|config| project.excluded_by(&config).is_none()));
         if prepared.is_empty() {
-            return Err(Failure::missing("--all-kernels", "no kernel is prepared")
-                .remedy("cargo xtask kernel prepare")
-                .into());
+            return Err(Failure::missing(
+                "--all-kernels",
+                "no kernel is prepared that the project can be built for",
+            )
+            .remedy("cargo xtask kernel prepare")
+            .into());
         }
         return Ok(prepared.iter().map(|kdir| Some(kdir.release().clone())).collect());
     }

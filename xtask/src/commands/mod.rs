@@ -8,4 +8,5 @@ pub mod demo;
 pub mod doctor;
 pub mod insmod;
 pub mod kernel;
+pub mod patch;
 pub mod test;

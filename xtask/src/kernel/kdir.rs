@@ -31,7 +31,7 @@ pub struct Stamp {
     pub suite: String,
     /// Where it was made: the tree knows its own path.
     pub place: Utf8PathBuf,
-    /// Exported Rust symbols that were proven equal.
+    /// Exported Rust symbols that were proven equal; 0 for a kernel without Rust.
     pub rust_symbols: usize,
     /// Seconds that making it took, and how many of them make itself.
     pub seconds: f64,

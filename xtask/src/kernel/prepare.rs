@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Prepares a kernel for building Rust modules against it.
+//! Prepares a kernel for building modules against it; a kernel with Rust for modules in Rust.
 //!
 //! Debian's headers packages hold no Rust artefacts. They are made again here from the kernel's source of exactly
 //! the same version, with the toolchain the kernel was built with, and then proven: see [`super::rust`].
@@ -48,15 +48,37 @@ struct Packages<'a> {
     image: Vec<&'a Package>,
 }
 
-/// Prepares `kernel`: from the cache, or made now by one run while others wait. Says so when nothing was to do.
+/// Whether what is to be built is in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rust {
+    /// A kernel without Rust is refused.
+    Needed,
+    /// Any kernel will do; one that has Rust is prepared with it all the same.
+    Optional,
+}
+
+/// Prepares `kernel` for modules in Rust: from the cache, or made now by one run while others wait. Says so when
+/// nothing was to do.
 pub fn prepare(
     context: &Context,
     archive: &Archive<'_>,
     kernel: &Kernel,
     choice: Choice,
 ) -> Result<Prepared> {
+    prepare_for(context, archive, kernel, choice, Rust::Needed)
+}
+
+fn prepare_for(
+    context: &Context,
+    archive: &Archive<'_>,
+    kernel: &Kernel,
+    choice: Choice,
+    rust: Rust,
+) -> Result<Prepared> {
     let config = discover::config(context, archive, kernel)?;
-    require_rust(context, archive, kernel, &config)?;
+    if rust == Rust::Needed {
+        require_rust(context, archive, kernel, &config)?;
+    }
     let packages = packages(archive.packages(), kernel)?;
     let recipe = Recipe::for_kernel(&kernel.headers.suite, &config);
     if Kdir::open(context, &kernel.release).is_none() {
@@ -64,8 +86,16 @@ pub fn prepare(
     }
     let root = Root::provide(context, &recipe, choice)?;
     let inputs = inputs(&packages, &root);
-    let making =
-        Making { context, archive, kernel, root: &root, recipe: &recipe, packages, inputs: inputs.clone() };
+    let making = Making {
+        context,
+        archive,
+        kernel,
+        root: &root,
+        recipe: &recipe,
+        packages,
+        inputs: inputs.clone(),
+        rust: config.is_yes("CONFIG_RUST"),
+    };
     let mut made = false;
     loop {
         let used = use_of(context, &kernel.release)?;
@@ -95,9 +125,20 @@ fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
 
 /// The kernel of this release, or the default one: prepared if need be. One that is named and prepared needs no archive.
 pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
+    provide_for(context, release, choice, Rust::Needed)
+}
+
+/// The same for what need not be in Rust. The default kernel has it.
+pub fn provide_for(
+    context: &Context,
+    release: Option<&Release>,
+    choice: Choice,
+    rust: Rust,
+) -> Result<Prepared> {
+    let enough = |kdir: &Kdir| rust == Rust::Optional || kdir.stamp().rust_symbols > 0;
     if let Some(release) = release {
         let used = use_of(context, release)?;
-        if let Some(kdir) = Kdir::open(context, release) {
+        if let Some(kdir) = Kdir::open(context, release).filter(enough) {
             let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
             return Ok(Prepared { kdir, root, _used: used });
         }
@@ -107,7 +148,7 @@ pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> 
         Some(release) => discover::find(&mut archive, release)?,
         None => discover::default(context, &archive)?,
     };
-    prepare(context, &archive, &kernel, choice)
+    prepare_for(context, &archive, &kernel, choice, rust)
 }
 
 fn fresh(context: &Context, kernel: &Kernel, inputs: &str) -> Option<Kdir> {
@@ -133,9 +174,15 @@ fn require_rust(context: &Context, archive: &Archive<'_>, kernel: &Kernel, confi
 
 /// Headers, image and modules, and the source of exactly the headers' version.
 fn packages<'a>(known: &'a [Package], kernel: &'a Kernel) -> Result<Packages<'a>> {
+    let source = source_package(known, kernel)?;
+    Ok(Packages { headers: &kernel.headers, source, image: image(known, kernel)? })
+}
+
+/// The source of exactly the version of a kernel's headers.
+pub fn source_package<'a>(known: &'a [Package], kernel: &Kernel) -> Result<&'a Package> {
     let headers = &kernel.headers;
     let name = format!("linux-source-{}", kernel.release.line());
-    let source = package::find(known, &name, &headers.version).ok_or_else(|| {
+    package::find(known, &name, &headers.version).ok_or_else(|| {
         let has = known.iter().filter(|package| package.name == name);
         let has = has.map(|package| package.version.as_str()).collect::<Vec<_>>().join(", ");
         Failure::refused(
@@ -147,8 +194,13 @@ fn packages<'a>(known: &'a [Package], kernel: &'a Kernel) -> Result<Packages<'a>
             ),
         )
         .remedy("choose a kernel whose source is still there: cargo xtask kernel list")
-    })?;
-    Ok(Packages { headers, source, image: image(known, kernel)? })
+        .into()
+    })
+}
+
+/// What the inputs of a kernel are now: a prepared one with the same was made of just these packages.
+pub fn inputs_of(archive: &Archive<'_>, kernel: &Kernel, root: &Root) -> Result<String> {
+    Ok(inputs(&packages(archive.packages(), kernel)?, root))
 }
 
 /// The image package and those of its dependencies that carry the release in their name: since
@@ -190,6 +242,7 @@ struct Making<'a> {
     recipe: &'a Recipe,
     packages: Packages<'a>,
     inputs: String,
+    rust: bool,
 }
 
 impl Making<'_> {
@@ -203,24 +256,33 @@ impl Making<'_> {
             // A refused or failed tree is of no use, and its log is in the error.
             fs_err::remove_dir_all(&place).ok();
         })?;
-        let symvers = fs_err::read_to_string(build_of(&place).join("Module.symvers"))?;
-        let proof = rust::prove(release, &symvers, &build_of(&place)).inspect_err(|_| {
+        let rust_symbols = self.prove(&place).inspect_err(|_| {
             fs_err::remove_dir_all(&place).ok();
         })?;
-        report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
         let stamp = Stamp {
             release: release.clone(),
             inputs: self.inputs.clone(),
             recipe: self.recipe.clone(),
             suite: self.kernel.headers.suite.clone(),
             place: place.clone(),
-            rust_symbols: proof.symbols,
+            rust_symbols,
             seconds: started.elapsed().as_secs_f64(),
             make_seconds: make_time.as_secs_f64(),
         };
         write_stamp(&place, &stamp)?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
         Ok(())
+    }
+
+    /// The Rust symbols that were proven; none in a kernel without Rust.
+    fn prove(&self, place: &Utf8Path) -> Result<usize> {
+        if !self.rust {
+            return Ok(0);
+        }
+        let symvers = fs_err::read_to_string(build_of(place).join("Module.symvers"))?;
+        let proof = rust::prove(&self.kernel.release, &symvers, &build_of(place))?;
+        self.context.report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
+        Ok(proof.symbols)
     }
 
     /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
@@ -276,10 +338,12 @@ impl Making<'_> {
             let text = self.inside(cmd, place).read(&self.context.report)?;
             Ok(text.lines().next().unwrap_or_default().to_owned())
         };
-        let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
-        let found = version("rustc")?;
-        if found != wanted {
-            return Err(self.wrong_compiler(wanted, &found).into());
+        if self.rust {
+            let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+            let found = version("rustc")?;
+            if found != wanted {
+                return Err(self.wrong_compiler(wanted, &found).into());
+            }
         }
         let compiler = config.compiler().unwrap_or("gcc").to_owned();
         let wanted = config.get("CONFIG_CC_VERSION_TEXT").unwrap_or_default();
@@ -304,7 +368,7 @@ impl Making<'_> {
         let started = Instant::now();
         self.run_make(place, wanted, CONFIGURE, "olddefconfig.log")?;
         self.check_config(place, wanted)?;
-        self.run_make(place, wanted, PREPARE, "prepare.log")?;
+        self.run_make(place, wanted, if self.rust { PREPARE } else { PREPARE_WITHOUT_RUST }, "prepare.log")?;
         let took = started.elapsed();
         step.done("Made", &format!("kernel tree {}", self.kernel.release));
         Ok(took)
@@ -365,6 +429,9 @@ pub const CONFIGURE: &[&str] = &["olddefconfig"];
 
 /// The second make step's targets.
 pub const PREPARE: &[&str] = &["prepare", "modules_prepare", "rust/"];
+
+/// The same for a kernel without Rust.
+const PREPARE_WITHOUT_RUST: &[&str] = &["prepare", "modules_prepare"];
 
 /// One make step of preparing a kernel, to be run in its build root.
 pub fn make_step(

@@ -18,6 +18,7 @@ use crate::kernel::release::Release;
 use crate::object::modinfo::Modinfo;
 use crate::process::Cmd;
 use crate::root::Access;
+use crate::source::fetch::Kernel;
 
 /// Changes when the way of building does.
 const REVISION: u32 = 1;
@@ -68,7 +69,8 @@ pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let release = prepared.kdir.release();
     let place = place_of(project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
-    let sources = Sources::read(project)?;
+    project.require(release, &prepared.kdir.config()?)?;
+    let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
     let inputs = inputs(project, &sources, prepared);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
@@ -108,7 +110,7 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
 }
 
 /// Where a project's build for a release is.
-fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
+pub fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
     repository().join("target/kmod").join(format!("{}-{}", project.name, project.version)).join(release)
 }
 

@@ -9,6 +9,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::Failure;
+use crate::kernel::config::Config;
+use crate::kernel::prepare::Rust;
+use crate::kernel::release::Release;
+use crate::source::import::Import;
 use dkms_conf::DkmsConf;
 
 /// A module source directory, as its `dkms.conf` describes it.
@@ -28,6 +32,10 @@ pub struct Project {
     pub loads: Vec<String>,
     /// What belongs to the project, where the directory holds more (`PROJECT_FILES`).
     pub files: Option<Vec<Utf8PathBuf>>,
+    /// Options that a kernel must have, or with `!` must not have (`BUILD_EXCLUSIVE_CONFIG`).
+    pub needs: Vec<String>,
+    /// What it takes of the kernel's source, where it has an `import.toml`.
+    pub import: Option<Import>,
 }
 
 /// One module of a project.
@@ -55,7 +63,38 @@ impl Project {
             Failure::refused(format!("{file}:{}", error.line), error.reason)
                 .remedy("plain assignments are read: NAME=\"value\", NAME[0]=\"value\"")
         })?;
-        Self::described(dir, &file, &conf)
+        let import = Import::open(&dir)?;
+        Ok(Self { import, ..Self::described(dir, &file, &conf)? })
+    }
+
+    /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.
+    pub fn rust(&self) -> Rust {
+        if self.needs.iter().any(|option| option == "CONFIG_RUST") { Rust::Needed } else { Rust::Optional }
+    }
+
+    /// The first of the options that it needs which a kernel does not have as needed.
+    pub fn excluded_by(&self, config: &Config) -> Option<&str> {
+        let met = |option: &str| match option.strip_prefix('!') {
+            Some(unwanted) => config.get(unwanted).is_none(),
+            None => matches!(config.get(option), Some("y" | "m")),
+        };
+        self.needs.iter().map(String::as_str).find(|option| !met(option))
+    }
+
+    /// Refuses a kernel that lacks an option.
+    pub fn require(&self, release: &Release, config: &Config) -> Result<()> {
+        match self.excluded_by(config) {
+            None => Ok(()),
+            Some(option) => Err(Failure::refused(
+                release.as_str(),
+                format!(
+                    "its configuration does not have {option}, which {} needs (BUILD_EXCLUSIVE_CONFIG)",
+                    self.name
+                ),
+            )
+            .remedy("choose another kernel: cargo xtask kernel list")
+            .into()),
+        }
     }
 
     fn described(dir: Utf8PathBuf, file: &Utf8Path, conf: &DkmsConf) -> Result<Self> {
@@ -92,7 +131,9 @@ impl Project {
         let loads = words("PROJECT_LOADS").unwrap_or_default();
         let make =
             words("MAKE").unwrap_or_else(|| DEFAULT_MAKE.iter().map(|word| (*word).to_owned()).collect());
-        Ok(Self { dir, version: required("PACKAGE_VERSION")?, name, modules, make, loads, files })
+        let needs = words("BUILD_EXCLUSIVE_CONFIG").unwrap_or_default();
+        let version = required("PACKAGE_VERSION")?;
+        Ok(Self { dir, version, name, modules, make, loads, files, needs, import: None })
     }
 }
 
@@ -135,6 +176,21 @@ mod tests {
         let project = project("PACKAGE_NAME=x\nPACKAGE_VERSION=1.0\n").unwrap();
         assert_eq!(project.modules, [Module { name: "x".into(), location: "".into() }]);
         assert_eq!(project.make, DEFAULT_MAKE);
+    }
+
+    #[test]
+    fn a_kernel_without_what_is_needed_is_refused() {
+        let head = "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n";
+        let project = project(&format!("{head}BUILD_EXCLUSIVE_CONFIG=\"CONFIG_A !CONFIG_B\"\n")).unwrap();
+        for (config, lacks) in [
+            ("CONFIG_A=m\n", None),
+            ("CONFIG_A=y\nCONFIG_B=y\n", Some("!CONFIG_B")),
+            ("CONFIG_A=1\n", Some("CONFIG_A")),
+            ("", Some("CONFIG_A")),
+        ] {
+            assert_eq!(project.excluded_by(&Config::parse(config)), lacks, "{config}");
+        }
+        assert_eq!(project.rust(), Rust::Optional);
     }
 
     #[test]

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verifier as a part of `cifs.ko`: one function, called by `smb2_check_message` for every reply.
+//!
+//! The module is the client's own, in C; this is a leaf in it, without state. The judgement is safe code
+//! (`module/verify/`), the same that the guard is made of.
+
+#[path = "../../../module/verify/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod verify;
+
+use verify::Outcome;
+
+/// What a reply was found to be. `struct cifs_verdict` of `cifs_verify.h` is the same.
+#[repr(C)]
+pub struct Verdict {
+    /// The name of the rule that it breaks, not terminated.
+    rule: *const u8,
+    /// How long that name is.
+    rule_len: u32,
+    /// Where in the reply, in bytes.
+    offset: u32,
+}
+
+/// Whether the client may go on with a reply; when not, `verdict` says why.
+///
+/// # Safety
+///
+/// `message` points to `len` bytes that can be read and that nothing writes to during the call, and `verdict` to a
+/// `struct cifs_verdict` that can be written.
+#[no_mangle]
+pub unsafe extern "C" fn cifs_verify(message: *const u8, len: usize, verdict: *mut Verdict) -> bool {
+    // SAFETY: The caller says so.
+    let message = unsafe { core::slice::from_raw_parts(message, len) };
+    let Outcome::Malformed(found) = verify::verify(message) else { return true };
+    let rule = found.rule.name();
+    let said = Verdict { rule: rule.as_ptr(), rule_len: rule.len() as u32, offset: found.offset as u32 };
+    // SAFETY: The caller says so.
+    unsafe { verdict.write(said) };
+    false
+}
