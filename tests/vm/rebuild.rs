@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use guest::{Event, Expect, Outcome, Step};
 use libtest_mimic::{Failed, Trial};
 use xtask::archive::Archive;
+use xtask::commands::test::LONG;
 use xtask::context::repository;
 use xtask::kernel::discover::{self, Facts};
 use xtask::kernel::kdir::Kdir;
@@ -43,11 +44,15 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    vec![
+    let mut trials = vec![
         trial("a_real_share_is_mounted", a_real_share_is_mounted),
         trial("every_malformed_reply_is_rejected_by_its_rule", malformed_replies_are_rejected),
         trial("a_kernel_without_rust_is_mended_in_c", a_kernel_without_rust_is_mended),
-    ]
+    ];
+    if std::env::var_os(LONG).is_some() {
+        trials.push(trial("every_prepared_kernel_is_mended", every_prepared_kernel_is_mended));
+    }
+    trials
 }
 
 /// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock one.
@@ -167,16 +172,30 @@ fn malformed_replies_are_rejected(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The newest kernel without Rust whose series has something to mend, on which it does what the verifier does on
-/// others. What the stock client of that kernel makes of the same replies is shown and not judged.
+/// The newest kernel without Rust whose series has something to mend.
 fn a_kernel_without_rust_is_mended(bench: &Bench) -> Result<()> {
-    let release = without_rust(bench)?;
-    let prepared = prepare::provide_for(&bench.context, Some(&release), Choice::Auto, project()?.rust())?;
+    mended(bench, &without_rust(bench)?)
+}
+
+/// Every kernel that is prepared on this machine and has something to mend.
+fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
+    for kdir in Kdir::all(&bench.context) {
+        if has_series(kdir.release())? {
+            mended(bench, kdir.release())?;
+        }
+    }
+    Ok(())
+}
+
+/// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the stock client makes of
+/// the same replies is shown and not judged.
+fn mended(bench: &Bench, release: &Release) -> Result<()> {
+    let prepared = prepare::provide_for(&bench.context, Some(release), Choice::Auto, project()?.rust())?;
     let tree = boot::tree(&prepared.kdir)?;
     let run = |client: Client, expect: &Expect, name: &str| -> Result<(Spoilt, Run)> {
         let spoilt = Spoilt::with(bench, &tree, client, expect)?;
         let options = Options { memory: 256, append: Vec::new(), limit: None };
-        let log = bench.logs.join(format!("rebuild-{name}.log"));
+        let log = bench.logs.join(format!("rebuild-{release}-{name}.log"));
         let run = boot::boot(&bench.context, &prepared.kdir, &spoilt.payload, &log, &options)?;
         let served = |(_, index): &&(Spoil, usize)| refused(&run, *index).is_err();
         let used: Vec<String> = spoilt.visits.iter().filter(served).map(|(spoil, _)| spoil.file()).collect();
@@ -190,6 +209,12 @@ fn a_kernel_without_rust_is_mended(bench: &Bench) -> Result<()> {
     spoilt.require_refused(&run)
 }
 
+/// Whether there is something to mend in a kernel.
+fn has_series(release: &Release) -> Result<bool> {
+    let series = Series::open(&project()?.dir, release);
+    Ok(series.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some())))
+}
+
 /// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
 fn without_rust(bench: &Bench) -> Result<Release> {
     let archive = Archive::open(&bench.context)?;
@@ -199,8 +224,7 @@ fn without_rust(bench: &Bench) -> Result<Release> {
         if release.flavour() != discover::DEFAULT_FLAVOUR {
             continue;
         }
-        let mended = Series::open(&project()?.dir, &release);
-        let mended = mended.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some()));
+        let mended = has_series(&release)?;
         if mended && !Facts::of(&discover::config(&bench.context, &archive, &kernel)?).rust {
             found.push(release);
         }
