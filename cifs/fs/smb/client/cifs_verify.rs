@@ -8,7 +8,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod verify;
 
-use verify::Outcome;
+use verify::{Level, Outcome};
 
 /// What a reply was found to be. `struct cifs_verdict` of `cifs_verify.h` is the same.
 #[repr(C)]
@@ -31,7 +31,7 @@ pub struct Verdict {
 pub unsafe extern "C" fn cifs_verify(message: *const u8, len: usize, verdict: *mut Verdict) -> bool {
     // SAFETY: The caller says so.
     let message = unsafe { core::slice::from_raw_parts(message, len) };
-    let Outcome::Malformed(found) = verify::verify(message) else { return true };
+    let Outcome::Malformed(found) = verify::verify(message, Level::Enforce) else { return true };
     let rule = found.rule.name();
     let said = Verdict { rule: rule.as_ptr(), rule_len: rule.len() as u32, offset: found.offset as u32 };
     // SAFETY: The caller says so.
