@@ -4,7 +4,9 @@
 //! The judge is the client itself, in its newest mended form: what it would refuse is refused
 //! here, and nothing else, because turning away a reply that the client can handle breaks a
 //! mount, while letting one through leaves things as they were. What is asked beyond that is
-//! marked [`Level::Strict`], and nobody gets it unasked.
+//! marked [`Level::Strict`], and nobody gets it unasked. The client passes over some structures in
+//! some replies, such as the create contexts after looking up a path; without the request that
+//! cannot be told, so they are judged all the same. No sound server makes them malformed.
 //!
 //! What can be judged depends on what is known:
 //!
