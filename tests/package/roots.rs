@@ -104,20 +104,24 @@ fn killed_while_made(suite: &Suite) {
     let release = suite.prepared().kdir.release().as_str();
     let partial =
         cache.join("roots").join(format!("{}.partial", suite.prepared().kdir.stamp().recipe.identity()));
-    let until = |condition: &dyn Fn() -> bool| {
+    let mark = partial.as_str();
+    // Killed once mmdebstrap has said its first word.
+    let killed = || {
+        let log = partial.join("mmdebstrap.log");
+        fs_err::remove_file(&log).ok();
         let cmd = tool(&["kernel", "prepare", release, "--root-fs", "made"]).env("XDG_CACHE_HOME", &base);
         let mut child = cmd.spawn(Stdio::null(), Stdio::piped()).unwrap();
-        wait_until(condition, "mmdebstrap never started");
+        wait_until(|| log.metadata().is_ok_and(|meta| meta.len() > 0), "mmdebstrap never started");
+        assert!(mentioned("mmdebstrap", mark));
         child.kill().unwrap();
         child.wait().unwrap();
         std::io::read_to_string(child.stderr.take().unwrap()).unwrap()
     };
-    let mark = partial.as_str();
-    let first = until(&|| mentioned("mmdebstrap", mark));
+    let first = killed();
     assert!(!first.contains("Discarding"), "{first}");
     wait_until(|| !mentioned("mmdebstrap", mark), "mmdebstrap outlived the tool");
     assert!(partial.exists() && !cache.join("kernels").exists());
-    let second = until(&|| mentioned("mmdebstrap", mark));
+    let second = killed();
     assert!(
         second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
         "{second}"
