@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Builds a project against a prepared kernel: staged copy, make, check, strip.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
@@ -146,9 +144,7 @@ impl Building<'_> {
         let stage = self.stage();
         fs_err::create_dir_all(&self.place)?;
         sources.write(&stage)?;
-        let started = Instant::now();
         self.make(&stage)?;
-        let made = started.elapsed();
         let objects =
             self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
         let built = Built {
@@ -157,7 +153,7 @@ impl Building<'_> {
             objects,
             inputs: self.inputs.clone(),
         };
-        self.write_stamp(&built, made)?;
+        self.write_stamp(&built)?;
         step.done("Built", what);
         Ok(built)
     }
@@ -234,7 +230,7 @@ impl Building<'_> {
         })
     }
 
-    fn write_stamp(&self, built: &Built, _made: Duration) -> Result<()> {
+    fn write_stamp(&self, built: &Built) -> Result<()> {
         let partial = self.place.join("built.json.partial");
         fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
         Ok(fs_err::rename(partial, self.place.join("built.json"))?)
