@@ -209,7 +209,9 @@ fn from_steps(evidence: &Evidence<'_>) -> Option<Judgement> {
 /// What the failure of a step stands for.
 fn failed_step(step: &Step, errno: &str, log: &[LogLine]) -> Verdict {
     match step {
-        Step::InsertModule { .. } if refused_by_kernel(errno, log) => Verdict::ModuleRefused,
+        Step::InsertModule { .. } | Step::Run { .. } if refused_by_kernel(errno, log) => {
+            Verdict::ModuleRefused
+        }
         // EAGAIN (alias EWOULDBLOCK): in use; EBUSY: no exit function, or still initialising.
         Step::RemoveModule { .. } if ["EAGAIN", "EBUSY"].contains(&errno) => Verdict::Leak,
         _ => Verdict::StepFailed,
@@ -325,7 +327,8 @@ mod tests {
     fn plan() -> Plan {
         let insert = Step::InsertModule { file: "x.ko".into(), params: String::new() };
         let remove = Step::RemoveModule { name: "x".into(), patience: 0 };
-        let steps = [insert, remove].map(|step| PlannedStep { step, expect: Expect::Success });
+        let modprobe = Step::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
+        let steps = [insert, remove, modprobe].map(|step| PlannedStep { step, expect: Expect::Success });
         Plan { nonce: "n".into(), early: vec![], steps: steps.into() }
     }
 
@@ -415,6 +418,8 @@ mod tests {
             (1, "EAGAIN", &[], Verdict::Leak),
             (1, "EBUSY", &[], Verdict::Leak),
             (1, "ENOENT", &[], Verdict::StepFailed),
+            (2, "EIO", &["Loading of unsigned module is rejected"], Verdict::ModuleRefused),
+            (2, "EIO", &[], Verdict::StepFailed),
         ];
         for (index, errno, log, expected) in table {
             let events = [hello(), ended(*index, failed(errno), 0, log), finished()];
