@@ -6,7 +6,6 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,13 +14,13 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::network;
+use crate::{network, program};
 
 /// Why a step failed.
 #[derive(Debug)]
 pub(crate) struct StepError {
-    errno: Errno,
-    message: String,
+    pub(crate) errno: Errno,
+    pub(crate) message: String,
 }
 
 impl StepError {
@@ -29,7 +28,7 @@ impl StepError {
         Self { errno, message: format!("{what}: {}", errno.desc()) }
     }
 
-    fn io(error: &io::Error, what: &str) -> Self {
+    pub(crate) fn io(error: &io::Error, what: &str) -> Self {
         Self {
             errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
             message: format!("{what}: {error}"),
@@ -62,7 +61,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::Unmount { target } => {
             umount(target.as_str()).map(|()| None).map_err(|errno| StepError::new(errno, target))
         }
-        Step::Run { program, args } => run(program, args).map(Some),
+        Step::Run { program, args } => program::run(program, args).map(Some),
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
         Step::ReadFile { path } => read_file(path).map(Some).map_err(|error| StepError::io(&error, path)),
         Step::ListDirectory { path } => {
@@ -124,21 +123,6 @@ fn mount_cifs(source: &str, options: &str, target: &str) -> Result<(), StepError
     fs::create_dir_all(target).map_err(|error| StepError::io(&error, target))?;
     mount(Some(source), target, Some("cifs"), MsFlags::empty(), Some(options))
         .map_err(|errno| StepError::new(errno, source))
-}
-
-/// Runs a program to its end and gives what it printed on both outputs, cut to [`OUTPUT_LIMIT`].
-#[expect(clippy::disallowed_methods, reason = "the machine's one door to other programs")]
-fn run(program: &str, args: &[String]) -> Result<String, StepError> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| StepError::io(&error, program))?;
-    let mut printed = [output.stdout, output.stderr].concat();
-    printed.truncate(OUTPUT_LIMIT);
-    let printed = String::from_utf8_lossy(&printed).into_owned();
-    if output.status.success() {
-        return Ok(printed);
-    }
-    let message = format!("{program}: {}: {}", output.status, printed.trim_end());
-    Err(StepError { errno: Errno::EIO, message })
 }
 
 fn read_file(path: &str) -> io::Result<String> {

@@ -164,7 +164,7 @@ fn bind(source: &Utf8Path, target: &Utf8Path) -> Result<()> {
 fn overlay(root: &Utf8Path, layers: &[Utf8PathBuf], changes: &Utf8Path) -> Result<()> {
     let lower: Vec<String> =
         layers.iter().rev().map(Utf8PathBuf::as_path).chain([root]).map(overlay_path).collect();
-    let (upper, work) = (overlay_path(&changes.join("upper")), overlay_path(&changes.join("work")));
+    let (upper, work) = (overlay_path(changes.join("upper")), overlay_path(changes.join("work")));
     // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may write as well.
     let options = format!("lowerdir={},upperdir={upper},workdir={work},userxattr", lower.join(":"));
     let options = CString::new(options).context("a path holds a NUL")?;
