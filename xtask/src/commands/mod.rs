@@ -7,6 +7,7 @@ pub mod build;
 pub mod demo;
 pub mod doctor;
 pub mod insmod;
+pub mod inspect;
 pub mod kernel;
 pub mod patch;
 pub mod test;
