@@ -2,3 +2,4 @@
 //! A built module: the `.ko` file and what it says of itself.
 
 pub mod modinfo;
+pub mod sign;
