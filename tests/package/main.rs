@@ -6,6 +6,7 @@ mod builds;
 mod kernels;
 mod rebuild;
 mod roots;
+mod sign;
 mod suite;
 mod unprivileged;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         kernels::trials(&suite),
         builds::trials(&suite),
         rebuild::trials(&suite),
+        sign::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())
