@@ -3,6 +3,7 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod inspection;
 mod kernels;
 mod rebuild;
 mod roots;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        inspection::trials(&suite),
         rebuild::trials(&suite),
         sign::trials(&suite),
         unprivileged::trials(&suite),

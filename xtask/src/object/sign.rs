@@ -10,7 +10,10 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::file::ModuleFile;
 use super::modinfo::Modinfo;
+use super::module::Module;
+use super::signature::{self, Signature, Trailer};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::prepare::Prepared;
@@ -19,15 +22,6 @@ use crate::key::certificate::Certificate;
 use crate::key::pair::{KeyPair, PrivateKey};
 use crate::process::Cmd;
 use crate::root::{Access, Root};
-
-/// What a signed module ends with (include/linux/module_signature.h).
-const MAGIC: &[u8] = b"~Module signature appended~\n";
-
-/// Bytes of `struct module_signature`, which stands before the magic.
-const HEADER: usize = 12;
-
-/// `PKEY_ID_PKCS7`: the only type the kernel verifies.
-const PKCS7: u8 = 2;
 
 /// A module that may be signed: an ELF file with `.modinfo`, not compressed, without a signature.
 #[derive(Clone, Debug)]
@@ -47,21 +41,26 @@ impl Unsigned {
         let file = file.canonicalize_utf8().map_err(|error| {
             Failure::usage(file.as_str(), error.to_string()).remedy("FILE.ko, a built module")
         })?;
-        let image = fs_err::read(&file)?;
-        let refused = |reason: &str, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
-        if let Some(program) = compressed_by(&image) {
+        let ModuleFile { compression, image, .. } = ModuleFile::read(&file)?;
+        let refused = |reason: String, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
+        if let Some(kind) = compression {
             let reason = "is compressed, and the kernel verifies the signature of what it has decompressed";
-            return Err(refused(reason, format!("{program} -d {file}, sign, then compress")).into());
+            return Err(refused(
+                reason.to_owned(),
+                format!("{} -d {file}, sign, then compress", kind.program()),
+            )
+            .into());
         }
-        if image.ends_with(MAGIC) {
-            let remedy =
-                "sign the module as it was built; `strip --strip-debug` of a copy takes the signature off";
-            return Err(refused("is signed already", remedy.to_owned()).into());
-        }
-        let modinfo = Modinfo::parse(&image).ok_or_else(|| {
-            refused("is no kernel module: no ELF file with .modinfo", "FILE.ko, a built module".to_owned())
-        })?;
-        Ok(Self { file, image, modinfo })
+        let Module { modinfo, signature, .. } = Module::parse(&image)
+            .map_err(|error| refused(error.to_string(), "FILE.ko, a module as it was built".to_owned()))?;
+        let reason = match signature {
+            Trailer::Unsigned => return Ok(Self { file, image, modinfo }),
+            Trailer::Signed(signature) => format!("is signed already, by {}", names(&signature)),
+            Trailer::Malformed(why) => format!("ends with a signature that is none: {why}"),
+        };
+        let remedy =
+            "sign the module as it was built; `strip --strip-debug` of a copy takes the signature off";
+        Err(refused(reason, remedy.to_owned()).into())
     }
 
     /// Its file.
@@ -212,11 +211,17 @@ pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, ima
         Failure::refused(file.as_str(), reason)
             .remedy("sign the module as it was built, with the key of this certificate")
     };
-    let (content, signature) = split(image).map_err(|reason| refused(reason.to_owned()))?;
+    let (content, trailer) = signature::split(image);
+    match trailer {
+        Trailer::Signed(_) => {}
+        Trailer::Unsigned => return Err(refused("is not signed".to_owned()).into()),
+        Trailer::Malformed(why) => return Err(refused(format!("its signature is none: {why}")).into()),
+    }
+    let message = &image[content.len()..image.len() - signature::BEHIND_MESSAGE];
     let dir = tempfile::Builder::new().prefix("verify-").tempdir()?;
     let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
     let parts =
-        [("content", content), ("signature", signature), ("certificate.pem", certificate.pem().as_bytes())];
+        [("content", content), ("signature", message), ("certificate.pem", certificate.pem().as_bytes())];
     for (name, bytes) in parts {
         fs_err::write(dir.join(name), bytes)?;
     }
@@ -233,73 +238,27 @@ pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, ima
     Err(refused(format!("its signature is not one over this module by the key of {whose}")).into())
 }
 
-/// A signed module in two: what is signed, and the PKCS#7 message.
-fn split(image: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
-    let rest = image.strip_suffix(MAGIC).ok_or("is not signed")?;
-    let (rest, header) = rest.split_last_chunk::<HEADER>().ok_or("ends within its signature")?;
-    // algorithm, hash, type of the identifier, lengths of signer and key identifier, 3 of padding, length of the message
-    let [algorithm, hash, id_type, signer, key_id, _, _, _, length @ ..] = *header;
-    if id_type != PKCS7 || [algorithm, hash, signer, key_id] != [0; 4] {
-        return Err("has a signature that is not in PKCS#7");
-    }
-    let at =
-        rest.len().checked_sub(u32::from_be_bytes(length) as usize).ok_or("ends within its signature")?;
-    Ok(rest.split_at(at))
-}
-
-/// The program that decompresses a file with this content.
-fn compressed_by(image: &[u8]) -> Option<&'static str> {
-    match image {
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
-        [0x1f, 0x8b, ..] => Some("gzip"),
-        _ => None,
-    }
+/// Who signed, for a message.
+fn names(signature: &Signature) -> String {
+    let name = |signer: &signature::Signer| match &signer.name {
+        Some(name) => format!("{name} (key {})", signer.key),
+        None => format!("key {}", signer.key),
+    };
+    signature.signers.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn signed(content: &[u8], header: [u8; 8], signature: &[u8], claimed: u32) -> Vec<u8> {
-        [content, signature, &header, &claimed.to_be_bytes(), MAGIC].concat()
-    }
-
-    const HEAD: [u8; 8] = [0, 0, PKCS7, 0, 0, 0, 0, 0];
-
-    #[test]
-    fn a_signed_module_is_content_and_message() {
-        let image = signed(b"\x7fELF...", HEAD, b"DER", 3);
-        assert_eq!(split(&image), Ok((&b"\x7fELF..."[..], &b"DER"[..])));
-    }
-
-    #[test]
-    fn what_is_no_signature_is_refused() {
-        let table: &[(Vec<u8>, &str)] = &[
-            (b"\x7fELF".to_vec(), "is not signed"),
-            (MAGIC.to_vec(), "ends within"),
-            (signed(b"x", HEAD, b"DER", 5), "ends within"),
-            (signed(b"x", HEAD, b"DER", u32::MAX), "ends within"),
-            (signed(b"x", [0, 0, 1, 0, 0, 0, 0, 0], b"DER", 3), "not in PKCS#7"),
-            (signed(b"x", [0, 4, PKCS7, 0, 0, 0, 0, 0], b"DER", 3), "not in PKCS#7"),
-        ];
-        for (image, reason) in table {
-            assert!(split(image).unwrap_err().contains(reason), "{reason}");
-        }
-    }
+    use crate::object::compression::Compression;
 
     #[test]
     fn only_a_plain_module_may_be_signed() {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("x.ko");
-        let table: &[(&[u8], &str)] = &[
-            (b"\xfd7zXZ\0...", "is compressed"),
-            (&[0x28, 0xb5, 0x2f, 0xfd, 0], "is compressed"),
-            (&[0x1f, 0x8b, 8], "is compressed"),
-            (&signed(b"\x7fELF", HEAD, b"DER", 3), "is signed already"),
-            (b"#!/bin/sh\n", "is no kernel module"),
-            (b"", "is no kernel module"),
-        ];
+        let xz = Compression::Xz.compress(b"\x7fELF").unwrap();
+        let table: &[(&[u8], &str)] =
+            &[(&xz, "is compressed"), (b"#!/bin/sh\n", "is no kernel module"), (b"", "is no kernel module")];
         for (image, reason) in table {
             fs_err::write(&file, image).unwrap();
             let error = Unsigned::read(&file).unwrap_err();
