@@ -9,5 +9,7 @@ pub mod doctor;
 pub mod insmod;
 pub mod inspect;
 pub mod kernel;
+pub mod key;
 pub mod patch;
+pub mod sign;
 pub mod test;
