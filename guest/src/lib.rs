@@ -132,6 +132,9 @@ pub enum Step {
         /// Which.
         path: String,
     },
+    /// Does with a mounted share what people do with one, and holds every answer against what it has to be. The output
+    /// has a line for each part of the work.
+    Work(Work),
     /// Does nothing for a while, so that what a module left behind (timers, work) has time to show.
     Settle {
         /// How long, in milliseconds.
@@ -142,6 +145,38 @@ pub enum Step {
         /// The line.
         text: String,
     },
+}
+
+/// How much [`Step::Work`] does, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// The directory to work in, on the share. [`WORK_DIRECTORY`] is made below it and must not be there yet.
+    pub directory: String,
+    /// How many files the host has put into [`LISTED_DIRECTORY`] below `directory`: [`listed_name`] of 0 and so on, in
+    /// bytes as long as their number modulo [`LISTED_SIZES`].
+    pub listed: u32,
+    /// MiB written to [`BULK_FILE`] and read back.
+    pub bulk: u32,
+}
+
+/// Made by [`Step::Work`], and left behind with [`BULK_FILE`] in it.
+pub const WORK_DIRECTORY: &str = "work";
+
+/// What the host makes for [`Step::Work`] to list.
+pub const LISTED_DIRECTORY: &str = "listed";
+
+/// How many sizes the files in [`LISTED_DIRECTORY`] have.
+pub const LISTED_SIZES: u32 = 17;
+
+/// The large file that [`Step::Work`] leaves behind.
+pub const BULK_FILE: &str = "bulk";
+
+/// What comes before the SHA-256 of [`BULK_FILE`], in hexadecimal digits, in the output of [`Step::Work`].
+pub const DIGEST: &str = "sha256=";
+
+/// The name of a file in [`LISTED_DIRECTORY`]; lengths differ, so that entries do.
+pub fn listed_name(number: u32) -> String {
+    format!("entry {}{number}", "-".repeat(number as usize % 61))
 }
 
 /// Bytes of a file that [`Step::ReadFile`] brings back at most.
@@ -162,6 +197,7 @@ impl fmt::Display for Step {
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),
             Self::RemoveFile { path } => write!(f, "rm {path}"),
+            Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),
         }

@@ -9,6 +9,7 @@ mod kernel_log;
 mod network;
 mod port;
 mod steps;
+mod workload;
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::network;
+use crate::{network, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -28,7 +28,17 @@ impl StepError {
         Self { errno, message: format!("{what}: {}", errno.desc()) }
     }
 
-    fn io(error: &io::Error, what: &str) -> Self {
+    /// An error with words of its own.
+    pub(crate) fn said(errno: Errno, message: String) -> Self {
+        Self { errno, message }
+    }
+
+    /// The same, as a part of something larger.
+    pub(crate) fn within(self, whole: &str) -> Self {
+        Self { message: format!("{whole}: {}", self.message), ..self }
+    }
+
+    pub(crate) fn io(error: &io::Error, what: &str) -> Self {
         Self {
             errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
             message: format!("{what}: {error}"),
@@ -67,6 +77,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
             list_directory(path).map(Some).map_err(|error| StepError::io(&error, path))
         }
         Step::RemoveFile { path } => done(path, fs::remove_file(path)),
+        Step::Work(work) => workload::perform(work).map(Some),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
             Ok(None)

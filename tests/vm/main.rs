@@ -8,6 +8,7 @@ mod frames;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod workload;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -156,7 +157,13 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks.iter().map(trial).chain(malformed::trials(bench)).chain(rebuild::trials(bench)).collect()
+    checks
+        .iter()
+        .map(trial)
+        .chain(malformed::trials(bench))
+        .chain(rebuild::trials(bench))
+        .chain(workload::trials(bench))
+        .collect()
 }
 
 fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {

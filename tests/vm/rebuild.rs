@@ -216,7 +216,7 @@ fn has_series(release: &Release) -> Result<bool> {
 }
 
 /// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
-fn without_rust(bench: &Bench) -> Result<Release> {
+pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
     let archive = Archive::open(&bench.context)?;
     let mut found = Vec::new();
     for kernel in discover::all(&archive) {

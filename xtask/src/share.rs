@@ -2,6 +2,7 @@
 //! A real Samba server for as long as it is needed: on loopback, with a configuration of its own, beside and
 //! without touching a Samba that the machine may run already.
 
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
@@ -24,6 +25,22 @@ pub const OPTIONS: &str = "vers=3.1.1,sec=none";
 
 /// How long smbd may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Somebody whom a server knows.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The name.
+    pub name: String,
+    /// The password; made up, and nobody else's.
+    pub password: String,
+}
+
+impl Account {
+    /// Mount options with which the kernel logs in.
+    pub fn options(&self) -> String {
+        format!("sec=ntlmssp,username={},password={}", self.name, self.password)
+    }
+}
 
 /// A running server with one share that guests may write to. Stopped when dropped.
 #[derive(Debug)]
@@ -68,6 +85,19 @@ impl Share {
     /// The shared directory.
     pub fn files(&self) -> Utf8PathBuf {
         self.path().join("files")
+    }
+
+    /// Makes an account for this process's user, with a password of its own, in the server's private database. Who logs
+    /// in can have messages signed and encrypted; guests cannot.
+    pub fn add_account(&self, report: &Report) -> Result<Account> {
+        let account = Account { name: user_name()?, password: password()? };
+        let pdbedit = programs::find("pdbedit").ok_or_else(|| programs::not_found("pdbedit"))?;
+        Cmd::new(pdbedit)
+            .args(["--create", "--password-from-stdin", "--user", account.name.as_str(), "--configfile"])
+            .arg(self.path().join("smb.conf"))
+            .input(format!("{0}\n{0}\n", account.password))
+            .run(report)?;
+        Ok(account)
     }
 
     /// The server's version, such as `Version 4.17.12-Debian`.
@@ -138,6 +168,13 @@ fn lay_out(dir: &Utf8Path, port: u16) -> Result<()> {
     open_to(&dir.join("files"), 0o777)?;
     let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
     Ok(fs_err::write(dir.join("smb.conf"), configuration(dir, port, &account))?)
+}
+
+/// A password nobody can guess, of letters and digits.
+fn password() -> Result<String> {
+    let mut random = [0; 16];
+    fs_err::File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// This user's name in the password database.
