@@ -132,6 +132,40 @@ pub enum Step {
         /// Which.
         path: String,
     },
+    /// readlink(2); the target comes back as the step's output.
+    ReadLink {
+        /// Which.
+        path: String,
+    },
+    /// getxattr(2); the length in bytes comes back as the step's output.
+    ReadAttribute {
+        /// Of which file.
+        path: String,
+        /// The attribute's name.
+        name: String,
+    },
+    /// copy_file_range(2) of a whole file, which a server can do by itself. The copy must not be there yet.
+    CopyFile {
+        /// What is copied.
+        from: String,
+        /// The copy.
+        to: String,
+    },
+    /// lseek(2) to the first hole of a file; its place comes back as the step's output.
+    FindHole {
+        /// Which.
+        path: String,
+    },
+    /// Frees the second half of a file (fallocate(2)), which leaves a hole there.
+    PunchHole {
+        /// Which.
+        path: String,
+    },
+    /// statfs(2).
+    StatFileSystem {
+        /// A path in it.
+        path: String,
+    },
     /// Does with a mounted share what people do with one, and holds every answer against what it has to be. The output
     /// has a line for each part of the work.
     Work(Work),
@@ -197,6 +231,12 @@ impl fmt::Display for Step {
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),
             Self::RemoveFile { path } => write!(f, "rm {path}"),
+            Self::ReadLink { path } => write!(f, "readlink {path}"),
+            Self::ReadAttribute { path, name } => write!(f, "getfattr -n {name} {path}"),
+            Self::CopyFile { from, to } => write!(f, "cp {from} {to}"),
+            Self::FindHole { path } => write!(f, "find a hole in {path}"),
+            Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
+            Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
             Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{network, workload};
+use crate::{files, network, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -72,11 +72,15 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
             umount(target.as_str()).map(|()| None).map_err(|errno| StepError::new(errno, target))
         }
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
-        Step::ReadFile { path } => read_file(path).map(Some).map_err(|error| StepError::io(&error, path)),
-        Step::ListDirectory { path } => {
-            list_directory(path).map(Some).map_err(|error| StepError::io(&error, path))
-        }
+        Step::ReadFile { path } => told(path, read_file(path)),
+        Step::ListDirectory { path } => told(path, list_directory(path)),
         Step::RemoveFile { path } => done(path, fs::remove_file(path)),
+        Step::ReadLink { path } => told(path, files::read_link(path)),
+        Step::ReadAttribute { path, name } => told(path, files::read_attribute(path, name)),
+        Step::CopyFile { from, to } => done(to, files::copy(from, to)),
+        Step::FindHole { path } => told(path, files::find_hole(path)),
+        Step::PunchHole { path } => done(path, files::punch_hole(path)),
+        Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
         Step::Work(work) => workload::perform(work).map(Some),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
@@ -85,6 +89,10 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         // The marker is the line that is written before every step.
         Step::Marker { .. } => Ok(None),
     }
+}
+
+fn told(path: &str, result: io::Result<String>) -> Result<Option<String>, StepError> {
+    result.map(Some).map_err(|error| StepError::io(&error, path))
 }
 
 fn done(path: &str, result: io::Result<()>) -> Result<Option<String>, StepError> {

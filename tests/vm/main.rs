@@ -5,9 +5,11 @@
 
 mod commands;
 mod frames;
+mod hostile;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod vehicle;
 mod workload;
 
 use std::process::ExitCode;
@@ -161,6 +163,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .iter()
         .map(trial)
         .chain(malformed::trials(bench))
+        .chain(hostile::trials(bench))
         .chain(rebuild::trials(bench))
         .chain(workload::trials(bench))
         .collect()

@@ -210,7 +210,7 @@ fn mended(bench: &Bench, release: &Release) -> Result<()> {
 }
 
 /// Whether there is something to mend in a kernel.
-fn has_series(release: &Release) -> Result<bool> {
+pub(crate) fn has_series(release: &Release) -> Result<bool> {
     let series = Series::open(&project()?.dir, release);
     Ok(series.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some())))
 }

@@ -4,31 +4,20 @@
 //!
 //! One machine for each vehicle mounts the same server again and again, each time another dialect or protection.
 
-use std::fmt;
-
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::{Step, Work};
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::kernel::prepare::{self, Prepared};
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::Choice;
+use xtask::kernel::prepare::Prepared;
 use xtask::share::{self as smb, Account, Share};
 use xtask::vm::boot::{self, Options};
-use xtask::vm::modules::{Module, Tree};
-use xtask::vm::{Payload, Run, Verdict};
+use xtask::vm::{Run, Verdict};
 
 use crate::rebuild::without_rust;
+use crate::vehicle::{self, Vehicle};
 use crate::{Bench, verdict_is};
-
-/// The guard's module.
-const GUARD: &str = "cifs_fix";
-/// The client's.
-const CLIENT: &str = "cifs";
 
 /// Where the guest mounts the share.
 const MOUNT: &str = "/mnt";
@@ -42,27 +31,6 @@ const BULK_LONG: u32 = 64;
 
 /// Memory of the machine in MiB. Less than the large file and the modules would need together is no fault of theirs.
 const MEMORY: u32 = 512;
-
-/// What verifies the replies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Vehicle {
-    /// The stock client, and the guard that rejects.
-    Guard,
-    /// The client with the verifier in it.
-    Rebuild,
-    /// The client of a kernel without Rust, mended in C.
-    RebuildInC,
-}
-
-impl fmt::Display for Vehicle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Guard => "guard",
-            Self::Rebuild => "rebuild",
-            Self::RebuildInC => "rebuild_in_c",
-        })
-    }
-}
 
 /// How one mount speaks to the server.
 #[derive(Clone, Copy, Debug)]
@@ -111,99 +79,56 @@ impl Speech {
 }
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
-    let one = |dialect, protection| vec![Speech { dialect, protection }];
-    let trial = |vehicle: Vehicle, name: &str, speeches: Vec<Speech>, bulk| {
-        Trial::test(format!("workload::{vehicle}::{name}"), move || {
+    let trial = |name: &str, vehicle, bulk, prepared: fn(&Bench) -> Result<Prepared>| {
+        Trial::test(format!("workload::{name}"), move || {
             let bench = bench.expect("trials are run with a bench");
-            let name = format!("workload-{vehicle}-{}", speeches.len());
-            all_is_as_it_should_be(bench, vehicle, &speeches, bulk, &name)
-                .map_err(|error| Failed::from(format!("{error:#}")))
+            let outcome = prepared(bench).and_then(|kernel| all_is_well(bench, &kernel, vehicle, bulk));
+            outcome.map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
+    let default = |bench: &Bench| Ok(bench.prepared.clone());
+    let long = std::env::var_os(LONG).is_some();
+    let bulk = if long { BULK_LONG } else { BULK };
     let mut trials = vec![
-        trial(Vehicle::Guard, "sealed_3_1_1", one("3.1.1", Protection::Sealed), BULK),
-        trial(Vehicle::Rebuild, "signed_2_1", one("2.1", Protection::Signed), BULK),
+        trial("the_guard_rejects_nothing", Vehicle::Guard, bulk, default),
+        trial("the_rebuilt_client_rejects_nothing", Vehicle::Rebuild, bulk, default),
     ];
-    if std::env::var_os(LONG).is_some() {
-        trials.extend([Vehicle::Guard, Vehicle::Rebuild, Vehicle::RebuildInC].map(|vehicle| {
-            trial(vehicle, "every_dialect_and_protection", Speech::all().collect(), BULK_LONG)
-        }));
+    if long {
+        let without_rust = |bench: &Bench| vehicle::prepared(bench, &without_rust(bench)?);
+        trials.push(trial("the_client_mended_in_c_rejects_nothing", Vehicle::Rebuild, bulk, without_rust));
     }
     trials
 }
 
-/// The kernel a vehicle is for.
-fn prepared(bench: &Bench, vehicle: Vehicle) -> Result<Prepared> {
-    match vehicle {
-        Vehicle::Guard | Vehicle::Rebuild => Ok(bench.prepared.clone()),
-        Vehicle::RebuildInC => {
-            prepare::provide_for(&bench.context, Some(&without_rust(bench)?), Choice::Auto, client()?.rust())
-        }
-    }
-}
-
-fn client() -> Result<Project> {
-    Project::open(&repository().join("cifs"))
-}
-
-/// A machine's payload with the vehicle loaded and nothing mounted.
-fn loaded(bench: &Bench, vehicle: Vehicle, prepared: &Prepared, tree: &Tree) -> Result<Payload> {
-    let (project, name) = match vehicle {
-        Vehicle::Guard => (Project::open(&repository())?, GUARD),
-        Vehicle::Rebuild | Vehicle::RebuildInC => (client()?, CLIENT),
-    };
-    let built = build(&bench.context, &project, prepared)?;
-    let module =
-        Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)?;
-    let mut payload = Payload::new(tree)?;
-    payload.network(tree)?;
-    if vehicle == Vehicle::Guard {
-        payload.insert_stock(tree, &[CLIENT])?.insert_with(tree, module, "mode=1")?;
-    } else {
-        payload.insert_with(tree, module, "")?;
-    }
-    payload.cifs_companions(tree)?;
-    Ok(payload)
-}
-
 /// Does the work once for each way to speak, and looks at what the guest, the kernel and the server say.
-fn all_is_as_it_should_be(
-    bench: &Bench,
-    vehicle: Vehicle,
-    speeches: &[Speech],
-    bulk: u32,
-    name: &str,
-) -> Result<()> {
-    let prepared = prepared(bench, vehicle)?;
-    let tree = boot::tree(&prepared.kdir)?;
+fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
     let account = server.add_account(&bench.context.report)?;
-    let mut payload = loaded(bench, vehicle, &prepared, &tree)?;
+    let mut payload = vehicle.payload(bench, prepared)?;
     let mut works = Vec::new();
-    for speech in speeches {
+    for speech in Speech::all() {
         make_directory(&server.files().join(speech.directory()))?;
         payload.mount_share(smb::NAME, server.port(), &speech.options(&account), MOUNT);
-        works.push(payload.plan("").steps.len());
+        works.push((speech, payload.plan("").steps.len()));
         let directory = format!("{MOUNT}/{}", speech.directory());
         payload
             .step(Step::Work(Work { directory, listed: LISTED, bulk }))
             .step(Step::Unmount { target: MOUNT.to_owned() });
     }
-    let counters = payload.plan("").steps.len();
-    if vehicle == Vehicle::Guard {
-        payload.step(Step::ReadFile { path: format!("/sys/kernel/debug/{GUARD}/counters") }).remove(GUARD);
-    }
-    payload.remove(CLIENT);
+    let counters = vehicle.read_counters(&mut payload);
+    vehicle.unload(&mut payload);
+    let name = format!("{vehicle}-{}", prepared.kdir.release());
     let options = Options { memory: MEMORY, append: Vec::new(), limit: None };
-    let log = bench.logs.join(format!("{name}.log"));
+    let log = bench.logs.join(format!("workload-{name}.log"));
     let run = boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)?;
     verdict_is(&run, Verdict::Pass)?;
-    for (speech, work) in speeches.iter().zip(&works) {
-        let told = run.output(*work).context("the work told nothing")?;
-        eprintln!("{name}, {}:\n{told}", speech.directory());
+    vehicle.require_loaded(&run)?;
+    for (speech, work) in works {
+        let told = run.output(work).context("the work told nothing")?;
+        eprintln!("{name}, {}: {}", speech.directory(), told.trim_end().replace('\n', "; "));
         same_bytes(&server.files().join(speech.directory()), told)?;
     }
-    nothing_is_rejected(&run, vehicle, counters)
+    nothing_is_rejected(&run, counters)
 }
 
 /// What the guest is to find: the large directory, in one that any account may write to.
@@ -233,19 +158,15 @@ fn same_bytes(dir: &Utf8Path, told: &str) -> Result<()> {
     Ok(fs_err::remove_file(file)?)
 }
 
-/// Every reply was seen and none rejected.
-fn nothing_is_rejected(run: &Run, vehicle: Vehicle, counters: usize) -> Result<()> {
+/// Neither the log nor the guard's counters tell of a malformed reply, and there were replies.
+fn nothing_is_rejected(run: &Run, counters: Option<usize>) -> Result<()> {
     let console = fs_err::read(&run.console_log)?;
     let console = String::from_utf8_lossy(&console);
     ensure!(!console.contains("rejected: rule="), "{console}");
-    if vehicle != Vehicle::Guard {
-        let said = boot::said_by(run, CLIENT);
-        ensure!(said.iter().any(|line| line.contains("out-of-tree")), "the stock client is loaded: {said:?}");
-        return Ok(());
-    }
+    let Some(counters) = counters else { return Ok(()) };
     let counters = run.output(counters).context("no counters")?;
-    let others = counters.lines().filter(|line| !["mode=1"].contains(line) && !line.ends_with("=0"));
-    let names: Vec<_> = others.map(|line| line.split('=').next().unwrap_or(line)).collect();
-    ensure!(names == ["seen", "checked"], "{counters}");
+    let counted = counters.lines().filter(|line| !line.ends_with("=0"));
+    let names: Vec<_> = counted.map(|line| line.split('=').next().unwrap_or(line)).collect();
+    ensure!(names == ["mode", "seen", "checked"], "{counters}");
     Ok(())
 }

@@ -53,6 +53,11 @@ pub struct Share {
 impl Share {
     /// Starts the server and waits until it answers.
     pub fn serve(report: &Report) -> Result<Self> {
+        Self::serve_as(report, &[])
+    }
+
+    /// The same, with further shares of the same directory: the name of each, and an option of smb.conf(5).
+    pub fn serve_as(report: &Report, further: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("cifs-fix-share-")
             .tempdir()
@@ -62,7 +67,7 @@ impl Share {
         // smbd drops to the guest account to serve; that account must be able to walk in, no more.
         open_to(path, 0o711)?;
         let port = free_port()?;
-        lay_out(path, port)?;
+        lay_out(path, port, further)?;
         let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
         let cmd = Cmd::new("setpriv")
             .args(["--pdeathsig", "TERM"])
@@ -160,14 +165,16 @@ fn open_to(dir: &Utf8Path, mode: u32) -> Result<()> {
     Ok(fs_err::set_permissions(dir, std::fs::Permissions::from_mode(mode))?)
 }
 
-fn lay_out(dir: &Utf8Path, port: u16) -> Result<()> {
+fn lay_out(dir: &Utf8Path, port: u16, further: &[(&str, &str)]) -> Result<()> {
     for part in ["files", "private", "state", "ncalrpc"] {
         fs_err::create_dir(dir.join(part))?;
     }
     // Below a directory whose name nobody knows; the guest account writes here.
     open_to(&dir.join("files"), 0o777)?;
     let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
-    Ok(fs_err::write(dir.join("smb.conf"), configuration(dir, port, &account))?)
+    let further = further.iter().map(|(name, option)| section(dir, name, option));
+    let text = configuration(dir, port, &account) + &further.collect::<String>();
+    Ok(fs_err::write(dir.join("smb.conf"), text)?)
 }
 
 /// A password nobody can guess, of letters and digits.
@@ -211,13 +218,14 @@ fn configuration(dir: &Utf8Path, port: u16, account: &str) -> String {
     ncalrpc dir = {dir}/ncalrpc
     log file = {dir}/log
     log level = 1
-
-[{NAME}]
-    path = {dir}/files
-    guest ok = yes
-    read only = no
-"
+{}",
+        section(dir, NAME, "read only = no")
     )
+}
+
+/// A share of `dir`'s files that guests may use.
+fn section(dir: &Utf8Path, name: &str, option: &str) -> String {
+    format!("\n[{name}]\n    path = {dir}/files\n    guest ok = yes\n    {option}\n")
 }
 
 #[cfg(test)]

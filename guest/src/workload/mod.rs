@@ -44,6 +44,7 @@ const PARTS: &[(&str, Part)] = &[
     ("access lists", attributes::access_lists),
     ("locks", locks::ranges),
     ("pieces", content::pieces),
+    ("holes", content::holes),
     ("copy", content::copy),
     ("bulk", content::bulk),
     ("remove", names::remove),
@@ -58,7 +59,8 @@ pub(crate) fn perform(work: &Work) -> Result<String, StepError> {
         kernel_log::write(&format!("work: {name}"));
         let started = Instant::now();
         let tells = part(&place).map_err(|error| error.within(name))?.unwrap_or_default();
-        told.push_str(&format!("{name}: {} ms {tells}\n", started.elapsed().as_millis()));
+        let line = format!("{name}: {} ms {tells}", started.elapsed().as_millis());
+        told.extend([line.trim_end(), "\n"]);
     }
     Ok(told)
 }
