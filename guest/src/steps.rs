@@ -14,13 +14,13 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{files, network, workload};
+use crate::{files, network, program, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
 pub(crate) struct StepError {
-    errno: Errno,
-    message: String,
+    pub(crate) errno: Errno,
+    pub(crate) message: String,
 }
 
 impl StepError {
@@ -71,6 +71,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::Unmount { target } => {
             umount(target.as_str()).map(|()| None).map_err(|errno| StepError::new(errno, target))
         }
+        Step::Run { program, args } => program::run(program, args).map(Some),
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
         Step::ReadFile { path } => told(path, read_file(path)),
         Step::ListDirectory { path } => told(path, list_directory(path)),
