@@ -4,9 +4,11 @@
 
 pub mod bench;
 pub mod build;
+pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod insmod;
 pub mod kernel;
+pub mod man;
 pub mod patch;
 pub mod test;
