@@ -9,6 +9,8 @@ pub mod demo;
 pub mod doctor;
 pub mod insmod;
 pub mod kernel;
+pub mod key;
 pub mod man;
 pub mod patch;
+pub mod sign;
 pub mod test;
