@@ -97,6 +97,15 @@ Examples:
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
     Bench(BenchArgs),
+    /// Print the manual page of a command, or write those of all
+    Man(ManArgs),
+    /// Print what a shell completes the tool's words with
+    ///
+    /// For the program `xtask`, which `cargo xtask` runs: `alias xtask='cargo xtask'` gives it that name in a shell.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Runs a command in a build root; started by the tool itself in namespaces of its own
     #[command(hide = true)]
     EnterRoot(Entry),
@@ -317,6 +326,16 @@ pub struct BenchArgs {
     /// Runs per figure; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+}
+
+/// `cargo xtask man`.
+#[derive(Clone, Debug, Args)]
+pub struct ManArgs {
+    /// The command, such as `kernel prepare` [default: the tool itself]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<Utf8PathBuf>,
 }
 
 /// What can be measured.
