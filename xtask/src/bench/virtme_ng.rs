@@ -193,6 +193,7 @@ mod tests {
         let object = Object {
             name: "a-b".to_owned(),
             file: "/t/a-b.ko".into(),
+            debug: None,
             size: 0,
             unstripped: "/t/stage/a-b.ko".into(),
             unstripped_size: 0,

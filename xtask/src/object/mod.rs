@@ -13,4 +13,5 @@ pub mod modinfo;
 pub mod module;
 pub mod sign;
 pub mod signature;
+pub mod strip;
 pub mod versions;

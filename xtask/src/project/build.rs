@@ -17,12 +17,13 @@ use crate::kernel::release::Release;
 use crate::key::pair::KeyPair;
 use crate::object::modinfo::Modinfo;
 use crate::object::sign::{Signer, Unsigned};
+use crate::object::strip::{self, Stripped};
 use crate::process::Cmd;
 use crate::root::Access;
 use crate::source::fetch::Kernel;
 
 /// Changes when the way of building does.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Object {
     pub file: Utf8PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// Its debug information, where the kernel's configuration has any made.
+    pub debug: Option<Utf8PathBuf>,
     /// The file as Kbuild left it, with debug information.
     pub unstripped: Utf8PathBuf,
     /// Its size in bytes.
@@ -137,7 +140,10 @@ pub fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
 /// What was built of the same inputs, if it is still there whole.
 fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
-    let whole = |object: &Object| object.file.metadata().is_ok_and(|meta| meta.len() == object.size);
+    let whole = |object: &Object| {
+        let debug = object.debug.as_ref().is_none_or(|debug| debug.exists());
+        debug && object.file.metadata().is_ok_and(|meta| meta.len() == object.size)
+    };
     (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
 }
 
@@ -256,11 +262,14 @@ impl Building<'_> {
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
         let (file, stripped) = (out.join(&file_name), self.place.join(format!("{file_name}.stripped")));
-        if file.exists() {
-            fs_err::remove_file(&file)?;
+        let debug = strip::debug_of(&file);
+        for old in [&file, &debug] {
+            if old.exists() {
+                fs_err::remove_file(old)?;
+            }
         }
-        let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(&unstripped);
-        self.inside(strip).run(&self.context.report)?;
+        let run = |cmd| self.inside(cmd).run(&self.context.report).map(drop);
+        let Stripped { file: stripped, debug } = strip::strip(&unstripped, &stripped, &debug, run)?;
         if let Some(pair) = self.pair {
             let signer = Signer::new(self.context, self.prepared, pair)?;
             signer.sign(&Unsigned::read(&stripped)?)?.write(&file)?;
@@ -271,6 +280,7 @@ impl Building<'_> {
         let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
         Ok(Object {
             name: module.name.clone(),
+            debug,
             size: size(&file)?,
             unstripped_size: size(&unstripped)?,
             file,
