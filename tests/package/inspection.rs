@@ -12,6 +12,7 @@ use xtask::kernel::prepare::{self, Prepared, Rust};
 use xtask::kernel::symvers;
 use xtask::object::exports::Export;
 use xtask::object::file::ModuleFile;
+use xtask::object::inspection::modules_in;
 use xtask::object::module::Module;
 use xtask::object::signature::{MARKER, Trailer, hex, split};
 use xtask::object::versions::Crc;
@@ -41,9 +42,7 @@ fn kernels(suite: &Suite) -> Vec<Prepared> {
 
 /// Every module that a kernel's packages hold.
 fn files(kdir: &Kdir) -> Vec<Utf8PathBuf> {
-    let entries = walkdir::WalkDir::new(kdir.modules()).sort_by_file_name().into_iter();
-    let paths = entries.map(|entry| Utf8PathBuf::from_path_buf(entry.unwrap().into_path()).unwrap());
-    paths.filter(|path| path.file_name().is_some_and(|name| name.contains(".ko"))).collect()
+    modules_in(&kdir.modules()).unwrap()
 }
 
 /// Fields by name, several of a name in any order: modinfo(8) turns some around.

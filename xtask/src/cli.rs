@@ -345,6 +345,8 @@ pub enum Measure {
     Prepare,
     /// `build` with nothing changed beside a no-op make
     Build,
+    /// `inspect` of every module of a kernel beside modinfo called for each
+    Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
 }
