@@ -10,5 +10,6 @@ pub mod insmod;
 pub mod kernel;
 pub mod key;
 pub mod patch;
+pub mod secure_boot;
 pub mod sign;
 pub mod test;
