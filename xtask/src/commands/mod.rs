@@ -8,6 +8,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod insmod;
+pub mod inspect;
 pub mod kernel;
 pub mod key;
 pub mod man;
