@@ -6,6 +6,8 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::ModuleFile;
+use super::signature::Trailer;
+use crate::failure::Failure;
 use crate::process::Cmd;
 
 /// A module without debug information, complete but for signing and compressing.
@@ -26,14 +28,24 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
 /// module will know it by. `run` runs binutils where the module was built: they must know its architecture.
 ///
 /// The section `.gnu_debuglink` is not loaded; to the kernel the module is the same.
+///
+/// # Errors
+///
+/// Refused, if the module is signed: the signature would be lost.
 pub fn strip(
     built: &Utf8Path,
     to: &Utf8Path,
     debug: &Utf8Path,
     run: impl Fn(Cmd) -> Result<()>,
 ) -> Result<Stripped> {
+    let module = ModuleFile::read(built)?.module()?;
+    if module.signature != Trailer::Unsigned {
+        return Err(Failure::refused(built.as_str(), "is signed, and stripping takes the signature off")
+            .remedy("strip what was built, then sign it")
+            .into());
+    }
     let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).args([to, built]);
-    if !ModuleFile::read(built)?.module()?.debug_info {
+    if !module.debug_info {
         run(strip)?;
         return Ok(Stripped { file: to.to_owned(), debug: None });
     }

@@ -15,7 +15,10 @@ use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::Prepared;
 use crate::kernel::release::Release;
 use crate::key::pair::KeyPair;
+use crate::object::compression::Compression;
+use crate::object::file::ModuleFile;
 use crate::object::modinfo::Modinfo;
+use crate::object::packed::Packed;
 use crate::object::sign::{Signer, Unsigned};
 use crate::object::strip::{self, Stripped};
 use crate::process::Cmd;
@@ -51,6 +54,9 @@ pub struct Object {
     pub size: u64,
     /// Its debug information, where the kernel's configuration has any made.
     pub debug: Option<Utf8PathBuf>,
+    /// The same compressed as the kernel's own modules are, where [`Built::pack`] made it.
+    #[serde(default, skip_deserializing)]
+    pub packed: Option<Utf8PathBuf>,
     /// The file as Kbuild left it, with debug information.
     pub unstripped: Utf8PathBuf,
     /// Its size in bytes.
@@ -58,6 +64,18 @@ pub struct Object {
 }
 
 impl Built {
+    /// Writes each module beside itself as the modules of a kernel of this configuration are installed: compressed, if
+    /// they are.
+    pub fn pack(&mut self, config: &Config) -> Result<()> {
+        let Some(compression) = Compression::of_config(config) else { return Ok(()) };
+        for object in &mut self.objects {
+            let dir = object.file.parent().context("a module's file is in a directory")?;
+            let packed = Packed::of(&ModuleFile::read(&object.file)?, Some(compression))?;
+            object.packed = Some(packed.write(dir, &object.name)?);
+        }
+        Ok(())
+    }
+
     /// The module of this name.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
@@ -263,11 +281,7 @@ impl Building<'_> {
         fs_err::create_dir_all(&out)?;
         let (file, stripped) = (out.join(&file_name), self.place.join(format!("{file_name}.stripped")));
         let debug = strip::debug_of(&file);
-        for old in [&file, &debug] {
-            if old.exists() {
-                fs_err::remove_file(old)?;
-            }
-        }
+        remove_old(&file, &debug)?;
         let run = |cmd| self.inside(cmd).run(&self.context.report).map(drop);
         let Stripped { file: stripped, debug } = strip::strip(&unstripped, &stripped, &debug, run)?;
         if let Some(pair) = self.pair {
@@ -281,6 +295,7 @@ impl Building<'_> {
         Ok(Object {
             name: module.name.clone(),
             debug,
+            packed: None,
             size: size(&file)?,
             unstripped_size: size(&unstripped)?,
             file,
@@ -293,6 +308,18 @@ impl Building<'_> {
         fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
         Ok(fs_err::rename(partial, self.place.join("built.json"))?)
     }
+}
+
+/// Removes what an earlier build left: nothing of it may stand beside what is made now.
+fn remove_old(file: &Utf8Path, debug: &Utf8Path) -> Result<()> {
+    let packed = Compression::ALL.map(|kind| Utf8PathBuf::from(format!("{file}{}", kind.suffix())));
+    for old in packed.iter().map(Utf8PathBuf::as_path).chain([file, debug]) {
+        match fs_err::remove_file(old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The project's make command with DKMS's variables put in (dkms(8), "DKMS.CONF VARIABLES").
