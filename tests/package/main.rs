@@ -4,6 +4,7 @@
 
 mod builds;
 mod inspection;
+mod install;
 mod kernels;
 mod rebuild;
 mod roots;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         builds::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
+        install::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

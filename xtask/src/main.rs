@@ -57,6 +57,9 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),
+        Command::Install(args) => commands::install::run(context, args),
+        Command::Uninstall(args) => commands::uninstall::run(context, args),
+        Command::Status(args) => commands::status::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
     }
