@@ -8,6 +8,7 @@ mod install;
 mod kernels;
 mod rebuild;
 mod roots;
+mod sign;
 mod suite;
 mod unprivileged;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         inspection::trials(&suite),
         rebuild::trials(&suite),
         install::trials(&suite),
+        sign::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())
