@@ -3,7 +3,10 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod dkms;
 mod kernels;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod rebuild;
 mod roots;
 mod suite;
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
         kernels::trials(&suite),
         builds::trials(&suite),
         rebuild::trials(&suite),
+        dkms::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

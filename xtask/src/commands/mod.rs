@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod build;
 pub mod demo;
+pub mod dkms;
 pub mod doctor;
 pub mod insmod;
 pub mod kernel;

@@ -45,6 +45,15 @@ pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "b
 /// Needed for the mount of a real share.
 pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
 
+/// Needed to register modules with DKMS: it compiles, signs and compresses them on this machine.
+pub const DKMS: &[Program] = &[
+    program("dkms", "dkms", "registers, builds and installs modules"),
+    program("make", "make", "builds modules"),
+    program("gcc", "gcc", "compiles modules"),
+    program("modprobe", "kmod", "says which module is loaded"),
+    program("openssl", "openssl", "makes the key that DKMS signs modules with"),
+];
+
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
@@ -75,7 +84,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).find(|program| program.name == name) {
+    match all().chain(BENCH).chain(DKMS).find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -183,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().chain(BENCH).map(|program| program.name).collect();
+        let mut names: Vec<_> = all().chain(BENCH).chain(DKMS).map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
