@@ -4,11 +4,13 @@
 
 mod builds;
 mod dkms;
+mod inspection;
 mod kernels;
 #[path = "../dkms/machine.rs"]
 mod machine;
 mod rebuild;
 mod roots;
+mod sign;
 mod suite;
 mod unprivileged;
 
@@ -23,8 +25,10 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        inspection::trials(&suite),
         rebuild::trials(&suite),
         dkms::trials(&suite),
+        sign::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

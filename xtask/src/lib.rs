@@ -11,6 +11,7 @@ pub mod context;
 pub mod dkms;
 pub mod failure;
 pub mod kernel;
+pub mod key;
 pub mod machine;
 pub mod object;
 pub mod process;
