@@ -14,5 +14,6 @@ pub mod kernel;
 pub mod key;
 pub mod man;
 pub mod patch;
+pub mod secure_boot;
 pub mod sign;
 pub mod test;

@@ -12,13 +12,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::config::Config;
 use crate::kernel::release::Release;
-use crate::object::modinfo::Modinfo;
+use crate::object::file::ModuleFile;
 use crate::process::Cmd;
 use crate::project::Project;
-use crate::vm::modules::Module;
-
-/// What ends a module that is signed (scripts/sign-file.c).
-const SIGNED: &[u8] = b"~Module signature appended~\n";
 
 /// A module file, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -102,11 +98,9 @@ impl Check<'_> {
 
     /// Reads a module and refuses what this kernel would.
     fn found(&self, name: &str, file: Utf8PathBuf) -> Result<Found> {
-        let module = Module::read(&file)?;
-        let modinfo = Modinfo::parse(&module.image)
-            .ok_or_else(|| self.refused(&file, "is no kernel module: no ELF file with .modinfo"))?;
-        modinfo.require_vermagic(&file, self.release)?;
-        Ok(Found { module: name.to_owned(), signed: module.image.ends_with(SIGNED), file })
+        let module = ModuleFile::read(&file)?.module()?;
+        module.modinfo.require_vermagic(&file, self.release)?;
+        Ok(Found { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
     }
 
     fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
