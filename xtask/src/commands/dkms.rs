@@ -45,7 +45,7 @@ struct Known {
 
 /// `dkms-status`.
 pub fn status(context: &Context, args: &DkmsPlace) -> Result<()> {
-    programs::ensure(context, &[programs::DKMS])?;
+    programs::ensure(context, &[dkms::PROGRAMS])?;
     let place = place(args)?;
     let mut known = Vec::new();
     for row in dkms::rows(context, &place, None)? {

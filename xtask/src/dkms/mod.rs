@@ -17,7 +17,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::kernel::release::Release;
-use crate::machine::programs;
+use crate::key;
+use crate::machine::programs::{self, Program, program};
 use crate::process::{Cmd, Output};
 use crate::project::Project;
 use crate::root::host;
@@ -26,6 +27,10 @@ use place::Place;
 use source::{Difference, Source};
 use status::{Row, State};
 use target::Target;
+
+/// dkms; its package brings what it compiles with, and kmod.
+pub const PROGRAMS: &[Program] =
+    &[program("dkms", "dkms", "registers modules and builds them for each kernel")];
 
 /// Lines of `make.log` that an error repeats.
 const LOG_LINES: usize = 25;
@@ -85,7 +90,7 @@ pub struct Dkms<'a> {
 impl<'a> Dkms<'a> {
     /// The project, with dkms at hand; it is installed where it is not. Only root may.
     pub fn open(context: &'a Context, place: &'a Place, project: &'a Project, force: bool) -> Result<Self> {
-        programs::ensure(context, &[programs::DKMS])?;
+        programs::ensure(context, &[PROGRAMS, key::PROGRAMS])?;
         if !programs::is_root() && !context.dry_run {
             return Err(Failure::missing("dkms", "only root may register and install modules")
                 .remedy("run the same as root")

@@ -49,15 +49,6 @@ pub const SHARE: &[Program] = &[
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 
-/// Needed to register modules with DKMS: it compiles, signs and compresses them on this machine.
-pub const DKMS: &[Program] = &[
-    program("dkms", "dkms", "registers, builds and installs modules"),
-    program("make", "make", "builds modules"),
-    program("gcc", "gcc", "compiles modules"),
-    program("modprobe", "kmod", "says which module is loaded"),
-    program("openssl", "openssl", "makes the key that DKMS signs modules with"),
-];
-
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
@@ -88,7 +79,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).chain(DKMS).find(|program| program.name == name) {
+    match all().chain(BENCH).chain(crate::dkms::PROGRAMS).find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -196,7 +187,8 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().chain(BENCH).chain(DKMS).map(|program| program.name).collect();
+        let mut names: Vec<_> =
+            all().chain(BENCH).chain(crate::dkms::PROGRAMS).map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
