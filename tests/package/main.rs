@@ -5,6 +5,7 @@
 mod builds;
 mod dkms;
 mod inspection;
+mod install;
 mod kernels;
 #[path = "../dkms/machine.rs"]
 mod machine;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         inspection::trials(&suite),
         rebuild::trials(&suite),
         dkms::trials(&suite),
+        install::trials(&suite),
         sign::trials(&suite),
         unprivileged::trials(&suite),
     ];

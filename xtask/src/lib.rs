@@ -10,6 +10,7 @@ pub mod commands;
 pub mod context;
 pub mod dkms;
 pub mod failure;
+pub mod install;
 pub mod kernel;
 pub mod key;
 pub mod machine;
