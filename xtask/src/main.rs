@@ -53,6 +53,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Doctor => commands::doctor::run(context),
         Command::Kernel(command) => commands::kernel::run(context, command),
         Command::Build(args) => commands::build::run(context, args),
+        Command::Inspect(args) => commands::inspect::run(context, args),
         Command::Patch(command) => commands::patch::run(context, command),
         Command::Key(command) => commands::key::run(context, command),
         Command::Sign(args) => commands::sign::run(context, args),
