@@ -125,7 +125,8 @@ pub(crate) fn signed(module: &[u8], name: &str, serial: &[u8]) -> Vec<u8> {
     [module, &message, &block, MARKER].concat()
 }
 
-fn message(name: &str, serial: &[u8]) -> Vec<u8> {
+/// The PKCS#7 message of it.
+pub(crate) fn message(name: &str, serial: &[u8]) -> Vec<u8> {
     let oid = ObjectIdentifier::new_unwrap;
     let sha512 = AlgorithmIdentifierOwned { oid: oid("2.16.840.1.101.3.4.2.3"), parameters: None };
     let rsa = AlgorithmIdentifierOwned { oid: oid("1.2.840.113549.1.1.1"), parameters: None };
