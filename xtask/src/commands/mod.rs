@@ -10,3 +10,4 @@ pub mod insmod;
 pub mod kernel;
 pub mod patch;
 pub mod test;
+pub mod verify;
