@@ -82,6 +82,8 @@ pub struct Machine<'a> {
     /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several runs, ask
     /// [`accelerator::choose`] once.
     pub accelerator: Option<Accelerator>,
+    /// Gets what passes over the machine's network, as pcap, if there is a network.
+    pub capture: Option<&'a Utf8Path>,
 }
 
 /// A run that is over.
@@ -132,6 +134,7 @@ impl<'a> Machine<'a> {
             allowed: Vec::new(),
             limits: Limits::default(),
             accelerator: None,
+            capture: None,
         }
     }
 
@@ -163,6 +166,7 @@ impl<'a> Machine<'a> {
             console: self.console_log,
             port: &port,
             network: self.payload.needs_network(),
+            capture: self.capture,
         });
         // The log of an earlier run must not be judged again.
         fs_err::write(self.console_log, "")?;
