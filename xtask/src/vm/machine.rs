@@ -83,7 +83,7 @@ pub struct Machine<'a> {
     /// [`accelerator::choose`] once.
     pub accelerator: Option<Accelerator>,
     /// Gets what passes over the machine's network, as pcap, if there is a network.
-    pub capture: Option<&'a Utf8Path>,
+    pub capture: Option<Utf8PathBuf>,
 }
 
 /// A run that is over.
@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
             console: self.console_log,
             port: &port,
             network: self.payload.needs_network(),
-            capture: self.capture,
+            capture: self.capture.as_deref(),
         });
         // The log of an earlier run must not be judged again.
         fs_err::write(self.console_log, "")?;

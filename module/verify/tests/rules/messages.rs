@@ -94,6 +94,7 @@ pub(crate) fn accepted() -> Vec<Accepted> {
         ("a printer", strict(tree_connect(3))),
         ("a share that is refused", strict(error(3))),
         ("data", strict(read(b"0123456789"))),
+        ("data of a large read", strict(read(&[7; 0x2_0001]))),
         ("no data", strict(read(b"").with(66, &[0]))),
         ("data whose place is not said", enforce(read(b"0123").with(66, &[0]))),
         ("the same, of more than there are", enforce(read(b"0123").with(66, &[0]).with32(68, 5))),
@@ -155,6 +156,7 @@ fn frames() -> Vec<Rejected> {
         (ReplyDataOutside, 66, enforce(read(b"data").cut(83))),
         (ReplyDataIgnored, 66, strict(read(b"data").with(66, &[0]))),
         (ReplyDataIgnored, 66, strict(read(b"data").with32(68, u32::MAX))),
+        (ReplyDataIgnored, 66, strict(read(&[7; 0x2_0001]).with32(68, 0x2_0002))),
         (ReplyDataIgnored, 68, strict(session_setup(&[0; 48]).with16(68, 4097))),
     ]
 }
