@@ -10,8 +10,9 @@ use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
 
 use crate::segment::Link;
 
-/// The longest packet that is read, in bytes: far more than a capture holds of one.
-const LONGEST: usize = 1 << 20;
+/// The reader's memory in bytes, and how far it may grow for a longer packet: far more than a capture holds of one.
+const BUFFER: usize = 1 << 16;
+const LARGEST_BUFFER: usize = 1 << 21;
 
 /// How a capture ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +58,13 @@ pub fn packets(
     capture: impl Read + Send,
     mut visit: impl FnMut(u64, Link, &[u8]),
 ) -> Result<End, Unreadable> {
-    let mut reader = create_reader(2 * LONGEST, Whole(capture)).map_err(|error| match error {
+    let mut reader = create_reader(BUFFER, Whole(capture)).map_err(|error| match error {
         PcapError::ReadError => Unreadable::Failed,
         _ => Unreadable::NoCapture,
     })?;
     let mut links = Vec::new();
     let mut number = 0;
+    let mut buffer = BUFFER;
     loop {
         match reader.next() {
             Ok((length, block)) => {
@@ -77,6 +79,10 @@ pub fn packets(
                 return Ok(if reader.data().is_empty() { End::Whole } else { End::Cut });
             }
             Err(PcapError::Incomplete(_)) => refill(reader.as_mut())?,
+            Err(PcapError::BufferTooSmall) if buffer < LARGEST_BUFFER => {
+                buffer *= 2;
+                reader.grow(buffer);
+            }
             Err(_) => return Err(Unreadable::Broken { after: number }),
         }
     }

@@ -7,3 +7,4 @@ mod frames;
 mod namespaces;
 mod tidy;
 mod tool;
+mod verify;

@@ -52,8 +52,9 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
 /// Reads one capture.
 fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) -> Result<()> {
     let step = context.report.step("Reading", file.as_str());
-    let unreadable = |reason: String| Failure::refused(file.as_str(), reason);
-    let capture = std::fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
+    let remedy = "give a file that tcpdump -w, dumpcap or Wireshark wrote";
+    let capture = std::fs::File::open(file)
+        .map_err(|error| Failure::missing(file.as_str(), error.to_string()).remedy(remedy))?;
     let mut packets = 0;
     let end = capture::file::packets(capture, |packet, link, bytes| {
         packets = packet;
@@ -65,10 +66,7 @@ fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) 
         Ok(End::Cut) => context.report.warn(&format!("{file}: it ends in the middle of a packet")),
         // What came before is worth a verdict; nothing at all is not.
         Err(broken @ Unreadable::Broken { after: 1.. }) => context.report.warn(&format!("{file}: {broken}")),
-        Err(error) => {
-            let remedy = "give a file that tcpdump -w, dumpcap or Wireshark wrote";
-            return Err(unreadable(error.to_string()).remedy(remedy).into());
-        }
+        Err(error) => return Err(Failure::refused(file.as_str(), error.to_string()).remedy(remedy).into()),
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use crate::bytes::{
     attribute, challenge, error_context, interface, link, negotiate, negotiate_context, read, referrals,
-    reparse, session_setup, stopped, symlink_point, Bytes,
+    reparse, session_setup, stopped, symlink_point, tree_connect, Bytes,
 };
 use crate::{verify, Accepted, Rejected};
 use verify::compound::{Carrier, Messages};
@@ -24,11 +24,6 @@ fn three_contexts() -> Vec<u8> {
 /// A LOGOFF reply, the shortest that there is.
 fn logoff() -> Bytes {
     Bytes::reply(2, SUCCESS).le16(4).le16(0)
-}
-
-/// A TREE_CONNECT reply for a share of this type.
-fn tree_connect(share_type: u8) -> Bytes {
-    Bytes::reply(3, SUCCESS).le16(16).byte(share_type).byte(0).zeros(12)
 }
 
 /// An error without details.
