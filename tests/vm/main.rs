@@ -10,6 +10,7 @@ mod hostile;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod signatures;
 mod system;
 mod vehicle;
 mod workload;
@@ -154,6 +155,12 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
+        (
+            "unsigned_module_is_10_where_signatures_are_enforced",
+            signatures::unsigned_where_signatures_are_enforced,
+        ),
+        ("secure_boot_loads_only_what_is_enrolled", signatures::secure_boot),
+        ("secure_boot_starts_no_changed_kernel", signatures::changed_kernel),
         ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {

@@ -292,6 +292,10 @@ pub struct InsmodArgs {
     /// Words added to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub append: Vec<String>,
+    /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while its certificate is not
+    /// enrolled, and loaded once it is? With a key made for the run, or that of --sign-key
+    #[arg(long)]
+    pub secure_boot: bool,
 }
 
 /// `cargo xtask demo`.

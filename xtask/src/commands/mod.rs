@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod key;
 pub mod man;
 pub mod patch;
+pub mod secure_boot;
 pub mod sign;
 pub mod test;
 pub mod verify;
