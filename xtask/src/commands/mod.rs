@@ -18,5 +18,5 @@ pub mod secure_boot;
 pub mod sign;
 pub mod status;
 pub mod test;
-pub mod verify;
 pub mod uninstall;
+pub mod verify;
