@@ -9,3 +9,4 @@ mod namespaces;
 mod tidy;
 mod tool;
 mod verify;
+mod version;
