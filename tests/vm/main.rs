@@ -5,6 +5,7 @@
 
 mod capture;
 mod commands;
+mod compressed;
 mod frames;
 mod hostile;
 mod malformed;
@@ -153,6 +154,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (
