@@ -10,4 +10,5 @@ mod modules;
 mod namespaces;
 mod tidy;
 mod tool;
+mod verify;
 mod version;
