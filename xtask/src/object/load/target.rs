@@ -114,7 +114,7 @@ impl Target {
         let modules: BTreeMap<String, &Module> = named.collect();
         self.exports.retain(|_, exported| !modules.contains_key(&exported.module));
         for (name, module) in modules {
-            self.modules.iter_mut().for_each(|there| drop(there.insert(name.clone())));
+            self.modules.iter_mut().for_each(|there| there.extend([name.clone()]));
             for export in &module.exports {
                 let exported = Exported {
                     crc: export.crc.unwrap_or(Crc(0)),
