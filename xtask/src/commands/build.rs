@@ -104,7 +104,9 @@ pub fn all(
 fn releases(context: &Context, args: &BuildArgs, project: &Project) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(context);
-        prepared.retain(|kdir| kdir.config().is_ok_and(|config| project.excluded_by(&config).is_none()));
+        prepared.retain(|kdir| {
+            kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
+        });
         if prepared.is_empty() {
             return Err(Failure::missing(
                 "--all-kernels",
