@@ -3,9 +3,11 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod inspection;
 mod kernels;
 mod rebuild;
 mod roots;
+mod sign;
 mod suite;
 mod unprivileged;
 
@@ -20,7 +22,9 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        inspection::trials(&suite),
         rebuild::trials(&suite),
+        sign::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

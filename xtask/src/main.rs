@@ -54,6 +54,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Kernel(command) => commands::kernel::run(context, command),
         Command::Build(args) => commands::build::run(context, args),
         Command::Patch(command) => commands::patch::run(context, command),
+        Command::Key(command) => commands::key::run(context, command),
+        Command::Sign(args) => commands::sign::run(context, args),
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),

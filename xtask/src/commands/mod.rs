@@ -8,5 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod insmod;
 pub mod kernel;
+pub mod key;
 pub mod patch;
+pub mod sign;
 pub mod test;

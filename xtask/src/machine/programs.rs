@@ -22,7 +22,8 @@ pub struct Program {
     pub purpose: &'static str,
 }
 
-const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Program {
+/// One program.
+pub const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Program {
     Program { name, package, purpose }
 }
 
@@ -59,7 +60,7 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE].into_iter().flatten()
+    [ROOTS, VM, SHARE, crate::key::PROGRAMS].into_iter().flatten()
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.

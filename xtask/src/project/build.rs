@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds a project against a prepared kernel: staged copy, make, check, strip.
+//! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a key is given.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,9 +10,12 @@ use super::stage::Sources;
 use super::{Module, Project, Target, command, variables};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
+use crate::kernel::config::Config;
 use crate::kernel::prepare::Prepared;
 use crate::kernel::release::Release;
+use crate::key::pair::KeyPair;
 use crate::object::modinfo::Modinfo;
+use crate::object::sign::{Signer, Unsigned};
 use crate::process::Cmd;
 use crate::root::{Access, Root};
 use crate::source::fetch::Kernel;
@@ -29,6 +32,9 @@ pub struct Built {
     pub project: String,
     /// Its modules.
     pub objects: Vec<Object>,
+    /// Whose signature they carry, if they are signed.
+    #[serde(default)]
+    pub signer: Option<String>,
     inputs: String,
 }
 
@@ -67,13 +73,28 @@ impl Built {
 ///
 /// Skipped, if the project is not for this kernel.
 pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Result<Built> {
+    build_signed(context, project, prepared, None)
+}
+
+/// The same, with modules signed by `pair`.
+///
+/// # Errors
+///
+/// Besides what goes wrong in a build: refused without a key where the kernel loads no unsigned module.
+pub fn build_signed(
+    context: &Context,
+    project: &Project,
+    prepared: &Prepared,
+    pair: Option<&KeyPair>,
+) -> Result<Built> {
     let release = prepared.kdir.release();
     let place = place_of(project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
-    let target = target(project, prepared)?;
+    let target = Target::of(prepared)?;
     let project = &project.for_kernel(&target)?;
+    require_key(release, &target.config, pair)?;
     let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
-    let inputs = inputs(project, &sources, prepared);
+    let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
         return Ok(built);
@@ -82,18 +103,7 @@ pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     if let Some(built) = fresh(&place, &inputs) {
         return Ok(built);
     }
-    Building { context, project, prepared, target, place, inputs }.run(&sources, &what)
-}
-
-/// A prepared kernel as the `dkms.conf` of `project` sees it.
-pub fn target(project: &Project, prepared: &Prepared) -> Result<Target> {
-    let kdir = &prepared.kdir;
-    Ok(Target {
-        release: kdir.release().clone(),
-        build: kdir.build(),
-        tree: place_of(project, kdir.release()).join("dkms"),
-        config: kdir.config()?,
-    })
+    Building { context, project, prepared, pair, target, place, inputs }.run(&sources, &what)
 }
 
 /// Commands over a staged copy that is built already.
@@ -110,9 +120,9 @@ pub struct Again {
 /// The commands that would build again what [`build`] built, as it runs them.
 pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
     let place = place_of(project, prepared.kdir.release());
-    let target = target(project, prepared)?;
+    let target = Target::of(prepared)?;
     let project = &project.for_kernel(&target)?;
-    let building = Building { context, project, prepared, target, place, inputs: String::new() };
+    let building = Building { context, project, prepared, pair: None, target, place, inputs: String::new() };
     let stage = building.stage();
     let release = prepared.kdir.release();
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
@@ -122,6 +132,16 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
         kbuild: building.in_stage(kbuild),
         nothing: building.in_stage(Cmd::new("true")),
     })
+}
+
+impl Target {
+    /// A prepared kernel.
+    pub fn of(prepared: &Prepared) -> Result<Self> {
+        let kdir = &prepared.kdir;
+        let release = kdir.release().clone();
+        let tree = repository().join("target/dkms").join(&release);
+        Ok(Self { build: kdir.build(), config: kdir.config()?, release, tree })
+    }
 }
 
 /// Where a project's build for a release is.
@@ -136,15 +156,29 @@ fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
 }
 
-fn inputs(project: &Project, sources: &Sources, prepared: &Prepared) -> String {
+/// Refuses to make what the kernel would refuse to load.
+fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Result<()> {
+    if pair.is_some() || !config.is_yes("CONFIG_MODULE_SIG_FORCE") {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        release.as_str(),
+        "loads no module without a signature (CONFIG_MODULE_SIG_FORCE), and no key was given",
+    )
+    .remedy("--sign-key FILE --sign-cert FILE; cargo xtask key new makes them")
+    .into())
+}
+
+fn inputs(project: &Project, sources: &Sources, prepared: &Prepared, pair: Option<&KeyPair>) -> String {
     let text = format!(
-        "{REVISION} {} {} {:?} {:?} {:?} {}",
+        "{REVISION} {} {} {:?} {:?} {:?} {} {:?}",
         prepared.kdir.stamp().inputs,
         prepared.root.identity(),
         project.make,
         (&project.pre_build, &project.patches),
         project.modules,
-        sources.hash()
+        sources.hash(),
+        pair.map(|pair| &pair.certificate.facts.fingerprint)
     );
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -153,6 +187,7 @@ struct Building<'a> {
     context: &'a Context,
     project: &'a Project,
     prepared: &'a Prepared,
+    pair: Option<&'a KeyPair>,
     target: Target,
     place: Utf8PathBuf,
     inputs: String,
@@ -174,6 +209,7 @@ impl Building<'_> {
             release: self.target.release.clone(),
             project: format!("{}-{}", self.project.name, self.project.version),
             objects,
+            signer: self.pair.map(|pair| pair.certificate.facts.subject.clone()),
             inputs: self.inputs.clone(),
         };
         self.write_stamp(&built)?;
@@ -253,18 +289,18 @@ impl Building<'_> {
             .env("MAKEFLAGS", flags)
             .env("STOCK_MODULES", self.prepared.kdir.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
-        self.inside(cmd, &self.stage())
+        self.inside(cmd)
     }
 
     /// In the root it looks as on a machine that has the kernel and its headers: `/lib/modules/RELEASE` is there.
-    fn inside(&self, cmd: Cmd, written: &Utf8Path) -> Cmd {
+    fn inside(&self, cmd: Cmd) -> Cmd {
         let kdir = &self.prepared.kdir;
         let modules = format!("/usr/lib/modules/{}", kdir.release());
         let access = Access::default()
             .read(kdir.place())
             .read_at(self.library(), &modules)
             .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
-            .write(written);
+            .write(self.stage());
         self.prepared.root.inside(self.context, cmd, &access)
     }
 
@@ -289,7 +325,7 @@ impl Building<'_> {
         Ok(fs_err::os::unix::fs::symlink(kdir.build(), library.join("build"))?)
     }
 
-    /// Checks and strips one module.
+    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be signed.
     fn finish(&self, module: &Module) -> Result<Object> {
         let file_name = format!("{}.ko", module.name);
         let unstripped = self.stage().join(&module.location).join(&file_name);
@@ -305,11 +341,16 @@ impl Building<'_> {
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
         let file = out.join(format!("{}.ko", module.installed_name));
-        if module.strip {
-            let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&file).arg(&unstripped);
-            self.inside(strip, &self.place).run(&self.context.report)?;
+        if file.exists() {
+            fs_err::remove_file(&file)?;
+        }
+        let stripped = self.strip(module, &unstripped)?;
+        if let Some(pair) = self.pair {
+            let signer = Signer::new(self.context, self.prepared, pair)?;
+            signer.sign(&Unsigned::read(&stripped)?)?.write(&file)?;
+            fs_err::remove_file(stripped)?;
         } else {
-            fs_err::copy(&unstripped, &file)?;
+            fs_err::rename(stripped, &file)?;
         }
         let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
         Ok(Object {
@@ -319,6 +360,19 @@ impl Building<'_> {
             file,
             unstripped,
         })
+    }
+
+    /// What is shipped of a module, before it is signed.
+    fn strip(&self, module: &Module, unstripped: &Utf8Path) -> Result<Utf8PathBuf> {
+        let stripped = self.place.join(format!("{}.ko.stripped", module.name));
+        if module.strip {
+            let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(unstripped);
+            let access = Access::default().read(self.stage()).write(&self.place);
+            self.prepared.root.inside(self.context, strip, &access).run(&self.context.report)?;
+        } else {
+            fs_err::copy(unstripped, &stripped)?;
+        }
+        Ok(stripped)
     }
 
     /// What make did make, for a message.
@@ -340,5 +394,19 @@ impl Building<'_> {
         let partial = self.place.join("built.json.partial");
         fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
         Ok(fs_err::rename(partial, self.place.join("built.json"))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_forces_signatures_needs_a_key() {
+        let release: Release = "7.2.11".parse().unwrap();
+        let forced = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+        let error = require_key(&release, &forced, None).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_MODULE_SIG_FORCE"), "{error}");
+        require_key(&release, &Config::parse("CONFIG_MODULE_SIG=y\n"), None).unwrap();
     }
 }
