@@ -126,7 +126,7 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let stage = building.stage();
     let release = prepared.kdir.release();
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
-    let kbuild = kbuild.arg("-C").arg(prepared.kdir.build()).arg(format!("M={stage}")).arg("modules");
+    let kbuild = kbuild.arg("-C").arg(&building.target.build).arg(format!("M={stage}")).arg("modules");
     Ok(Again {
         project: building.in_stage(building.command("MAKE", &building.make_line())?),
         kbuild: building.in_stage(kbuild),
@@ -140,7 +140,11 @@ impl Target {
         let kdir = &prepared.kdir;
         let release = kdir.release().clone();
         let tree = repository().join("target/dkms").join(&release);
-        Ok(Self { build: kdir.build(), config: kdir.config()?, release, tree })
+        let build = match prepared.root {
+            Root::Host => kdir.build(),
+            Root::Debian(_) => format!("/lib/modules/{release}/build").into(),
+        };
+        Ok(Self { build, config: kdir.config()?, release, tree })
     }
 }
 
@@ -284,6 +288,8 @@ impl Building<'_> {
             if config.is_yes("CONFIG_CC_IS_CLANG") { "LLVM=1".to_owned() } else { format!("CC={compiler}") };
         let cmd = cmd
             .cwd(self.stage())
+            // Which a shell sets, and Makefiles use: `M=$(PWD)`.
+            .env("PWD", self.stage())
             .env("CC", compiler)
             .env("KERNEL_CC", compiler)
             .env("MAKEFLAGS", flags)

@@ -71,9 +71,14 @@ const GONE: &[&str] = &[
     "REMAKE_INITRD",
 ];
 
+/// The names of all directives.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    [KNOWN, OURS, GONE].into_iter().flatten().copied()
+}
+
 /// Whether `name` is a directive, and not a variable that the file has for itself.
 pub fn is_directive(name: &str) -> bool {
-    [KNOWN, OURS, GONE].iter().any(|list| list.contains(&name))
+    all().any(|known| known == name)
 }
 
 /// What the user should know of a `dkms.conf` that can be read.

@@ -7,14 +7,16 @@ pub mod directives;
 pub mod dkms_conf;
 pub mod exclusive;
 pub mod pattern;
+pub mod shell;
 pub mod stage;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::kernel::config::Config;
-use crate::kernel::prepare::Rust;
+use crate::kernel::prepare::{Prepared, Rust};
 use crate::kernel::release::Release;
 use crate::source::import::Import;
 use directives::{leaves, plain_name, words};
@@ -121,10 +123,12 @@ impl Project {
         }
     }
 
-    /// The project in `dir` whose `dkms.conf` a shell has given these values for `target`.
-    pub fn of_values(dir: &Utf8Path, values: Values, target: &Target) -> Result<Self> {
+    /// The project in `dir` for a kernel, as a shell in a sandbox evaluates its `dkms.conf`.
+    pub fn evaluated(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
+        let target = Target::of(prepared)?;
+        let values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
         let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()))?;
-        project.for_kernel(target)
+        project.for_kernel(&target)
     }
 
     /// The project as it is for one kernel: variables have their values, and what depends on the kernel is chosen.
@@ -238,7 +242,10 @@ fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
 
 /// The variables that DKMS has when it runs what a `dkms.conf` says.
 pub(crate) fn variables(target: &Target, project: &Project) -> Given {
-    given(Some(target), Some(project))
+    let mut variables = given(Some(target), Some(project));
+    variables.insert("PACKAGE_NAME", project.name.clone());
+    variables.insert("PACKAGE_VERSION", project.version.clone());
+    variables
 }
 
 fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {

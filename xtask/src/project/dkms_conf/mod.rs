@@ -20,7 +20,7 @@ use word::{Cursor, Part, Position, Word, ends_word};
 const MOST: usize = 4 << 20;
 
 /// No array has an index above this one; DKMS looks at every index below the highest.
-const HIGHEST: u32 = 9999;
+pub const HIGHEST: u32 = 9999;
 
 /// The assignments of a `dkms.conf`, read and not yet evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
