@@ -5,10 +5,14 @@
 
 mod commands;
 mod frames;
+mod hostile;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod signatures;
 mod system;
+mod vehicle;
+mod workload;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -149,6 +153,12 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
+        (
+            "unsigned_module_is_10_where_signatures_are_enforced",
+            signatures::unsigned_where_signatures_are_enforced,
+        ),
+        ("secure_boot_loads_only_what_is_enrolled", signatures::secure_boot),
+        ("secure_boot_starts_no_changed_kernel", signatures::changed_kernel),
         ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {
@@ -158,7 +168,14 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks.iter().map(trial).chain(malformed::trials(bench)).chain(rebuild::trials(bench)).collect()
+    checks
+        .iter()
+        .map(trial)
+        .chain(malformed::trials(bench))
+        .chain(hostile::trials(bench))
+        .chain(rebuild::trials(bench))
+        .chain(workload::trials(bench))
+        .collect()
 }
 
 fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {

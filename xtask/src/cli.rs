@@ -70,6 +70,18 @@ pub enum Command {
     /// The patches of a project that is rebuilt from the kernel's own source
     #[command(subcommand)]
     Patch(PatchCommand),
+    /// Say what is in a module, and whether a kernel would load it
+    ///
+    /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
+    /// compilers. With --kernel it says without booting whether that kernel would load it, and every reason why not: vermagic,
+    /// missing symbols, CRCs, namespaces, symbols for the GPL only, signatures. One file is shown in full, several as a
+    /// table. It ends with status 4 if one would not be loaded.
+    #[command(after_help = "\
+Examples:
+  cargo xtask inspect cifs_fix.ko
+  cargo xtask inspect cifs.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
+  cargo xtask inspect --json /lib/modules/*/extra/*.ko.xz")]
+    Inspect(InspectArgs),
     /// Keys that modules are signed with
     #[command(subcommand)]
     Key(KeyCommand),
@@ -85,6 +97,15 @@ pub enum Command {
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
     Bench(BenchArgs),
+    /// Print the manual page of a command, or write those of all
+    Man(ManArgs),
+    /// Print what a shell completes the tool's words with
+    ///
+    /// For the program `xtask`, which `cargo xtask` runs: `alias xtask='cargo xtask'` gives it that name in a shell.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Runs a command in a build root; started by the tool itself in namespaces of its own
     #[command(hide = true)]
     EnterRoot(Entry),
@@ -229,6 +250,23 @@ pub struct SignWith {
     pub sign_cert: Option<Utf8PathBuf>,
 }
 
+/// `cargo xtask inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Modules: .ko, or that compressed with xz, zstd or gzip
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// Say whether this kernel would load them, all of them together; it is prepared if need be
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+    /// Ask about a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
+    #[arg(long, requires = "kernel")]
+    pub secure_boot: bool,
+    /// Show every symbol, with its CRC and who exports it; for one file
+    #[arg(long)]
+    pub symbols: bool,
+}
+
 /// `cargo xtask insmod`.
 #[derive(Clone, Debug, Args)]
 pub struct InsmodArgs {
@@ -247,6 +285,10 @@ pub struct InsmodArgs {
     /// Words added to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub append: Vec<String>,
+    /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while its certificate is not
+    /// enrolled, and loaded once it is? With a key made for the run, or that of --sign-key
+    #[arg(long)]
+    pub secure_boot: bool,
 }
 
 /// `cargo xtask demo`.
@@ -293,6 +335,16 @@ pub struct BenchArgs {
     /// Runs per figure; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+}
+
+/// `cargo xtask man`.
+#[derive(Clone, Debug, Args)]
+pub struct ManArgs {
+    /// The command, such as `kernel prepare` [default: the tool itself]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<Utf8PathBuf>,
 }
 
 /// What can be measured.

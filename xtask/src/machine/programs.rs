@@ -44,7 +44,10 @@ pub const ROOTS: &[Program] = &[
 pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")];
 
 /// Needed for the mount of a real share.
-pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
+pub const SHARE: &[Program] = &[
+    program("smbd", "samba", "the SMB server of the demo"),
+    program("pdbedit", "samba", "a user of that server, for the tests"),
+];
 
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[

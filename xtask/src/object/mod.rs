@@ -7,6 +7,8 @@
 pub mod compression;
 pub mod exports;
 pub mod file;
+pub mod inspection;
+pub mod load;
 pub mod modinfo;
 pub mod module;
 pub mod sign;
