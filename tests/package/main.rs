@@ -4,6 +4,7 @@
 
 mod builds;
 mod inspection;
+mod install;
 mod kernels;
 mod rebuild;
 mod roots;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         builds::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
+        install::trials(&suite),
         sign::trials(&suite),
         unprivileged::trials(&suite),
     ];

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod context;
 pub mod failure;
+pub mod install;
 pub mod kernel;
 pub mod key;
 pub mod machine;

@@ -63,7 +63,7 @@ fn project(args: &BuildArgs) -> Result<Project> {
 }
 
 /// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and its root.
-fn opened(args: &BuildArgs) -> Result<Opened> {
+pub(super) fn opened(args: &BuildArgs) -> Result<Opened> {
     match Project::open_any(args.project.as_deref().unwrap_or(&repository()))? {
         Opened::Program { failure, .. } if !args.allow_shell => Err(failure.into()),
         opened => Ok(opened),
@@ -155,7 +155,7 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
 }
 
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
-fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
+pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(context);
         prepared.retain(|kdir| match opened {

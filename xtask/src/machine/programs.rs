@@ -49,13 +49,21 @@ pub const SHARE: &[Program] = &[
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 
+/// Needed to install modules.
+pub const INSTALL: &[Program] = &[
+    program("depmod", "kmod", "lists modules and what they need"),
+    program("modprobe", "kmod", "says which file it would load"),
+];
+
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
-    program("depmod", "kmod", "the modules of virtme-ng"),
     program("python3", "python3-venv", "runs virtme-ng"),
     program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
 ];
+
+/// Needed by tests only: one that kills the tool at each of its system calls.
+pub const TESTS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
 
 /// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
 /// programs start.
@@ -63,7 +71,7 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE, crate::key::PROGRAMS].into_iter().flatten()
+    [ROOTS, VM, SHARE, INSTALL, crate::key::PROGRAMS].into_iter().flatten()
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
@@ -79,7 +87,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).find(|program| program.name == name) {
+    match all().chain(BENCH).chain(TESTS).find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -187,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().chain(BENCH).map(|program| program.name).collect();
+        let mut names: Vec<_> = all().chain(BENCH).chain(TESTS).map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
