@@ -159,6 +159,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ),
         ("secure_boot_loads_only_what_is_enrolled", signatures::secure_boot),
         ("secure_boot_starts_no_changed_kernel", signatures::changed_kernel),
+        ("secure_boot_loads_no_changed_module", signatures::changed_module),
         ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {
