@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a key is given.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
