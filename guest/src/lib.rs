@@ -109,6 +109,14 @@ pub enum Step {
         /// Where.
         target: String,
     },
+    /// Runs a program to its end; what it prints comes back as the step's output, or, when it ends with another status than 0,
+    /// in the message of the failure, whose error is then `EIO`.
+    Run {
+        /// Its path.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
     /// Writes a file whole; the file is made if need be, but no directory.
     WriteFile {
         /// Which.
@@ -158,6 +166,7 @@ impl fmt::Display for Step {
             }
             Self::MountCifs { source, target, .. } => write!(f, "mount -t cifs {source} {target}"),
             Self::Unmount { target } => write!(f, "umount {target}"),
+            Self::Run { program, args } => write!(f, "{program} {}", args.join(" ")),
             Self::WriteFile { path, .. } => write!(f, "write {path}"),
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),

@@ -8,6 +8,7 @@
 mod kernel_log;
 mod network;
 mod port;
+mod program;
 mod steps;
 
 use std::fs;

@@ -14,13 +14,13 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::network;
+use crate::{network, program};
 
 /// Why a step failed.
 #[derive(Debug)]
 pub(crate) struct StepError {
-    errno: Errno,
-    message: String,
+    pub(crate) errno: Errno,
+    pub(crate) message: String,
 }
 
 impl StepError {
@@ -28,7 +28,7 @@ impl StepError {
         Self { errno, message: format!("{what}: {}", errno.desc()) }
     }
 
-    fn io(error: &io::Error, what: &str) -> Self {
+    pub(crate) fn io(error: &io::Error, what: &str) -> Self {
         Self {
             errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
             message: format!("{what}: {error}"),
@@ -61,6 +61,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::Unmount { target } => {
             umount(target.as_str()).map(|()| None).map_err(|errno| StepError::new(errno, target))
         }
+        Step::Run { program, args } => program::run(program, args).map(Some),
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
         Step::ReadFile { path } => read_file(path).map(Some).map_err(|error| StepError::io(&error, path)),
         Step::ListDirectory { path } => {

@@ -4,6 +4,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
 use xtask::context::repository;
+use xtask::object::file::ModuleFile;
 use xtask::object::modinfo::Modinfo;
 use xtask::process::{Cmd, Output};
 use xtask::project::Project;
@@ -29,10 +30,11 @@ fn the_guard(suite: &Suite) {
     let project = Project::open(&repository()).unwrap();
     let built = build(suite.context(), &project, suite.prepared()).unwrap();
     let object = built.object("cifs_fix").unwrap();
-    let info = Modinfo::read(&object.file).unwrap();
-    info.require_vermagic(&object.file, &built.release).unwrap();
-    assert_eq!(info.get("license"), Some("GPL"));
-    let panics: Vec<_> = info.undefined().iter().filter(|symbol| symbol.contains("9panicking")).collect();
+    let module = ModuleFile::read(&object.file).unwrap().module().unwrap();
+    module.modinfo.require_vermagic(&object.file, &built.release).unwrap();
+    assert_eq!(module.modinfo.get("license"), Some("GPL"));
+    let panics: Vec<_> =
+        module.imports.iter().filter(|import| import.symbol.contains("9panicking")).collect();
     assert!(panics.is_empty(), "the guard can panic: {panics:?}");
     assert!(object.size < object.unstripped_size);
 }

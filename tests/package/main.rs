@@ -3,6 +3,7 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod inspection;
 mod kernels;
 mod rebuild;
 mod roots;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        inspection::trials(&suite),
         rebuild::trials(&suite),
         unprivileged::trials(&suite),
     ];

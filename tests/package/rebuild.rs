@@ -9,7 +9,7 @@ use object::{Object as _, ObjectSymbol as _};
 use xtask::archive::Archive;
 use xtask::context::repository;
 use xtask::kernel::{discover, prepare};
-use xtask::object::modinfo::Modinfo;
+use xtask::object::file::ModuleFile;
 use xtask::process::{self, Cmd};
 use xtask::project::Project;
 use xtask::project::build::build;
@@ -272,9 +272,10 @@ fn an_edit_is_written_back(suite: &Suite) {
 fn the_module(suite: &Suite) {
     let built = build(suite.context(), &project(), suite.prepared()).unwrap();
     let object = built.object("cifs").unwrap();
-    let info = Modinfo::read(&object.file).unwrap();
-    info.require_vermagic(&object.file, &built.release).unwrap();
-    let panics: Vec<_> = info.undefined().iter().filter(|symbol| symbol.contains("9panicking")).collect();
+    let module = ModuleFile::read(&object.file).unwrap().module().unwrap();
+    module.modinfo.require_vermagic(&object.file, &built.release).unwrap();
+    let panics: Vec<_> =
+        module.imports.iter().filter(|import| import.symbol.contains("9panicking")).collect();
     assert!(panics.is_empty(), "the client can panic: {panics:?}");
     let image = fs_err::read(&object.file).unwrap();
     let file = object::File::parse(image.as_slice()).unwrap();

@@ -4,8 +4,10 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use libtest_mimic::Trial;
 use xtask::process::Cmd;
+use xtask::root::scratch::Scratch;
 use xtask::root::{Access, Root, mounts, removal};
 
 use crate::suite::{PROGRAM, Suite, scratch, tool};
@@ -14,6 +16,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("root::a_command_sees_only_what_it_was_given", sees_only_what_it_was_given),
         suite.trial("root::the_tree_is_read_only", the_tree_is_read_only),
+        suite.trial("root::a_scratch_is_written_to_and_the_tree_is_not", a_scratch_is_written_to),
         suite.trial("root::no_mount_outlives_a_command", no_mount_outlives_a_command),
         suite.trial("root::a_killed_tool_leaves_no_process", a_killed_tool_leaves_no_process),
         suite.trial("root::one_that_was_being_made_when_the_tool_was_killed_is_made_anew", killed_while_made),
@@ -46,6 +49,29 @@ fn the_tree_is_read_only(suite: &Suite) {
         "touch /usr/x 2>/dev/null || echo kept; touch /tmp/x && echo scratch; touch /dev/null && echo device";
     assert_eq!(sh(suite, script, &Access::default()), "kept\nscratch\ndevice");
     assert!(!root.tree().join("tmp/x").exists());
+}
+
+fn a_scratch_is_written_to(suite: &Suite) {
+    let Root::Debian(root) = &suite.prepared().root else { return };
+    let context = suite.context();
+    // A path with what separates layers and options.
+    let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap().join("a:b,c");
+    let layer = dir.join("layer");
+    fs_err::create_dir_all(layer.join("usr/share/layer")).unwrap();
+    fs_err::write(layer.join("usr/share/layer/file"), "of the layer").unwrap();
+    let tree = Scratch::over(root, &dir.join("changes")).unwrap().with_layer(&layer);
+    let sh = |script: &str| tree.read(context, Cmd::new("sh").args(["-c", script])).unwrap();
+    sh("echo written > /usr/x; rm /usr/bin/make; mv /usr/share/layer /usr/share/moved");
+    assert_eq!(
+        sh("cat /usr/x /usr/share/moved/file; test -e /usr/bin/make || echo ' gone'"),
+        "written\nof the layer gone"
+    );
+    assert!(!root.tree().join("usr/x").exists() && root.tree().join("usr/bin/make").exists());
+    assert!(layer.join("usr/share/layer/file").exists());
+    assert!(mounts::below(root.tree()).unwrap().is_empty());
+    tree.remove(context).unwrap();
+    assert!(!dir.join("changes").exists());
 }
 
 fn no_mount_outlives_a_command(suite: &Suite) {

@@ -8,6 +8,7 @@ mod frames;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod system;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -145,6 +146,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
+        ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         ("command_demo_tells_the_story", commands::demo),

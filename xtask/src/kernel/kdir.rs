@@ -89,6 +89,11 @@ impl Kdir {
         Ok(Config::parse(&fs_err::read_to_string(self.build().join(".config"))?))
     }
 
+    /// Its unpacked packages: `/boot`, `/usr/lib/modules`.
+    pub fn image(&self) -> Utf8PathBuf {
+        image_of(&self.place)
+    }
+
     /// Its own modules: what `/lib/modules/RELEASE` is on a machine that runs it.
     pub fn modules(&self) -> Utf8PathBuf {
         modules_of(&self.place, self.release())

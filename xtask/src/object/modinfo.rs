@@ -3,52 +3,65 @@
 
 use anyhow::Result;
 use camino::Utf8Path;
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use serde::Serialize;
 
+use super::file::ModuleFile;
 use crate::failure::Failure;
 use crate::kernel::release::Release;
 
-/// The fields of a module's `.modinfo`, and the names of symbols it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Modinfo {
-    fields: Vec<(String, String)>,
-    undefined: Vec<String>,
-}
+/// The fields of a module's `.modinfo`, in their order. A name may be there several times.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Modinfo(Vec<(String, String)>);
 
 impl Modinfo {
-    /// Reads a module's file, not compressed.
+    /// Reads a module's file.
     pub fn read(file: &Utf8Path) -> Result<Self> {
-        Self::parse(&fs_err::read(file)?).ok_or_else(|| {
-            Failure::refused(file.as_str(), "is no kernel module: no ELF file with .modinfo").into()
-        })
+        Ok(ModuleFile::read(file)?.module()?.modinfo)
     }
 
-    /// Reads a module's bytes.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let elf = object::File::parse(bytes).ok()?;
-        let section = elf.section_by_name(".modinfo")?;
-        let undefined =
-            elf.symbols().filter(|symbol| symbol.is_undefined()).filter_map(|symbol| symbol.name().ok());
-        let undefined = undefined.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        Some(Self { fields: fields(section.data().ok()?), undefined })
+    /// Reads the bytes of the section: `name=value` strings, each ended by a zero byte.
+    pub fn parse(section: &[u8]) -> Self {
+        let strings = section.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let field = |text: &str| {
+            let (name, value) = text.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        Self(strings.filter_map(|text| field(&text)).collect())
     }
 
-    /// The first field of this name.
+    /// The first field of this name: of one that is there several times, the kernel reads the first.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.all(name).next()
     }
 
-    /// Symbols that the kernel or other modules must export.
-    pub fn undefined(&self) -> &[String] {
-        &self.undefined
+    /// Every field of this name.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Modules that must be loaded before it, as modpost wrote them into `depends`; with underscores, as loaded modules are named.
+    pub fn depends(&self) -> Vec<String> {
+        let names = self.get("depends").unwrap_or_default().split(',');
+        names.filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
+    }
+
+    /// The release in `vermagic`: its first word.
+    pub fn release(&self) -> Option<&str> {
+        self.get("vermagic")?.split(' ').next()
     }
 
     /// Refuses a module made for another kernel: vermagic begins with the release.
     pub fn require_vermagic(&self, file: &Utf8Path, release: &Release) -> Result<()> {
-        let vermagic = self.get("vermagic").unwrap_or_default();
-        if vermagic.split(' ').next() == Some(release.as_str()) {
+        if self.release() == Some(release.as_str()) {
             return Ok(());
         }
+        let vermagic = self.get("vermagic").unwrap_or_default();
         Err(Failure::refused(
             file.as_str(),
             format!("its vermagic is {vermagic:?}, which kernel {release} refuses"),
@@ -58,32 +71,32 @@ impl Modinfo {
     }
 }
 
-/// `name=value` strings, each ended by a zero byte.
-fn fields(section: &[u8]) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let strings = section.split(|byte| *byte == 0).map(text);
-    strings
-        .filter_map(|field| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn fields_are_read_in_order() {
-        let section = b"license=GPL\0\0vermagic=7.2.11 SMP mod_unload \0parm=mode:0=x\0";
-        let info = Modinfo { fields: fields(section), undefined: Vec::new() };
+        let info = Modinfo::parse(
+            b"license=GPL\0\0vermagic=7.2.11 SMP mod_unload \0parm=mode:0=x\0alias=a\0alias=b",
+        );
         assert_eq!(info.get("parm"), Some("mode:0=x"));
+        assert_eq!(info.all("alias").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((info.release(), info.fields().count()), (Some("7.2.11"), 5));
         assert!(info.require_vermagic("x.ko".into(), &"7.2.11".parse().unwrap()).is_ok());
         assert!(info.require_vermagic("x.ko".into(), &"7.2.1".parse().unwrap()).is_err());
     }
 
     #[test]
-    fn other_bytes_are_no_module() {
-        for bytes in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &[0xff; 4096]] {
-            assert_eq!(Modinfo::parse(bytes), None);
-        }
+    fn depends_are_names_of_loaded_modules() {
+        let depends = |section: &[u8]| Modinfo::parse(section).depends();
+        assert_eq!(
+            depends(b"license=GPL\0depends=netfs,dns-resolver\0name=cifs\0"),
+            ["netfs", "dns_resolver"]
+        );
+        assert!(depends(b"depends=\0retpoline=Y\0").is_empty());
+        assert!(depends(b"").is_empty());
+        // The name is the beginning of a string, not any place in it.
+        assert!(depends(b"description=depends=x\0").is_empty());
     }
 }

@@ -108,8 +108,20 @@ impl DebianRoot {
 
     /// `cmd` as it runs in this tree.
     pub fn inside(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
-        let mut outer =
+        self.inside_with(context, cmd, access, |outer| outer)
+    }
+
+    /// The same, with more words for `enter-root`.
+    pub(super) fn inside_with(
+        &self,
+        context: &Context,
+        cmd: Cmd,
+        access: &Access,
+        words: impl FnOnce(Cmd) -> Cmd,
+    ) -> Cmd {
+        let outer =
             namespaces().arg("--net").arg(&context.program).arg("enter-root").arg("--root").arg(&self.tree);
+        let mut outer = words(outer);
         for path in &access.read {
             outer = outer.arg("--read").arg(path);
         }

@@ -2,9 +2,10 @@
 //! Enters a build root: runs inside the private namespaces that [`super::debian`] starts it in,
 //! mounts what a command needs, changes root, and becomes the command.
 //!
-//! The root itself is read-only to the command; `/tmp` and `/run` are its own and empty.
+//! The root itself is read-only to the command, unless its changes have a place of their own (see [`super::scratch`]);
+//! `/tmp` and `/run` are the command's own and empty.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +20,12 @@ pub struct Entry {
     /// The tree that becomes `/`.
     #[arg(long)]
     pub root: Utf8PathBuf,
+    /// Trees laid over it, the last on top.
+    #[arg(long, requires = "changes")]
+    pub layer: Vec<Utf8PathBuf>,
+    /// Where changes to it are kept, in `upper` and `work`; without, it is read-only.
+    #[arg(long)]
+    pub changes: Option<Utf8PathBuf>,
     /// Paths of the host seen read-only, at the same place.
     #[arg(long)]
     pub read: Vec<Utf8PathBuf>,
@@ -52,9 +59,17 @@ impl Entry {
         let root = &self.root;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .context("making mounts private")?;
-        bind(root, root)?;
-        self.make_mount_points()?;
-        read_only(root)?;
+        match &self.changes {
+            Some(changes) => {
+                overlay(root, &self.layer, changes)?;
+                self.make_mount_points()?;
+            }
+            None => {
+                bind(root, root)?;
+                self.make_mount_points()?;
+                read_only(root)?;
+            }
+        }
         // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that belongs to
         // another, and in a user namespace the host's nodes do (fs.protected_regular).
         tmpfs(&root.join("dev"), c"mode=0755")?;
@@ -145,6 +160,23 @@ fn bind(source: &Utf8Path, target: &Utf8Path) -> Result<()> {
         .with_context(|| format!("mounting {source} at {target}"))
 }
 
+/// Mounts, in the place of `root`, the overlay of it, `layers` and `changes`.
+fn overlay(root: &Utf8Path, layers: &[Utf8PathBuf], changes: &Utf8Path) -> Result<()> {
+    let lower: Vec<String> =
+        layers.iter().rev().map(Utf8PathBuf::as_path).chain([root]).map(overlay_path).collect();
+    let (upper, work) = (overlay_path(changes.join("upper")), overlay_path(changes.join("work")));
+    // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may write as well.
+    let options = format!("lowerdir={},upperdir={upper},workdir={work},userxattr", lower.join(":"));
+    let options = CString::new(options).context("a path holds a NUL")?;
+    rustix::mount::mount("overlay", root.as_std_path(), "overlay", MountFlags::empty(), options.as_c_str())
+        .with_context(|| format!("laying {changes} over {root}"))
+}
+
+/// A path as an option of an overlay's mount: what separates options and layers is escaped.
+fn overlay_path(path: impl AsRef<Utf8Path>) -> String {
+    path.as_ref().as_str().replace('\\', r"\\").replace(':', r"\:").replace(',', r"\,")
+}
+
 fn read_only(target: &Utf8Path) -> Result<()> {
     // A mount that came from outside a user namespace has flags that may not be dropped: keep them.
     let inherited = inherited_flags(target)?;
@@ -207,6 +239,8 @@ mod tests {
     fn outside_of_namespaces_of_its_own_it_refuses() {
         let entry = Entry {
             root: "/".into(),
+            layer: Vec::new(),
+            changes: None,
             read: Vec::new(),
             read_at: Vec::new(),
             write: Vec::new(),

@@ -10,6 +10,7 @@ pub mod host;
 pub mod mounts;
 pub mod recipe;
 pub mod removal;
+pub mod scratch;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -6,13 +6,13 @@
 //! that are needed are ever unpacked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use object::{Object as _, ObjectSection as _};
 
 use crate::failure::Failure;
+use crate::object;
+use crate::object::file::ModuleFile;
 
 /// A module, uncompressed, as it goes into the initramfs.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,10 +34,7 @@ impl Module {
     pub fn read(path: &Utf8Path) -> Result<Self> {
         let name = name_of(path.file_name().unwrap_or_default())
             .ok_or_else(|| Failure::refused(path.as_str(), "is not named like a module (NAME.ko)"))?;
-        let packed = fs_err::read(path)?;
-        let image = decompress(path.extension().unwrap_or_default(), packed)
-            .with_context(|| format!("decompressing {path}"))?;
-        Ok(Self { name, image })
+        Ok(Self { name, image: ModuleFile::read(path)?.image })
     }
 
     /// The name of its file in the initramfs.
@@ -47,8 +44,8 @@ impl Module {
 
     /// The names of the modules it depends on, as modpost wrote them.
     pub fn depends(&self) -> Result<Vec<String>> {
-        let modinfo = modinfo(&self.image).with_context(|| format!("reading {}", self.file()))?;
-        Ok(depends(&modinfo))
+        let module = object::module::Module::parse(&self.image);
+        Ok(module.with_context(|| format!("reading {}", self.file()))?.modinfo.depends())
     }
 }
 
@@ -163,33 +160,6 @@ fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Undoes the compression that `extension` stands for.
-fn decompress(extension: &str, packed: Vec<u8>) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    match extension {
-        "xz" => liblzma::read::XzDecoder::new(packed.as_slice()).read_to_end(&mut out)?,
-        "zst" => zstd::Decoder::new(packed.as_slice())?.read_to_end(&mut out)?,
-        "gz" => flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut out)?,
-        _ => return Ok(packed),
-    };
-    Ok(out)
-}
-
-/// The `.modinfo` section of a module.
-fn modinfo(image: &[u8]) -> Result<Vec<u8>> {
-    let file = object::File::parse(image)?;
-    let section = file.section_by_name(".modinfo").context("has no .modinfo: it is no kernel module")?;
-    Ok(section.data()?.to_vec())
-}
-
-/// The value of `depends=` in a `.modinfo` section, whose `key=value` strings end with NUL.
-fn depends(modinfo: &[u8]) -> Vec<String> {
-    let lines = modinfo.split(|byte| *byte == 0);
-    let value = lines.filter_map(|line| line.strip_prefix(b"depends=")).next().unwrap_or_default();
-    let names = String::from_utf8_lossy(value);
-    names.split(',').filter(|name| !name.is_empty()).map(normal).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,18 +178,6 @@ mod tests {
         for (file, name) in table {
             assert_eq!(name_of(file).as_deref(), name, "{file}");
         }
-    }
-
-    #[test]
-    fn depends_of_modinfo() {
-        assert_eq!(
-            depends(b"license=GPL\0depends=netfs,dns-resolver\0name=cifs\0"),
-            ["netfs", "dns_resolver"]
-        );
-        assert!(depends(b"depends=\0retpoline=Y\0").is_empty());
-        assert!(depends(b"").is_empty());
-        // The key is the beginning of a string, not any place in it.
-        assert!(depends(b"description=depends=x\0").is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use guest::{Expect, Plan, PlannedStep, Step};
 
 use super::initramfs::{Entry, Kind, archive};
 use super::modules::{Module, Tree};
+use super::system::System;
 
 /// Drivers of the verdict port, where the kernel does not have them built in.
 const PORT_DRIVERS: &[&str] = &["virtio_pci", "virtio_console"];
@@ -41,6 +42,7 @@ pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
     early: Vec<String>,
+    system: Option<System>,
     modules: BTreeMap<String, Vec<u8>>,
     steps: Vec<PlannedStep>,
 }
@@ -99,6 +101,18 @@ impl Payload {
         Ok(self.insert(module, params, Expect::Success))
     }
 
+    /// Puts what an installed system loads modules with into the machine; [`Payload::run`] then finds its `modprobe`.
+    pub fn system(&mut self, system: System) -> &mut Self {
+        self.system = Some(system);
+        self
+    }
+
+    /// Runs a program of the system that is in the machine; what it prints is the step's output.
+    pub fn run(&mut self, program: &str, args: &[&str], expect: Expect) -> &mut Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.expect(Step::Run { program: program.to_owned(), args }, expect)
+    }
+
     /// Removes the module `name`, whose users have a moment to go.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.step(Step::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
@@ -141,7 +155,7 @@ impl Payload {
         Plan { nonce: nonce.to_owned(), early: self.early.clone(), steps: self.steps.clone() }
     }
 
-    /// The initramfs: `init`, the plan, the modules.
+    /// The initramfs: the system, if there is one, `init`, the plan, the modules.
     pub fn initramfs(&self, init: &[u8], plan: &Plan) -> Result<Vec<u8>> {
         let plan = serde_json::to_vec(plan)?;
         let plan_path = guest::PLAN.trim_start_matches('/');
@@ -160,7 +174,10 @@ impl Payload {
             Entry { path: modules_dir, kind: Kind::Directory },
         ];
         entries.extend(files.iter().map(|(path, image)| Entry { path, kind: Kind::File(image) }));
-        Ok(archive(&entries))
+        // The kernel unpacks one archive after the other (buffer-format.rst).
+        let mut image = self.system.as_ref().map_or_else(Vec::new, |system| system.archive().to_vec());
+        image.extend(archive(&entries));
+        Ok(image)
     }
 }
 

@@ -209,7 +209,9 @@ fn from_steps(evidence: &Evidence<'_>) -> Option<Judgement> {
 /// What the failure of a step stands for.
 fn failed_step(step: &Step, errno: &str, log: &[LogLine]) -> Verdict {
     match step {
-        Step::InsertModule { .. } if refused_by_kernel(errno, log) => Verdict::ModuleRefused,
+        Step::InsertModule { .. } | Step::Run { .. } if refused_by_kernel(errno, log) => {
+            Verdict::ModuleRefused
+        }
         // EAGAIN (alias EWOULDBLOCK): in use; EBUSY: no exit function, or still initialising.
         Step::RemoveModule { .. } if ["EAGAIN", "EBUSY"].contains(&errno) => Verdict::Leak,
         _ => Verdict::StepFailed,
@@ -399,6 +401,15 @@ mod tests {
             foreign: 1,
         };
         assert_eq!(judge(&evidence).verdict, Verdict::StepFailed);
+    }
+
+    #[test]
+    fn a_program_that_loads_modules_may_be_told_no() {
+        let modprobe = Step::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
+        let said = "Loading of unsigned module is rejected";
+        let log = [LogLine { level: 3, micros: 0, text: said.into() }];
+        assert_eq!(failed_step(&modprobe, "EIO", &log), Verdict::ModuleRefused);
+        assert_eq!(failed_step(&modprobe, "EIO", &[]), Verdict::StepFailed);
     }
 
     #[test]

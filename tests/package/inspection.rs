@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Modules that nobody here wrote: those of a distribution's kernel, read beside modinfo(8) of its own build root.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8PathBuf;
+use libtest_mimic::Trial;
+use xtask::commands::test::LONG;
+use xtask::kernel::kdir::Kdir;
+use xtask::kernel::prepare::{self, Prepared, Rust};
+use xtask::kernel::symvers;
+use xtask::object::exports::Export;
+use xtask::object::file::ModuleFile;
+use xtask::object::module::Module;
+use xtask::object::signature::{Trailer, hex};
+use xtask::object::versions::Crc;
+use xtask::process::Cmd;
+use xtask::root::Access;
+
+use crate::suite::Suite;
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("inspect::agrees_with_modinfo_on_every_field_of_every_module", agrees_with_modinfo),
+        suite.trial("inspect::finds_every_export_of_every_module", finds_every_export),
+    ]
+}
+
+/// The kernel that the suite prepared; with `--long`, every prepared one.
+fn kernels(suite: &Suite) -> Vec<Prepared> {
+    let context = suite.context();
+    let all = if std::env::var_os(LONG).is_some() { Kdir::all(context) } else { Vec::new() };
+    let prepared = |kdir: Kdir| {
+        prepare::provide_for(context, Some(kdir.release()), context.root_fs, Rust::Optional).unwrap()
+    };
+    if all.is_empty() { vec![suite.prepared().clone()] } else { all.into_iter().map(prepared).collect() }
+}
+
+/// Every module that a kernel's packages hold.
+fn files(kdir: &Kdir) -> Vec<Utf8PathBuf> {
+    let entries = walkdir::WalkDir::new(kdir.modules()).sort_by_file_name().into_iter();
+    let paths = entries.map(|entry| Utf8PathBuf::from_path_buf(entry.unwrap().into_path()).unwrap());
+    paths.filter(|path| path.file_name().is_some_and(|name| name.contains(".ko"))).collect()
+}
+
+/// Fields by name, several of a name in any order: modinfo(8) turns some around.
+type Fields = BTreeMap<String, Vec<String>>;
+
+/// What modinfo(8) says of `files`: one call, each field ended by a zero byte, a line with the name before each file's.
+fn modinfo(suite: &Suite, prepared: &Prepared, files: &[Utf8PathBuf]) -> Vec<Fields> {
+    let cmd = Cmd::new("modinfo").arg("-0").args(files);
+    let cmd = prepared.root.inside(suite.context(), cmd, &Access::default().read(prepared.kdir.place()));
+    let output = cmd.run(&suite.context().report).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut all: Vec<Fields> = Vec::new();
+    for field in text.split('\0').filter(|field| !field.is_empty()) {
+        if field.trim_start().starts_with("filename") && field.contains(".ko") {
+            all.push(Fields::new());
+            continue;
+        }
+        // A parameter's description and type come joined.
+        let (name, value) = match field.strip_prefix("parm:") {
+            Some(parameter) => ("parm", parameter.trim_start()),
+            None => field.split_once('=').unwrap_or_else(|| panic!("no field of modinfo's: {field:?}")),
+        };
+        all.last_mut().unwrap().entry(name.to_owned()).or_default().push(value.to_owned());
+    }
+    sorted(all)
+}
+
+fn sorted(mut all: Vec<Fields>) -> Vec<Fields> {
+    all.iter_mut().flat_map(BTreeMap::values_mut).for_each(|values| values.sort());
+    all
+}
+
+/// The same of what was read here.
+fn fields(module: &Module) -> Fields {
+    let mut fields = Fields::new();
+    let mut add = |name: &str, value: String| fields.entry(name.to_owned()).or_default().push(value);
+    for (name, value) in module.modinfo.fields().filter(|(name, _)| !["parm", "parmtype"].contains(name)) {
+        add(name, value.to_owned());
+    }
+    parameters(module).into_iter().for_each(|parameter| add("parm", parameter));
+    if let Trailer::Signed(signature) = &module.signature {
+        let signer = &signature.signers[0];
+        add("sig_id", "PKCS#7".to_owned());
+        add("signer", signer.name.clone().unwrap());
+        add("sig_key", signer.key.to_string());
+        add("sig_hashalgo", signer.hash.clone());
+        // Twenty bytes a line, each further line indented.
+        let lines: Vec<String> = signer.value.chunks(20).map(hex).collect();
+        add("signature", lines.join(":\n\t\t"));
+    }
+    fields
+}
+
+/// The parameters, each with its description and type as far as it has them.
+fn parameters(module: &Module) -> Vec<String> {
+    let named = |field| module.modinfo.all(field).map(|value| value.split_once(':').unwrap());
+    let types: BTreeMap<&str, &str> = named("parmtype").collect();
+    let described: BTreeMap<&str, &str> = named("parm").collect();
+    let names: BTreeSet<&str> = types.keys().chain(described.keys()).copied().collect();
+    let shown = |name: &str| match (described.get(name), types.get(name)) {
+        (Some(text), Some(kind)) => format!("{name}:{text} ({kind})"),
+        (text, kind) => format!("{name}:{}", text.or(kind).unwrap()),
+    };
+    names.into_iter().map(shown).collect()
+}
+
+fn agrees_with_modinfo(suite: &Suite) {
+    for prepared in kernels(suite) {
+        let files = files(&prepared.kdir);
+        assert!(files.len() > 500, "{} has {} modules", prepared.kdir.release(), files.len());
+        let theirs = modinfo(suite, &prepared, &files);
+        assert_eq!(theirs.len(), files.len());
+        for (file, theirs) in files.iter().zip(theirs) {
+            let module = ModuleFile::read(file).unwrap().module().unwrap();
+            let ours = sorted(vec![fields(&module)]).remove(0);
+            assert_eq!(ours, theirs, "{file}");
+        }
+    }
+}
+
+/// What the modules say that they export is what the kernel's build wrote into `Module.symvers` of them.
+fn finds_every_export(suite: &Suite) {
+    for prepared in kernels(suite) {
+        let text = fs_err::read_to_string(prepared.kdir.build().join("Module.symvers")).unwrap();
+        let of_modules = symvers::parse(&text).filter(|export| export.module != "vmlinux");
+        let theirs: BTreeSet<_> = of_modules
+            .map(|e| (e.symbol.to_owned(), e.namespace.to_owned(), e.gpl_only, Crc(e.crc)))
+            .collect();
+        let mut ours = BTreeSet::new();
+        for file in files(&prepared.kdir) {
+            let module = ModuleFile::read(&file).unwrap().module().unwrap();
+            let known = |e: Export| (e.symbol, e.namespace, e.gpl_only, e.crc.unwrap_or(Crc(0)));
+            ours.extend(module.exports.into_iter().map(known));
+        }
+        assert!(ours.len() > 1000);
+        let differ: Vec<_> = ours.symmetric_difference(&theirs).collect();
+        assert!(differ.is_empty(), "{}: {differ:?}", prepared.kdir.release());
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The CRCs of the symbols that a module imports (`CONFIG_MODVERSIONS`): `__versions`, and for names that are too long for
+//! it `__version_ext_crcs` with `__version_ext_names` (include/linux/module.h, kernel/module/version.c).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// CRC of an exported symbol's prototype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Crc(pub u32);
+
+impl fmt::Display for Crc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:08x}", self.0)
+    }
+}
+
+impl Serialize for Crc {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The versions that a module was built against.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    /// `__versions`, by symbol; none where the module has no such section.
+    pub basic: Option<BTreeMap<String, Crc>>,
+    /// `__version_ext_*`, by symbol, likewise.
+    pub extended: Option<BTreeMap<String, Crc>>,
+}
+
+impl Versions {
+    /// Whether the module carries any.
+    pub fn present(&self) -> bool {
+        self.basic.is_some() || self.extended.is_some()
+    }
+
+    /// The CRC that the kernel would compare for `symbol`: the extended versions are looked at alone where they exist.
+    pub fn get(&self, symbol: &str) -> Option<Crc> {
+        self.extended.as_ref().or(self.basic.as_ref())?.get(symbol).copied()
+    }
+
+    /// All CRCs, by symbol.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Crc)> {
+        let both = self.extended.as_ref().or(self.basic.as_ref());
+        both.into_iter().flatten().map(|(symbol, crc)| (symbol.as_str(), *crc))
+    }
+}
+
+/// Bytes of one entry of `__versions`: a long, then the name.
+const ENTRY: usize = 64;
+
+/// Reads `__versions`, whose entries begin with a long of `long` bytes. `None`: its size is that of no table.
+pub fn basic(section: &[u8], long: usize, number: impl Fn([u8; 4]) -> u32) -> Option<BTreeMap<String, Crc>> {
+    let (entries, rest) = section.as_chunks::<ENTRY>();
+    // Of a long of eight bytes the low four hold the CRC: the first four, or on a big-endian machine the last.
+    let crc = |entry: &[u8; ENTRY]| {
+        let bytes = entry[..long].as_chunks::<4>().0;
+        bytes.iter().map(|half| number(*half)).find(|half| *half != 0).unwrap_or(0)
+    };
+    let read = |entry: &[u8; ENTRY]| Some((text(&entry[long..])?, Crc(crc(entry))));
+    if !rest.is_empty() {
+        return None;
+    }
+    entries.iter().map(read).collect()
+}
+
+/// Reads `__version_ext_crcs` and `__version_ext_names`. `None`: there are more CRCs than names.
+pub fn extended(crcs: &[u8], names: &[u8], number: impl Fn([u8; 4]) -> u32) -> Option<BTreeMap<String, Crc>> {
+    let (crcs, rest) = crcs.as_chunks::<4>();
+    let mut names = names.split_inclusive(|byte| *byte == 0);
+    let named = crcs.iter().map(|crc| Some((text(names.next()?)?, Crc(number(*crc)))));
+    let versions = named.collect::<Option<_>>()?;
+    rest.is_empty().then_some(versions)
+}
+
+/// The text before the zero byte, which must be there.
+fn text(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(crc: u32, name: &str) -> Vec<u8> {
+        let mut entry = u64::from(crc).to_le_bytes().to_vec();
+        entry.extend(name.bytes());
+        entry.resize(ENTRY, 0);
+        entry
+    }
+
+    #[test]
+    fn entries_are_read() {
+        let section = [entry(0x1b2c_3d4e, "module_layout"), entry(0, "zero")].concat();
+        let versions = basic(&section, 8, u32::from_le_bytes).unwrap();
+        assert_eq!(versions["module_layout"], Crc(0x1b2c_3d4e));
+        assert_eq!(versions["zero"].to_string(), "0x00000000");
+        assert_eq!(basic(&section[..100], 8, u32::from_le_bytes), None);
+        assert_eq!(basic(&[b'x'; 64], 8, u32::from_le_bytes), None, "a name without end");
+    }
+
+    #[test]
+    fn extended_versions_come_first() {
+        let crcs = [1_u32.to_le_bytes(), 2_u32.to_le_bytes()].concat();
+        let extended_versions = extended(&crcs, b"first\0second\0", u32::from_le_bytes).unwrap();
+        assert_eq!(extended(&crcs, b"first\0", u32::from_le_bytes), None);
+        assert_eq!(extended(&crcs[..7], b"first\0second\0", u32::from_le_bytes), None);
+        let basic = basic(&entry(9, "first"), 8, u32::from_le_bytes);
+        let mut versions = Versions { basic, extended: None };
+        assert_eq!(versions.get("first"), Some(Crc(9)));
+        versions.extended = Some(extended_versions);
+        assert_eq!((versions.get("first"), versions.all().count()), (Some(Crc(1)), 2));
+    }
+}
