@@ -71,6 +71,8 @@ pub enum Command {
     Patch(PatchCommand),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
+    /// Make kmod RPMs of a project, for several kernels at once
+    Rpm(RpmArgs),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -177,6 +179,50 @@ pub struct InsmodArgs {
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub append: Vec<String>,
 }
+
+/// `cargo xtask rpm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = RPM_AFTER)]
+pub struct RpmArgs {
+    /// Directory with a dkms.conf and a kmod.spec [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated
+    /// [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// What follows the kernel's version in the release of each variant, separator included; \"\" is the plain one
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
+    pub kvariants: Option<String>,
+    /// Also make the source package; it builds with rpmbuild alone, without this tool and without a network
+    #[arg(long)]
+    pub srpm: bool,
+    /// Directory for what is made
+    #[arg(long, value_name = "DIR", default_value = "target/rpm")]
+    pub output: Utf8PathBuf,
+    /// Print the spec with all its macros expanded, and make nothing
+    #[arg(long, conflicts_with = "srpm")]
+    pub print_spec: bool,
+    /// GPG key to sign the packages with, by any name that gpg knows it by
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<String>,
+    /// Private key to sign the modules with, in PEM
+    #[arg(long, value_name = "FILE", requires = "modsign_cert")]
+    pub modsign_key: Option<Utf8PathBuf>,
+    /// Its certificate
+    #[arg(long, value_name = "FILE", requires = "modsign_key")]
+    pub modsign_cert: Option<Utf8PathBuf>,
+}
+
+const RPM_AFTER: &str = "\
+Examples:
+  cargo xtask rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
+  cargo xtask rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
+
+The same by hand, where kernel-devel is installed:
+  rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec
+
+The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the last commit is taken.";
 
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]

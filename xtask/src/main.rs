@@ -58,6 +58,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
+        Command::Rpm(args) => commands::rpm::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
     }
 }

@@ -9,4 +9,5 @@ pub mod doctor;
 pub mod insmod;
 pub mod kernel;
 pub mod patch;
+pub mod rpm;
 pub mod test;

@@ -45,6 +45,13 @@ pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "b
 /// Needed for the mount of a real share.
 pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
 
+/// Needed to sign packages.
+pub const RPM_SIGN: &[Program] = &[
+    program("gpg", "gpg", "signs packages"),
+    program("gpg-agent", "gpg-agent", "holds the keys of gpg"),
+    program("rpmsign", "rpm", "signs packages"),
+];
+
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
@@ -59,7 +66,7 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE].into_iter().flatten()
+    [ROOTS, VM, SHARE, RPM_SIGN].into_iter().flatten()
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
