@@ -140,6 +140,43 @@ pub enum Step {
         /// Which.
         path: String,
     },
+    /// readlink(2); the target comes back as the step's output.
+    ReadLink {
+        /// Which.
+        path: String,
+    },
+    /// getxattr(2); the length in bytes comes back as the step's output.
+    ReadAttribute {
+        /// Of which file.
+        path: String,
+        /// The attribute's name.
+        name: String,
+    },
+    /// copy_file_range(2) of a whole file, which a server can do by itself. The copy must not be there yet.
+    CopyFile {
+        /// What is copied.
+        from: String,
+        /// The copy.
+        to: String,
+    },
+    /// lseek(2) to the first hole of a file; its place comes back as the step's output.
+    FindHole {
+        /// Which.
+        path: String,
+    },
+    /// Frees the second half of a file (fallocate(2)), which leaves a hole there.
+    PunchHole {
+        /// Which.
+        path: String,
+    },
+    /// statfs(2).
+    StatFileSystem {
+        /// A path in it.
+        path: String,
+    },
+    /// Does with a mounted share what people do with one, and holds every answer against what it has to be. The output
+    /// has a line for each part of the work.
+    Work(Work),
     /// Does nothing for a while, so that what a module left behind (timers, work) has time to show.
     Settle {
         /// How long, in milliseconds.
@@ -150,6 +187,38 @@ pub enum Step {
         /// The line.
         text: String,
     },
+}
+
+/// How much [`Step::Work`] does, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// The directory to work in, on the share. [`WORK_DIRECTORY`] is made below it and must not be there yet.
+    pub directory: String,
+    /// How many files the host has put into [`LISTED_DIRECTORY`] below `directory`: [`listed_name`] of 0 and so on, in
+    /// bytes as long as their number modulo [`LISTED_SIZES`].
+    pub listed: u32,
+    /// MiB written to [`BULK_FILE`] and read back.
+    pub bulk: u32,
+}
+
+/// Made by [`Step::Work`], and left behind with [`BULK_FILE`] in it.
+pub const WORK_DIRECTORY: &str = "work";
+
+/// What the host makes for [`Step::Work`] to list.
+pub const LISTED_DIRECTORY: &str = "listed";
+
+/// How many sizes the files in [`LISTED_DIRECTORY`] have.
+pub const LISTED_SIZES: u32 = 17;
+
+/// The large file that [`Step::Work`] leaves behind.
+pub const BULK_FILE: &str = "bulk";
+
+/// What comes before the SHA-256 of [`BULK_FILE`], in hexadecimal digits, in the output of [`Step::Work`].
+pub const DIGEST: &str = "sha256=";
+
+/// The name of a file in [`LISTED_DIRECTORY`]; lengths differ, so that entries do.
+pub fn listed_name(number: u32) -> String {
+    format!("entry {}{number}", "-".repeat(number as usize % 61))
 }
 
 /// Bytes of a file that [`Step::ReadFile`] brings back at most.
@@ -171,6 +240,13 @@ impl fmt::Display for Step {
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),
             Self::RemoveFile { path } => write!(f, "rm {path}"),
+            Self::ReadLink { path } => write!(f, "readlink {path}"),
+            Self::ReadAttribute { path, name } => write!(f, "getfattr -n {name} {path}"),
+            Self::CopyFile { from, to } => write!(f, "cp {from} {to}"),
+            Self::FindHole { path } => write!(f, "find a hole in {path}"),
+            Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
+            Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
+            Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),
         }

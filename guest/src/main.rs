@@ -5,11 +5,13 @@
 //! and the cause would be lost. Whatever goes wrong becomes an event, or, before there is a port to report
 //! on, a line in the kernel log; then the machine is reset, which ends QEMU (`-no-reboot`).
 
+mod files;
 mod kernel_log;
 mod network;
 mod port;
 mod program;
 mod steps;
+mod workload;
 
 use std::fs;
 use std::time::{Duration, Instant};

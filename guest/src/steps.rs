@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{network, program};
+use crate::{files, network, program, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -26,6 +26,16 @@ pub(crate) struct StepError {
 impl StepError {
     pub(crate) fn new(errno: Errno, what: &str) -> Self {
         Self { errno, message: format!("{what}: {}", errno.desc()) }
+    }
+
+    /// An error with words of its own.
+    pub(crate) fn said(errno: Errno, message: String) -> Self {
+        Self { errno, message }
+    }
+
+    /// The same, as a part of something larger.
+    pub(crate) fn within(self, whole: &str) -> Self {
+        Self { message: format!("{whole}: {}", self.message), ..self }
     }
 
     pub(crate) fn io(error: &io::Error, what: &str) -> Self {
@@ -63,11 +73,16 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         }
         Step::Run { program, args } => program::run(program, args).map(Some),
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
-        Step::ReadFile { path } => read_file(path).map(Some).map_err(|error| StepError::io(&error, path)),
-        Step::ListDirectory { path } => {
-            list_directory(path).map(Some).map_err(|error| StepError::io(&error, path))
-        }
+        Step::ReadFile { path } => told(path, read_file(path)),
+        Step::ListDirectory { path } => told(path, list_directory(path)),
         Step::RemoveFile { path } => done(path, fs::remove_file(path)),
+        Step::ReadLink { path } => told(path, files::read_link(path)),
+        Step::ReadAttribute { path, name } => told(path, files::read_attribute(path, name)),
+        Step::CopyFile { from, to } => done(to, files::copy(from, to)),
+        Step::FindHole { path } => told(path, files::find_hole(path)),
+        Step::PunchHole { path } => done(path, files::punch_hole(path)),
+        Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
+        Step::Work(work) => workload::perform(work).map(Some),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
             Ok(None)
@@ -75,6 +90,10 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         // The marker is the line that is written before every step.
         Step::Marker { .. } => Ok(None),
     }
+}
+
+fn told(path: &str, result: io::Result<String>) -> Result<Option<String>, StepError> {
+    result.map(Some).map_err(|error| StepError::io(&error, path))
 }
 
 fn done(path: &str, result: io::Result<()>) -> Result<Option<String>, StepError> {

@@ -35,6 +35,35 @@ fn a_project_without_dkms_conf_is_usage() {
 }
 
 #[test]
+fn what_is_no_module_is_refused_and_does_not_hide_the_others() {
+    let scratch = Scratch::new();
+    let place = |name: &str, bytes: &[u8]| {
+        let file = scratch.path().join(name);
+        fs_err::write(&file, bytes).unwrap();
+        file
+    };
+    let program = fs_err::read(crate::tool::PROGRAM).unwrap();
+    for (name, bytes, reason) in [
+        ("text.ko", &b"no module"[..], "no ELF file"),
+        ("empty.ko", b"", "no ELF file"),
+        ("program.ko", &program, "is an ELF file, but no kernel module"),
+        ("half.ko", &program[..program.len() / 2], "is damaged"),
+        ("half.ko.xz", b"\xfd7zXZ\0\0\x01", "cannot be decompressed"),
+    ] {
+        let file = place(name, bytes);
+        let (status, output) = run(&scratch.tool(&["inspect", file.as_str()]));
+        assert_eq!(status, 4, "{output}");
+        assert!(output.contains(file.as_str()) && output.contains(reason), "{output}");
+    }
+    let both = scratch.tool(&["--json", "inspect", "/nonexistent.ko", place("a.ko", b"").as_str()]);
+    let output = both.finish(&Report::silent()).unwrap();
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &files[0]["exit"], &files[1]["exit"]), (Some(2), &2.into(), &4.into()));
+    let (status, output) = run(&scratch.tool(&["inspect"]));
+    assert!(status == 2 && output.contains("<FILE>"), "{output}");
+}
+
+#[test]
 fn a_dkms_conf_that_is_a_program_is_refused_and_not_run() {
     let scratch = Scratch::new();
     let witness = scratch.path().join("witness");

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod frames;
+mod key;
 mod namespaces;
 mod tidy;
 mod tool;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use libtest_mimic::Trial;
+use serde_json::json;
 use xtask::commands::test::LONG;
 use xtask::kernel::kdir::Kdir;
 use xtask::kernel::prepare::{self, Prepared, Rust};
@@ -12,17 +13,19 @@ use xtask::kernel::symvers;
 use xtask::object::exports::Export;
 use xtask::object::file::ModuleFile;
 use xtask::object::module::Module;
-use xtask::object::signature::{Trailer, hex};
+use xtask::object::signature::{MARKER, Trailer, hex, split};
 use xtask::object::versions::Crc;
 use xtask::process::Cmd;
 use xtask::root::Access;
 
-use crate::suite::Suite;
+use crate::suite::{Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("inspect::agrees_with_modinfo_on_every_field_of_every_module", agrees_with_modinfo),
         suite.trial("inspect::finds_every_export_of_every_module", finds_every_export),
+        suite.trial("inspect::a_kernel_would_load_each_of_its_own_modules", would_load_its_own),
+        suite.trial("inspect::what_a_kernel_would_refuse_is_refused", refuses),
     ]
 }
 
@@ -139,4 +142,68 @@ fn finds_every_export(suite: &Suite) {
         let differ: Vec<_> = ours.symmetric_difference(&theirs).collect();
         assert!(differ.is_empty(), "{}: {differ:?}", prepared.kdir.release());
     }
+}
+
+/// Under Secure Boot, too: they are signed with the kernel's own key.
+fn would_load_its_own(suite: &Suite) {
+    for prepared in kernels(suite) {
+        let kernel = prepared.kdir.release().as_str();
+        let files = files(&prepared.kdir);
+        let cmd = tool(&["inspect", "--json", "--secure-boot", "--kernel", kernel]).args(&files);
+        let output = cmd.finish(&suite.context().report).unwrap();
+        assert!(output.status.success(), "{}", output.tail);
+        let modules: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let modules = modules.as_array().unwrap();
+        assert_eq!(modules.len(), files.len());
+        for module in modules {
+            let load = &module["load"];
+            assert_eq!((&load["refusals"], &load["notes"]), (&json!([]), &json!([])), "{}", module["file"]);
+            // Whatever is imported is found, but for what may be missing.
+            let weak = module["imports"].as_array().unwrap().iter().filter(|import| import["weak"] == true);
+            let needed = module["imports"].as_array().unwrap().len() - weak.count();
+            assert!(load["imports"].as_array().unwrap().len() >= needed, "{}", module["file"]);
+        }
+    }
+}
+
+/// The first place of `text` in `bytes`.
+fn position(bytes: &[u8], text: &[u8]) -> usize {
+    bytes.windows(text.len()).position(|window| window == text).unwrap()
+}
+
+/// A module of the kernel's own, spoilt in one way each; what is said must name the file and that way.
+fn refuses(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    let release = kdir.release().as_str();
+    let image = ModuleFile::read(&kdir.stock_module("cifs").unwrap()).unwrap().image;
+    let (_dir, scratch) = scratch();
+    let file = scratch.join("spoilt.ko");
+    let refused = |image: &[u8], reason: &str| {
+        fs_err::write(&file, image).unwrap();
+        let (status, output) = run(&tool(&["inspect", "--secure-boot", "--kernel", release, file.as_str()]));
+        assert!(status == 4 && output.contains(reason), "{reason}: {status} {output}");
+        assert!(
+            output.lines().any(|line| line.starts_with("error: ") && line.contains("spoilt.ko")),
+            "{output}"
+        );
+    };
+    let changed = |at: usize, text: &[u8]| {
+        let mut image = image.clone();
+        image[at..at + text.len()].copy_from_slice(text);
+        image
+    };
+    let vermagic = position(&image, b"vermagic=") + "vermagic=".len();
+    refused(&changed(vermagic, b"0"), "its vermagic is \"0");
+    // e_machine is behind e_ident and e_type; 183 is EM_AARCH64.
+    refused(&changed(18, &[183, 0]), "it is for aarch64");
+    let symbol = position(&image, b"\0kmem_cache_alloc") + 1;
+    refused(&changed(symbol, b"xmem"), "which nothing exports");
+    let licence = position(&image, b"license=GPL") + "license=".len();
+    refused(&changed(licence, b"MIT"), "for the GPL only");
+    refused(split(&image).0, "it is not signed");
+    refused(&image[..image.len() / 2], "is damaged");
+    refused(&image[..40], "is damaged");
+    let block = image.len() - MARKER.len() - 12;
+    refused(&changed(block + 8, &[0xff; 4]), "its signature cannot be read");
+    refused(b"#!/bin/sh\n", "no ELF file");
 }

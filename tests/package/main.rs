@@ -7,6 +7,7 @@ mod inspection;
 mod kernels;
 mod rebuild;
 mod roots;
+mod sign;
 mod suite;
 mod unprivileged;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         builds::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
+        sign::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

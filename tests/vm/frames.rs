@@ -11,12 +11,12 @@ use verify::header::{CREATE, LEN as HEADER_LEN, SUCCESS};
 use verify::{Cursor, Header, Rule};
 
 /// `STATUS_PENDING` (MS-ERREF 2.3): the reply proper is still to come.
-const PENDING: u32 = 0x0000_0103;
+pub(crate) const PENDING: u32 = 0x0000_0103;
 
 /// `NextCommand` in the header (MS-SMB2 2.2.1.2): where the next message of a compound begins.
-const NEXT_COMMAND: usize = 20;
+pub(crate) const NEXT_COMMAND: usize = 20;
 /// `MessageId` in the header.
-const MESSAGE_ID: usize = 24;
+pub(crate) const MESSAGE_ID: usize = 24;
 
 /// `NameOffset` in a CREATE request (MS-SMB2 2.2.13); `NameLength` comes after it.
 const NAME_OFFSET: usize = HEADER_LEN + 44;
@@ -138,7 +138,7 @@ impl Conversation {
 }
 
 /// Where the messages of a frame are; one, but for a compound. Encrypted frames and what is no SMB2 hold none.
-fn messages(frame: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn messages(frame: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(rest) = frame.get(at..)
@@ -156,7 +156,7 @@ fn messages(frame: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// The last part of the path that a CREATE request names.
-fn file_to_create(message: &[u8]) -> Option<String> {
+pub(crate) fn file_to_create(message: &[u8]) -> Option<String> {
     let message = Cursor::new(message);
     let header = Header::read(message)?;
     if header.reply || header.command != CREATE {
@@ -229,7 +229,7 @@ fn spoil_contexts(rule: Rule, message: &mut [u8]) -> bool {
 }
 
 /// Writes `value` as `size` bytes at `at`; says whether that is in `message`, and they can hold it.
-fn put(message: &mut [u8], at: usize, size: usize, value: u32) -> bool {
+pub(crate) fn put(message: &mut [u8], at: usize, size: usize, value: u32) -> bool {
     let bytes = value.to_le_bytes();
     match message.get_mut(at..at + size) {
         Some(field) if bytes[size..].iter().all(|byte| *byte == 0) => {

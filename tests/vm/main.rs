@@ -5,10 +5,13 @@
 
 mod commands;
 mod frames;
+mod hostile;
 mod malformed;
 mod proxy;
 mod rebuild;
 mod system;
+mod vehicle;
+mod workload;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -158,7 +161,14 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks.iter().map(trial).chain(malformed::trials(bench)).chain(rebuild::trials(bench)).collect()
+    checks
+        .iter()
+        .map(trial)
+        .chain(malformed::trials(bench))
+        .chain(hostile::trials(bench))
+        .chain(rebuild::trials(bench))
+        .chain(workload::trials(bench))
+        .collect()
 }
 
 fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {

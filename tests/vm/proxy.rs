@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A proxy on loopback between an SMB client and a server, which passes everything on but for the replies that
-//! `frames.rs` spoils.
+//! A proxy on loopback between an SMB client and a server, which passes everything on but for the replies that a
+//! [`Tamper`] changes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -10,34 +10,73 @@ use std::thread::{self, JoinHandle};
 
 use crate::frames::{Conversation, Spoil};
 
+/// Looks at the frames of one connection, and changes some of the server's.
+pub(crate) trait Tamper: Send + 'static {
+    /// What tells of one change.
+    type Change: Clone + std::fmt::Debug + Send + 'static;
+
+    /// Takes note of a frame of the client, without its transport header.
+    fn request(&mut self, frame: &[u8]);
+
+    /// Changes what is to be changed in a frame of the server; gives what was done.
+    fn reply(&mut self, frame: &mut Vec<u8>) -> Vec<Self::Change>;
+}
+
+impl Tamper for Conversation {
+    type Change = Spoil;
+
+    fn request(&mut self, frame: &[u8]) {
+        Self::request(self, frame);
+    }
+
+    fn reply(&mut self, frame: &mut Vec<u8>) -> Vec<Spoil> {
+        Self::reply(self, frame)
+    }
+}
+
 /// Connections in one life. A client makes one, and a few more if it thinks that one broken.
 const CONNECTIONS: usize = 16;
 
 /// What the proxy's threads share.
-#[derive(Debug, Default)]
-struct Shared {
+#[derive(Debug)]
+struct Shared<C> {
     stop: AtomicBool,
-    spoilt: Mutex<Vec<Spoil>>,
+    spoilt: Mutex<Vec<C>>,
     connections: Mutex<usize>,
 }
 
 /// A running proxy; when dropped, its connections are cut and its threads have ended.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub(crate) struct Proxy<C = Spoil> {
     port: u16,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<C>>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// A proxy before the server that listens on `server` of 127.0.0.1.
+    /// A proxy before the server that listens on `server` of 127.0.0.1, which spoils the replies to CREATE that the name of
+    /// a file asks for.
     pub(crate) fn before(server: u16) -> io::Result<Self> {
+        Self::tampering(server, Conversation::default)
+    }
+}
+
+impl<C: Clone + Send + 'static> Proxy<C> {
+    /// A proxy before the server that listens on `server` of 127.0.0.1; `tamper` makes what looks at one connection.
+    pub(crate) fn tampering<T: Tamper<Change = C>>(
+        server: u16,
+        tamper: impl Fn() -> T + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            spoilt: Mutex::default(),
+            connections: Mutex::default(),
+        });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || accept(&listener, server, &shared))
+            thread::spawn(move || accept(&listener, server, &shared, &tamper))
         };
         Ok(Self { port, shared, acceptor: Some(acceptor) })
     }
@@ -48,7 +87,7 @@ impl Proxy {
     }
 
     /// The replies that were spoilt, in order.
-    pub(crate) fn spoilt(&self) -> Vec<Spoil> {
+    pub(crate) fn spoilt(&self) -> Vec<C> {
         self.shared.spoilt.lock().expect("no holder panics").clone()
     }
 
@@ -58,7 +97,7 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl<C> Drop for Proxy<C> {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         // Wakes the acceptor.
@@ -70,7 +109,12 @@ impl Drop for Proxy {
 }
 
 /// Takes connections until told to stop, then ends them all.
-fn accept(listener: &TcpListener, server: u16, shared: &Arc<Shared>) {
+fn accept<T: Tamper>(
+    listener: &TcpListener,
+    server: u16,
+    shared: &Arc<Shared<T::Change>>,
+    tamper: &impl Fn() -> T,
+) {
     let mut relays = Vec::new();
     while let Ok((client, _)) = listener.accept() {
         if shared.stop.load(Ordering::SeqCst) {
@@ -78,7 +122,7 @@ fn accept(listener: &TcpListener, server: u16, shared: &Arc<Shared>) {
         }
         // Beyond the limit a connection is closed at once.
         if relays.len() < CONNECTIONS
-            && let Ok(relay) = Relay::between(client, server, shared)
+            && let Ok(relay) = Relay::between(client, server, shared, tamper())
         {
             relays.push(relay);
             *shared.connections.lock().expect("no holder panics") += 1;
@@ -93,22 +137,27 @@ struct Relay {
 }
 
 impl Relay {
-    fn between(client: TcpStream, server: u16, shared: &Arc<Shared>) -> io::Result<Self> {
+    fn between<T: Tamper>(
+        client: TcpStream,
+        server: u16,
+        shared: &Arc<Shared<T::Change>>,
+        tamper: T,
+    ) -> io::Result<Self> {
         let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
         for end in [&client, &server] {
             end.set_nodelay(true)?;
         }
         let ends = [client.try_clone()?, server.try_clone()?];
-        let conversation = Arc::new(Mutex::new(Conversation::default()));
+        let tamper = Arc::new(Mutex::new(tamper));
         let requests = {
             let (from, to) = (client.try_clone()?, server.try_clone()?);
-            let conversation = Arc::clone(&conversation);
-            let note = move |frame: &mut Vec<u8>| conversation.lock().expect("no panic").request(frame);
+            let tamper = Arc::clone(&tamper);
+            let note = move |frame: &mut Vec<u8>| tamper.lock().expect("no panic").request(frame);
             thread::spawn(move || pump(from, to, note))
         };
         let shared = Arc::clone(shared);
         let spoil = move |frame: &mut Vec<u8>| {
-            let done = conversation.lock().expect("no panic").reply(frame);
+            let done = tamper.lock().expect("no panic").reply(frame);
             shared.spoilt.lock().expect("no holder panics").extend(done);
         };
         let replies = thread::spawn(move || pump(server, client, spoil));

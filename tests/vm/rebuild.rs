@@ -210,13 +210,13 @@ fn mended(bench: &Bench, release: &Release) -> Result<()> {
 }
 
 /// Whether there is something to mend in a kernel.
-fn has_series(release: &Release) -> Result<bool> {
+pub(crate) fn has_series(release: &Release) -> Result<bool> {
     let series = Series::open(&project()?.dir, release);
     Ok(series.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some())))
 }
 
 /// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
-fn without_rust(bench: &Bench) -> Result<Release> {
+pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
     let archive = Archive::open(&bench.context)?;
     let mut found = Vec::new();
     for kernel in discover::all(&archive) {

@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::kernel::release::Release;
+use crate::key::pair::PrivateKey;
 use crate::root::Choice;
 use crate::root::enter::Entry;
 use crate::source::edit::DEFAULT_NAME;
@@ -69,6 +70,27 @@ pub enum Command {
     /// The patches of a project that is rebuilt from the kernel's own source
     #[command(subcommand)]
     Patch(PatchCommand),
+    /// Say what is in a module, and whether a kernel would load it
+    ///
+    /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
+    /// compilers. With --kernel it says without booting whether that kernel would load it, and every reason why not: vermagic,
+    /// missing symbols, CRCs, namespaces, symbols for the GPL only, signatures. One file is shown in full, several as a
+    /// table. It ends with status 4 if one would not be loaded.
+    #[command(after_help = "\
+Examples:
+  cargo xtask inspect cifs_fix.ko
+  cargo xtask inspect cifs.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
+  cargo xtask inspect --json /lib/modules/*/extra/*.ko.xz")]
+    Inspect(InspectArgs),
+    /// Keys that modules are signed with
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sign built modules in place with the kernel's own sign-file, and verify each signature
+    ///
+    /// The hash is the one of the kernel's configuration. Everything is checked first: a key that does not fit the
+    /// certificate, an expired certificate, a module that is compressed or signed already is refused, and a file is only
+    /// replaced by one whose signature was verified. A passphrase or PIN is taken from KBUILD_SIGN_PIN.
+    Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
     /// Make kmod RPMs of a project, for several kernels at once
@@ -77,6 +99,15 @@ pub enum Command {
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
     Bench(BenchArgs),
+    /// Print the manual page of a command, or write those of all
+    Man(ManArgs),
+    /// Print what a shell completes the tool's words with
+    ///
+    /// For the program `xtask`, which `cargo xtask` runs: `alias xtask='cargo xtask'` gives it that name in a shell.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Runs a command in a build root; started by the tool itself in namespaces of its own
     #[command(hide = true)]
     EnterRoot(Entry),
@@ -109,6 +140,48 @@ pub enum KernelCommand {
     },
     /// Remove build roots and packages that no prepared kernel uses
     Gc,
+}
+
+/// `cargo xtask key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a module-signing key and its certificate
+    ///
+    /// Three files: MOK.priv, the private key; MOK.pem, its certificate; MOK.der, the same for `mokutil --import`. The
+    /// certificate is for signing kernel modules only: shim boots nothing that is signed with it. With KBUILD_SIGN_PIN
+    /// set, the private key is encrypted with it.
+    New(KeyNewArgs),
+}
+
+/// `cargo xtask key new`.
+#[derive(Clone, Debug, Args)]
+pub struct KeyNewArgs {
+    /// Directory for the files; it must not hold any [default: ~/.local/share/cifs-fix/module-signing-key]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<Utf8PathBuf>,
+    /// Name in the certificate; MokManager shows it when the key is enrolled
+    #[arg(long, value_name = "CN", default_value = "cifs-fix module signing")]
+    pub name: String,
+    /// Days that the certificate is valid
+    #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: u32,
+}
+
+/// `cargo xtask sign`.
+#[derive(Clone, Debug, Args)]
+pub struct SignArgs {
+    /// Built modules, neither compressed nor signed
+    #[arg(required = true, value_name = "FILE.ko")]
+    pub files: Vec<Utf8PathBuf>,
+    /// The private key: a PEM file, or a pkcs11: URI
+    #[arg(long, value_name = "FILE|URI")]
+    pub key: PrivateKey,
+    /// Its certificate, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    pub cert: Utf8PathBuf,
+    /// The kernel, as `uname -r` prints it [default: the one the modules were built for]
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<Release>,
 }
 
 /// `cargo xtask build`.
@@ -158,6 +231,37 @@ pub struct BuildArgs {
     /// Build for every prepared kernel
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
+    /// Which key the modules are signed with.
+    #[command(flatten)]
+    pub sign: SignWith,
+}
+
+/// A key that built modules leave signed with.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SignWith {
+    /// Sign the modules with this private key, a PEM file or a pkcs11: URI; no unsigned one is left
+    #[arg(long, value_name = "FILE|URI", requires = "sign_cert")]
+    pub sign_key: Option<PrivateKey>,
+    /// The key's certificate, PEM or DER
+    #[arg(long, value_name = "FILE", requires = "sign_key")]
+    pub sign_cert: Option<Utf8PathBuf>,
+}
+
+/// `cargo xtask inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Modules: .ko, or that compressed with xz, zstd or gzip
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// Say whether this kernel would load them, all of them together; it is prepared if need be
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+    /// Ask about a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
+    #[arg(long, requires = "kernel")]
+    pub secure_boot: bool,
+    /// Show every symbol, with its CRC and who exports it; for one file
+    #[arg(long)]
+    pub symbols: bool,
 }
 
 /// `cargo xtask insmod`.
@@ -268,6 +372,16 @@ pub struct BenchArgs {
     /// Runs per figure; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+}
+
+/// `cargo xtask man`.
+#[derive(Clone, Debug, Args)]
+pub struct ManArgs {
+    /// The command, such as `kernel prepare` [default: the tool itself]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<Utf8PathBuf>,
 }
 
 /// What can be measured.

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod context;
 pub mod failure;
 pub mod kernel;
+pub mod key;
 pub mod machine;
 pub mod object;
 pub mod process;

@@ -53,13 +53,18 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Doctor => commands::doctor::run(context),
         Command::Kernel(command) => commands::kernel::run(context, command),
         Command::Build(args) => commands::build::run(context, args),
+        Command::Inspect(args) => commands::inspect::run(context, args),
         Command::Patch(command) => commands::patch::run(context, command),
+        Command::Key(command) => commands::key::run(context, command),
+        Command::Sign(args) => commands::sign::run(context, args),
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
         Command::Rpm(args) => commands::rpm::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
+        Command::Man(args) => commands::man::run(context, args),
+        Command::Completions { shell } => commands::completions::run(*shell),
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
     envs: Vec<(String, OsString)>,
+    secrets: Vec<(String, OsString)>,
     base: &'static [(&'static str, &'static str)],
     clean_env: bool,
     cwd: Option<Utf8PathBuf>,
@@ -66,6 +67,7 @@ impl Cmd {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             envs: Vec::new(),
+            secrets: Vec::new(),
             base: &[],
             clean_env: false,
             cwd: None,
@@ -94,6 +96,14 @@ impl Cmd {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.envs.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable that is never shown: not with `-v`, not in errors, and not in the arguments of
+    /// the programs that a command in a build root is started through.
+    #[must_use]
+    pub fn secret_env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.secrets.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -144,6 +154,7 @@ impl Cmd {
             program: outer.program,
             args,
             envs: outer.envs,
+            secrets: self.secrets,
             base: outer.base,
             clean_env: outer.clean_env,
             cwd: outer.cwd,
@@ -176,6 +187,11 @@ impl Cmd {
     /// The environment variables set for the command.
     pub fn environment(&self) -> &[(String, OsString)] {
         &self.envs
+    }
+
+    /// The names of the variables that are not shown.
+    pub fn secret_names(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|(name, _)| name.as_str())
     }
 
     /// The command as a line that can be pasted into a shell.
@@ -250,7 +266,8 @@ impl Cmd {
         if self.clean_env {
             command.env_clear().envs(self.base.iter().copied());
         }
-        command.args(&self.args).envs(self.envs.iter().map(|(name, value)| (name, value)));
+        let envs = self.envs.iter().chain(&self.secrets).map(|(name, value)| (name, value));
+        command.args(&self.args).envs(envs);
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
@@ -429,6 +446,16 @@ mod tests {
     fn wrapped_command_is_shown_as_typed_inside() {
         let cmd = Cmd::new("make").arg("all").wrapped_in(Cmd::new("unshare").arg("--mount"), "trixie");
         assert_eq!(cmd.line(), "[trixie] make all");
+    }
+
+    #[test]
+    fn a_secret_reaches_the_program_and_is_never_shown() {
+        let cmd = Cmd::new("sh").args(["-c", "echo $PIN; exit 3"]).secret_env("PIN", "hunter2");
+        assert_eq!(cmd.finish(&quiet()).unwrap().text(), "hunter2\n");
+        let wrapped = cmd.wrapped_in(Cmd::new("env"), "env");
+        assert!(wrapped.finish(&quiet()).unwrap().text().contains("hunter2"));
+        assert!(!wrapped.line().contains("hunter2"));
+        assert!(wrapped.vector().all(|word| word != "hunter2"));
     }
 
     #[test]

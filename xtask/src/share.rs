@@ -2,6 +2,7 @@
 //! A real Samba server for as long as it is needed: on loopback, with a configuration of its own, beside and
 //! without touching a Samba that the machine may run already.
 
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
@@ -25,6 +26,22 @@ pub const OPTIONS: &str = "vers=3.1.1,sec=none";
 /// How long smbd may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// Somebody whom a server knows.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The name.
+    pub name: String,
+    /// The password; made up, and nobody else's.
+    pub password: String,
+}
+
+impl Account {
+    /// Mount options with which the kernel logs in.
+    pub fn options(&self) -> String {
+        format!("sec=ntlmssp,username={},password={}", self.name, self.password)
+    }
+}
+
 /// A running server with one share that guests may write to. Stopped when dropped.
 #[derive(Debug)]
 pub struct Share {
@@ -36,6 +53,11 @@ pub struct Share {
 impl Share {
     /// Starts the server and waits until it answers.
     pub fn serve(report: &Report) -> Result<Self> {
+        Self::serve_as(report, &[])
+    }
+
+    /// The same, with further shares of the same directory: the name of each, and an option of smb.conf(5).
+    pub fn serve_as(report: &Report, further: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("cifs-fix-share-")
             .tempdir()
@@ -45,7 +67,7 @@ impl Share {
         // smbd drops to the guest account to serve; that account must be able to walk in, no more.
         open_to(path, 0o711)?;
         let port = free_port()?;
-        lay_out(path, port)?;
+        lay_out(path, port, further)?;
         let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
         let cmd = Cmd::new("setpriv")
             .args(["--pdeathsig", "TERM"])
@@ -68,6 +90,19 @@ impl Share {
     /// The shared directory.
     pub fn files(&self) -> Utf8PathBuf {
         self.path().join("files")
+    }
+
+    /// Makes an account for this process's user, with a password of its own, in the server's private database. Who logs
+    /// in can have messages signed and encrypted; guests cannot.
+    pub fn add_account(&self, report: &Report) -> Result<Account> {
+        let account = Account { name: user_name()?, password: password()? };
+        let pdbedit = programs::find("pdbedit").ok_or_else(|| programs::not_found("pdbedit"))?;
+        Cmd::new(pdbedit)
+            .args(["--create", "--password-from-stdin", "--user", account.name.as_str(), "--configfile"])
+            .arg(self.path().join("smb.conf"))
+            .input(format!("{0}\n{0}\n", account.password))
+            .run(report)?;
+        Ok(account)
     }
 
     /// The server's version, such as `Version 4.17.12-Debian`.
@@ -130,14 +165,23 @@ fn open_to(dir: &Utf8Path, mode: u32) -> Result<()> {
     Ok(fs_err::set_permissions(dir, std::fs::Permissions::from_mode(mode))?)
 }
 
-fn lay_out(dir: &Utf8Path, port: u16) -> Result<()> {
+fn lay_out(dir: &Utf8Path, port: u16, further: &[(&str, &str)]) -> Result<()> {
     for part in ["files", "private", "state", "ncalrpc"] {
         fs_err::create_dir(dir.join(part))?;
     }
     // Below a directory whose name nobody knows; the guest account writes here.
     open_to(&dir.join("files"), 0o777)?;
     let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
-    Ok(fs_err::write(dir.join("smb.conf"), configuration(dir, port, &account))?)
+    let further = further.iter().map(|(name, option)| section(dir, name, option));
+    let text = configuration(dir, port, &account) + &further.collect::<String>();
+    Ok(fs_err::write(dir.join("smb.conf"), text)?)
+}
+
+/// A password nobody can guess, of letters and digits.
+fn password() -> Result<String> {
+    let mut random = [0; 16];
+    fs_err::File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// This user's name in the password database.
@@ -174,13 +218,14 @@ fn configuration(dir: &Utf8Path, port: u16, account: &str) -> String {
     ncalrpc dir = {dir}/ncalrpc
     log file = {dir}/log
     log level = 1
-
-[{NAME}]
-    path = {dir}/files
-    guest ok = yes
-    read only = no
-"
+{}",
+        section(dir, NAME, "read only = no")
     )
+}
+
+/// A share of `dir`'s files that guests may use.
+fn section(dir: &Utf8Path, name: &str, option: &str) -> String {
+    format!("\n[{name}]\n    path = {dir}/files\n    guest ok = yes\n    {option}\n")
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::patch;
-use crate::cli::{BuildArgs, BuildCommand};
+use crate::cli::{BuildArgs, BuildCommand, SignWith};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
 use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::{self, Prepared};
 use crate::kernel::release::Release;
+use crate::key::pair::KeyPair;
 use crate::machine::programs;
 use crate::project::Project;
-use crate::project::build::{Built, build};
+use crate::project::build::{Built, build_signed};
 use crate::report::{size, table};
 use crate::source::edit;
 
@@ -77,6 +78,7 @@ pub fn all(
 ) -> Result<Batch> {
     programs::ensure(context, &[programs::ROOTS])?;
     let project = project(args)?;
+    let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
     let mut first_error = None;
     for release in releases(context, args, &project)? {
@@ -87,7 +89,7 @@ pub fn all(
         }
         let mut one = || -> Result<Built> {
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, project.rust())?;
-            let built = build(context, &project, &prepared)?;
+            let built = build_signed(context, &project, &prepared, pair.as_ref())?;
             then(&project, &prepared, &built)?;
             Ok(built)
         };
@@ -98,6 +100,14 @@ pub fn all(
         }
     }
     Ok(Batch { built: done, first_error })
+}
+
+/// The key that modules are to be signed with, checked before anything is built.
+pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
+    match (&args.sign_key, &args.sign_cert) {
+        (Some(key), Some(certificate)) => KeyPair::open(context, key, certificate).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
@@ -123,7 +133,8 @@ fn releases(context: &Context, args: &BuildArgs, project: &Project) -> Result<Ve
 }
 
 fn summary(built: &[Built]) -> String {
-    let mut rows = vec![["KERNEL", "MODULE", "BUILT", "STRIPPED", "FILE"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["KERNEL", "MODULE", "BUILT", "STRIPPED", "SIGNER", "FILE"].map(str::to_owned).to_vec()];
     for (built, object) in
         built.iter().flat_map(|built| built.objects.iter().map(move |object| (built, object)))
     {
@@ -132,6 +143,7 @@ fn summary(built: &[Built]) -> String {
             object.name.clone(),
             size(object.unstripped_size),
             size(object.size),
+            built.signer.clone().unwrap_or_else(|| "-".to_owned()),
             object.file.to_string(),
         ]);
     }

@@ -4,10 +4,15 @@
 
 pub mod bench;
 pub mod build;
+pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod insmod;
+pub mod inspect;
 pub mod kernel;
+pub mod key;
+pub mod man;
 pub mod patch;
 pub mod rpm;
+pub mod sign;
 pub mod test;

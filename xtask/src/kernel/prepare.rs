@@ -285,14 +285,17 @@ impl Making<'_> {
         Ok(proof.symbols)
     }
 
-    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
-    /// by make: they are fetched and unpacked beside it.
+    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed by make: they are fetched
+    /// and unpacked beside it. They begin with the source, whose unpacking keeps one processor busy; make has use for all.
     fn make(&self, place: &Utf8Path) -> Result<Duration> {
-        self.unpack(place)?;
-        let config = self.check_toolchain(place)?;
+        let files = self.archive.fetch(&[self.packages.headers, self.packages.source])?;
+        let [headers, source_deb] = files.as_slice() else { unreachable!("two packages give two files") };
         std::thread::scope(|scope| {
             let image = scope.spawn(|| self.unpack_image(place));
-            let made = self.make_steps(place, &config);
+            let made = self.unpack(place, headers, source_deb).and_then(|()| {
+                let config = self.check_toolchain(place)?;
+                self.make_steps(place, &config)
+            });
             let image = image.join().expect("unpacking does not panic");
             let made = made?;
             image?;
@@ -301,10 +304,8 @@ impl Making<'_> {
     }
 
     /// Source, configuration, symbols and BTF.
-    fn unpack(&self, place: &Utf8Path) -> Result<()> {
+    fn unpack(&self, place: &Utf8Path, headers: &Utf8PathBuf, source_deb: &Utf8Path) -> Result<()> {
         let (report, release) = (&self.context.report, &self.kernel.release);
-        let files = self.archive.fetch(&[self.packages.headers, self.packages.source])?;
-        let [headers, source_deb] = files.as_slice() else { unreachable!("two packages give two files") };
         let step = report.step("Unpacking", &format!("source {}", self.packages.source.version));
         source::unpack(source_deb, release, &source_of(place), report)?;
         let unpacked = place.join("headers");

@@ -22,7 +22,8 @@ pub struct Program {
     pub purpose: &'static str,
 }
 
-const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Program {
+/// One program.
+pub const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Program {
     Program { name, package, purpose }
 }
 
@@ -43,7 +44,10 @@ pub const ROOTS: &[Program] = &[
 pub const VM: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")];
 
 /// Needed for the mount of a real share.
-pub const SHARE: &[Program] = &[program("smbd", "samba", "the SMB server of the demo")];
+pub const SHARE: &[Program] = &[
+    program("smbd", "samba", "the SMB server of the demo"),
+    program("pdbedit", "samba", "a user of that server, for the tests"),
+];
 
 /// Needed to sign packages.
 pub const RPM_SIGN: &[Program] = &[
@@ -66,7 +70,7 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE, RPM_SIGN].into_iter().flatten()
+    [ROOTS, VM, SHARE, crate::key::PROGRAMS, RPM_SIGN].into_iter().flatten()
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.

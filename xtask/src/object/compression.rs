@@ -46,6 +46,15 @@ impl Compression {
         Self::ALL.into_iter().find(|kind| config.is_yes(kind.option()))
     }
 
+    /// The program that does and undoes it.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What it adds to a file's name.
     pub fn suffix(self) -> &'static str {
         match self {

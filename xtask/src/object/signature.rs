@@ -87,6 +87,9 @@ impl Trailer {
 /// Bytes of the block before the marker (`struct module_signature`).
 const BLOCK: usize = 12;
 
+/// Bytes of a signed module that come after the PKCS#7 message.
+pub const BEHIND_MESSAGE: usize = BLOCK + MARKER.len();
+
 /// `PKEY_ID_PKCS7`, the one kind of signature that kernels take.
 const PKCS7: u8 = 2;
 

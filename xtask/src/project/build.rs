@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds a project against a prepared kernel: staged copy, make, check, strip.
+//! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a key is given.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,10 +10,13 @@ use super::stage::Sources;
 use super::{Module, Project};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
+use crate::kernel::config::Config;
 use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::Prepared;
 use crate::kernel::release::Release;
+use crate::key::pair::KeyPair;
 use crate::object::modinfo::Modinfo;
+use crate::object::sign::{Signer, Unsigned};
 use crate::process::Cmd;
 use crate::root::Access;
 use crate::source::fetch::Kernel;
@@ -30,6 +33,9 @@ pub struct Built {
     pub project: String,
     /// Its modules.
     pub objects: Vec<Object>,
+    /// Whose signature they carry, if they are signed.
+    #[serde(default)]
+    pub signer: Option<String>,
     inputs: String,
 }
 
@@ -64,12 +70,28 @@ impl Built {
 
 /// Builds `project` for a kernel; does nothing, and says so in one line, when nothing has changed.
 pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Result<Built> {
+    build_signed(context, project, prepared, None)
+}
+
+/// The same, with modules signed by `pair`.
+///
+/// # Errors
+///
+/// Besides what goes wrong in a build: refused without a key where the kernel loads no unsigned module.
+pub fn build_signed(
+    context: &Context,
+    project: &Project,
+    prepared: &Prepared,
+    pair: Option<&KeyPair>,
+) -> Result<Built> {
     let release = prepared.kdir.release();
     let place = place_of(project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
-    project.require(release, &prepared.kdir.config()?)?;
+    let config = prepared.kdir.config()?;
+    project.require(release, &config)?;
+    require_key(release, &config, pair)?;
     let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
-    let inputs = inputs(project, &sources, prepared);
+    let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
         return Ok(built);
@@ -78,7 +100,7 @@ pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     if let Some(built) = fresh(&place, &inputs) {
         return Ok(built);
     }
-    Building { context, project, prepared, place, inputs }.run(&sources, &what)
+    Building { context, project, prepared, pair, place, inputs }.run(&sources, &what)
 }
 
 /// Commands over a staged copy that is built already.
@@ -95,7 +117,7 @@ pub struct Again {
 /// The commands that would build again what [`build`] built, as it runs them.
 pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
     let place = place_of(project, prepared.kdir.release());
-    let building = Building { context, project, prepared, place, inputs: String::new() };
+    let building = Building { context, project, prepared, pair: None, place, inputs: String::new() };
     let stage = building.stage();
     let compiler = prepared.kdir.config()?.compiler().unwrap_or("gcc").to_owned();
     let kbuild = Cmd::new("make").arg("-C").arg(prepared.kdir.build()).arg(format!("M={stage}"));
@@ -119,13 +141,27 @@ fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
 }
 
-fn inputs(project: &Project, sources: &Sources, prepared: &Prepared) -> String {
+/// Refuses to make what the kernel would refuse to load.
+fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Result<()> {
+    if pair.is_some() || !config.is_yes("CONFIG_MODULE_SIG_FORCE") {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        release.as_str(),
+        "loads no module without a signature (CONFIG_MODULE_SIG_FORCE), and no key was given",
+    )
+    .remedy("--sign-key FILE --sign-cert FILE; cargo xtask key new makes them")
+    .into())
+}
+
+fn inputs(project: &Project, sources: &Sources, prepared: &Prepared, pair: Option<&KeyPair>) -> String {
     let text = format!(
-        "{REVISION} {} {} {:?} {}",
+        "{REVISION} {} {} {:?} {} {:?}",
         prepared.kdir.stamp().inputs,
         prepared.root.identity(),
         project.make,
-        sources.hash()
+        sources.hash(),
+        pair.map(|pair| &pair.certificate.facts.fingerprint)
     );
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -134,6 +170,7 @@ struct Building<'a> {
     context: &'a Context,
     project: &'a Project,
     prepared: &'a Prepared,
+    pair: Option<&'a KeyPair>,
     place: Utf8PathBuf,
     inputs: String,
 }
@@ -151,6 +188,7 @@ impl Building<'_> {
             release: self.prepared.kdir.release().clone(),
             project: format!("{}-{}", self.project.name, self.project.version),
             objects,
+            signer: self.pair.map(|pair| pair.certificate.facts.subject.clone()),
             inputs: self.inputs.clone(),
         };
         self.write_stamp(&built)?;
@@ -204,7 +242,7 @@ impl Building<'_> {
         self.prepared.root.inside(self.context, cmd, &access)
     }
 
-    /// Checks and strips one module.
+    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be signed.
     fn finish(&self, module: &Module) -> Result<Object> {
         let file_name = format!("{}.ko", module.name);
         let unstripped = self.stage().join(&module.location).join(&file_name);
@@ -217,9 +255,19 @@ impl Building<'_> {
         modinfo.require_vermagic(&unstripped, self.prepared.kdir.release())?;
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
-        let file = out.join(&file_name);
-        let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&file).arg(&unstripped);
+        let (file, stripped) = (out.join(&file_name), self.place.join(format!("{file_name}.stripped")));
+        if file.exists() {
+            fs_err::remove_file(&file)?;
+        }
+        let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(&unstripped);
         self.inside(strip).run(&self.context.report)?;
+        if let Some(pair) = self.pair {
+            let signer = Signer::new(self.context, self.prepared, pair)?;
+            signer.sign(&Unsigned::read(&stripped)?)?.write(&file)?;
+            fs_err::remove_file(stripped)?;
+        } else {
+            fs_err::rename(stripped, &file)?;
+        }
         let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
         Ok(Object {
             name: module.name.clone(),
@@ -278,6 +326,15 @@ mod tests {
         let values = [("${unused}", "/s"), ("${kernelver}", "7.2.11"), ("${kernel_source_dir}", "/k")];
         assert_eq!(expand("KDIR=${kernel_source_dir}", &values).unwrap(), "KDIR=/k");
         assert_eq!(expand("KVER=$kernelver", &values).unwrap(), "KVER=7.2.11");
+    }
+
+    #[test]
+    fn a_kernel_that_forces_signatures_needs_a_key() {
+        let release: Release = "7.2.11".parse().unwrap();
+        let forced = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+        let error = require_key(&release, &forced, None).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_MODULE_SIG_FORCE"), "{error}");
+        require_key(&release, &Config::parse("CONFIG_MODULE_SIG=y\n"), None).unwrap();
     }
 
     #[test]

@@ -140,6 +140,9 @@ impl DebianRoot {
         for (name, value) in cmd.environment() {
             outer = outer.arg("--env").arg(format!("{name}={}", value.to_string_lossy()));
         }
+        for name in cmd.secret_names() {
+            outer = outer.arg("--keep-env").arg(name);
+        }
         cmd.wrapped_in(outer.arg("--"), &self.name)
     }
 }

@@ -41,6 +41,9 @@ pub struct Entry {
     /// Environment, NAME=VALUE.
     #[arg(long)]
     pub env: Vec<String>,
+    /// Names of variables taken over from this program's own environment: secrets, which no argument may hold.
+    #[arg(long)]
+    pub keep_env: Vec<String>,
     /// The command.
     #[arg(last = true, required = true)]
     pub command: Vec<String>,
@@ -87,7 +90,10 @@ impl Entry {
     fn command(&self) -> Cmd {
         let (program, args) = self.command.split_first().expect("clap requires a command");
         let envs = self.env.iter().filter_map(|pair| pair.split_once('='));
-        envs.fold(Cmd::new(program).args(args).clean_env(), |cmd, (name, value)| cmd.env(name, value))
+        let cmd =
+            envs.fold(Cmd::new(program).args(args).clean_env(), |cmd, (name, value)| cmd.env(name, value));
+        let kept = self.keep_env.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        kept.fold(cmd, |cmd, (name, value)| cmd.secret_env(name, value))
     }
 
     fn host_paths(&self) -> Vec<HostPath<'_>> {
@@ -246,6 +252,7 @@ mod tests {
             write: Vec::new(),
             cwd: None,
             env: Vec::new(),
+            keep_env: Vec::new(),
             command: vec!["true".into()],
         };
         assert!(entry.run().unwrap_err().to_string().contains("namespaces of its own"));

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Signed modules: by the kernel's own sign-file, for a prepared kernel.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::Trial;
+use xtask::context::repository;
+use xtask::key::certificate::Certificate;
+use xtask::object::sign;
+use xtask::process::Cmd;
+use xtask::project::Project;
+use xtask::project::build::build;
+
+use crate::suite::{Suite, run, scratch, tool};
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("sign::a_module_is_signed_in_place_and_modinfo_agrees", in_place),
+        suite.trial("sign::a_signature_is_over_every_byte", over_every_byte),
+        suite.trial("sign::one_bad_module_of_two_leaves_both_as_they_were", one_bad_of_two),
+        suite.trial("sign::an_encrypted_key_signs_and_its_passphrase_is_shown_nowhere", encrypted),
+        suite.trial("sign::what_is_built_with_a_key_leaves_signed", built_signed),
+    ]
+}
+
+/// A directory with a key, and a copy of the guard beside it.
+struct Bench {
+    _dir: tempfile::TempDir,
+    path: Utf8PathBuf,
+}
+
+const PASSPHRASE: &str = "correct horse battery";
+
+impl Bench {
+    fn new(suite: &Suite, encrypted: bool) -> Self {
+        let (_dir, path) = scratch();
+        let new = tool(&["key", "new", "--output", path.join("key").as_str(), "--name", "package suite"]);
+        let (status, output) = run(&if encrypted { new.env("KBUILD_SIGN_PIN", PASSPHRASE) } else { new });
+        assert_eq!(status, 0, "{output}");
+        let project = Project::open(&repository()).unwrap();
+        let built = build(suite.context(), &project, suite.prepared()).unwrap();
+        fs_err::copy(&built.object("cifs_fix").unwrap().file, path.join("a.ko")).unwrap();
+        fs_err::set_permissions(path.join("a.ko"), std::fs::Permissions::from_mode(0o640)).unwrap();
+        Self { _dir, path }
+    }
+
+    fn module(&self) -> Utf8PathBuf {
+        self.path.join("a.ko")
+    }
+
+    fn sign(&self, more: &[&str]) -> Cmd {
+        let (key, certificate) = (self.path.join("key/MOK.priv"), self.path.join("key/MOK.der"));
+        tool(&[&["sign", "--key", key.as_str(), "--cert", certificate.as_str()], more].concat())
+    }
+
+    fn verify(&self, suite: &Suite, image: &[u8]) -> anyhow::Result<()> {
+        let certificate = Certificate::read(suite.context(), &self.path.join("key/MOK.pem"))?;
+        sign::verify(suite.context(), &certificate, Utf8Path::new("a.ko"), image)
+    }
+}
+
+fn modinfo(suite: &Suite, field: &str, file: &Utf8Path) -> String {
+    let cmd = Cmd::new("modinfo").args(["--field", field]).arg(file);
+    let access = xtask::root::Access::default().read(file.parent().unwrap());
+    suite.prepared().root.inside(suite.context(), cmd, &access).read(&suite.context().report).unwrap()
+}
+
+fn in_place(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    let file = bench.module();
+    let plain = fs_err::read(&file).unwrap();
+    let (status, output) = run(&bench.sign(&[file.as_str()]));
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("CN=package suite") && output.contains("sha"), "{output}");
+    assert!(fs_err::read(&file).unwrap().starts_with(&plain));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(modinfo(suite, "signer", &file), "package suite");
+    let config = suite.prepared().kdir.config().unwrap();
+    assert_eq!(modinfo(suite, "sig_hashalgo", &file), config.get("CONFIG_MODULE_SIG_HASH").unwrap());
+    // Once is enough, and nothing but the module and the key is there.
+    let (status, output) = run(&bench.sign(&[file.as_str()]));
+    assert!(status == 4 && output.contains("is signed already"), "{output}");
+    assert_eq!(bench.path.read_dir().unwrap().count(), 2);
+}
+
+fn over_every_byte(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    assert_eq!(run(&bench.sign(&[bench.module().as_str()])).0, 0);
+    let signed = fs_err::read(bench.module()).unwrap();
+    bench.verify(suite, &signed).unwrap();
+    for at in [0, signed.len() / 2, signed.len() - 200] {
+        let mut spoilt = signed.clone();
+        spoilt[at] ^= 1;
+        let error = bench.verify(suite, &spoilt).unwrap_err().to_string();
+        assert!(error.contains("not one over this module"), "{at}: {error}");
+    }
+    let other = Bench::new(suite, false);
+    assert!(other.verify(suite, &signed).is_err(), "another key's certificate was taken");
+    assert!(
+        bench.verify(suite, &signed[..signed.len() - 1]).unwrap_err().to_string().contains("is not signed")
+    );
+}
+
+fn one_bad_of_two(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    let before = fs_err::read(bench.module()).unwrap();
+    let bad = bench.path.join("b.ko");
+    // Longer than a release, so that the module stays one.
+    let mut image = before.clone();
+    let at = image.windows(9).position(|window| window == b"vermagic=").unwrap();
+    image[at + 9] = b'9';
+    fs_err::write(&bad, &image).unwrap();
+    let (status, output) = run(&bench.sign(&[bench.module().as_str(), bad.as_str()]));
+    assert!(status == 4 && output.contains("b.ko: its vermagic is"), "{output}");
+    assert_eq!(fs_err::read(bench.module()).unwrap(), before);
+}
+
+fn encrypted(suite: &Suite) {
+    let bench = Bench::new(suite, true);
+    let sign = bench.sign(&["-v", bench.module().as_str()]);
+    let (status, output) = run(&sign.env("KBUILD_SIGN_PIN", PASSPHRASE));
+    assert!(status == 0 && output.contains("scripts/sign-file"), "{output}");
+    assert!(!output.contains(PASSPHRASE), "{output}");
+    bench.verify(suite, &fs_err::read(bench.module()).unwrap()).unwrap();
+}
+
+fn built_signed(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    let (key, certificate) = (bench.path.join("key/MOK.priv"), bench.path.join("key/MOK.pem"));
+    let words = ["--json", "build", "--kernel", suite.prepared().kdir.release().as_str()];
+    let signed = ["--sign-key", key.as_str(), "--sign-cert", certificate.as_str()];
+    let build = |words: &[&str]| {
+        let output = tool(words).finish(&suite.context().report).unwrap();
+        assert!(output.status.success(), "{}", output.tail);
+        let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let file = built[0]["objects"][0]["file"].as_str().unwrap().to_owned();
+        (built[0]["signer"].clone(), fs_err::read(file).unwrap())
+    };
+    let (signer, image) = build(&[&words[..], &signed].concat());
+    assert_eq!(signer, "CN=package suite");
+    bench.verify(suite, &image).unwrap();
+    // Without the key the same module leaves unsigned: what was signed does not stay by chance.
+    let (signer, image) = build(&words);
+    assert!(
+        signer.is_null() && bench.verify(suite, &image).unwrap_err().to_string().contains("is not signed")
+    );
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The replies that are changed: each as a public, mended defect or a rule of the verifier has it, and none beyond what a
+//! mended client refuses.
+
+use verify::Rule;
+use verify::Rule as R;
+
+/// One change of one reply.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// Its name, also that of the file that it is about.
+    pub(crate) name: &'static str,
+    /// Who refuses the reply.
+    pub(crate) judge: Judge,
+    /// Which reply.
+    pub(crate) reply: Reply,
+    /// What is changed in it.
+    pub(crate) change: Change,
+    /// How the guest comes to ask for it.
+    pub(crate) act: Act,
+    /// How that ends when the reply is refused.
+    pub(crate) end: End,
+}
+
+/// Who can tell that a reply is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// The verifier, from the reply alone: it breaks this rule.
+    Verifier(Rule),
+    /// Only who knows the request, which is the mended client: to the verifier it would break this rule.
+    Client(Rule),
+}
+
+/// Which reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Negotiate,
+    /// The one with the server's challenge.
+    Challenge,
+    /// Of a share that is not `IPC$`.
+    TreeConnect,
+    /// Of the file that bears the case's name.
+    Create,
+    /// Of the file that bears the case's name: that there is none.
+    Absence,
+    Read,
+    Directory,
+    /// Of this `InfoType` and class.
+    Info(u8, u8),
+    /// To this `CtlCode`.
+    Ioctl(u32),
+}
+
+/// What is changed in a message, from its header on. Numbers are those of the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// At this byte, in as many, this number.
+    Put(usize, usize, u32),
+    /// Several fields; says whether they are there.
+    With(fn(&mut [u8]) -> bool),
+    /// All behind the header, and the status.
+    Body(u32, fn() -> Vec<u8>),
+}
+
+/// What the guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Mounts the share.
+    Mount,
+    /// Mounts a share of the case's name that refers to itself; the client remembers that, so it is one of its own.
+    MountReferred,
+    Read,
+    /// Looks at a file that could be a symbolic link in the manner of Minshall and French, and reads it.
+    ReadLinkLike,
+    /// Asks for a file that is not there.
+    ReadAbsent,
+    List,
+    ReadAttribute,
+    ReadSecurity,
+    StatFileSystem,
+    Copy,
+    FindHole,
+}
+
+/// How an act ends of which the reply was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With an error.
+    Error,
+    /// Well: the client does without that answer.
+    Without,
+}
+
+/// `FSCTL_DFS_GET_REFERRALS` and so on (MS-FSCC 2.3).
+const REFERRALS: u32 = 0x0006_0194;
+const RANGES: u32 = 0x0009_40cf;
+const RESUME_KEY: u32 = 0x0014_0078;
+const INTERFACES: u32 = 0x0014_01fc;
+
+/// QUERY_INFO of `FileFullEaInformation`, of `FileFsFullSizeInformation` and of security (MS-SMB2 2.2.37; MS-FSCC 2.4, 2.5).
+const ATTRIBUTES: Reply = Reply::Info(1, 15);
+const FILE_SYSTEM: Reply = Reply::Info(2, 7);
+const SECURITY: Reply = Reply::Info(3, 0);
+
+/// Where a challenge, an attribute list or a descriptor begins in its reply, and the output of an IOCTL by Samba.
+const BLOB: usize = 72;
+const OUTPUT: usize = 112;
+
+/// Beyond what the client believes of an offset.
+const FAR: u32 = 5000;
+
+const fn rule(name: &'static str, rule: Rule, reply: Reply, change: Change, act: Act) -> Case {
+    Case { name, judge: Judge::Verifier(rule), reply, change, act, end: End::Error }
+}
+
+const fn without(name: &'static str, rule: Rule, reply: Reply, change: Change, act: Act) -> Case {
+    Case { name, judge: Judge::Verifier(rule), reply, change, act, end: End::Without }
+}
+
+const fn client(name: &'static str, rule: Rule, reply: Reply, change: Change, act: Act) -> Case {
+    Case { name, judge: Judge::Client(rule), reply, change, act, end: End::Error }
+}
+
+use Change::{Body, Put, With};
+
+/// All of them.
+#[rustfmt::skip]
+pub(crate) const CASES: &[Case] = &[
+    rule("negotiate-blob-outside", R::ReplyDataOutside, Reply::Negotiate, Put(122, 2, 0xfff0), Act::Mount),
+    rule("negotiate-blob-in-header", R::ReplyDataInHeader, Reply::Negotiate, Put(120, 2, 64), Act::Mount),
+    rule("negotiate-contexts-outside", R::NegotiateContextsOutside, Reply::Negotiate, Put(124, 4, 0x1_0000), Act::Mount),
+    rule("negotiate-cipher-short", R::NegotiateCipherShort, Reply::Negotiate, With(|m| cipher(m, 2, 2)), Act::Mount),
+    rule("negotiate-cipher-count", R::NegotiateCipherCount, Reply::Negotiate, With(|m| cipher(m, 8, 2)), Act::Mount),
+    rule("negotiate-cipher-unknown", R::NegotiateCipherUnknown, Reply::Negotiate, With(|m| cipher(m, 10, 0x7f)), Act::Mount),
+    rule("session-setup-blob-outside", R::ReplyDataOutside, Reply::Challenge, Put(70, 2, 0xfff0), Act::Mount),
+    rule("session-setup-blob-offset", R::SessionSetupBlobOffset, Reply::Challenge, With(move_blob), Act::Mount),
+    rule("challenge-short", R::ChallengeShort, Reply::Challenge, Put(70, 2, 40), Act::Mount),
+    rule("challenge-signature", R::ChallengeSignature, Reply::Challenge, Put(BLOB, 1, 0), Act::Mount),
+    rule("challenge-target-outside", R::ChallengeTargetOutside, Reply::Challenge, Put(BLOB + 44, 4, 0x1_0000), Act::Mount),
+    rule("tree-connect-share-type", R::TreeConnectShareType, Reply::TreeConnect, Put(66, 1, 9), Act::Mount),
+    without("interfaces-short", R::InterfacesShort, Reply::Ioctl(INTERFACES), Put(100, 4, 100), Act::Mount),
+    without("interfaces-next-in-entry", R::InterfacesNextInEntry, Reply::Ioctl(INTERFACES), Put(OUTPUT, 4, 8), Act::Mount),
+    without("interfaces-next-outside", R::InterfacesNextOutside, Reply::Ioctl(INTERFACES), Put(OUTPUT, 4, 0x1_0000), Act::Mount),
+    without("interfaces-far", R::IoctlOutside, Reply::Ioctl(INTERFACES), Put(96, 4, FAR), Act::Mount),
+    without("referrals-short", R::ReferralsShort, Reply::Ioctl(REFERRALS), Put(100, 4, 4), Act::MountReferred),
+    without("referrals-count", R::ReferralsCount, Reply::Ioctl(REFERRALS), Put(OUTPUT + 2, 2, 0xff), Act::MountReferred),
+    without("referrals-version", R::ReferralsVersion, Reply::Ioctl(REFERRALS), Put(OUTPUT + 8, 2, 2), Act::MountReferred),
+    without("referrals-path", R::ReferralsPath, Reply::Ioctl(REFERRALS), Put(OUTPUT + 8 + 12, 2, 0xfff0), Act::MountReferred),
+    without("referrals-path-in-entry", R::ReferralsPath, Reply::Ioctl(REFERRALS), Put(OUTPUT + 8 + 12, 2, 8), Act::MountReferred),
+    without("referrals-target", R::ReferralsTarget, Reply::Ioctl(REFERRALS), Put(OUTPUT + 8 + 16, 2, 0xfff0), Act::MountReferred),
+    rule("header-size", R::HeaderSize, FILE_SYSTEM, Put(4, 2, 63), Act::StatFileSystem),
+    rule("header-not-reply", R::HeaderNotReply, FILE_SYSTEM, With(as_request), Act::StatFileSystem),
+    rule("reply-size", R::ReplySize, FILE_SYSTEM, Put(64, 2, 8), Act::StatFileSystem),
+    rule("info-data-in-header", R::ReplyDataInHeader, FILE_SYSTEM, Put(66, 2, 64), Act::StatFileSystem),
+    rule("create-contexts-far", R::CreateContextsOutside, Reply::Create, Put(144, 4, FAR), Act::Read),
+    rule("attributes-outside", R::ReplyDataOutside, ATTRIBUTES, Put(68, 4, 0x1_0000), Act::ReadAttribute),
+    rule("attributes-far", R::InfoOutside, ATTRIBUTES, Put(66, 2, FAR), Act::ReadAttribute),
+    client("attribute-outside", R::EaOutside, ATTRIBUTES, Put(BLOB + 6, 2, 0xfff0), Act::ReadAttribute),
+    client("attribute-next-in-header", R::EaNextInHeader, ATTRIBUTES, With(another_name), Act::ReadAttribute),
+    rule("security-outside", R::ReplyDataOutside, SECURITY, Put(68, 4, 0x1_0000), Act::ReadSecurity),
+    rule("security-far", R::InfoOutside, SECURITY, Put(66, 2, FAR), Act::ReadSecurity),
+    rule("directory-outside", R::ReplyDataOutside, Reply::Directory, Put(68, 4, 0x1_0000), Act::List),
+    rule("directory-far", R::DirectoryOutside, Reply::Directory, Put(66, 2, FAR), Act::List),
+    rule("directory-short", R::DirectoryShort, Reply::Directory, Put(68, 4, 32), Act::List),
+    without("read-outside", R::ReplyDataOutside, Reply::Read, Put(68, 4, 0x1_0000), Act::ReadLinkLike),
+    without("read-long", R::ReadDataOutside, Reply::Read, Put(68, 4, 0x3_0000), Act::ReadLinkLike),
+    rule("resume-key-short", R::ResumeKeyShort, Reply::Ioctl(RESUME_KEY), Put(100, 4, 8), Act::Copy),
+    rule("resume-key-far", R::IoctlOutside, Reply::Ioctl(RESUME_KEY), Put(96, 4, FAR), Act::Copy),
+    rule("ranges-partial", R::RangesPartial, Reply::Ioctl(RANGES), Put(100, 4, 15), Act::FindHole),
+    rule("symlink-short", R::SymlinkShort, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 4, 20))), Act::ReadAbsent),
+    rule("symlink-context-outside", R::SymlinkContextOutside, Reply::Absence,
+        Body(STOPPED, || link(|l| { put32(l, 8, 0xffff_fff9); put32(l, 12, 7) })), Act::ReadAbsent),
+    rule("symlink-no-context", R::SymlinkNoContext, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 12, 7))), Act::ReadAbsent),
+    rule("symlink-tag", R::SymlinkTag, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 20, 0))), Act::ReadAbsent),
+    rule("symlink-target-outside", R::SymlinkTargetOutside, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 32, 0xfff0_0000))), Act::ReadAbsent),
+    rule("symlink-print-outside", R::SymlinkPrintOutside, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 36, 0xfff0_0000))), Act::ReadAbsent),
+];
+
+/// `STATUS_STOPPED_ON_SYMLINK`.
+const STOPPED: u32 = 0x8000_002d;
+
+fn put32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// The body of an error with one context, which holds a symbolic link to `to` (MS-SMB2 2.2.2, 2.2.2.2.1), as `change`
+/// leaves it: in front ErrorContextCount at 2 and ByteCount at 4, the context's length at 8 and kind at 12, the link's
+/// tag at 20, the places of its target at 32 and of its printed name at 36.
+fn link(change: fn(&mut [u8])) -> Vec<u8> {
+    let name: Vec<u8> = "to".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = name.len() as u32;
+    let mut body = vec![9, 0, 1, 0];
+    // ByteCount; ErrorDataLength, ErrorId; SymLinkLength; the tags of an error and of a reparse point.
+    for number in [8 + 28 + 2 * length, 28 + 2 * length, 0, 24 + 2 * length, 0x4c4d_5953, 0xa000_000c] {
+        body.extend(number.to_le_bytes());
+    }
+    // ReparseDataLength and UnparsedPathLength; place and length of the target and of the printed name; Flags.
+    for number in [12 + 2 * length, length << 16, length | length << 16, 1] {
+        body.extend(number.to_le_bytes());
+    }
+    body.extend([&name[..], &name[..]].concat());
+    change(&mut body);
+    body
+}
+
+/// Puts a number of two bytes `at` in the negotiate context of the cipher.
+fn cipher(message: &mut [u8], at: usize, value: u16) -> bool {
+    let word =
+        |message: &[u8], at: usize| Some(u16::from_le_bytes(message.get(at..at + 2)?.try_into().ok()?));
+    let mut context = word(message, 124).map_or(0, usize::from);
+    while let (Some(kind), Some(length)) = (word(message, context), word(message, context + 2)) {
+        if kind == 2 {
+            message[context + at..context + at + 2].copy_from_slice(&value.to_le_bytes());
+            return true;
+        }
+        context += (8 + usize::from(length)).next_multiple_of(8);
+    }
+    false
+}
+
+/// The blob of a session setup begins 8 bytes later, and ends where it did.
+fn move_blob(message: &mut [u8]) -> bool {
+    let length = u16::from_le_bytes([message[70], message[71]]);
+    message[68..70].copy_from_slice(&80u16.to_le_bytes());
+    message[70..72].copy_from_slice(&(length - 8).to_le_bytes());
+    true
+}
+
+/// Takes away what says that a message is a reply.
+fn as_request(message: &mut [u8]) -> bool {
+    message[16] &= !1;
+    true
+}
+
+/// The first attribute is not the one asked for, and the next begins in its header.
+fn another_name(message: &mut [u8]) -> bool {
+    put32(message, BLOB, 4);
+    message[BLOB + 8] ^= 1;
+    true
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A kernel, as far as loading a module depends on it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+
+use crate::failure::Failure;
+use crate::kernel::config::Config;
+use crate::kernel::kdir::Kdir;
+use crate::kernel::symvers;
+use crate::object::file::ModuleFile;
+use crate::object::module::Module;
+use crate::object::versions::Crc;
+
+/// How `Module.symvers` names what is in the kernel itself.
+pub const VMLINUX: &str = "vmlinux";
+
+/// What is asked of a module. What the kernel is known by, one of its own modules tells: vermagic, architecture, the size of
+/// its `struct module`, the key it was signed with.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(super) vermagic: String,
+    pub(super) architecture: String,
+    pub(super) struct_module: u64,
+    pub(super) exports: HashMap<String, Exported>,
+    pub(super) modversions: bool,
+    pub(super) livepatch: bool,
+    pub(super) namespaces_required: bool,
+    pub(super) signatures: Signatures,
+    pub(super) own_keys: Vec<Vec<u8>>,
+}
+
+/// A symbol that the kernel or another module exports.
+#[derive(Clone, Debug)]
+pub(super) struct Exported {
+    pub(super) crc: Crc,
+    pub(super) gpl_only: bool,
+    pub(super) namespace: String,
+    /// The module that does, by the name it has when it is loaded, or [`VMLINUX`].
+    pub(super) module: String,
+}
+
+/// What a kernel does about signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signatures {
+    /// It knows none.
+    Unknown,
+    /// A module without one taints it; under Secure Boot it may be refused.
+    Wanted { secure_boot: bool },
+    /// A module without one is refused.
+    Enforced,
+}
+
+impl Target {
+    /// A prepared kernel.
+    pub fn of_kdir(kdir: &Kdir) -> Result<Self> {
+        let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers"))?;
+        let own = own_module(kdir)?;
+        Ok(Self::new(&kdir.config()?, &symvers, &own))
+    }
+
+    /// A kernel of this configuration, with the text of its `Module.symvers`; `own` is any of its own modules.
+    pub fn new(config: &Config, symvers: &str, own: &Module) -> Self {
+        let mut exports = HashMap::new();
+        for export in symvers::parse(symvers) {
+            let exported = Exported {
+                crc: Crc(export.crc),
+                gpl_only: export.gpl_only,
+                namespace: export.namespace.to_owned(),
+                module: loaded_name(export.module),
+            };
+            exports.entry(export.symbol.to_owned()).or_insert(exported);
+        }
+        let signers = own.signature.signature().map(|signature| signature.signers.iter());
+        Self {
+            vermagic: own.modinfo.get("vermagic").unwrap_or_default().to_owned(),
+            architecture: own.architecture.clone(),
+            struct_module: own.struct_module,
+            exports,
+            modversions: config.is_yes("CONFIG_MODVERSIONS"),
+            livepatch: config.is_yes("CONFIG_LIVEPATCH"),
+            namespaces_required: !config.is_yes("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"),
+            signatures: Signatures::of(config),
+            own_keys: signers.into_iter().flatten().map(|signer| signer.key.bytes().to_vec()).collect(),
+        }
+    }
+
+    /// The same kernel where signatures are enforced: by Secure Boot, or `module.sig_enforce=1` on its command line.
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        if self.signatures != Signatures::Unknown {
+            self.signatures = Signatures::Enforced;
+        }
+        self
+    }
+
+    /// What those of `modules` that are for this kernel export is there, too: they are loaded before. What modules of the
+    /// same names exported is not.
+    pub fn also<'a>(&mut self, modules: impl IntoIterator<Item = &'a Module>) {
+        let ours = modules
+            .into_iter()
+            .filter(|module| module.architecture == self.architecture && self.has_vermagic_of(module));
+        let named = ours.filter_map(|module| Some((module.name()?, module)));
+        let modules: BTreeMap<String, &Module> = named.collect();
+        self.exports.retain(|_, exported| !modules.contains_key(&exported.module));
+        for (name, module) in modules {
+            for export in &module.exports {
+                let exported = Exported {
+                    crc: export.crc.unwrap_or(Crc(0)),
+                    gpl_only: export.gpl_only,
+                    namespace: export.namespace.clone(),
+                    module: name.clone(),
+                };
+                self.exports.entry(export.symbol.clone()).or_insert(exported);
+            }
+        }
+    }
+}
+
+impl Signatures {
+    fn of(config: &Config) -> Self {
+        match (config.is_yes("CONFIG_MODULE_SIG"), config.is_yes("CONFIG_MODULE_SIG_FORCE")) {
+            (false, _) => Self::Unknown,
+            (true, true) => Self::Enforced,
+            (true, false) => {
+                Self::Wanted { secure_boot: config.is_yes("CONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT") }
+            }
+        }
+    }
+}
+
+/// Any module of the kernel's own.
+fn own_module(kdir: &Kdir) -> Result<Module> {
+    let dir = kdir.modules().join("kernel");
+    for entry in walkdir::WalkDir::new(&dir).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("looking for a module in {dir}"))?;
+        let is_module = entry.file_name().to_str().is_some_and(|name| name.contains(".ko"));
+        if is_module && entry.file_type().is_file() {
+            return ModuleFile::read(&Utf8PathBuf::try_from(entry.into_path())?)?.module();
+        }
+    }
+    Err(Failure::missing(kdir.release().as_str(), "its packages hold no module").into())
+}
+
+/// The name that a module of `Module.symvers` has when it is loaded: `fs/dns-x` is `dns_x`.
+fn loaded_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).replace('-', "_")
+}
