@@ -7,6 +7,7 @@ mod inspection;
 mod kernels;
 mod rebuild;
 mod roots;
+mod rpm;
 mod sign;
 mod suite;
 mod unprivileged;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let suite = suite::Suite::prepare();
     let trials = [
         roots::trials(&suite),
+        rpm::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
         inspection::trials(&suite),

@@ -307,6 +307,10 @@ pub struct RpmArgs {
     /// Print the spec with all its macros expanded, and make nothing
     #[arg(long, conflicts_with = "srpm")]
     pub print_spec: bool,
+    /// Make nothing, but say of these kernels whether each would load what is built for --kernel, through weak-updates;
+    /// status 4 when one would not
+    #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
+    pub audit: Vec<Release>,
     /// GPG key to sign the packages with, by any name that gpg knows it by
     #[arg(long, value_name = "KEY")]
     pub sign: Option<String>,
@@ -322,6 +326,7 @@ const RPM_AFTER: &str = "\
 Examples:
   cargo xtask rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
   cargo xtask rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
+  cargo xtask rpm --kernel 6.12.107+deb13-amd64 --project cifs --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
 
 The same by hand, where kernel-devel is installed:
   rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec

@@ -7,10 +7,14 @@ use camino::Utf8PathBuf;
 use crate::cli::RpmArgs;
 use crate::context::{Context, repository};
 use crate::failure::Failure;
+use crate::kernel::prepare;
 use crate::machine::programs;
 use crate::project::Project;
+use crate::project::build::build;
 use crate::report::{size, table};
+use crate::rpm::audit::{self, Finding};
 use crate::rpm::build::{Kind, Order, Package, Rpmbuild, Signing};
+use crate::rpm::kabi::{self, Obstacle};
 use crate::rpm::source::{self, Ready, SourcePackage};
 use crate::rpm::source_date;
 use crate::rpm::spec::Spec;
@@ -28,6 +32,9 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
             context.report.say(&format!("would package {} {} for {kernel}", spec.name, spec.version));
         });
         return Ok(());
+    }
+    if !args.audit.is_empty() {
+        return audit(context, args, &project);
     }
     let sources = sources(context, args, &project, &spec)?;
     if args.print_spec {
@@ -87,6 +94,62 @@ fn print(context: &Context, project: &Project, sources: &[SourcePackage], signin
     }
     context.report.data(&all);
     Ok(())
+}
+
+/// Builds for the kernels asked for and prints what others would do with that.
+fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
+    let mut findings = Vec::new();
+    for target in targets(args)? {
+        let release = target.as_ref().map(|target| &target.release);
+        let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
+        let built = build(context, project, &prepared)?;
+        findings.extend(audit::audit(context, &built, &args.audit)?);
+    }
+    context.report.data(&findings);
+    context.report.say(&audited(&findings));
+    let refusing = findings.iter().filter(|finding| !finding.loads).count();
+    if refusing == 0 {
+        return Ok(());
+    }
+    let reason = format!("{refusing} of {} kernels asked would not load it", findings.len());
+    Err(Failure::refused(format!("audit of {}", project.name), reason)
+        .remedy("make a package for each of those: cargo xtask rpm --kernel RELEASE")
+        .into())
+}
+
+/// Symbols that are named below the table, for each kernel.
+const NAMED: usize = 20;
+
+fn audited(findings: &[Finding]) -> String {
+    let mut rows = vec![["MODULE", "BUILT FOR", "KERNEL", "LOADS", "WHY NOT"].map(str::to_owned).to_vec()];
+    let mut named = String::new();
+    for finding in findings {
+        let why = match &finding.obstacle {
+            None => String::new(),
+            Some(Obstacle::NoVersions) => "without CRCs a module is for one kernel".to_owned(),
+            Some(Obstacle::Vermagic { module, kernel }) => {
+                format!("vermagic: {module}; the kernel: {kernel}")
+            }
+            Some(Obstacle::Symbols(differences)) => {
+                named.push_str(&format!("\n{} in {}:\n", finding.module, finding.kernel));
+                named.extend(differences.iter().take(NAMED).map(|difference| format!("  {difference}\n")));
+                if differences.len() > NAMED {
+                    named.push_str(&format!("  and {} more (--json)\n", differences.len() - NAMED));
+                }
+                let counts = kabi::counts(differences);
+                let counts = counts.iter().map(|(kind, count)| format!("{count} {kind}"));
+                format!("symbols: {}", counts.collect::<Vec<_>>().join(", "))
+            }
+        };
+        rows.push(vec![
+            finding.module.clone(),
+            finding.built_for.to_string(),
+            finding.kernel.to_string(),
+            if finding.loads { "yes" } else { "no" }.to_owned(),
+            why,
+        ]);
+    }
+    format!("{}\n{named}", table(&rows)).trim_end().to_owned()
 }
 
 fn summary(packages: &[Package]) -> String {

@@ -2,7 +2,9 @@
 //! kmod RPMs: a project's `kmod.spec`, its source as one reproducible file, and rpmbuild(8) in the kernel's build root.
 
 pub mod archive;
+pub mod audit;
 pub mod build;
+pub mod kabi;
 pub mod sbom;
 pub mod sign;
 pub mod source;
