@@ -8,6 +8,7 @@ mod kernels;
 mod rebuild;
 mod roots;
 mod rpm;
+mod rpm_install;
 mod sign;
 mod suite;
 mod unprivileged;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let trials = [
         roots::trials(&suite),
         rpm::trials(&suite),
+        rpm_install::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
         inspection::trials(&suite),

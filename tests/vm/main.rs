@@ -9,6 +9,7 @@ mod hostile;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod rpm;
 mod system;
 mod vehicle;
 mod workload;
@@ -150,6 +151,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         ("command_demo_tells_the_story", commands::demo),

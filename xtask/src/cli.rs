@@ -95,6 +95,11 @@ Examples:
     Insmod(InsmodArgs),
     /// Make kmod RPMs of a project, for several kernels at once
     Rpm(RpmArgs),
+    /// Link modules of one kernel into others that would load them, where the system has no weak-modules
+    ///
+    /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if each symbol that it imports
+    /// has the CRC there that it was built against (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
+    WeakModules(WeakModulesArgs),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -333,6 +338,38 @@ The same by hand, where kernel-devel is installed:
 
 The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the last commit is taken.";
 
+/// `cargo xtask weak-modules`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "As a package does:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo xtask weak-modules --add-modules"
+)]
+pub struct WeakModulesArgs {
+    /// What has come, or goes.
+    #[command(flatten)]
+    pub what: WeakModulesWhat,
+    /// Work on the system in this directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: Utf8PathBuf,
+}
+
+/// One of four.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WeakModulesWhat {
+    /// A kernel has come: link into it what it would load
+    #[arg(long, value_name = "RELEASE")]
+    pub add_kernel: Option<Release>,
+    /// A kernel goes: remove its links, and those of others to its modules
+    #[arg(long, value_name = "RELEASE")]
+    pub remove_kernel: Option<Release>,
+    /// Modules have come, named on standard input: link them into each kernel that would load them
+    #[arg(long)]
+    pub add_modules: bool,
+    /// Modules go, named on standard input: remove the links to them
+    #[arg(long)]
+    pub remove_modules: bool,
+}
+
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -398,4 +435,6 @@ pub enum Measure {
     Build,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// `rpm` beside rpmbuild of the same spec, and several kernels at once
+    Rpm,
 }

@@ -16,3 +16,4 @@ pub mod patch;
 pub mod rpm;
 pub mod sign;
 pub mod test;
+pub mod weak_modules;

@@ -49,6 +49,9 @@ pub const SHARE: &[Program] = &[
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 
+/// Needed wherever modules are installed.
+pub const DEPMOD: &[Program] = &[program("depmod", "kmod", "lists the modules of a kernel")];
+
 /// Needed to sign packages.
 pub const RPM_SIGN: &[Program] = &[
     program("gpg", "gpg", "signs packages"),

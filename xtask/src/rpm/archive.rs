@@ -28,6 +28,8 @@ impl SourceArchive {
             let mut header = tar::Header::new_ustar();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_mtime(date);
             header.set_username("root")?;
             header.set_groupname("root")?;

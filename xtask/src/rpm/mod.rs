@@ -11,6 +11,7 @@ pub mod source;
 pub mod spec;
 pub mod target;
 pub mod tracked;
+pub mod weak_updates;
 
 use anyhow::Result;
 use camino::Utf8Path;
