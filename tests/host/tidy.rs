@@ -124,8 +124,12 @@ fn text_ends_cleanly() {
         if !text.is_empty() && !text.ends_with('\n') {
             broken.push(format!("{path}: no newline at the end"));
         }
+        if text.lines().any(|line| line.starts_with(concat!("<<<<", "<<<")) || line == concat!("====", "==="))
+        {
+            broken.push(format!("{path}: a merge that was not resolved"));
+        }
     }
-    assert_none(broken, "no trailing blanks, and a newline at the end");
+    assert_none(broken, "no trailing blanks, a newline at the end, no halves of a merge");
 }
 
 #[test]

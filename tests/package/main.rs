@@ -3,8 +3,12 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod dkms;
 mod inspection;
+mod install;
 mod kernels;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod rebuild;
 mod roots;
 mod rpm;
@@ -28,6 +32,8 @@ fn main() -> ExitCode {
         builds::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
+        dkms::trials(&suite),
+        install::trials(&suite),
         sign::trials(&suite),
         unprivileged::trials(&suite),
     ];

@@ -9,7 +9,7 @@ use xtask::report::Report;
 use crate::Bench;
 
 /// Runs the tool; gives exit status and standard output.
-fn tool(args: &[&str]) -> Result<(i32, String)> {
+pub(crate) fn tool(args: &[&str]) -> Result<(i32, String)> {
     let output = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(args).finish(&Report::silent())?;
     let status = output.status.code().with_context(|| format!("killed: {}", output.tail))?;
     Ok((status, output.text()))

@@ -10,6 +10,7 @@ mod malformed;
 mod proxy;
 mod rebuild;
 mod rpm;
+mod signatures;
 mod system;
 mod vehicle;
 mod workload;
@@ -154,6 +155,13 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
+        (
+            "unsigned_module_is_10_where_signatures_are_enforced",
+            signatures::unsigned_where_signatures_are_enforced,
+        ),
+        ("secure_boot_loads_only_what_is_enrolled", signatures::secure_boot),
+        ("secure_boot_starts_no_changed_kernel", signatures::changed_kernel),
+        ("secure_boot_loads_no_changed_module", signatures::changed_module),
         ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {

@@ -4,6 +4,8 @@
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
+use crate::install::initramfs;
+use crate::install::installation::ModDir;
 use crate::kernel::release::Release;
 use crate::key::pair::PrivateKey;
 use crate::root::Choice;
@@ -70,6 +72,20 @@ pub enum Command {
     /// The patches of a project that is rebuilt from the kernel's own source
     #[command(subcommand)]
     Patch(PatchCommand),
+    /// Put modules into a system's /lib/modules, so that modprobe loads them instead of the distribution's
+    ///
+    /// All or nothing for each kernel: what is new is made and checked beside what is there, then renamed in. A run that is
+    /// killed is finished or undone by the next install, uninstall or status.
+    #[command(after_help = "\
+Examples:
+  cargo xtask install --kernel 7.2.13+deb14-cloud-amd64             the guard, built for that kernel
+  cargo xtask install --project cifs --all-kernels --root /mnt      into a system that is mounted there
+  cargo xtask install cifs_fix.ko --load --options mode=1           a module that is built already")]
+    Install(InstallArgs),
+    /// Take modules away again: with the last one, every byte and mode is as before the first
+    Uninstall(UninstallArgs),
+    /// Say which file modprobe would load, why, and whether the distribution's own module has changed since
+    Status(StatusArgs),
     /// Say what is in a module, and whether a kernel would load it
     ///
     /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
@@ -100,6 +116,21 @@ Examples:
     /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if each symbol that it imports
     /// has the CRC there that it was built against (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
     WeakModules(WeakModulesArgs),
+    /// Register a project's source with DKMS
+    DkmsAdd(DkmsArgs),
+    /// Build a project with DKMS, and see that its modules are for the kernel
+    DkmsBuild(DkmsArgs),
+    /// Register, build and install a project with DKMS, and see that modprobe takes its modules
+    ///
+    /// Does what is not done yet, and looks at what came of it: dkms ends well where signing failed or where
+    /// another module is found first. Where the headers lack the Rust artefacts a prepared kernel is built against.
+    DkmsInstall(DkmsArgs),
+    /// Take a project's modules away; the kernel's own come back
+    DkmsUninstall(DkmsArgs),
+    /// Remove all that DKMS knows of a project, with the source that dkms-add wrote
+    DkmsRemove(DkmsArgs),
+    /// Say what DKMS knows, what is really there, and what a stopped dkms left half-done
+    DkmsStatus(DkmsPlace),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -269,6 +300,84 @@ pub struct InspectArgs {
     pub symbols: bool,
 }
 
+/// The system whose modules are changed or looked at.
+#[derive(Clone, Debug, Args)]
+pub struct SystemArgs {
+    /// The directory that is `/` of the system
+    #[arg(long, value_name = "DIR", env = "INSTALL_MOD_PATH", default_value = "/")]
+    pub root: Utf8PathBuf,
+}
+
+/// `cargo xtask install`.
+#[derive(Clone, Debug, Args)]
+pub struct InstallArgs {
+    /// Modules that are built already, for the kernel that they name; without any, a project is built
+    #[arg(value_name = "FILE.ko", conflicts_with = "project", conflicts_with = "all_kernels")]
+    pub files: Vec<Utf8PathBuf>,
+    /// What to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Where to.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Directory below /lib/modules/RELEASE
+    #[arg(long, value_name = "DIR", env = "INSTALL_MOD_DIR", default_value = "extra")]
+    pub dir: ModDir,
+    /// Load the modules at boot, by /etc/modules-load.d
+    #[arg(long)]
+    pub load: bool,
+    /// Parameter that modprobe gives the modules, such as mode=0, by /etc/modprobe.d; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
+    pub options: Vec<String>,
+    /// Stand before a module of the distribution's even if that has become newer
+    #[arg(long)]
+    pub force: bool,
+    /// Whether the initramfs is rebuilt where the module is in it
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub initramfs: initramfs::Choice,
+}
+
+/// A module parameter: one word of modprobe.d, which ends with the line.
+fn option(text: &str) -> Result<String, String> {
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"#\\\"'".contains(c));
+    if plain && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("not one plain word NAME=VALUE".to_owned())
+    }
+}
+
+/// `cargo xtask uninstall`.
+#[derive(Clone, Debug, Args)]
+pub struct UninstallArgs {
+    /// Names of the modules
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Kernel to take them from; may be repeated [default: each that they are installed for]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Where from.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Whether the initramfs is rebuilt where the module is in it
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub initramfs: initramfs::Choice,
+}
+
+/// `cargo xtask status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Names of modules [default: all that were installed by this tool]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Kernel to look at; may be repeated [default: each that is installed]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
 /// `cargo xtask insmod`.
 #[derive(Clone, Debug, Args)]
 pub struct InsmodArgs {
@@ -287,6 +396,41 @@ pub struct InsmodArgs {
     /// Words added to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub append: Vec<String>,
+    /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while its certificate is not
+    /// enrolled, and loaded once it is? With a key made for the run, or that of --sign-key
+    #[arg(long)]
+    pub secure_boot: bool,
+}
+
+/// Where DKMS keeps its trees.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsPlace {
+    /// Root directory of another system, whose trees are used instead of this machine's
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<Utf8PathBuf>,
+}
+
+/// `cargo xtask dkms-add` and the like.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsArgs {
+    /// Directory with a dkms.conf [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel, as `uname -r` prints it; may be repeated [default: the one that runs]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Every kernel that is installed
+    #[arg(long, conflicts_with = "kernels")]
+    pub all_kernels: bool,
+    /// Where DKMS keeps its trees.
+    #[command(flatten)]
+    pub place: DkmsPlace,
+    /// Set right first what a stopped dkms left half-done
+    #[arg(long)]
+    pub repair: bool,
+    /// Install although the kernel's own module says that it is newer
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `cargo xtask rpm`.

@@ -58,7 +58,7 @@ fn import(context: &Context, args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-fn project(args: &BuildArgs) -> Result<Project> {
+pub(super) fn project(args: &BuildArgs) -> Result<Project> {
     Project::open(args.project.as_deref().unwrap_or(&repository()))
 }
 
@@ -111,7 +111,11 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
 }
 
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
-fn releases(context: &Context, args: &BuildArgs, project: &Project) -> Result<Vec<Option<Release>>> {
+pub(super) fn releases(
+    context: &Context,
+    args: &BuildArgs,
+    project: &Project,
+) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(context);
         prepared.retain(|kdir| kdir.config().is_ok_and(|config| project.excluded_by(&config).is_none()));

@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use super::build;
+use super::{build, secure_boot};
 use crate::cli::InsmodArgs;
 use crate::context::Context;
 use crate::kernel::prepare::Prepared;
@@ -36,6 +36,9 @@ struct Outcome {
 
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
+    if args.secure_boot {
+        return secure_boot::run(context, args);
+    }
     programs::ensure(context, &[programs::ROOTS, programs::VM])?;
     let mut outcomes = Vec::new();
     let batch = build::all(context, &args.build, |project, prepared, built| {
@@ -60,7 +63,9 @@ fn load(
     built: &Built,
 ) -> Result<Run> {
     let tree = boot::tree(&prepared.kdir)?;
-    let payload = payload(&tree, project, built, args)?;
+    let modules =
+        built.objects.iter().map(|object| Module::read(&object.file)).collect::<Result<Vec<_>>>()?;
+    let payload = payload(&tree, project, modules, args)?;
     let console = built.console_log();
     let options = Options {
         memory: args.memory,
@@ -70,16 +75,23 @@ fn load(
     boot::boot(context, &prepared.kdir, &payload, &console, &options)
 }
 
-fn payload(tree: &Tree, project: &Project, built: &Built, args: &InsmodArgs) -> Result<Payload> {
+/// Inserts the project's `modules`, after the stock modules it names, and removes everything in reverse.
+pub(super) fn payload(
+    tree: &Tree,
+    project: &Project,
+    modules: Vec<Module>,
+    args: &InsmodArgs,
+) -> Result<Payload> {
     let mut payload = Payload::new(tree)?;
     let stock: Vec<&str> = project.loads.iter().map(String::as_str).collect();
     payload.insert_stock(tree, &stock)?;
     let params = args.params.join(" ");
-    for object in &built.objects {
-        payload.insert_with(tree, Module::read(&object.file)?, &params)?;
+    let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
+    for module in modules {
+        payload.insert_with(tree, module, &params)?;
     }
-    for object in built.objects.iter().rev() {
-        payload.remove(&object.name.replace('-', "_"));
+    for name in names.iter().rev() {
+        payload.remove(name);
     }
     for name in stock.iter().rev() {
         payload.remove(name);

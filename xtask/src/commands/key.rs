@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::{KeyCommand, KeyNewArgs};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::key;
 use crate::key::certificate::{Certificate, Facts};
 use crate::key::generate::{self, Request, generate};
 use crate::report::table;
@@ -38,12 +39,13 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
         return Ok(());
     }
     let step = context.report.step("Making", &format!("a module-signing key in {dir}"));
-    let files = generate(context, &Request { dir: &dir, name: &args.name, days: args.days })?;
+    let encrypted = key::pin().is_some();
+    let files = generate(context, &Request { dir: &dir, name: &args.name, days: args.days, encrypted })?;
     step.done("Made", &format!("a module-signing key in {dir}"));
     let facts = Certificate::read(context, &files.pem)?.facts;
     let made = Made {
         private_key: full(&files.private)?,
-        encrypted: files.encrypted,
+        encrypted,
         certificate: full(&files.pem)?,
         certificate_der: full(&files.der)?,
         facts,

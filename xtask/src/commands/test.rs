@@ -23,7 +23,10 @@ struct Count {
 /// Runs the suites asked for. The last line says how many tests passed, failed and were skipped.
 pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
     if args.suite != Suite::Host {
-        programs::ensure(context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+        programs::ensure(
+            context,
+            &[programs::ROOTS, programs::VM, programs::SHARE, programs::INSTALL, programs::TESTS],
+        )?;
     }
     let mut count = Count::default();
     for targets in targets(args.suite) {

@@ -26,7 +26,7 @@ pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     if context.dry_run || changes.is_empty() {
         return Ok(());
     }
-    programs::ensure(context, &[programs::DEPMOD])?;
+    programs::ensure(context, &[programs::INSTALL])?;
     changes.iter().try_for_each(|change| modules.apply(change))?;
     let kernels: BTreeSet<&Release> = changes.iter().map(Change::kernel).collect();
     kernels.into_iter().try_for_each(|kernel| depmod(context, &args.root, kernel))

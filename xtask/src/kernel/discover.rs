@@ -177,6 +177,17 @@ fn has_rustc(archive: &Archive<'_>, suite: &str, version: Option<&str>) -> bool 
         .any(|package| package.name == "rustc" && package.suite == suite && is_it(&package.version))
 }
 
+/// Releases whose image the distribution signed for Secure Boot, newest first. Debian signs in a source package of its own,
+/// after which the pool's directory is named; since 7.2 the image is in `linux-binary-RELEASE`.
+pub fn with_signed_image(archive: &Archive<'_>) -> Vec<Release> {
+    let signed = |release: &Release| {
+        let names = ["linux-image", "linux-binary"].map(|part| format!("{part}-{release}"));
+        let from_signed = |package: &&Package| package.uri.contains("/linux-signed-");
+        archive.packages().iter().filter(from_signed).any(|package| names.contains(&package.name))
+    };
+    all(archive).into_iter().map(|kernel| kernel.release).filter(signed).collect()
+}
+
 /// Releases with Rust, newest first.
 pub fn with_rust(context: &Context, archive: &Archive<'_>) -> Result<Vec<Release>> {
     let mut releases = Vec::new();

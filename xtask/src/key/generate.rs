@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// Days that the certificate is valid.
     pub days: u32,
+    /// Whether the key is encrypted with [`super::PIN`].
+    pub encrypted: bool,
 }
 
 /// The files that were made.
@@ -58,8 +60,6 @@ pub struct Files {
     pub pem: Utf8PathBuf,
     /// The certificate, DER: what `mokutil --import` takes.
     pub der: Utf8PathBuf,
-    /// Whether the private key is encrypted.
-    pub encrypted: bool,
 }
 
 /// Makes key and certificate in a directory beside `request.dir` and renames it there: all of it or nothing.
@@ -83,12 +83,12 @@ pub fn generate(context: &Context, request: &Request<'_>) -> Result<Files> {
     let dir = Utf8Path::from_path(partial.path()).context("the directory's path is no UTF-8")?;
     let keys = dir.join("keys");
     std::fs::DirBuilder::new().mode(0o700).create(&keys)?;
-    let encrypted = make(context, &keys, &subject, request.days)?;
+    make(context, &keys, &subject, request)?;
     // rename(2) replaces an empty directory, and fails on one that has been filled meanwhile.
     fs_err::rename(&keys, request.dir)?;
     fs_err::File::open(parent)?.sync_all()?;
     let place = |name: &str| request.dir.join(name);
-    Ok(Files { private: place(PRIVATE), pem: place(PEM), der: place(DER), encrypted })
+    Ok(Files { private: place(PRIVATE), pem: place(PEM), der: place(DER) })
 }
 
 /// Whether there is nothing at `dir` that would be lost.
@@ -104,17 +104,17 @@ pub fn require_free(dir: &Utf8Path) -> Result<()> {
         .into())
 }
 
-/// Makes the three files in `dir` and writes them to disk; tells whether the key is encrypted.
-fn make(context: &Context, dir: &Utf8Path, subject: &str, days: u32) -> Result<bool> {
+/// Makes the three files in `dir` and writes them to disk.
+fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &Request<'_>) -> Result<()> {
     let profile = dir.join("profile.cnf");
     fs_err::write(&profile, PROFILE)?;
-    let pin = super::pin();
-    let protection: &[&str] = if pin.is_some() { &["-passout", "env:KBUILD_SIGN_PIN"] } else { &["-noenc"] };
+    let protection: &[&str] =
+        if request.encrypted { &["-passout", "env:KBUILD_SIGN_PIN"] } else { &["-noenc"] };
     let (private, pem, der) = (dir.join(PRIVATE), dir.join(PEM), dir.join(DER));
-    let request = Cmd::new("openssl").args(["req", "-new", "-x509", "-utf8", "-batch", "-sha256", "-config"]);
-    let request = request.arg(&profile).args(["-newkey", &format!("rsa:{BITS}"), "-subj", subject]);
-    let request = request.args(["-days", &days.to_string()]).args(protection);
-    request.arg("-keyout").arg(&private).arg("-out").arg(&pem).run(&context.report)?;
+    let req = Cmd::new("openssl").args(["req", "-new", "-x509", "-utf8", "-batch", "-sha256", "-config"]);
+    let req = req.arg(&profile).args(["-newkey", &format!("rsa:{BITS}"), "-subj", subject]);
+    let req = req.args(["-days", &request.days.to_string()]).args(protection);
+    req.arg("-keyout").arg(&private).arg("-out").arg(&pem).run(&context.report)?;
     let convert = Cmd::new("openssl").args(["x509", "-outform", "DER", "-in"]).arg(&pem);
     convert.arg("-out").arg(&der).run(&context.report)?;
     fs_err::remove_file(profile)?;
@@ -123,7 +123,7 @@ fn make(context: &Context, dir: &Utf8Path, subject: &str, days: u32) -> Result<b
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
     }
-    Ok(pin.is_some())
+    Ok(())
 }
 
 /// `name` as OpenSSL's `-subj` takes it.

@@ -49,9 +49,6 @@ pub const SHARE: &[Program] = &[
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 
-/// Needed wherever modules are installed.
-pub const DEPMOD: &[Program] = &[program("depmod", "kmod", "lists the modules of a kernel")];
-
 /// Needed to sign packages.
 pub const RPM_SIGN: &[Program] = &[
     program("gpg", "gpg", "signs packages"),
@@ -59,13 +56,21 @@ pub const RPM_SIGN: &[Program] = &[
     program("rpmsign", "rpm", "signs packages"),
 ];
 
+/// Needed to install modules.
+pub const INSTALL: &[Program] = &[
+    program("depmod", "kmod", "lists modules and what they need"),
+    program("modprobe", "kmod", "says which file it would load"),
+];
+
 /// Needed for what `bench` compares with, and for nothing else. virtme-ng itself comes from Python's registry.
 pub const BENCH: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
-    program("depmod", "kmod", "the modules of virtme-ng"),
     program("python3", "python3-venv", "runs virtme-ng"),
     program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
 ];
+
+/// Needed by tests only: one that kills the tool at each of its system calls.
+pub const TESTS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
 
 /// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
 /// programs start.
@@ -73,7 +78,12 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE, crate::key::PROGRAMS, RPM_SIGN].into_iter().flatten()
+    [ROOTS, VM, SHARE, INSTALL, crate::key::PROGRAMS, RPM_SIGN].into_iter().flatten()
+}
+
+/// All programs that anything needs.
+fn known() -> impl Iterator<Item = &'static Program> {
+    all().chain([BENCH, TESTS, crate::dkms::PROGRAMS].into_iter().flatten())
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
@@ -89,7 +99,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).find(|program| program.name == name) {
+    match known().find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -197,7 +207,7 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().chain(BENCH).map(|program| program.name).collect();
+        let mut names: Vec<_> = known().map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

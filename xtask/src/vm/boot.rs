@@ -10,6 +10,7 @@ use guest::{Event, LogLine, Outcome, Plan};
 use super::machine::{Limits, Machine, Run};
 use super::modules::Tree;
 use super::payload::Payload;
+use super::secure_boot::{self, SecureBoot};
 use super::{guest as init, kernel_image};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -40,10 +41,26 @@ pub fn boot(
     console_log: &Utf8Path,
     options: &Options,
 ) -> Result<Run> {
+    boot_with(context, kdir, payload, console_log, options, None)
+}
+
+/// The same, through firmware, shim and GRUB where `secure_boot` is given.
+pub fn boot_with(
+    context: &Context,
+    kdir: &Kdir,
+    payload: &Payload,
+    console_log: &Utf8Path,
+    options: &Options,
+    secure_boot: Option<SecureBoot<'_>>,
+) -> Result<Run> {
     let init = init::init(context)?;
     let vmlinux = vmlinux(context, kdir)?;
     let mut machine = Machine::new(&vmlinux, &init, payload, console_log);
     machine.memory = options.memory;
+    if secure_boot.is_some() {
+        machine.memory = machine.memory.max(secure_boot::MEMORY);
+        machine.secure_boot = secure_boot;
+    }
     machine.append.clone_from(&options.append);
     if let Some(limit) = options.limit {
         machine.limits = Limits::exactly(limit);

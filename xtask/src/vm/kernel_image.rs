@@ -49,6 +49,14 @@ pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     }
 }
 
+/// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is besides, it has a table of
+/// certificates. Whose they are, the firmware and shim decide.
+pub fn is_signed(image: &[u8]) -> bool {
+    let Ok(program) = object::read::pe::PeFile64::parse(image) else { return false };
+    let table = program.data_directories().get(object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
+    table.is_some_and(|table| table.size.get(object::LittleEndian) > 0)
+}
+
 /// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst, protocol 2.08 and later).
 fn payload(image: &[u8]) -> Result<&[u8], String> {
     let cut = || "ends within its setup header".to_owned();

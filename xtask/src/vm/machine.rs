@@ -16,7 +16,8 @@ use guest::{Event, Message, Plan};
 use super::accelerator::{self, Accelerator};
 use super::console::Scanner;
 use super::payload::Payload;
-use super::qemu::{self, Arguments};
+use super::qemu::{self, Arguments, Boot};
+use super::secure_boot::SecureBoot;
 use super::verdict::{self, Ending, Evidence, Judgement};
 use crate::context::Context;
 
@@ -73,6 +74,8 @@ pub struct Machine<'a> {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
+    /// Firmware, boot loader and disk of a machine with Secure Boot; without them QEMU starts `vmlinux` itself.
+    pub secure_boot: Option<SecureBoot<'a>>,
     /// Further kernel parameters.
     pub append: Vec<String>,
     /// Kernel messages that hold one of these words are no trouble, whatever they look like.
@@ -128,6 +131,7 @@ impl<'a> Machine<'a> {
             console_log,
             memory: 256,
             processors: 1,
+            secure_boot: None,
             append: Vec::new(),
             allowed: Vec::new(),
             limits: Limits::default(),
@@ -153,13 +157,20 @@ impl<'a> Machine<'a> {
         fs_err::write(&initrd, self.payload.initramfs(&fs_err::read(self.init)?, &plan)?)?;
         let port = dir.join("port");
         let listener = UnixListener::bind(&port).with_context(|| format!("listening on {port}"))?;
+        let parameters = qemu::kernel_parameters(&self.append);
+        let firmware = self
+            .secure_boot
+            .map(|secure_boot| secure_boot.lay_out(context, dir, &initrd, &parameters))
+            .transpose()?;
+        let boot = match &firmware {
+            Some(firmware) => Boot::Firmware(firmware),
+            None => Boot::Direct { vmlinux: self.vmlinux, initrd: &initrd, parameters: &parameters },
+        };
         let cmd = qemu::command(&Arguments {
             accelerator,
-            vmlinux: self.vmlinux,
-            initrd: &initrd,
+            boot,
             memory: self.memory,
             processors: self.processors,
-            append: &self.append,
             console: self.console_log,
             port: &port,
             network: self.payload.needs_network(),

@@ -14,6 +14,7 @@ pub mod machine;
 pub mod modules;
 pub mod payload;
 pub mod qemu;
+pub mod secure_boot;
 pub mod system;
 pub mod verdict;
 

@@ -4,6 +4,7 @@
 use camino::Utf8Path;
 
 use super::accelerator::Accelerator;
+use super::secure_boot::Firmware;
 use crate::process::Cmd;
 
 /// QEMU for the only architecture the tool boots so far.
@@ -37,16 +38,12 @@ const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off"];
 pub struct Arguments<'a> {
     /// How instructions are executed.
     pub accelerator: Accelerator,
-    /// An uncompressed kernel with a PVH entry.
-    pub vmlinux: &'a Utf8Path,
-    /// The initramfs.
-    pub initrd: &'a Utf8Path,
+    /// How the kernel comes to run.
+    pub boot: Boot<'a>,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Further kernel parameters; the last of several alike counts.
-    pub append: &'a [String],
     /// Gets the serial console.
     pub console: &'a Utf8Path,
     /// A listening Unix socket that gets the verdict port.
@@ -55,18 +52,60 @@ pub struct Arguments<'a> {
     pub network: bool,
 }
 
+/// How the kernel comes to run.
+#[derive(Clone, Copy, Debug)]
+pub enum Boot<'a> {
+    /// QEMU starts it, without firmware: much the fastest.
+    Direct {
+        /// An uncompressed kernel with a PVH entry.
+        vmlinux: &'a Utf8Path,
+        /// The initramfs.
+        initrd: &'a Utf8Path,
+        /// Kernel parameters ([`kernel_parameters`]).
+        parameters: &'a str,
+    },
+    /// Firmware with Secure Boot starts what is on its disk.
+    Firmware(&'a Firmware),
+}
+
+impl Boot<'_> {
+    /// QEMU's `-machine`. Not microvm: it boots a fifth faster, but on a busy host its clock is not calibrated and the boot
+    /// hangs. System management mode is what keeps the firmware's variables from being written by anybody else.
+    fn machine(self) -> &'static str {
+        match self {
+            Self::Direct { .. } => "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
+            Self::Firmware(_) => "q35,usb=off,smm=on,vmport=off,hpet=off,sata=off",
+        }
+    }
+
+    fn add_to(self, cmd: Cmd) -> Cmd {
+        match self {
+            Self::Direct { vmlinux, initrd, parameters } => cmd
+                .args(["-kernel", vmlinux.as_str(), "-initrd", initrd.as_str()])
+                .args(["-append", parameters]),
+            Self::Firmware(Firmware { code, variables, disk }) => {
+                let (code, variables, disk) = (escaped(code), escaped(variables), escaped(disk));
+                cmd.args(["-global", "driver=cfi.pflash01,property=secure,value=on"])
+                    .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")])
+                    .args(["-drive", &format!("if=pflash,unit=1,format=raw,file={variables}")])
+                    .args(["-blockdev", &format!("driver=vvfat,node-name=disk,read-only=on,dir={disk}")])
+                    .args(["-device", "virtio-blk-pci,drive=disk"])
+            }
+        }
+    }
+}
+
 /// The command that runs the machine; it ends when the process that started it does.
 pub fn command(arguments: &Arguments<'_>) -> Cmd {
-    let Arguments { accelerator, vmlinux, initrd, console, port, .. } = arguments;
+    let Arguments { accelerator, boot, console, port, .. } = arguments;
     let cmd = Cmd::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", PROGRAM])
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
-        // Not microvm: it boots a fifth faster, but on a busy host its clock is not calibrated and the boot hangs.
-        .args(["-machine", "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off"])
+        .args(["-machine", boot.machine()])
         .args(["-accel", accelerator.option(), "-cpu", accelerator.cpu()])
-        .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()])
-        .args(["-kernel", vmlinux.as_str(), "-initrd", initrd.as_str()])
-        .args(["-append", &kernel_parameters(arguments.append)])
+        .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()]);
+    let cmd = boot
+        .add_to(cmd)
         .args(["-chardev", &format!("file,id=console,path={}", escaped(console))])
         .args(["-serial", "chardev:console"])
         .args(["-device", "virtio-serial-pci,id=ports"])
@@ -80,7 +119,8 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     }
 }
 
-fn kernel_parameters(append: &[String]) -> String {
+/// The parameters that every kernel gets, then `append`; the last of several alike counts.
+pub fn kernel_parameters(append: &[String]) -> String {
     let fixed = PARAMETERS.iter().chain(FASTER).copied();
     fixed.chain(append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
@@ -95,13 +135,12 @@ mod tests {
     use super::*;
 
     fn line(network: bool, append: &[String]) -> String {
+        let (vmlinux, initrd) = (Utf8Path::new("/k/vmlinux"), Utf8Path::new("/k/initrd"));
         let arguments = Arguments {
             accelerator: Accelerator::Tcg,
-            vmlinux: Utf8Path::new("/k/vmlinux"),
-            initrd: Utf8Path::new("/k/initrd"),
+            boot: Boot::Direct { vmlinux, initrd, parameters: &kernel_parameters(append) },
             memory: 256,
             processors: 1,
-            append,
             console: Utf8Path::new("/k/a,b.log"),
             port: Utf8Path::new("/k/port"),
             network,

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask insmod --secure-boot`: what a machine with Secure Boot does with the module, before one does.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use guest::Event;
+use serde::Serialize;
+
+use super::{build, insmod};
+use crate::archive::Archive;
+use crate::cli::{BuildArgs, InsmodArgs, SignWith};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::kernel::discover;
+use crate::kernel::prepare::Prepared;
+use crate::kernel::release::Release;
+use crate::key::generate::{Request, generate};
+use crate::key::pair::{KeyPair, PrivateKey};
+use crate::machine::programs;
+use crate::object::sign::{Signer, Unsigned};
+use crate::project::Project;
+use crate::project::build::Built;
+use crate::report::{seconds, table};
+use crate::vm::boot::{self, Options};
+use crate::vm::machine::Run;
+use crate::vm::modules::Module;
+use crate::vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
+use crate::vm::verdict::Verdict;
+
+/// One of the three boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Case {
+    Unsigned,
+    NotEnrolled,
+    Enrolled,
+}
+
+impl Case {
+    const ALL: [Self; 3] = [Self::Unsigned, Self::NotEnrolled, Self::Enrolled];
+
+    fn signed(self) -> bool {
+        self != Self::Unsigned
+    }
+
+    fn enrolled(self) -> bool {
+        self != Self::NotEnrolled
+    }
+
+    /// What the kernel must say; none where the module must load (kernel/module/signing.c, security/lockdown).
+    fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Unsigned => Some("unsigned module"),
+            Self::NotEnrolled => Some("unavailable key"),
+            Self::Enrolled => None,
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Unsigned => "console-unsigned.log",
+            Self::NotEnrolled => "console-not-enrolled.log",
+            Self::Enrolled => "console-enrolled.log",
+        }
+    }
+}
+
+/// How a boot went.
+#[derive(Clone, Debug, Serialize)]
+struct Boot {
+    case: Case,
+    signed: bool,
+    enrolled: bool,
+    verdict: Verdict,
+    exit: u8,
+    reason: String,
+    /// Whether that is what Secure Boot must do.
+    as_it_should: bool,
+    seconds: f64,
+    console: Utf8PathBuf,
+}
+
+/// The outcome for one kernel.
+#[derive(Serialize)]
+struct Outcome {
+    release: Release,
+    signer: String,
+    boots: Vec<Boot>,
+}
+
+/// Builds, signs, boots three times; ends well only if all three went as they should.
+pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
+    programs::ensure(context, &[programs::ROOTS, programs::VM, crate::key::PROGRAMS])?;
+    let scratch = tempfile::tempdir().context("making a temporary directory")?;
+    let scratch = Utf8Path::from_path(scratch.path()).context("its path is no UTF-8")?;
+    let pair = key_pair(context, &args.build.sign, scratch)?;
+    // What is signed here is a copy: the unsigned module is needed too.
+    let unsigned = BuildArgs { sign: SignWith::default(), ..args.build.clone() };
+    let chain = if context.dry_run { None } else { Some(Chain::provide(context)?) };
+    let mut outcomes = Vec::new();
+    let batch = build::all(context, &unsigned, |project, prepared, built| {
+        let chain = chain.as_ref().context("there is no dry run of a build that was made")?;
+        let machine = Machine { context, args, project, prepared, built, pair: &pair, chain };
+        let outcome = machine.outcome()?;
+        let result = machine.require(&outcome);
+        outcomes.push(outcome);
+        result
+    })?;
+    if !outcomes.is_empty() {
+        context.report.data(&outcomes);
+        outcomes.iter().for_each(|outcome| context.report.say(&shown(outcome)));
+    }
+    batch.first_error.map_or(Ok(()), Err)
+}
+
+/// The user's key, or one that lives as long as the run.
+fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<KeyPair> {
+    if let Some(pair) = build::key_pair(context, args)? {
+        return Ok(pair);
+    }
+    let files = generate(
+        context,
+        &Request { dir: &scratch.join("key"), name: "cifs-fix secure boot trial", days: 2, encrypted: false },
+    )?;
+    KeyPair::open(context, &PrivateKey::File(files.private), &files.pem)
+}
+
+/// What the three boots of one kernel have in common.
+struct Machine<'a> {
+    context: &'a Context,
+    args: &'a InsmodArgs,
+    project: &'a Project,
+    prepared: &'a Prepared,
+    built: &'a Built,
+    pair: &'a KeyPair,
+    chain: &'a Chain,
+}
+
+impl Machine<'_> {
+    fn outcome(&self) -> Result<Outcome> {
+        let release = &self.built.release;
+        let vmlinuz = self.prepared.kdir.vmlinuz()?;
+        require_signed_image(&vmlinuz, release.as_str(), || signed_releases(self.context))?;
+        let boots =
+            Case::ALL.into_iter().map(|case| self.boot(case, &vmlinuz)).collect::<Result<Vec<_>>>()?;
+        Ok(Outcome { release: release.clone(), signer: self.pair.certificate.facts.subject.clone(), boots })
+    }
+
+    fn boot(&self, case: Case, vmlinuz: &Utf8Path) -> Result<Boot> {
+        let tree = boot::tree(&self.prepared.kdir)?;
+        let payload = insmod::payload(&tree, self.project, self.modules(case)?, self.args)?;
+        let console = self.built.console_log().with_file_name(case.file());
+        let options = Options {
+            memory: self.args.memory,
+            append: self.args.append.clone(),
+            limit: self.args.limit.map(Duration::from_secs),
+        };
+        let enrolled = case.enrolled().then_some(&self.pair.certificate);
+        let secure_boot = SecureBoot { chain: self.chain, vmlinuz, enrolled };
+        let kdir = &self.prepared.kdir;
+        let run = boot::boot_with(self.context, kdir, &payload, &console, &options, Some(secure_boot))?;
+        Ok(judged(case, &run))
+    }
+
+    /// The project's modules as they were built, or with a signature.
+    fn modules(&self, case: Case) -> Result<Vec<Module>> {
+        let signer = Signer::new(self.context, self.prepared, self.pair)?;
+        let module = |file: &Utf8PathBuf| {
+            let mut module = Module::read(file)?;
+            if case.signed() {
+                module.image = signer.sign(&Unsigned::read(file)?)?.image().to_vec();
+            }
+            Ok(module)
+        };
+        self.built.objects.iter().map(|object| module(&object.file)).collect()
+    }
+
+    /// The first boot that did not go as it should is the failure.
+    fn require(&self, outcome: &Outcome) -> Result<()> {
+        let Some(boot) = outcome.boots.iter().find(|boot| !boot.as_it_should) else { return Ok(()) };
+        let exit = match boot.verdict {
+            // Loaded where it must not be, or refused for a reason of its own.
+            Verdict::Pass | Verdict::ModuleRefused if boot.case != Case::Enrolled => Exit::Failed,
+            verdict => verdict.exit(),
+        };
+        let reason = format!("{}: {}: {}", described(boot.case), boot.verdict, boot.reason);
+        Err(Failure::new(exit, outcome.release.as_str(), reason)
+            .remedy(format!("the whole console is in {}", boot.console))
+            .into())
+    }
+}
+
+/// What the archive has to choose from; nothing if it cannot be asked now.
+fn signed_releases(context: &Context) -> Vec<String> {
+    let releases = Archive::open(context).map(|archive| discover::with_signed_image(&archive));
+    releases.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+fn described(case: Case) -> &'static str {
+    match case {
+        Case::Unsigned => "the unsigned module",
+        Case::NotEnrolled => "the signed module, its certificate not enrolled",
+        Case::Enrolled => "the signed module, its certificate enrolled",
+    }
+}
+
+fn judged(case: Case, run: &Run) -> Boot {
+    let (verdict, reason) = (run.judgement.verdict, run.judgement.reason.clone());
+    let right = match case.refusal() {
+        Some(words) => verdict == Verdict::ModuleRefused && reason.contains(words),
+        None => verdict == Verdict::Pass,
+    };
+    // Without it the three boots prove nothing.
+    let (right, reason) = match secure_boot_was_on(run) {
+        true => (right, reason),
+        false => (false, format!("the kernel does not say {ENABLED:?}; {reason}")),
+    };
+    Boot {
+        case,
+        signed: case.signed(),
+        enrolled: case.enrolled(),
+        verdict,
+        exit: verdict.exit() as u8,
+        reason,
+        as_it_should: right,
+        seconds: run.wall.as_secs_f64(),
+        console: run.console_log.clone(),
+    }
+}
+
+fn secure_boot_was_on(run: &Run) -> bool {
+    run.events.iter().any(|event| match event {
+        Event::Hello { log, .. } => log.iter().any(|line| line.text.contains(ENABLED)),
+        _ => false,
+    })
+}
+
+fn shown(outcome: &Outcome) -> String {
+    let head = ["MODULE", "CERTIFICATE", "VERDICT", "EXIT", "TIME", "BECAUSE"].map(str::to_owned).to_vec();
+    let row = |boot: &Boot| {
+        vec![
+            if boot.signed { "signed" } else { "unsigned" }.to_owned(),
+            if boot.enrolled { "enrolled" } else { "not enrolled" }.to_owned(),
+            boot.verdict.to_string(),
+            boot.exit.to_string(),
+            seconds(Duration::from_secs_f64(boot.seconds)),
+            // The kernel's own words are the last line of a refusal.
+            boot.reason.lines().last().unwrap_or_default().trim().to_owned(),
+        ]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(outcome.boots.iter().map(row)).collect();
+    let right = outcome.boots.iter().all(|boot| boot.as_it_should);
+    let sum = if right { "as it should be" } else { "not as it should be" };
+    format!("{}, Secure Boot, signed by {}: {sum}\n{}", outcome.release, outcome.signer, table(&rows))
+}

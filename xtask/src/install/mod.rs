@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Modules in a system's `/lib/modules/RELEASE`: put there, taken away, looked at.
+//!
+//! Whatever changes a system goes through one [`transaction`]: all that is new is made and checked first, beside what is
+//! there; then a [`journal`] is committed by one rename; then everything is renamed in. A run that is killed is finished or
+//! undone by the next. `docs/install.md` has the steps as a table.
+
+pub mod change;
+pub mod durable;
+pub mod index;
+pub mod initramfs;
+pub mod installation;
+pub mod journal;
+pub mod modprobe;
+pub mod module;
+pub mod outcome;
+pub mod record;
+pub mod removal;
+pub mod status;
+pub mod system;
+pub mod transaction;
+pub mod tree;
