@@ -4,6 +4,7 @@
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
 mod commands;
+mod compressed;
 mod frames;
 mod hostile;
 mod malformed;
@@ -153,6 +154,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("share_is_mounted", share),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
+        ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (

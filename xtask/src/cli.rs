@@ -229,6 +229,9 @@ pub struct BuildCommand {
     /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
     #[arg(long, conflicts_with = "all_kernels")]
     pub import_only: bool,
+    /// Also compress the modules as the kernel's own are (CONFIG_MODULE_COMPRESS_*), beside NAME.ko
+    #[arg(long, conflicts_with = "import_only")]
+    pub compress: bool,
 }
 
 /// `cargo xtask patch`.
@@ -577,6 +580,8 @@ pub enum Measure {
     Prepare,
     /// `build` with nothing changed beside a no-op make
     Build,
+    /// `inspect` of every module of a kernel beside modinfo called for each
+    Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
     /// `rpm` beside rpmbuild of the same spec, and several kernels at once
