@@ -257,7 +257,7 @@ fn another_source(suite: &Suite) {
     let made = made(suite);
     let (_dir, path) = scratch();
     fs_err::copy(made.file("cifs-kmod-", ".src.rpm"), path.join("source.src.rpm")).unwrap();
-    let script = "rpm2cpio source.src.rpm | cpio --extract --quiet; echo other > cifs-*.tar.gz
+    let script = "rpm2cpio source.src.rpm | cpio --extract --quiet; for file in cifs-*.tar.gz; do echo other > \"$file\"; done
         exec rpmbuild -bp --nodeps --define \"_topdir $PWD/top\" --define \"_sourcedir $PWD\" --define \"_tmppath $PWD\" kmod.spec";
     let cmd = Cmd::new("sh").args(["-c", script]).cwd(&path);
     let access = Access::default().write(&path);

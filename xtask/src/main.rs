@@ -73,6 +73,7 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Insmod(args) => commands::insmod::run(context, args),
         Command::Rpm(args) => commands::rpm::run(context, args),
         Command::WeakModules(args) => commands::weak_modules::run(context, args),
+        Command::Verify(args) => commands::verify::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
         Command::Man(args) => commands::man::run(context, args),
         Command::Completions { shell } => commands::completions::run(*shell),

@@ -21,4 +21,5 @@ pub mod sign;
 pub mod status;
 pub mod test;
 pub mod uninstall;
+pub mod verify;
 pub mod weak_modules;
