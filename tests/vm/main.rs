@@ -6,6 +6,7 @@
 mod commands;
 mod frames;
 mod hostile;
+mod ksmbd;
 mod malformed;
 mod proxy;
 mod rebuild;
