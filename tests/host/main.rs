@@ -8,3 +8,4 @@ mod key;
 mod namespaces;
 mod tidy;
 mod tool;
+mod version;

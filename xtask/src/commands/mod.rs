@@ -6,6 +6,7 @@ pub mod bench;
 pub mod build;
 pub mod completions;
 pub mod demo;
+pub mod dkms;
 pub mod doctor;
 pub mod insmod;
 pub mod inspect;
