@@ -34,6 +34,11 @@ Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing here, 4 refused, 10
 module, 20-25 the kernel warned, oopsed, locked wrongly, hung, leaked, panicked, 30 the guest never came
 up, 31 time limit, 32 QEMU ended, 77 skipped.";
 
+const VERIFY: &str = "\
+Example:
+  tcpdump -i any -s 0 -w smb.pcap tcp port 445     while a share is mounted and used
+  cargo xtask verify smb.pcap";
+
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
@@ -124,6 +129,13 @@ Examples:
     DkmsRemove(DkmsArgs),
     /// Say what DKMS knows, what is really there, and what a stopped dkms left half-done
     DkmsStatus(DkmsPlace),
+    /// Judge the replies in network captures: what would the guard reject, were it enforcing?
+    ///
+    /// Reads pcap and pcapng, puts TCP streams together, and prints a verdict on the replies of every SMB server in them.
+    /// Encrypted and compressed replies are counted, not guessed at. Ends with 0 when enforcing would reject none, 1 when it
+    /// would reject one, 4 when there is no reply to judge.
+    #[command(after_help = VERIFY)]
+    Verify(VerifyArgs),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -435,6 +447,20 @@ pub struct DemoArgs {
     /// The kernel [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernel: Option<Release>,
+}
+
+/// `cargo xtask verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Captures, pcap or pcapng; parts of one capture in their order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// TCP port of the servers
+    #[arg(long, default_value_t = capture::PORT)]
+    pub port: u16,
+    /// List every reply, not only those that break a rule
+    #[arg(long)]
+    pub each: bool,
 }
 
 /// `cargo xtask test`.
