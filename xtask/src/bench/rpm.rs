@@ -57,7 +57,7 @@ fn overhead(context: &Context, project: &Project, scratch: &Scratch, runs: usize
 fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<Results> {
     let fits = |kdir: &Kdir| {
         kdir.stamp().rust_symbols > 0
-            && kdir.config().is_ok_and(|config| project.excluded_by(&config).is_none())
+            && kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
     };
     let mut kernels: Vec<Kdir> = Kdir::all(context).into_iter().filter(fits).collect();
     kernels.sort_by(|a, b| a.release().cmp(b.release()));

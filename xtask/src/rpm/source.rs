@@ -12,6 +12,7 @@ use super::spec::Spec;
 use super::target::Target;
 use super::tracked::Tracked;
 use crate::context::Context;
+use crate::failure::{Exit, Failure};
 use crate::kernel::prepare::{self, Prepared};
 use crate::project::Project;
 use crate::project::stage::Sources;
@@ -35,7 +36,12 @@ impl Ready {
     pub fn provide(context: &Context, project: &Project, target: Option<Target>) -> Result<Self> {
         let release = target.as_ref().map(|target| &target.release);
         let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
-        project.require(prepared.kdir.release(), &prepared.kdir.config()?)?;
+        if let Some(reason) = project.excludes(prepared.kdir.release(), &prepared.kdir.config()?) {
+            let object = format!("{} {} for {}", project.name, project.version, prepared.kdir.release());
+            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
+                .remedy("choose another kernel: cargo xtask kernel list")
+                .into());
+        }
         let root = Root::provide(context, &super::build::recipe(&prepared.kdir), context.root_fs)?;
         let target = target.unwrap_or_else(|| Target::of(prepared.kdir.release()));
         Ok(Self { target, prepared, root })
