@@ -6,6 +6,7 @@
 mod commands;
 mod frames;
 mod hostile;
+mod installed;
 mod malformed;
 mod proxy;
 mod rebuild;
@@ -151,6 +152,10 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        (
+            "installed_modules_are_loaded_and_uninstalled_ones_are_not",
+            installed::modprobe_loads_what_was_installed,
+        ),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (
