@@ -6,6 +6,17 @@ KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 INSTALL_MOD_DIR ?= extra
 
+# Where `cargo xtask kernel prepare` keeps what it made. Taken instead of a KDIR that lacks the Rust artefacts, when
+# it is whole (it has its stamp) and of the same release: so DKMS finds it when it builds for a new kernel.
+PREPARED ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cifs-fix/kernels
+ifeq ($(wildcard $(KDIR)/rust/libcore.rmeta),)
+ifneq ($(wildcard $(PREPARED)/$(KVER)/stamp.json),)
+ifneq ($(wildcard $(PREPARED)/$(KVER)/build/rust/libcore.rmeta),)
+override KDIR := $(PREPARED)/$(KVER)/build
+endif
+endif
+endif
+
 # What the kernel directory says of itself. Nothing here fails: the targets do, and say why.
 config-file := $(firstword $(wildcard $(KDIR)/include/config/auto.conf $(KDIR)/.config))
 config = $(if $(config-file),$(shell sed -n 's/^$(1)=//p' '$(config-file)'))
@@ -70,6 +81,7 @@ help:
 	@echo '  KDIR=DIR               its build directory (default /lib/modules/KVER/build); it must'
 	@echo '                         hold the Rust artefacts, which most distributions leave out:'
 	@echo '                         "cargo xtask kernel prepare RELEASE" makes them'
+	@echo '  PREPARED=DIR           where that command keeps them (default ~/.cache/cifs-fix/kernels)'
 	@echo '  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is'
 	@echo '                         not below /lib/modules; its BTF tells how to hook it'
 	@echo '  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with'

@@ -7,7 +7,7 @@ mod proxy;
 #[path = "../../module/verify/tests/replies/mod.rs"]
 mod replies;
 
-use proxy::{Conversation, Place, Spoil};
+use proxy::{Conversation, LeftOpen, Place, Spoil};
 use replies::{lease_v2, on_disk_id, put16, put32, reply};
 use verify::{Level, Outcome, verify};
 
@@ -133,4 +133,22 @@ fn a_file_is_spoilt_once() {
         conversation.request(&request("create-trailing.open", id));
         assert_eq!(conversation.reply(&mut answer(id)).len(), expected);
     }
+}
+
+#[test]
+fn a_handle_is_left_open_until_it_is_closed() {
+    let left_open = LeftOpen::default();
+    let held = || left_open.lock().unwrap().len();
+    let mut conversation = Conversation::telling(&left_open);
+    conversation.request(&request("create-trailing.open", 7));
+    let mut opened = answer(7);
+    opened[128..144].copy_from_slice(b"a handle of sixt");
+    conversation.reply(&mut opened);
+    assert_eq!(held(), 1);
+    let mut closing = close(8);
+    conversation.request(&closing);
+    assert_eq!(held(), 1, "another was closed");
+    closing[72..88].copy_from_slice(b"a handle of sixt");
+    conversation.request(&closing);
+    assert_eq!(held(), 0);
 }

@@ -3,9 +3,12 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod dkms;
 mod inspection;
 mod install;
 mod kernels;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod rebuild;
 mod roots;
 mod sign;
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         builds::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
+        dkms::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
         unprivileged::trials(&suite),

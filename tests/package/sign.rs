@@ -5,23 +5,31 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
+use xtask::commands::test::LONG;
 use xtask::context::repository;
 use xtask::key::certificate::Certificate;
 use xtask::object::sign;
 use xtask::process::Cmd;
 use xtask::project::Project;
 use xtask::project::build::build;
+use xtask::root::Access;
+use xtask::root::debian::DebianRoot;
+use xtask::root::recipe::Recipe;
 
-use crate::suite::{Suite, run, scratch, tool};
+use crate::suite::{PROGRAM, Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         suite.trial("sign::a_module_is_signed_in_place_and_modinfo_agrees", in_place),
         suite.trial("sign::a_signature_is_over_every_byte", over_every_byte),
         suite.trial("sign::one_bad_module_of_two_leaves_both_as_they_were", one_bad_of_two),
         suite.trial("sign::an_encrypted_key_signs_and_its_passphrase_is_shown_nowhere", encrypted),
         suite.trial("sign::what_is_built_with_a_key_leaves_signed", built_signed),
-    ]
+    ];
+    if std::env::var_os(LONG).is_some() {
+        trials.push(suite.trial("sign::a_key_on_a_token_signs", on_a_token));
+    }
+    trials
 }
 
 /// A directory with a key, and a copy of the guard beside it.
@@ -62,7 +70,7 @@ impl Bench {
 
 fn modinfo(suite: &Suite, field: &str, file: &Utf8Path) -> String {
     let cmd = Cmd::new("modinfo").args(["--field", field]).arg(file);
-    let access = xtask::root::Access::default().read(file.parent().unwrap());
+    let access = Access::default().read(file.parent().unwrap());
     suite.prepared().root.inside(suite.context(), cmd, &access).read(&suite.context().report).unwrap()
 }
 
@@ -145,4 +153,41 @@ fn built_signed(suite: &Suite) {
     assert!(
         signer.is_null() && bench.verify(suite, &image).unwrap_err().to_string().contains("is not signed")
     );
+}
+
+/// Makes a token in `$DIR/tokens` that holds the key in `$DIR/key`, and signs with it.
+const TOKEN: &str = "\
+set -eu
+cd \"$DIR\"
+echo \"directories.tokendir = $DIR/tokens\" >\"$SOFTHSM2_CONF\"
+mkdir tokens
+softhsm2-util --init-token --free --label suite --so-pin 4321 --pin \"$KBUILD_SIGN_PIN\"
+openssl pkcs8 -topk8 -nocrypt -in key/MOK.priv -out key.p8
+softhsm2-util --import key.p8 --token suite --label mok --id 01 --pin \"$KBUILD_SIGN_PIN\"
+rm key.p8 key/MOK.priv
+\"$XTASK\" -v sign a.ko --cert key/MOK.pem --key 'pkcs11:token=suite;object=mok;type=private'
+";
+
+/// On a host that has a token and OpenSSL's provider, which a Debian tree stands for.
+fn on_a_token(suite: &Suite) {
+    const PIN: &str = "20711";
+    let bench = Bench::new(suite, false);
+    let packages = ["openssl", "pkcs11-provider", "softhsm2"].map(str::to_owned).to_vec();
+    let host =
+        DebianRoot::provide(suite.context(), &Recipe { suite: "stable".to_owned(), packages }).unwrap();
+    let cache = suite.context().cache.dir();
+    let script = Cmd::new("sh")
+        .args(["-c", TOKEN])
+        .env("DIR", &bench.path)
+        .env("SOFTHSM2_CONF", bench.path.join("softhsm2.conf"))
+        .env("PKCS11_PROVIDER_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
+        .env("XTASK", PROGRAM)
+        .env("XDG_CACHE_HOME", cache.parent().unwrap())
+        .secret_env("KBUILD_SIGN_PIN", PIN);
+    let program = Utf8Path::new(PROGRAM).parent().unwrap();
+    let access = Access::default().read(program).write(cache).write(&bench.path);
+    let (status, output) = run(&host.inside(suite.context(), script, &access));
+    assert_eq!(status, 0, "{output}");
+    assert!(!output.contains(PIN), "{output}");
+    bench.verify(suite, &fs_err::read(bench.module()).unwrap()).unwrap();
 }

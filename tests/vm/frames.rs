@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use verify::header::{CREATE, LEN as HEADER_LEN, SUCCESS};
 use verify::{Cursor, Header, Rule};
@@ -88,14 +89,39 @@ impl Spoil {
 pub(crate) struct Conversation {
     by_message_id: HashMap<u64, Spoil>,
     done: Vec<Spoil>,
+    left_open: LeftOpen,
+}
+
+/// The handles that spoilt replies gave and that the client has not closed.
+pub(crate) type LeftOpen = Arc<Mutex<HashMap<[u8; 16], Spoil>>>;
+
+/// `FileId` in a reply to CREATE and in a request to CLOSE (MS-SMB2 2.2.14, 2.2.15).
+const OPENED: usize = HEADER_LEN + 64;
+const CLOSED: usize = HEADER_LEN + 8;
+/// CLOSE.
+const CLOSE: u16 = 0x0006;
+
+/// The handle at `at` of a message.
+fn handle(message: &[u8], at: usize) -> Option<[u8; 16]> {
+    message.get(at..at + 16)?.try_into().ok()
 }
 
 impl Conversation {
+    /// One that tells `left_open` of handles.
+    pub(crate) fn telling(left_open: &LeftOpen) -> Self {
+        Self { left_open: Arc::clone(left_open), ..Self::default() }
+    }
+
     /// Takes note of a frame of the client, without its transport header.
     pub(crate) fn request(&mut self, frame: &[u8]) {
         let messages = messages(frame);
         let place = if messages.len() == 1 { Place::Open } else { Place::Lookup };
         for message in messages.into_iter().filter_map(|range| frame.get(range)) {
+            if Header::read(Cursor::new(message)).is_some_and(|header| header.command == CLOSE)
+                && let Some(handle) = handle(message, CLOSED)
+            {
+                self.left_open.lock().expect("no holder panics").remove(&handle);
+            }
             let wanted = file_to_create(message).and_then(|file| Spoil::of(&file));
             if let (Some(spoil), Some(id)) = (wanted, Cursor::new(message).le64(MESSAGE_ID))
                 && spoil.place == place
@@ -125,6 +151,10 @@ impl Conversation {
                 && header.status == SUCCESS
                 && spoil_contexts(spoil.rule, message)
             {
+                // A compound closes what it opened.
+                if let Some(handle) = handle(message, OPENED).filter(|_| spoil.place == Place::Open) {
+                    self.left_open.lock().expect("no holder panics").insert(handle, spoil);
+                }
                 done.push(spoil);
             }
         }

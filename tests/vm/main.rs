@@ -3,7 +3,9 @@
 //!
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
+mod capture;
 mod commands;
+mod compressed;
 mod frames;
 mod hostile;
 mod installed;
@@ -151,11 +153,13 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
+        ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         (
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",
             installed::modprobe_loads_what_was_installed,
         ),
+        ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (
@@ -164,6 +168,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ),
         ("secure_boot_loads_only_what_is_enrolled", signatures::secure_boot),
         ("secure_boot_starts_no_changed_kernel", signatures::changed_kernel),
+        ("secure_boot_loads_no_changed_module", signatures::changed_module),
         ("command_demo_tells_the_story", commands::demo),
     ];
     let trial = |(name, check): &(&str, Check)| {

@@ -131,7 +131,7 @@ fn observe(bench: &Bench, mode: Mode) -> Result<Observed> {
     for file in Spoil::all().map(Spoil::file).chain([SOUND.to_owned()]) {
         fs_err::write(share.files().join(file), CONTENT)?;
     }
-    let proxy = Proxy::before(share.port())?;
+    let (proxy, left_open) = Proxy::before(share.port())?;
     let mut payload = bench.payload()?;
     payload.network(&bench.tree)?.insert_stock(&bench.tree, &["cifs"])?.cifs_companions(&bench.tree)?;
     payload.insert_with(&bench.tree, guard, mode.parameter())?;
@@ -140,6 +140,8 @@ fn observe(bench: &Bench, mode: Mode) -> Result<Observed> {
     let visits = spoilt_visits(&mut payload, mode);
     payload.step(Step::Unmount { target: MOUNT.to_owned() }).remove(GUARD).remove("cifs");
     let run = bench.run(&format!("malformed-{}", mode.word()), &payload, |_| {})?;
+    let left_open = left_open.lock().expect("no holder panics").len();
+    eprintln!("malformed-{}: handles that the client left open: {left_open}", mode.word());
     Ok(Observed { mode, run, sound, visits, spoilt: proxy.spoilt(), connections: proxy.connections() })
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::frames::{Conversation, Spoil};
+use crate::frames::{Conversation, LeftOpen, Spoil};
 
 /// Looks at the frames of one connection, and changes some of the server's.
 pub(crate) trait Tamper: Send + 'static {
@@ -55,9 +55,11 @@ pub(crate) struct Proxy<C = Spoil> {
 
 impl Proxy {
     /// A proxy before the server that listens on `server` of 127.0.0.1, which spoils the replies to CREATE that the name of
-    /// a file asks for.
-    pub(crate) fn before(server: u16) -> io::Result<Self> {
-        Self::tampering(server, Conversation::default)
+    /// a file asks for, and what it knows of handles that were not closed.
+    pub(crate) fn before(server: u16) -> io::Result<(Self, LeftOpen)> {
+        let left_open = LeftOpen::default();
+        let told = Arc::clone(&left_open);
+        Ok((Self::tampering(server, move || Conversation::telling(&told))?, left_open))
     }
 }
 

@@ -20,7 +20,7 @@ use xtask::vm::boot::{self, Options};
 use xtask::vm::modules::{Module, Tree};
 use xtask::vm::{Payload, Run, Verdict};
 
-use crate::frames::Spoil;
+use crate::frames::{LeftOpen, Spoil};
 use crate::proxy::Proxy;
 use crate::{Bench, verdict_is};
 
@@ -115,6 +115,7 @@ struct Spoilt {
     payload: Payload,
     visits: Vec<(Spoil, usize)>,
     proxy: Proxy,
+    left_open: LeftOpen,
     _server: Share,
 }
 
@@ -124,7 +125,7 @@ impl Spoilt {
         for spoil in Spoil::all() {
             fs_err::write(server.files().join(spoil.file()), CONTENT)?;
         }
-        let proxy = Proxy::before(server.port())?;
+        let (proxy, left_open) = Proxy::before(server.port())?;
         let mut payload = mounted(tree, client, proxy.port())?;
         let mut visits = Vec::new();
         for spoil in Spoil::all() {
@@ -136,14 +137,23 @@ impl Spoilt {
             }
         }
         payload.step(Step::Unmount { target: MOUNT.to_owned() }).remove(MODULE);
-        Ok(Self { payload, visits, proxy, _server: server })
+        Ok(Self { payload, visits, proxy, left_open, _server: server })
     }
 
-    /// Every spoilt reply was refused, and the next one of the same file, as the server sent it, was not.
+    /// The handles that spoilt replies gave and that the client did not close, by file.
+    fn left_open(&self) -> Vec<String> {
+        let left_open = self.left_open.lock().expect("no holder panics");
+        left_open.values().map(|spoil| spoil.file()).collect()
+    }
+
+    /// Every spoilt reply was refused, what it had opened is closed, and the next one of the same file, as the server sent
+    /// it, was not refused.
     fn require_refused(&self, run: &Run) -> Result<()> {
         verdict_is(run, Verdict::Pass)?;
         ensure!(self.proxy.connections() == 1, "the client connected {} times", self.proxy.connections());
         ensure!(self.proxy.spoilt().len() == self.visits.len(), "{:?}", self.proxy.spoilt());
+        let left_open = self.left_open();
+        ensure!(left_open.is_empty(), "the client left open {left_open:?}");
         for (spoil, index) in &self.visits {
             refused(run, *index).with_context(|| spoil.file())?;
             ensure!(run.output(index + 1) == Some(CONTENT), "{} is not served afterwards", spoil.file());

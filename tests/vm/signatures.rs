@@ -2,8 +2,15 @@
 //! Kernels that enforce signatures: by a parameter, and by Secure Boot, through the chain that a real machine boots by.
 
 use anyhow::{Context as _, Result, ensure};
+use camino::Utf8Path;
+use guest::Expect;
+use xtask::key::certificate::Certificate;
+use xtask::key::generate::{Request, generate};
+use xtask::key::pair::{KeyPair, PrivateKey};
+use xtask::object::sign::{Signer, Unsigned};
+use xtask::vm::modules::Module;
 use xtask::vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
-use xtask::vm::{Machine, Verdict};
+use xtask::vm::{Machine, Payload, Run, Verdict};
 
 use crate::commands::tool;
 use crate::{Bench, verdict_is};
@@ -44,6 +51,25 @@ pub(crate) fn secure_boot(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// A machine with Secure Boot that starts `vmlinuz` and runs `payload`.
+fn run(
+    bench: &Bench,
+    name: &str,
+    vmlinuz: &Utf8Path,
+    enrolled: Option<&Certificate>,
+    payload: &Payload,
+) -> Result<Run> {
+    let chain = Chain::provide(&bench.context)?;
+    let log = bench.logs.join(format!("{name}.log"));
+    let machine = Machine {
+        memory: MEMORY,
+        accelerator: Some(bench.accelerator),
+        secure_boot: Some(SecureBoot { chain: &chain, vmlinuz, enrolled }),
+        ..Machine::new(&bench.vmlinux, &bench.init, payload, &log)
+    };
+    machine.run(&bench.context, |_, _| {})
+}
+
 /// The chain is the real one: a kernel with one bit changed is not started.
 pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
     let vmlinuz = bench.prepared.kdir.vmlinuz()?;
@@ -53,18 +79,39 @@ pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
     let middle = image.len() / 2;
     image[middle] ^= 1;
     fs_err::write(&changed, image)?;
-    let chain = Chain::provide(&bench.context)?;
-    let (payload, log) = (bench.payload()?, bench.logs.join("changed-kernel.log"));
-    let machine = Machine {
-        memory: MEMORY,
-        accelerator: Some(bench.accelerator),
-        secure_boot: Some(SecureBoot { chain: &chain, vmlinuz: &changed, enrolled: None }),
-        ..Machine::new(&bench.vmlinux, &bench.init, &payload, &log)
-    };
-    let run = machine.run(&bench.context, |_, _| {})?;
+    let run = run(bench, "changed-kernel", &changed, None, &bench.payload()?)?;
     verdict_is(&run, Verdict::NeverUp)?;
     let console = fs_err::read(&run.console_log)?;
     let console = String::from_utf8_lossy(&console);
     ensure!(console.contains("bad shim signature"), "{console}");
+    Ok(())
+}
+
+/// A signature is worth something: of two modules with the same one, that with a bit changed is refused.
+pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
+    let dir = bench.logs.join("signing-key");
+    let request = Request { dir: &dir, name: "vm suite", days: 2, encrypted: false };
+    let files = generate(&bench.context, &request)?;
+    let pair = KeyPair::open(&bench.context, &PrivateKey::File(files.private), &files.pem)?;
+    let file = &bench.faults.object("fault_none").context("no fault_none")?.file;
+    let signed = Signer::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
+    let module = Module { name: "fault_none".to_owned(), image: signed.image().to_vec() };
+    let mut changed = module.clone();
+    let middle = changed.image.len() / 2;
+    changed.image[middle] ^= 1;
+    let mut payload = bench.payload()?;
+    payload.insert(module, "", Expect::Success).remove("fault_none").insert(
+        Module { name: "changed".to_owned(), ..changed },
+        "",
+        Expect::Success,
+    );
+    let vmlinuz = bench.prepared.kdir.vmlinuz()?;
+    let run = run(bench, "changed-module", &vmlinuz, Some(&pair.certificate), &payload)?;
+    verdict_is(&run, Verdict::ModuleRefused)?;
+    ensure!(
+        run.judgement.reason.starts_with("`insmod changed.ko`: EKEYREJECTED"),
+        "{}",
+        run.judgement.reason
+    );
     Ok(())
 }

@@ -34,6 +34,11 @@ Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing here, 4 refused, 10
 module, 20-25 the kernel warned, oopsed, locked wrongly, hung, leaked, panicked, 30 the guest never came
 up, 31 time limit, 32 QEMU ended, 77 skipped.";
 
+const VERIFY: &str = "\
+Example:
+  tcpdump -i any -s 0 -w smb.pcap tcp port 445     while a share is mounted and used
+  cargo xtask verify smb.pcap";
+
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
@@ -109,6 +114,28 @@ Examples:
     Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
+    /// Register a project's source with DKMS
+    DkmsAdd(DkmsArgs),
+    /// Build a project with DKMS, and see that its modules are for the kernel
+    DkmsBuild(DkmsArgs),
+    /// Register, build and install a project with DKMS, and see that modprobe takes its modules
+    ///
+    /// Does what is not done yet, and looks at what came of it: dkms ends well where signing failed or where
+    /// another module is found first. Where the headers lack the Rust artefacts a prepared kernel is built against.
+    DkmsInstall(DkmsArgs),
+    /// Take a project's modules away; the kernel's own come back
+    DkmsUninstall(DkmsArgs),
+    /// Remove all that DKMS knows of a project, with the source that dkms-add wrote
+    DkmsRemove(DkmsArgs),
+    /// Say what DKMS knows, what is really there, and what a stopped dkms left half-done
+    DkmsStatus(DkmsPlace),
+    /// Judge the replies in network captures: what would the guard reject, were it enforcing?
+    ///
+    /// Reads pcap and pcapng, puts TCP streams together, and prints a verdict on the replies of every SMB server in them.
+    /// Encrypted and compressed replies are counted, not guessed at. Ends with 0 when enforcing would reject none, 1 when it
+    /// would reject one, 4 when there is no reply to judge.
+    #[command(after_help = VERIFY)]
+    Verify(VerifyArgs),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -207,6 +234,9 @@ pub struct BuildCommand {
     /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
     #[arg(long, conflicts_with = "all_kernels")]
     pub import_only: bool,
+    /// Also compress the modules as the kernel's own are (CONFIG_MODULE_COMPRESS_*), beside NAME.ko
+    #[arg(long, conflicts_with = "import_only")]
+    pub compress: bool,
 }
 
 /// `cargo xtask patch`.
@@ -383,12 +413,57 @@ pub struct InsmodArgs {
     pub secure_boot: bool,
 }
 
+/// Where DKMS keeps its trees.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsPlace {
+    /// Root directory of another system, whose trees are used instead of this machine's
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<Utf8PathBuf>,
+}
+
+/// `cargo xtask dkms-add` and the like.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsArgs {
+    /// Directory with a dkms.conf [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel, as `uname -r` prints it; may be repeated [default: the one that runs]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Every kernel that is installed
+    #[arg(long, conflicts_with = "kernels")]
+    pub all_kernels: bool,
+    /// Where DKMS keeps its trees.
+    #[command(flatten)]
+    pub place: DkmsPlace,
+    /// Set right first what a stopped dkms left half-done
+    #[arg(long)]
+    pub repair: bool,
+    /// Install although the kernel's own module says that it is newer
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// The kernel [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernel: Option<Release>,
+}
+
+/// `cargo xtask verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Captures, pcap or pcapng; parts of one capture in their order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// TCP port of the servers
+    #[arg(long, default_value_t = capture::PORT)]
+    pub port: u16,
+    /// List every reply, not only those that break a rule
+    #[arg(long)]
+    pub each: bool,
 }
 
 /// `cargo xtask test`.
@@ -446,6 +521,8 @@ pub enum Measure {
     Prepare,
     /// `build` with nothing changed beside a no-op make
     Build,
+    /// `inspect` of every module of a kernel beside modinfo called for each
+    Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
     /// `install` beside cp and depmod

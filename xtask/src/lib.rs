@@ -8,6 +8,7 @@ pub mod cache;
 pub mod cli;
 pub mod commands;
 pub mod context;
+pub mod dkms;
 pub mod failure;
 pub mod install;
 pub mod kernel;

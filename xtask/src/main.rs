@@ -10,6 +10,7 @@ use xtask::cache::Cache;
 use xtask::cli::{Cli, Command, Global};
 use xtask::commands;
 use xtask::context::{Context, processors};
+use xtask::dkms::Goal;
 use xtask::failure::{exit_of, explained, remedy_of};
 use xtask::report::Report;
 use xtask::root::removal;
@@ -60,10 +61,17 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::EnterRoot(_) | Command::RemoveRoot { .. } => unreachable!("dispatched above"),
         Command::Test(args) => commands::test::run(context, args),
         Command::Demo(args) => commands::demo::run(context, args),
+        Command::DkmsAdd(args) => commands::dkms::bring(context, args, Goal::Added),
+        Command::DkmsBuild(args) => commands::dkms::bring(context, args, Goal::Built),
+        Command::DkmsInstall(args) => commands::dkms::bring(context, args, Goal::Installed),
+        Command::DkmsUninstall(args) => commands::dkms::uninstall(context, args),
+        Command::DkmsRemove(args) => commands::dkms::remove(context, args),
+        Command::DkmsStatus(place) => commands::dkms::status(context, place),
         Command::Install(args) => commands::install::run(context, args),
         Command::Uninstall(args) => commands::uninstall::run(context, args),
         Command::Status(args) => commands::status::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
+        Command::Verify(args) => commands::verify::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
         Command::Man(args) => commands::man::run(context, args),
         Command::Completions { shell } => commands::completions::run(*shell),

@@ -39,7 +39,7 @@ pub(crate) enum Reply {
     Challenge,
     /// Of a share that is not `IPC$`.
     TreeConnect,
-    /// Of the file that bears the case's name.
+    /// Of the file that bears the case's name, by itself.
     Create,
     /// Of the file that bears the case's name: that there is none.
     Absence,
@@ -102,7 +102,7 @@ const ATTRIBUTES: Reply = Reply::Info(1, 15);
 const FILE_SYSTEM: Reply = Reply::Info(2, 7);
 const SECURITY: Reply = Reply::Info(3, 0);
 
-/// Where a challenge, an attribute list or a descriptor begins in its reply, and the output of an IOCTL by Samba.
+/// Where a challenge, an attribute list, a descriptor or a directory begins in its reply, and the output of an IOCTL by Samba.
 const BLOB: usize = 72;
 const OUTPUT: usize = 112;
 
@@ -162,6 +162,8 @@ pub(crate) const CASES: &[Case] = &[
     rule("directory-outside", R::ReplyDataOutside, Reply::Directory, Put(68, 4, 0x1_0000), Act::List),
     rule("directory-far", R::DirectoryOutside, Reply::Directory, Put(66, 2, FAR), Act::List),
     rule("directory-short", R::DirectoryShort, Reply::Directory, Put(68, 4, 32), Act::List),
+    // The client takes the entries before.
+    Case { end: End::Without, ..client("entry-name-outside", R::DirectoryNameOutside, Reply::Directory, Put(BLOB + 60, 4, 0x2000), Act::List) },
     without("read-outside", R::ReplyDataOutside, Reply::Read, Put(68, 4, 0x1_0000), Act::ReadLinkLike),
     without("read-long", R::ReadDataOutside, Reply::Read, Put(68, 4, 0x3_0000), Act::ReadLinkLike),
     rule("resume-key-short", R::ResumeKeyShort, Reply::Ioctl(RESUME_KEY), Put(100, 4, 8), Act::Copy),

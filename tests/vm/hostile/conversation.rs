@@ -38,7 +38,9 @@ impl Tamper for Conversation {
 
     fn request(&mut self, frame: &[u8]) {
         let mut due = self.due.lock().expect("no holder panics");
-        for message in messages(frame).into_iter().filter_map(|range| frame.get(range)) {
+        let messages = messages(frame);
+        let alone = messages.len() == 1;
+        for message in messages.into_iter().filter_map(|range| frame.get(range)) {
             let named = file_to_create(message).and_then(|file| Some(file.strip_prefix(DUE)?.to_owned()));
             if let Some(name) = named {
                 *due = CASES.iter().find(|case| case.name == name);
@@ -46,7 +48,7 @@ impl Tamper for Conversation {
                 return;
             }
             if let (Some(case), Some(id)) = (*due, Cursor::new(message).le64(MESSAGE_ID))
-                && asks_for(message, case)
+                && asks_for(message, alone, case)
             {
                 *due = None;
                 self.by_message_id.insert(id, case);
@@ -96,8 +98,9 @@ impl Conversation {
     }
 }
 
-/// Whether the reply to the request `message` is the one that a case is about.
-fn asks_for(message: &[u8], case: &Case) -> bool {
+/// Whether the reply to the request `message` is the one that a case is about. Of a compound, by which the client looks
+/// up a path, it passes over the create contexts.
+fn asks_for(message: &[u8], alone: bool, case: &Case) -> bool {
     let bytes = Cursor::new(message);
     let command = Header::read(bytes).map(|header| header.command);
     let is_file = || file_to_create(message).is_some_and(|file| file == case.name);
@@ -106,7 +109,8 @@ fn asks_for(message: &[u8], case: &Case) -> bool {
         Reply::Challenge => command == Some(SESSION_SETUP),
         // The path, in UTF-16, ends the message (MS-SMB2 2.2.9).
         Reply::TreeConnect => command == Some(TREE_CONNECT) && !message.ends_with(b"C\0$\0"),
-        Reply::Create | Reply::Absence => command == Some(CREATE) && is_file(),
+        Reply::Create => command == Some(CREATE) && alone && is_file(),
+        Reply::Absence => command == Some(CREATE) && is_file(),
         Reply::Read => command == Some(READ),
         Reply::Directory => command == Some(QUERY_DIRECTORY),
         Reply::Info(kind, class) => {

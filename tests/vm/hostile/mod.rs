@@ -18,6 +18,7 @@ use verify::Rule;
 use xtask::commands::test::LONG;
 use xtask::kernel::kdir::Kdir;
 use xtask::kernel::prepare::Prepared;
+use xtask::kernel::release::Release;
 use xtask::share::{self as smb, Share};
 use xtask::vm::boot::{self, Options};
 use xtask::vm::{Payload, Run, Verdict};
@@ -63,26 +64,26 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     ];
     if std::env::var_os(LONG).is_some() {
         trials.push(trial("the_guard_counts_each", |bench| check(bench, &bench.prepared, Vehicle::Counting)));
-        trials.push(trial("every_prepared_kernel_is_guarded_and_mended", every_prepared_kernel));
+        trials.extend(bench.into_iter().flat_map(|bench| Kdir::all(&bench.context)).map(|kdir| {
+            Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
+                let bench = bench.expect("trials are run with a bench");
+                of_kernel(bench, kdir.release()).map_err(|error| Failed::from(format!("{error:#}")))
+            })
+        }));
     }
     trials
 }
 
-/// What is prepared on this machine and has something to mend: the stock client, shown; the others, judged.
-fn every_prepared_kernel(bench: &Bench) -> Result<()> {
-    for kdir in Kdir::all(&bench.context) {
-        if !has_series(kdir.release())? {
-            continue;
-        }
-        let prepared = vehicle::prepared(bench, kdir.release())?;
-        let run = |vehicle| check(bench, &prepared, vehicle).with_context(|| format!("{}", kdir.release()));
-        run(Vehicle::Stock)?;
-        run(Vehicle::Rebuild)?;
-        if has_rust(&prepared)? {
-            run(Vehicle::Guard)?;
-        }
+/// A kernel that is prepared on this machine and has something to mend: the stock client, shown; the others, judged.
+fn of_kernel(bench: &Bench, release: &Release) -> Result<()> {
+    if !has_series(release)? {
+        eprintln!("{release}: nothing to mend");
+        return Ok(());
     }
-    Ok(())
+    let prepared = vehicle::prepared(bench, release)?;
+    check(bench, &prepared, Vehicle::Stock)?;
+    check(bench, &prepared, Vehicle::Rebuild)?;
+    if has_rust(&prepared)? { check(bench, &prepared, Vehicle::Guard) } else { Ok(()) }
 }
 
 fn has_rust(prepared: &Prepared) -> Result<bool> {

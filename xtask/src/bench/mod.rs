@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod insmod;
+pub mod inspect;
 pub mod install;
 pub mod judgement;
 pub mod prepare;

@@ -24,12 +24,27 @@ pub fn run(context: &Context, args: &BuildCommand) -> Result<()> {
     if args.import_only {
         return import(context, &args.build);
     }
-    let Batch { built, first_error } = all(context, &args.build, |_, _, _| Ok(()))?;
+    let Batch { mut built, first_error } = all(context, &args.build, |_, _, _| Ok(()))?;
+    if args.compress {
+        built.iter_mut().try_for_each(|built| compress(context, built))?;
+    }
     if !built.is_empty() {
         context.report.data(&built);
         context.report.say(&summary(&built));
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// Compresses what was built, or says that the kernel's own modules are not.
+fn compress(context: &Context, built: &mut Built) -> Result<()> {
+    let release = built.release.clone();
+    let kdir = Kdir::open(context, &release)
+        .ok_or_else(|| Failure::missing(release.as_str(), "was removed while the project was built"))?;
+    built.pack(&kdir.config()?)?;
+    if built.objects.iter().all(|object| object.packed.is_none()) {
+        context.report.note("Left", &format!("uncompressed, as the own modules of {release} are"));
+    }
+    Ok(())
 }
 
 /// A source tree that was laid out.
@@ -148,7 +163,7 @@ fn summary(built: &[Built]) -> String {
             size(object.unstripped_size),
             size(object.size),
             built.signer.clone().unwrap_or_else(|| "-".to_owned()),
-            object.file.to_string(),
+            object.packed.as_ref().unwrap_or(&object.file).to_string(),
         ]);
     }
     table(&rows)

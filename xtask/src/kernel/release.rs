@@ -29,6 +29,11 @@ impl Release {
         after_abi.map_or("", |(_, flavour)| flavour)
     }
 
+    /// The release that all flavours share: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`. They are built from the same source.
+    pub fn without_flavour(&self) -> &str {
+        self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches('-')
+    }
+
     /// Version and sublevel as the source packages are named after: `7.2` of `7.2.11+deb13-amd64`.
     pub fn line(&self) -> &str {
         let end =
@@ -120,6 +125,8 @@ mod tests {
             ("6.18.44", "", "6.18"),
         ] {
             assert_eq!((release(text).flavour(), release(text).line()), (flavour, line), "{text}");
+            let common = release(text).without_flavour().to_owned();
+            assert_eq!(text, if flavour.is_empty() { common } else { format!("{common}-{flavour}") });
         }
     }
 

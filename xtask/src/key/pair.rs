@@ -27,10 +27,25 @@ impl std::str::FromStr for PrivateKey {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "" => Err("names no file and no pkcs11: URI".to_owned()),
+            uri if uri.starts_with("pkcs11:") && uri.contains("pin-value=") => {
+                Err("holds the PIN (pin-value), which every user of this machine could see: put it into KBUILD_SIGN_PIN"
+                    .to_owned())
+            }
             uri if uri.starts_with("pkcs11:") => Ok(Self::Pkcs11(uri.to_owned())),
             file => Ok(Self::File(file.into())),
         }
     }
+}
+
+/// `uri` with the file that its PIN is read from, unless it names one (RFC 7512, `pin-source`).
+pub fn with_pin_file(uri: &str, file: &Utf8Path) -> String {
+    if uri.contains("pin-source=") {
+        return uri.to_owned();
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let encode = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let path = file.as_str().bytes().map(encode).collect::<String>();
+    format!("{uri}{}pin-source=file:{path}", if uri.contains('?') { '&' } else { '?' })
 }
 
 /// A key and its certificate.
@@ -120,6 +135,22 @@ mod tests {
             assert_eq!(text.parse::<PrivateKey>(), expected);
         }
         assert!("".parse::<PrivateKey>().is_err());
+        assert!(
+            "pkcs11:token=a?pin-value=1234".parse::<PrivateKey>().unwrap_err().contains("KBUILD_SIGN_PIN")
+        );
+    }
+
+    #[test]
+    fn a_pin_is_named_by_its_file() {
+        let file = Utf8Path::new("/tmp/a b/pin");
+        let table = [
+            ("pkcs11:token=a", "pkcs11:token=a?pin-source=file:/tmp/a%20b/pin"),
+            ("pkcs11:token=a?module-name=x", "pkcs11:token=a?module-name=x&pin-source=file:/tmp/a%20b/pin"),
+            ("pkcs11:token=a?pin-source=file:/p", "pkcs11:token=a?pin-source=file:/p"),
+        ];
+        for (uri, expected) in table {
+            assert_eq!(with_pin_file(uri, file), expected);
+        }
     }
 
     #[test]

@@ -74,6 +74,11 @@ pub fn all() -> impl Iterator<Item = &'static Program> {
     [ROOTS, VM, SHARE, INSTALL, crate::key::PROGRAMS].into_iter().flatten()
 }
 
+/// All programs that anything needs.
+fn known() -> impl Iterator<Item = &'static Program> {
+    all().chain([BENCH, TESTS, crate::dkms::PROGRAMS].into_iter().flatten())
+}
+
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
 pub fn find(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
@@ -87,7 +92,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).chain(TESTS).find(|program| program.name == name) {
+    match known().find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_program_is_listed_once() {
-        let mut names: Vec<_> = all().chain(BENCH).chain(TESTS).map(|program| program.name).collect();
+        let mut names: Vec<_> = known().map(|program| program.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::kernel::prepare::Prepared;
 use crate::key::PIN;
 use crate::key::certificate::Certificate;
-use crate::key::pair::{KeyPair, PrivateKey};
+use crate::key::pair::{KeyPair, PrivateKey, with_pin_file};
 use crate::process::Cmd;
 use crate::root::{Access, Root};
 
@@ -169,7 +169,7 @@ impl<'a> Signer<'a> {
             crate::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(PIN, pin))
         };
         let file = match &self.pair.key {
-            PrivateKey::Pkcs11(uri) => return Ok(command(uri)),
+            PrivateKey::Pkcs11(uri) => return Ok(command(&with_pin(uri, dir)?)),
             PrivateKey::File(file) => file,
         };
         let place = match self.prepared.root {
@@ -203,6 +203,18 @@ impl<'a> Signer<'a> {
                 .into(),
         }
     }
+}
+
+/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, and not from the environment.
+fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(pin) = crate::key::pin() else { return Ok(uri.to_owned()) };
+    let file = dir.join("pin");
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).mode(0o600).open(&file)?.write_all(pin.as_bytes())?;
+    Ok(with_pin_file(uri, &file))
 }
 
 /// Refuses a module whose signature is not over these bytes by the key of `certificate`. `file` is for the message.

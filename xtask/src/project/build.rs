@@ -15,14 +15,18 @@ use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::Prepared;
 use crate::kernel::release::Release;
 use crate::key::pair::KeyPair;
+use crate::object::compression::Compression;
+use crate::object::file::ModuleFile;
 use crate::object::modinfo::Modinfo;
+use crate::object::packed::Packed;
 use crate::object::sign::{Signer, Unsigned};
+use crate::object::strip::{self, Stripped};
 use crate::process::Cmd;
 use crate::root::Access;
 use crate::source::fetch::Kernel;
 
 /// Changes when the way of building does.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,11 @@ pub struct Object {
     pub file: Utf8PathBuf,
     /// Its size in bytes.
     pub size: u64,
+    /// Its debug information, where the kernel's configuration has any made.
+    pub debug: Option<Utf8PathBuf>,
+    /// The same compressed as the kernel's own modules are, where [`Built::pack`] made it.
+    #[serde(default, skip_deserializing)]
+    pub packed: Option<Utf8PathBuf>,
     /// The file as Kbuild left it, with debug information.
     pub unstripped: Utf8PathBuf,
     /// Its size in bytes.
@@ -55,6 +64,18 @@ pub struct Object {
 }
 
 impl Built {
+    /// Writes each module beside itself as the modules of a kernel of this configuration are installed: compressed, if
+    /// they are.
+    pub fn pack(&mut self, config: &Config) -> Result<()> {
+        let Some(compression) = Compression::of_config(config) else { return Ok(()) };
+        for object in &mut self.objects {
+            let dir = object.file.parent().context("a module's file is in a directory")?;
+            let packed = Packed::of(&ModuleFile::read(&object.file)?, Some(compression))?;
+            object.packed = Some(packed.write(dir, &object.name)?);
+        }
+        Ok(())
+    }
+
     /// The module of this name.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
@@ -137,7 +158,10 @@ pub fn place_of(project: &Project, release: &Release) -> Utf8PathBuf {
 /// What was built of the same inputs, if it is still there whole.
 fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
-    let whole = |object: &Object| object.file.metadata().is_ok_and(|meta| meta.len() == object.size);
+    let whole = |object: &Object| {
+        let debug = object.debug.as_ref().is_none_or(|debug| debug.exists());
+        debug && object.file.metadata().is_ok_and(|meta| meta.len() == object.size)
+    };
     (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
 }
 
@@ -256,11 +280,10 @@ impl Building<'_> {
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
         let (file, stripped) = (out.join(&file_name), self.place.join(format!("{file_name}.stripped")));
-        if file.exists() {
-            fs_err::remove_file(&file)?;
-        }
-        let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(&unstripped);
-        self.inside(strip).run(&self.context.report)?;
+        let debug = strip::debug_of(&file);
+        remove_old(&file, &debug)?;
+        let run = |cmd| self.inside(cmd).run(&self.context.report).map(drop);
+        let Stripped { file: stripped, debug } = strip::strip(&unstripped, &stripped, &debug, run)?;
         if let Some(pair) = self.pair {
             let signer = Signer::new(self.context, self.prepared, pair)?;
             signer.sign(&Unsigned::read(&stripped)?)?.write(&file)?;
@@ -271,6 +294,8 @@ impl Building<'_> {
         let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
         Ok(Object {
             name: module.name.clone(),
+            debug,
+            packed: None,
             size: size(&file)?,
             unstripped_size: size(&unstripped)?,
             file,
@@ -283,6 +308,18 @@ impl Building<'_> {
         fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
         Ok(fs_err::rename(partial, self.place.join("built.json"))?)
     }
+}
+
+/// Removes what an earlier build left: nothing of it may stand beside what is made now.
+fn remove_old(file: &Utf8Path, debug: &Utf8Path) -> Result<()> {
+    let packed = Compression::ALL.map(|kind| Utf8PathBuf::from(format!("{file}{}", kind.suffix())));
+    for old in packed.iter().map(Utf8PathBuf::as_path).chain([file, debug]) {
+        match fs_err::remove_file(old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The project's make command with DKMS's variables put in (dkms(8), "DKMS.CONF VARIABLES").

@@ -3,7 +3,8 @@
 //! (as quilt(1) does).
 //!
 //! LINE is the beginning of a release, such as `7.2`, `6.12.107` or `7.2.13+deb14-cloud-amd64`, or `default`. The
-//! longest that fits a kernel is taken.
+//! longest that fits a kernel is taken. A name is that of a file beside the series, or `LINE/NAME` for a patch that
+//! another line has, so that two lines can share one.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -60,8 +61,8 @@ impl Series {
                 .remedy("one file name a line, # before a comment")
         })?;
         let patches = names.into_iter().map(|name| {
-            let file = dir.join(&name);
-            if file.is_symlink() {
+            let file = file_of(&dir, &name);
+            if file.is_symlink() || file.parent().is_some_and(Utf8Path::is_symlink) {
                 return Err(Failure::refused(
                     file.as_str(),
                     "a symbolic link, which could lead out of the project",
@@ -113,7 +114,7 @@ impl Series {
             None => path.to_string(),
         };
         Failure::refused(
-            self.dir.join(name).as_str(),
+            file_of(&self.dir, name).as_str(),
             format!("does not apply to the source of {release}: {place}: {reason}"),
         )
         .remedy(format!(
@@ -122,6 +123,12 @@ impl Series {
             self.dir.with_file_name(release.as_str().split(['+', '-']).next().unwrap_or_default())
         ))
     }
+}
+
+/// The file of the patch `name` in the series of the line `dir`.
+fn file_of(dir: &Utf8Path, name: &str) -> Utf8PathBuf {
+    let all = dir.parent().filter(|_| name.contains('/'));
+    all.unwrap_or(dir).join(name)
 }
 
 /// The longest of `lines` that a release begins with, up to the end of a number or word.
@@ -216,6 +223,14 @@ mod tests {
         assert!(text.contains("7.2/x.patch") && text.contains("hunk 1 (@@ -1 +1 @@) of fs/f"), "{text}");
         assert!(Series::open(&project, &"6.12.1".parse().unwrap()).unwrap_err().to_string().contains("7.2"));
         assert!(Series::open(&project.join("patches"), &release).unwrap().is_none());
+        // A line that takes its patch from the other.
+        fs_err::create_dir(project.join("patches/7.2.14")).unwrap();
+        fs_err::write(project.join("patches/7.2.14/series"), "7.2/x.patch\n").unwrap();
+        let newer: Release = "7.2.14+deb14-amd64".parse().unwrap();
+        let shared = Series::open(&project, &newer).unwrap().unwrap();
+        assert_eq!(shared.apply(tree("a\n"), &newer).unwrap(), tree("b\n"));
+        let text = shared.apply(tree("c\n"), &newer).unwrap_err().to_string();
+        assert!(text.contains("patches/7.2/x.patch"), "{text}");
         // A kernel that needs no patch.
         fs_err::create_dir(project.join("patches/7.2.13")).unwrap();
         fs_err::write(project.join("patches/7.2.13/series"), "# nothing\n").unwrap();

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
+
+use libtest_mimic::Trial;
+
+use crate::machine::Machine;
+use crate::suite::Suite;
+
+/// Replaces a module of the kernel's own.
+const REPLACEMENT: &str = "--project tests/dkms/replacement --kernel $KERNEL";
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("dkms::the_guard_is_installed_found_and_taken_away", the_guard),
+        suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
+        suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
+    ]
+}
+
+fn machine(suite: &Suite) -> Machine<'_> {
+    Machine::with_kernel(suite.context(), &suite.prepared().kdir)
+}
+
+fn the_guard(suite: &Suite) {
+    let machine = machine(suite);
+    let before = machine.modules();
+    let output = machine.tool_ok("dkms-install --kernel $KERNEL");
+    let file = machine.resolved("cifs_fix");
+    assert!(file.contains("/updates/dkms/cifs_fix.ko"), "{file}\n{output}");
+    assert!(output.contains(&file) && output.contains("installed  yes"), "{output}");
+    let again = machine.tool_ok("dkms-install --kernel $KERNEL");
+    assert!(again.contains("is installed") && !again.contains("Building"), "{again}");
+    let status = machine.tool_ok("dkms-status --json 2>/dev/null");
+    let rows: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&rows[0]["name"], &rows[0]["state"]), (&"cifs-fix".into(), &"installed".into()), "{status}");
+    assert_eq!(rows[0]["faults"], serde_json::json!([]));
+    machine.tool_ok("dkms-uninstall --kernel $KERNEL");
+    assert_eq!(machine.resolved("cifs_fix"), "");
+    machine.tool_ok("dkms-remove");
+    assert_eq!(machine.ok("ls /usr/src /var/lib/dkms | grep cifs; true"), "");
+    assert_eq!(machine.modules(), before);
+}
+
+/// Kills the real dkms right before it does one thing, as `kill -9` would.
+fn kill(machine: &Machine<'_>, action: &str, before: &str) {
+    let script = format!(
+        "export BASH_ENV=$REPOSITORY/tests/dkms/kill.sh KILL_AT='{before}'
+         # Not as the last command: as the first process of its namespace nothing in that could kill it.
+         dkms {action} replacement/1.0 -k $KERNEL --kernelsourcedir $KDIR
+         exit $?"
+    );
+    let (status, text) = machine.sh(&script);
+    assert_eq!(status, 137, "dkms was not killed before {before}:\n{text}");
+}
+
+fn killed(suite: &Suite) {
+    let machine = machine(suite);
+    let before = machine.modules();
+    let stock = machine.resolved("nls_utf8");
+    machine.tool_ok(&format!("dkms-build {REPLACEMENT}"));
+    // What is done, and the text of the command before which dkms is stopped.
+    for (action, point, fault) in [
+        ("install", "mkdir -p \"$dest_dir\"", "moved away"),
+        ("install", "ln -s \"$module_version", "DKMS does not know"),
+        ("install", "invoke_command \"do_depmod", "was not written anew"),
+        ("uninstall", "mkdir -p \"${original_location%/*}\"", "is not there"),
+        ("uninstall", "rm -f \"${dkms_tree:?}/$module/kernel", "is not there"),
+        ("uninstall", "invoke_command \"do_depmod", "was not written anew"),
+    ] {
+        if action == "uninstall" {
+            machine.tool_ok(&format!("dkms-install {REPLACEMENT}"));
+        }
+        kill(&machine, action, point);
+        let (status, text) = machine.tool("dkms-status");
+        assert!(status == 4 && text.contains(fault), "{point}: {text}");
+        let (status, text) = machine.tool(&format!("dkms-install {REPLACEMENT}"));
+        assert!(status == 4 && text.contains("--repair"), "{point}: {text}");
+        machine.tool_ok(&format!("dkms-install --repair {REPLACEMENT}"));
+        assert!(machine.resolved("nls_utf8").contains("/updates/dkms/"), "{point}");
+        machine.tool_ok(&format!("dkms-uninstall {REPLACEMENT}"));
+        assert_eq!(machine.resolved("nls_utf8"), stock, "{point}");
+        assert_eq!(machine.modules(), before, "{point}");
+    }
+}
+
+fn refused(suite: &Suite) {
+    let machine = machine(suite);
+    // What is missing, and what supplies it.
+    let (status, text) = machine.tool("dkms-build --kernel 9.9.9-none");
+    assert!(status == 3 && text.contains("linux-headers-9.9.9-none"), "{text}");
+    let (status, text) = machine.tool("dkms-build");
+    assert!(status == 3 && text.contains(machine.release.as_str()) && text.contains("--kernel"), "{text}");
+    machine.ok("mv /usr/sbin/dkms /usr/bin/apt-get /root");
+    let (status, text) = machine.tool("dkms-build --kernel $KERNEL");
+    assert!(status == 3 && text.contains("remedy: install what your distribution calls dkms"), "{text}");
+    machine.ok("mv /root/dkms /usr/sbin; mv /root/apt-get /usr/bin");
+
+    // A directory of somebody else's, and a project that was changed after it was added.
+    machine.ok("mkdir /usr/src/cifs-fix-0.1.0 && touch /usr/src/cifs-fix-0.1.0/precious");
+    let (status, text) = machine.tool("dkms-add --kernel $KERNEL");
+    assert!(status == 4 && text.contains("cifs-fix-0.1.0: is there with other content"), "{text}");
+    machine.ok("rm /usr/src/cifs-fix-0.1.0/precious && rmdir /usr/src/cifs-fix-0.1.0");
+    machine.tool_ok("dkms-add --kernel $KERNEL");
+    machine.ok("echo '// changed' >> /usr/src/cifs-fix-0.1.0/module/cifs_fix.rs");
+    let (status, text) = machine.tool("dkms-build --kernel $KERNEL");
+    assert!(status == 4 && text.contains("module/cifs_fix.rs") && text.contains("PACKAGE_VERSION"), "{text}");
+    machine.tool_ok("dkms-remove");
+
+    // A source that does not compile: the compiler's words. A module that the build does not make.
+    let dir = machine.shared().join("broken");
+    machine.ok(&format!("cp -r $REPOSITORY/tests/dkms/replacement {dir}"));
+    let broken = format!("dkms-build --project {dir} --kernel $KERNEL");
+    machine.ok(&format!("echo 'int broken(' >> {dir}/nls_utf8.c"));
+    let (status, text) = machine.tool(&broken);
+    assert!(status == 1 && text.contains("nls_utf8.c:") && text.contains("make.log"), "{text}");
+    machine.tool_ok(&format!("dkms-remove --project {dir}"));
+    machine.ok(&format!(
+        "cp $REPOSITORY/tests/dkms/replacement/nls_utf8.c {dir}; sed -i s/=.nls_utf8./=other/ {dir}/dkms.conf"
+    ));
+    let (status, text) = machine.tool(&broken);
+    assert!(status == 1 && text.contains("other.ko"), "{text}");
+    machine.tool_ok(&format!("dkms-remove --project {dir}"));
+
+    // A kernel that cannot have it is skipped, and said to be.
+    machine.ok(&format!("echo 'BUILD_EXCLUSIVE_CONFIG=CONFIG_NO_SUCH' >> {dir}/dkms.conf"));
+    let (status, text) = machine.tool(&broken);
+    assert!(status == 77 && text.contains("CONFIG_NO_SUCH"), "{text}");
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Looks at what dkms made, instead of believing its exit status: it ends with 0 where there are no headers, and
+//! where signing failed.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use super::Package;
+use super::place::Place;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::kernel::config::Config;
+use crate::kernel::release::Release;
+use crate::object::file::ModuleFile;
+use crate::process::Cmd;
+use crate::project::Project;
+
+/// A module file, as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The module's name.
+    pub module: String,
+    /// Its file.
+    pub file: Utf8PathBuf,
+    /// Whether it carries a signature.
+    pub signed: bool,
+}
+
+/// What is to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The surroundings.
+    pub context: &'a Context,
+    /// Where.
+    pub place: &'a Place,
+    /// Its modules are looked for.
+    pub project: &'a Project,
+    /// What DKMS calls it.
+    pub package: &'a Package,
+    /// For which kernel.
+    pub release: &'a Release,
+}
+
+impl Check<'_> {
+    /// The modules in DKMS's own tree: each is there and for this kernel.
+    pub fn built(&self) -> Result<Vec<Found>> {
+        self.project.modules.iter().map(|module| self.built_module(&module.name)).collect()
+    }
+
+    /// The modules that modprobe(8) takes: each is the one that was built.
+    pub fn installed(&self) -> Result<Vec<Found>> {
+        self.project.modules.iter().map(|module| self.installed_module(&module.name)).collect()
+    }
+
+    /// What is found of each module after it was taken away: the kernel's own, or none. Refused while it is still that
+    /// of the package.
+    pub fn uninstalled(&self) -> Result<Vec<Option<Utf8PathBuf>>> {
+        let originals = self.place.originals(&self.package.name, self.release);
+        if let Some(left) = module_files(&originals).first() {
+            return Err(self.refused(left, "the kernel's own module is still out of the way").into());
+        }
+        let one = |name: &str| -> Result<Option<Utf8PathBuf>> {
+            let resolved = self.resolve(name)?;
+            let ours = self.built_file(name);
+            match (&resolved, ours) {
+                (Some(file), Some(ours)) if fs_err::read(file)? == fs_err::read(&ours)? => {
+                    Err(self.refused(file, "is still installed, although dkms says that it is not").into())
+                }
+                _ => Ok(resolved),
+            }
+        };
+        self.project.modules.iter().map(|module| one(&module.name)).collect()
+    }
+
+    fn built_module(&self, name: &str) -> Result<Found> {
+        let file = self.built_file(name).ok_or_else(|| {
+            let dir = self.place.built(self.package, self.release).join("module");
+            self.refused(&dir, &format!("dkms ended well, but there is no {name}.ko in it"))
+        })?;
+        self.found(name, file)
+    }
+
+    fn installed_module(&self, name: &str) -> Result<Found> {
+        let built = self.built_module(name)?;
+        let Some(file) = self.resolve(name)? else {
+            return Err(self
+                .refused(&self.place.modules(self.release), &format!("modprobe finds no module {name} there"))
+                .into());
+        };
+        if fs_err::read(&file)? != fs_err::read(&built.file)? {
+            let reason =
+                format!("is what modprobe takes for {name}, and not what dkms built ({})", built.file);
+            return Err(self.refused(&file, &reason).into());
+        }
+        self.found(name, file)
+    }
+
+    /// Reads a module and refuses what this kernel would.
+    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<Found> {
+        let module = ModuleFile::read(&file)?.module()?;
+        module.modinfo.require_vermagic(&file, self.release)?;
+        Ok(Found { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
+    }
+
+    fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
+        let files = module_files(&self.place.built(self.package, self.release).join("module"));
+        files.into_iter().find(|file| module_name(file) == Some(name))
+    }
+
+    /// The file that modprobe takes for a module; none where it knows none.
+    fn resolve(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
+        let mut cmd = Cmd::new("modprobe");
+        if let Some(root) = self.place.root() {
+            cmd = cmd.arg("--dirname").arg(root);
+        }
+        let cmd = cmd.args(["--set-version", self.release.as_str(), "--show-depends", name]);
+        let text = cmd.finish(&self.context.report)?.text();
+        Ok(last_file(&text))
+    }
+
+    fn refused(&self, object: &Utf8Path, reason: &str) -> Failure {
+        Failure::refused(object.as_str(), reason).remedy(format!(
+            "cargo xtask dkms-status says what is known of {}; dkms-install --repair sets it right",
+            self.package
+        ))
+    }
+}
+
+/// Refuses modules without a signature for a kernel that loads none such, and warns for another whose modules are signed.
+pub fn require_signatures(context: &Context, found: &[Found], config: &Config) -> Result<()> {
+    let Some(unsigned) = found.iter().find(|found| !found.signed) else { return Ok(()) };
+    if config.is_yes("CONFIG_MODULE_SIG_FORCE") {
+        let reason =
+            "carries no signature, and this kernel loads no module without one (CONFIG_MODULE_SIG_FORCE)";
+        return Err(Failure::refused(unsigned.file.as_str(), reason)
+            .remedy("see why dkms could not sign: is openssl installed, mok_signing_key in /etc/dkms/framework.conf right?")
+            .into());
+    }
+    if config.is_yes("CONFIG_MODULE_SIG") {
+        context.report.warn(&format!(
+            "{}: dkms did not sign it; a machine with Secure Boot will not load it",
+            unsigned.file
+        ));
+    }
+    Ok(())
+}
+
+/// The last line of `insmod PATH PARAMETERS` in the output of `modprobe --show-depends`: the module itself.
+fn last_file(text: &str) -> Option<Utf8PathBuf> {
+    let file = |line: &str| line.strip_prefix("insmod ")?.split(' ').next().map(Utf8PathBuf::from);
+    text.lines().rev().find_map(file)
+}
+
+/// The modules in a directory, compressed or not.
+pub(super) fn module_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.into_path()).filter(|path| module_name(path).is_some()).collect()
+}
+
+/// The name of the module in a file `NAME.ko`, `NAME.ko.xz` and the like.
+pub(super) fn module_name(path: &Utf8Path) -> Option<&str> {
+    let (name, end) = path.file_name()?.split_once(".ko")?;
+    matches!(end, "" | ".gz" | ".xz" | ".zst").then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::exit_of;
+
+    #[test]
+    fn the_last_file_is_the_module_itself() {
+        let text = "insmod /l/a.ko.xz \ninsmod /l/updates/dkms/b.ko.xz x=1\n";
+        assert_eq!(last_file(text).unwrap(), "/l/updates/dkms/b.ko.xz");
+        assert_eq!(last_file("builtin ext4\n"), None);
+    }
+
+    #[test]
+    fn modules_are_told_by_their_names() {
+        for (file, name) in
+            [("a/x.ko", Some("x")), ("x.ko.zst", Some("x")), ("x.ko.xz.origin", None), ("x.o", None)]
+        {
+            assert_eq!(module_name(Utf8Path::new(file)), name, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_wants_signatures_is_given_none_without() {
+        let context = Context {
+            report: crate::report::Report::silent(),
+            cache: crate::cache::Cache::at(Utf8Path::from_path(tempfile::tempdir().unwrap().path()).unwrap())
+                .unwrap(),
+            program: "".into(),
+            yes: false,
+            dry_run: false,
+            root_fs: crate::root::Choice::Auto,
+            jobs: 1,
+        };
+        let found = |signed| [Found { module: "x".into(), file: "/x.ko".into(), signed }];
+        let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+        let error = require_signatures(&context, &found(false), &force).unwrap_err();
+        assert_eq!(exit_of(&error), crate::failure::Exit::Refused);
+        require_signatures(&context, &found(true), &force).unwrap();
+        require_signatures(&context, &found(false), &Config::parse("CONFIG_MODULE_SIG=y\n")).unwrap();
+    }
+}
