@@ -9,6 +9,7 @@ mod compressed;
 mod frames;
 mod hostile;
 mod installed;
+mod ksmbd;
 mod malformed;
 mod proxy;
 mod rebuild;
