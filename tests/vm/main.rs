@@ -13,6 +13,7 @@ mod ksmbd;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod rpm;
 mod signatures;
 mod system;
 mod vehicle;
@@ -160,6 +161,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",
             installed::modprobe_loads_what_was_installed,
         ),
+        ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),

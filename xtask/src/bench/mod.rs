@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod install;
 pub mod judgement;
 pub mod prepare;
+pub mod rpm;
 mod scratch;
 pub mod table;
 pub mod timing;
