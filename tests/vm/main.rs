@@ -4,8 +4,11 @@
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
 mod commands;
+mod dkms;
 mod frames;
 mod hostile;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod malformed;
 mod proxy;
 mod rebuild;
@@ -175,6 +178,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(malformed::trials(bench))
         .chain(hostile::trials(bench))
         .chain(rebuild::trials(bench))
+        .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
         .collect()
 }

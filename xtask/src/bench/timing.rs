@@ -43,17 +43,29 @@ impl Timing {
 /// One thing to be timed.
 pub struct Subject<'a> {
     what: String,
-    work: Box<dyn FnMut() -> Result<()> + 'a>,
+    before: Option<Work<'a>>,
+    work: Work<'a>,
 }
+
+type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 impl<'a> Subject<'a> {
     /// `work`, shown as `what`.
     pub fn new(what: impl Into<String>, work: impl FnMut() -> Result<()> + 'a) -> Self {
-        Self { what: what.into(), work: Box::new(work) }
+        Self { what: what.into(), before: None, work: Box::new(work) }
+    }
+
+    /// What is done before each run, and not timed.
+    #[must_use]
+    pub fn before(self, before: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self { before: Some(Box::new(before)), ..self }
     }
 
     /// Seconds of one run.
     fn seconds(&mut self) -> Result<f64> {
+        if let Some(before) = &mut self.before {
+            before().with_context(|| format!("making ready for {}", self.what))?;
+        }
         let started = Instant::now();
         (self.work)().with_context(|| format!("timing {}", self.what))?;
         Ok(started.elapsed().as_secs_f64())
