@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,9 +103,20 @@ fn done(path: &str, result: io::Result<()>) -> Result<Option<String>, StepError>
 /// Inserts a module file of the initramfs.
 pub(crate) fn insert_module(file: &str, params: &str) -> Result<(), StepError> {
     let path = Path::new(MODULES).join(file);
-    let module = File::open(&path).map_err(|error| StepError::io(&error, file))?;
+    let mut module = File::open(&path).map_err(|error| StepError::io(&error, file))?;
+    let flags = how(&mut module).map_err(|error| StepError::io(&error, file))?;
     let params = CString::new(params).map_err(|_| StepError::new(Errno::EINVAL, file))?;
-    finit_module(&module, &params, ModuleInitFlags::empty()).map_err(|errno| StepError::new(errno, file))
+    finit_module(&module, &params, flags).map_err(|errno| StepError::new(errno, file))
+}
+
+/// What is no ELF file is compressed, and the kernel is told so, to undo it itself (`MODULE_INIT_COMPRESSED_FILE` in
+/// finit_module(2)).
+fn how(module: &mut File) -> io::Result<ModuleInitFlags> {
+    const COMPRESSED: ModuleInitFlags = ModuleInitFlags::from_bits_retain(4);
+    let mut magic = [0; 4];
+    module.read_exact(&mut magic)?;
+    module.rewind()?;
+    Ok(if magic == *b"\x7fELF" { ModuleInitFlags::empty() } else { COMPRESSED })
 }
 
 /// Removes a module, once it is no longer in use; a refusal says who uses it.

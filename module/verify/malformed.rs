@@ -144,8 +144,9 @@ rules! {
     NegotiateCompressionShort "negotiate-compression-short" "2.2.4.1.3" Strict;
     /// The context of signing does not hold just one algorithm; the client passes over it.
     NegotiateSigningShort "negotiate-signing-short" "2.2.4.1.7" Strict;
-    /// A reply that asks for more has no room for a security blob.
-    SessionSetupShort "session-setup-short" "2.2.6" Enforce;
+    /// A reply that asks for more has no room for a security blob; the client takes what its buffer
+    /// held before for one.
+    SessionSetupShort "session-setup-short" "2.2.6" Strict;
     /// The security blob of a reply that asks for more does not stand right after the fixed part.
     SessionSetupBlobOffset "session-setup-blob-offset" "2.2.6" Enforce;
     /// The challenge is too short for its fixed part.
@@ -202,8 +203,6 @@ rules! {
     SymlinkPrintOutside "symlink-print-outside" "2.2.2.2.1" Enforce;
     /// The error gives no target at all, as one server does; the client asks again in another way.
     SymlinkMissing "symlink-missing" "2.2.2" Strict;
-    /// The data read reach past the end of the reply.
-    ReadDataOutside "read-data-outside" "2.2.20" Enforce;
     /// The output of a successful QUERY_INFO reaches past the end of the reply.
     InfoOutside "info-outside" "2.2.38" Enforce;
     /// The output of a QUERY_INFO is shorter than what was asked for.
@@ -272,8 +271,8 @@ rules! {
     ResumeKeyShort "resume-key-short" "2.2.32.3" Enforce;
     /// The list of allocated ranges is no whole number of them.
     RangesPartial "ranges-partial" "MS-FSCC:2.3" Enforce;
-    /// There are more allocated ranges, and yet none was given to go on from.
-    RangesNone "ranges-none" "MS-FSCC:2.3" Enforce;
+    /// There are more allocated ranges, and yet none was given to go on from; the client asks on.
+    RangesNone "ranges-none" "MS-FSCC:2.3" Strict;
     /// The list of interfaces is shorter than one.
     InterfacesShort "interfaces-short" "2.2.32.5" Enforce;
     /// `Next` points into the interface itself.

@@ -12,13 +12,13 @@
 //!
 //! - **The reply alone**: [`verify`]. That is what the guard has, at `smb2_check_message`: header
 //!   and frame of every reply; the contexts of NEGOTIATE and CREATE, the challenge in
-//!   SESSION_SETUP, the share of TREE_CONNECT, the data of READ, the symbolic link in an error; of
+//!   SESSION_SETUP, the share of TREE_CONNECT, the symbolic link in an error; of
 //!   QUERY_INFO, QUERY_DIRECTORY and CHANGE_NOTIFY the place of the output, and of IOCTL the output
 //!   too where its code says what it is. Notifications of broken oplocks and leases have neither
 //!   offsets nor lengths; their size is verified with the frame.
-//! - **The request besides**: [`Content::verify`], for whoever can tell what was asked for, which
-//!   are the rebuilt client and the offline verifier: extended attributes, POSIX information,
-//!   security descriptors, entries of a directory, what a reparse point holds.
+//! - **The request besides**: [`Content::verify`], for whoever can tell what was asked for: extended
+//!   attributes, POSIX information, security descriptors, entries of a directory, what a reparse
+//!   point holds.
 //! - **A whole compound**: [`compound::Messages`]. The client splits one before
 //!   `smb2_check_message`, so the rules `compound-next-outside` and `compound-too-many` are for the
 //!   offline verifier. Most READ replies never reach that function either.
@@ -42,7 +42,6 @@ pub mod malformed;
 pub mod negotiate;
 pub mod output;
 pub mod posix;
-pub mod read;
 pub mod referrals;
 pub mod reparse;
 pub mod security;
@@ -92,7 +91,6 @@ fn verify_message(message: Cursor<'_>, level: Level) -> Result<(), Malformed> {
         (header::TREE_CONNECT, header::SUCCESS) => tree_connect::verify(message, level),
         (header::CREATE, header::SUCCESS) => create::verify(message, level),
         (header::CREATE, header::STOPPED_ON_SYMLINK) => symlink::verify(message, level),
-        (header::READ, header::SUCCESS) => read::verify(message, level),
         (header::IOCTL, header::SUCCESS) => ioctl::verify(message, level),
         (
             command @ (header::QUERY_DIRECTORY | header::CHANGE_NOTIFY | header::QUERY_INFO),

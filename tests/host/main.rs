@@ -8,4 +8,5 @@ mod key;
 mod namespaces;
 mod tidy;
 mod tool;
+mod verify;
 mod version;

@@ -3,12 +3,13 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use xtask::context::repository;
 use xtask::object::file::ModuleFile;
 use xtask::object::modinfo::Modinfo;
 use xtask::process::{Cmd, Output};
 use xtask::project::Project;
-use xtask::project::build::build;
+use xtask::project::build::{Object, build};
 use xtask::project::stage::Sources;
 use xtask::root::Access;
 
@@ -17,6 +18,7 @@ use crate::suite::{Suite, run, scratch, tool};
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("build::the_guard_is_for_its_kernel_and_cannot_panic", the_guard),
+        suite.trial("build::a_place_in_the_module_is_found_in_the_source", debug_information_is_kept),
         suite.trial("build::the_source_tree_is_not_written_to", the_source_tree_is_untouched),
         suite.trial("build::nothing_changed_is_one_line", nothing_changed),
         suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
@@ -37,6 +39,41 @@ fn the_guard(suite: &Suite) {
         module.imports.iter().filter(|import| import.symbol.contains("9panicking")).collect();
     assert!(panics.is_empty(), "the guard can panic: {panics:?}");
     assert!(object.size < object.unstripped_size);
+}
+
+/// The shipped module, asked for a place in itself, leads to `NAME.ko.debug` beside it and from there to the source.
+fn debug_information_is_kept(suite: &Suite) {
+    let built = build(suite.context(), &Project::open(&repository()).unwrap(), suite.prepared()).unwrap();
+    let Object { file, debug, .. } = built.object("cifs_fix").unwrap();
+    let debug = debug.as_ref().unwrap();
+    assert_eq!(debug, &Utf8PathBuf::from(format!("{file}.debug")));
+    let image = fs_err::read(file).unwrap();
+    let elf = object::File::parse(image.as_slice()).unwrap();
+    let kept = fs_err::read(debug).unwrap();
+    let kept = object::File::parse(kept.as_slice()).unwrap();
+    assert!(elf.section_by_name(".debug_info").is_none() && kept.section_by_name(".debug_info").is_some());
+    assert_eq!(elf.build_id().unwrap().unwrap(), kept.build_id().unwrap().unwrap());
+    let text = elf.section_by_name(".text").unwrap().index();
+    let of_the_guard = |symbol: &object::Symbol<'_, '_>| {
+        symbol.section_index() == Some(text)
+            && symbol.kind() == object::SymbolKind::Text
+            && symbol.name().is_ok_and(|name| name.contains("8cifs_fix6kprobe"))
+    };
+    let functions: Vec<_> = elf.symbols().filter(of_the_guard).collect();
+    assert!(!functions.is_empty());
+    let places = functions.iter().map(|function| format!("{:#x}", function.address() + 1));
+    // By the name of the stripped file alone: the link in it is followed.
+    let cmd = Cmd::new("addr2line").args(["--section=.text", "-e"]).arg(file).args(places);
+    let access = Access::default().read(file.parent().unwrap());
+    let found = suite.prepared().root.inside(suite.context(), cmd, &access);
+    let found = found.read(&suite.context().report).unwrap();
+    assert_eq!(found.lines().count(), functions.len());
+    for line in found.lines() {
+        let (source, number) = line.split_once(':').unwrap();
+        let number: u32 = number.split(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
+        assert!(source.ends_with(".rs") && number > 0, "{line}");
+    }
+    assert!(found.contains("module/kprobe.rs:"), "{found}");
 }
 
 /// Names, sizes and times of all files below `dir` but the build's own place.

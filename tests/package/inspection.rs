@@ -10,9 +10,12 @@ use xtask::commands::test::LONG;
 use xtask::kernel::kdir::Kdir;
 use xtask::kernel::prepare::{self, Prepared, Rust};
 use xtask::kernel::symvers;
+use xtask::object::compression::Compression;
 use xtask::object::exports::Export;
 use xtask::object::file::ModuleFile;
+use xtask::object::inspection::modules_in;
 use xtask::object::module::Module;
+use xtask::object::packed::Packed;
 use xtask::object::signature::{MARKER, Trailer, hex, split};
 use xtask::object::versions::Crc;
 use xtask::process::Cmd;
@@ -25,6 +28,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("inspect::agrees_with_modinfo_on_every_field_of_every_module", agrees_with_modinfo),
         suite.trial("inspect::finds_every_export_of_every_module", finds_every_export),
         suite.trial("inspect::a_kernel_would_load_each_of_its_own_modules", would_load_its_own),
+        suite.trial("compress::what_is_built_is_compressed_as_the_kernels_own_modules", compresses),
+        suite.trial("compress::every_program_undoes_it", every_program_undoes_it),
         suite.trial("inspect::what_a_kernel_would_refuse_is_refused", refuses),
     ]
 }
@@ -41,9 +46,7 @@ fn kernels(suite: &Suite) -> Vec<Prepared> {
 
 /// Every module that a kernel's packages hold.
 fn files(kdir: &Kdir) -> Vec<Utf8PathBuf> {
-    let entries = walkdir::WalkDir::new(kdir.modules()).sort_by_file_name().into_iter();
-    let paths = entries.map(|entry| Utf8PathBuf::from_path_buf(entry.unwrap().into_path()).unwrap());
-    paths.filter(|path| path.file_name().is_some_and(|name| name.contains(".ko"))).collect()
+    modules_in(&kdir.modules()).unwrap()
 }
 
 /// Fields by name, several of a name in any order: modinfo(8) turns some around.
@@ -206,4 +209,41 @@ fn refuses(suite: &Suite) {
     let block = image.len() - MARKER.len() - 12;
     refused(&changed(block + 8, &[0xff; 4]), "its signature cannot be read");
     refused(b"#!/bin/sh\n", "no ELF file");
+}
+
+/// The module that ships, as the kernel's packages have theirs; it is the same module, and would load.
+fn compresses(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    let kernel = kdir.release().as_str();
+    let cmd = tool(&["--json", "build", "--compress", "--kernel", kernel]);
+    let output = cmd.run(&suite.context().report).unwrap();
+    let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let object = &built[0]["objects"][0];
+    let path = |field: &str| Utf8PathBuf::from(object[field].as_str().unwrap());
+    let stock = kdir.stock_module("cifs").unwrap();
+    assert_eq!(path("packed").extension(), stock.extension());
+    let (packed, plain) =
+        (ModuleFile::read(&path("packed")).unwrap(), ModuleFile::read(&path("file")).unwrap());
+    assert_eq!(packed.compression, ModuleFile::read(&stock).unwrap().compression);
+    assert!(packed.image == plain.image && packed.size < plain.size);
+    let (status, output) = run(&tool(&["inspect", "--kernel", kernel, path("packed").as_str()]));
+    assert!(status == 0 && output.contains(&format!("yes, into {kernel}")), "{output}");
+    // What was not stripped is not packed.
+    let unstripped = ModuleFile::read(&path("unstripped")).unwrap();
+    assert!(Packed::of(&unstripped, Some(Compression::Xz)).is_err());
+}
+
+/// The distribution's own gzip, xz and zstd take what is compressed here; each says so of a module of the kernel's.
+fn every_program_undoes_it(suite: &Suite) {
+    let module = ModuleFile::read(&suite.prepared().kdir.stock_module("cifs").unwrap()).unwrap();
+    let (_dir, scratch) = scratch();
+    for (kind, program) in [(Compression::Gzip, "gzip"), (Compression::Xz, "xz"), (Compression::Zstd, "zstd")]
+    {
+        let packed = Packed::of(&module, Some(kind)).unwrap();
+        let file = packed.write(&scratch, "cifs").unwrap();
+        assert_eq!(ModuleFile::read(&file).unwrap().image, module.image);
+        let cmd = Cmd::new(program).args(["-dc"]).arg(&file);
+        let cmd = suite.prepared().root.inside(suite.context(), cmd, &Access::default().read(&scratch));
+        assert!(cmd.run(&suite.context().report).unwrap().stdout == module.image, "{program}");
+    }
 }

@@ -3,7 +3,9 @@
 //!
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
 
+mod capture;
 mod commands;
+mod compressed;
 mod dkms;
 mod frames;
 mod hostile;
@@ -153,7 +155,9 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
+        ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (

@@ -34,6 +34,11 @@ Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing here, 4 refused, 10
 module, 20-25 the kernel warned, oopsed, locked wrongly, hung, leaked, panicked, 30 the guest never came
 up, 31 time limit, 32 QEMU ended, 77 skipped.";
 
+const VERIFY: &str = "\
+Example:
+  tcpdump -i any -s 0 -w smb.pcap tcp port 445     while a share is mounted and used
+  cargo xtask verify smb.pcap";
+
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
@@ -131,6 +136,13 @@ Examples:
     DkmsMktarball(DkmsArgs),
     /// Say what DKMS knows, what is really there, and what a stopped dkms left half-done
     DkmsStatus(DkmsPlace),
+    /// Judge the replies in network captures: what would the guard reject, were it enforcing?
+    ///
+    /// Reads pcap and pcapng, puts TCP streams together, and prints a verdict on the replies of every SMB server in them.
+    /// Encrypted and compressed replies are counted, not guessed at. Ends with 0 when enforcing would reject none, 1 when it
+    /// would reject one, 4 when there is no reply to judge.
+    #[command(after_help = VERIFY)]
+    Verify(VerifyArgs),
     /// Run the test suites
     Test(TestArgs),
     /// Measure against what one would use otherwise, and print ratios
@@ -229,6 +241,9 @@ pub struct BuildCommand {
     /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
     #[arg(long, conflicts_with = "all_kernels")]
     pub import_only: bool,
+    /// Also compress the modules as the kernel's own are (CONFIG_MODULE_COMPRESS_*), beside NAME.ko
+    #[arg(long, conflicts_with = "import_only")]
+    pub compress: bool,
 }
 
 /// `cargo xtask patch`.
@@ -264,6 +279,11 @@ pub struct BuildArgs {
     /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
+    /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no privilege
+    ///
+    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got are shown.
+    #[arg(long)]
+    pub allow_shell: bool,
     /// Build for every prepared kernel
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
@@ -441,6 +461,20 @@ pub struct DemoArgs {
     pub kernel: Option<Release>,
 }
 
+/// `cargo xtask verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Captures, pcap or pcapng; parts of one capture in their order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// TCP port of the servers
+    #[arg(long, default_value_t = capture::PORT)]
+    pub port: u16,
+    /// List every reply, not only those that break a rule
+    #[arg(long)]
+    pub each: bool,
+}
+
 /// `cargo xtask test`.
 #[derive(Clone, Debug, Args)]
 pub struct TestArgs {
@@ -496,6 +530,8 @@ pub enum Measure {
     Prepare,
     /// `build` with nothing changed beside a no-op make
     Build,
+    /// `inspect` of every module of a kernel beside modinfo called for each
+    Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
     /// `dkms-install` beside dkms alone, for one kernel and for three

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Whatever arrives, of every kind and at both levels: the verifier neither panics nor hangs, and
 //! what is refused at the lesser level is refused at the strict one, for the same reason or an
-//! earlier one.
+//! earlier one, and never for a rule of the strict level.
 
 mod bytes;
 mod replies;
@@ -87,11 +87,16 @@ fn spoil(bytes: &mut Vec<u8>, random: &mut Random) {
 fn judge(bytes: &[u8]) -> bool {
     let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| verify(bytes, level));
     let refused = |outcome: Outcome| matches!(outcome, Outcome::Malformed(_));
+    if let Outcome::Malformed(broken) = lesser {
+        assert_eq!(broken.rule.level(), Level::Enforce, "{broken:?} for {bytes:02x?}");
+    }
     assert!(!refused(lesser) || refused(strict), "{lesser:?} and {strict:?} for {bytes:02x?}");
     let mut any = refused(strict);
     for content in CONTENTS {
         let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| content.verify(bytes, level));
         assert!(lesser.is_ok() || strict.is_err(), "{content:?}: {lesser:?} for {bytes:02x?}");
+        let asked = lesser.map_or_else(|broken| broken.rule.level(), |()| Level::Enforce);
+        assert_eq!(asked, Level::Enforce, "{content:?}: {lesser:?} for {bytes:02x?}");
         any |= strict.is_err();
     }
     for carrier in [Carrier::Plain, Carrier::Encrypted] {

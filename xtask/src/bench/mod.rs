@@ -6,6 +6,7 @@
 pub mod build;
 pub mod dkms;
 pub mod insmod;
+pub mod inspect;
 pub mod judgement;
 pub mod prepare;
 mod scratch;

@@ -193,6 +193,8 @@ mod tests {
         let object = Object {
             name: "a-b".to_owned(),
             file: "/t/a-b.ko".into(),
+            debug: None,
+            packed: None,
             size: 0,
             unstripped: "/t/stage/a-b.ko".into(),
             unstripped_size: 0,

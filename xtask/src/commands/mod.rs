@@ -20,3 +20,4 @@ pub mod sign;
 pub mod status;
 pub mod test;
 pub mod uninstall;
+pub mod verify;

@@ -77,11 +77,9 @@ impl Dkms<'_> {
             return Ok(Left::Nothing(self.outcome(&package, release)?));
         }
         let target = Target::of(self.context, self.place, self.project, release)?;
-        if let Some(option) = self.project.excluded_by(&target.config) {
-            self.context
-                .report
-                .note("Skipping", &format!("{release}: its configuration does not have {option}"));
-            let skipped = Some(option.to_owned());
+        if let Some(reason) = self.project.excludes(release, &target.config) {
+            self.context.report.note("Skipping", &format!("{release}: {reason}"));
+            let skipped = Some(reason);
             return Ok(Left::Nothing(Outcome { skipped, ..self.outcome(&package, release)? }));
         }
         let source = self.add(&package, release)?;

@@ -77,7 +77,7 @@ pub struct Outcome {
     pub kernel: Release,
     /// How far DKMS says that it is; none where it knows nothing of it.
     pub state: Option<State>,
-    /// Why the kernel was left out: an option that it lacks.
+    /// Why the kernel was left out.
     pub skipped: Option<String>,
     /// The package's modules, where it has them, and otherwise the kernel's own.
     pub modules: Vec<Found>,

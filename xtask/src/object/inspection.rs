@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
@@ -39,6 +39,22 @@ impl Inspected {
         Ok(Self { file: file.path, size: file.size, compression: file.compression, module, load: None })
     }
 }
+
+/// The files of all modules below `dir`, in the order of their names.
+pub fn modules_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
+        let is_module = |name: &str| ENDS.iter().any(|end| name.ends_with(end));
+        if entry.file_type().is_file() && entry.file_name().to_str().is_some_and(is_module) {
+            files.push(Utf8PathBuf::try_from(entry.into_path()).context("a module's path is no UTF-8")?);
+        }
+    }
+    Ok(files)
+}
+
+/// What a module's file ends with.
+const ENDS: [&str; 4] = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
 
 /// Reads all `files`, `jobs` of them at a time. One that cannot be read does not stop the others.
 pub fn read_all(files: &[Utf8PathBuf], jobs: usize) -> Vec<Result<Inspected>> {

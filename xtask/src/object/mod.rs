@@ -11,6 +11,8 @@ pub mod inspection;
 pub mod load;
 pub mod modinfo;
 pub mod module;
+pub mod packed;
 pub mod sign;
 pub mod signature;
+pub mod strip;
 pub mod versions;

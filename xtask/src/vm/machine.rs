@@ -85,6 +85,8 @@ pub struct Machine<'a> {
     /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several runs, ask
     /// [`accelerator::choose`] once.
     pub accelerator: Option<Accelerator>,
+    /// Gets what passes over the machine's network, as pcap, if there is a network.
+    pub capture: Option<Utf8PathBuf>,
 }
 
 /// A run that is over.
@@ -136,6 +138,7 @@ impl<'a> Machine<'a> {
             allowed: Vec::new(),
             limits: Limits::default(),
             accelerator: None,
+            capture: None,
         }
     }
 
@@ -174,6 +177,7 @@ impl<'a> Machine<'a> {
             console: self.console_log,
             port: &port,
             network: self.payload.needs_network(),
+            capture: self.capture.as_deref(),
         });
         // The log of an earlier run must not be judged again.
         fs_err::write(self.console_log, "")?;

@@ -50,6 +50,8 @@ pub struct Arguments<'a> {
     pub port: &'a Utf8Path,
     /// Whether there is a network interface.
     pub network: bool,
+    /// Gets what passes over it, as pcap.
+    pub capture: Option<&'a Utf8Path>,
 }
 
 /// How the kernel comes to run.
@@ -111,11 +113,17 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
         .args(["-device", "virtio-serial-pci,id=ports"])
         .args(["-chardev", &format!("socket,id=verdict,path={}", escaped(port))])
         .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", guest::PORT)]);
-    if arguments.network {
-        // Only a host on which something listens on the loopback interface can be reached; names are not looked up.
-        cmd.args(["-netdev", "user,id=net,ipv6=off"]).args(["-device", "virtio-net-pci,netdev=net,romfile="])
-    } else {
-        cmd
+    if !arguments.network {
+        return cmd;
+    }
+    // Only a host on which something listens on the loopback interface can be reached; names are not looked up.
+    let cmd =
+        cmd.args(["-netdev", "user,id=net,ipv6=off"]).args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    match arguments.capture {
+        Some(file) => {
+            cmd.args(["-object", &format!("filter-dump,id=capture,netdev=net,file={}", escaped(file))])
+        }
+        None => cmd,
     }
 }
 
@@ -144,6 +152,7 @@ mod tests {
             console: Utf8Path::new("/k/a,b.log"),
             port: Utf8Path::new("/k/port"),
             network,
+            capture: Some(Utf8Path::new("/k/a.pcap")),
         };
         command(&arguments).line()
     }
@@ -153,6 +162,7 @@ mod tests {
         let line = line(false, &[]);
         assert!(line.contains("-nodefaults") && line.contains("-no-reboot"), "{line}");
         assert!(!line.contains("netdev"), "{line}");
+        assert!(!line.contains("filter-dump"), "{line}");
         assert!(line.contains("path=/k/a,,b.log"), "{line}");
     }
 
@@ -161,5 +171,6 @@ mod tests {
         let line = line(true, &["panic=0".to_owned()]);
         assert!(line.contains("panic=0'"), "{line}");
         assert!(line.contains("user,id=net"), "{line}");
+        assert!(line.contains("filter-dump,id=capture,netdev=net,file=/k/a.pcap"), "{line}");
     }
 }

@@ -144,6 +144,11 @@ pub fn session_setup(blob: &[u8]) -> Bytes {
     Bytes::reply(1, 0xc000_0016).le16(9).le16(0).le16(72).le16(blob.len() as u16).text(blob)
 }
 
+/// A TREE_CONNECT reply for a share of this type (MS-SMB2 2.2.10).
+pub fn tree_connect(share_type: u8) -> Bytes {
+    Bytes::reply(3, 0).le16(16).byte(share_type).byte(0).zeros(12)
+}
+
 /// An NTLM challenge (MS-NLMP 2.2.1.2) with this target information.
 pub fn challenge(target: &[u8]) -> Bytes {
     let len = target.len() as u16;

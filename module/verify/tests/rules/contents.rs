@@ -86,6 +86,7 @@ pub(crate) fn accepted() -> Vec<Accepted> {
         ("a resume key", strict(Content::ResumeKey, Bytes::new().zeros(28))),
         ("ranges", strict(Content::Ranges(true), Bytes::new().zeros(16))),
         ("no ranges", strict(Content::Ranges(false), Bytes::new())),
+        ("none of more ranges", judge(Content::Ranges(true), &[], Enforce)),
         ("a link to follow", Content::Symlink.verify(&stopped(0, &link(&name).0).0, Strict)),
     ]
 }
@@ -187,7 +188,7 @@ fn lists_rejected() -> Vec<Rejected> {
         (ReferralsTarget, 42 + 16, dfs(referrals().with16(58, 33))),
         (ResumeKeyShort, 27, judge(Content::ResumeKey, &[0; 27], Enforce)),
         (RangesPartial, 15, judge(Content::Ranges(false), &[0; 15], Enforce)),
-        (RangesNone, 0, judge(Content::Ranges(true), &[], Enforce)),
+        (RangesNone, 0, judge(Content::Ranges(true), &[], Strict)),
     ]
 }
 

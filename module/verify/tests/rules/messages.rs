@@ -3,7 +3,7 @@
 
 use crate::bytes::{
     attribute, challenge, error_context, interface, link, negotiate, negotiate_context, read, referrals,
-    reparse, session_setup, stopped, symlink_point, Bytes,
+    reparse, session_setup, stopped, symlink_point, tree_connect, Bytes,
 };
 use crate::{verify, Accepted, Rejected};
 use verify::compound::{Carrier, Messages};
@@ -24,11 +24,6 @@ fn three_contexts() -> Vec<u8> {
 /// A LOGOFF reply, the shortest that there is.
 fn logoff() -> Bytes {
     Bytes::reply(2, SUCCESS).le16(4).le16(0)
-}
-
-/// A TREE_CONNECT reply for a share of this type.
-fn tree_connect(share_type: u8) -> Bytes {
-    Bytes::reply(3, SUCCESS).le16(16).byte(share_type).byte(0).zeros(12)
 }
 
 /// An error without details.
@@ -84,6 +79,7 @@ pub(crate) fn accepted() -> Vec<Accepted> {
         ("a cipher that is none", strict(negotiate(1, &negotiate_context(2, &[1, 0, 0, 0])))),
         ("a challenge", strict(session_setup(&challenge(b"target").0))),
         ("a challenge without target", strict(session_setup(&challenge(b"").0))),
+        ("no challenge, and no body", enforce(session_setup(&challenge(b"").0).cut(64))),
         (
             "a session that is set up",
             strict(Bytes::reply(1, SUCCESS).le16(9).le16(0).le16(72).le16(4).zeros(4)),
@@ -93,8 +89,11 @@ pub(crate) fn accepted() -> Vec<Accepted> {
         ("a printer", strict(tree_connect(3))),
         ("a share that is refused", strict(error(3))),
         ("data", strict(read(b"0123456789"))),
+        ("data of a large read", strict(read(&[7; 0x2_0001]))),
         ("no data", strict(read(b"").with(66, &[0]))),
         ("data whose place is not said", enforce(read(b"0123").with(66, &[0]))),
+        ("the same, of more than there are", enforce(read(b"0123").with(66, &[0]).with32(68, 5))),
+        ("data of more than the client believes", enforce(read(b"0123").with32(68, u32::MAX))),
         ("a link", strict(stopped(0, &link(&target).0))),
         ("a link in a context", strict(stopped(1, &error_context(0, &link(&target).0)))),
         (
@@ -128,8 +127,8 @@ pub(crate) fn rejected() -> Vec<Rejected> {
 
 fn frames() -> Vec<Rejected> {
     use Rule::{
-        HeaderCommand, HeaderNotReply, HeaderShort, HeaderSize, ReadDataOutside, ReplyByteShort,
-        ReplyDataIgnored, ReplyDataInHeader, ReplyDataOutside, ReplyShort, ReplySize,
+        HeaderCommand, HeaderNotReply, HeaderShort, HeaderSize, ReplyByteShort, ReplyDataIgnored,
+        ReplyDataInHeader, ReplyDataOutside, ReplyShort, ReplySize,
     };
     let enforce = |bytes: Bytes| verify(&bytes.0, Enforce);
     let strict = |bytes: Bytes| verify(&bytes.0, Strict);
@@ -151,9 +150,9 @@ fn frames() -> Vec<Rejected> {
         (ReplyDataOutside, 66, enforce(read(b"data").with32(68, 5))),
         (ReplyDataOutside, 66, enforce(read(b"data").cut(83))),
         (ReplyDataIgnored, 66, strict(read(b"data").with(66, &[0]))),
+        (ReplyDataIgnored, 66, strict(read(b"data").with32(68, u32::MAX))),
+        (ReplyDataIgnored, 66, strict(read(&[7; 0x2_0001]).with32(68, 0x2_0002))),
         (ReplyDataIgnored, 68, strict(session_setup(&[0; 48]).with16(68, 4097))),
-        (ReadDataOutside, 66, enforce(read(b"data").with(66, &[0]).with32(68, 5))),
-        (ReadDataOutside, 66, enforce(read(b"data").with32(68, u32::MAX))),
     ]
 }
 
@@ -192,7 +191,7 @@ fn set_up() -> Vec<Rejected> {
         (NegotiateHashShort, 138, strict(one(1, &[1, 0, 0]))),
         (NegotiateCompressionShort, 138, strict(one(3, &[2, 0, 0, 0, 0, 0, 0, 0, 1, 0]))),
         (NegotiateSigningShort, 138, strict(one(8, &[1, 0]))),
-        (SessionSetupShort, 64, enforce(setup(challenge(b"")).cut(64))),
+        (SessionSetupShort, 64, strict(setup(challenge(b"")).cut(64))),
         (SessionSetupBlobOffset, 68, enforce(setup(challenge(b"")).zeros(1).with16(68, 73))),
         (ChallengeShort, 72 + 47, enforce(session_setup(&challenge(b"").cut(47).0))),
         (ChallengeSignature, 72, enforce(setup(challenge(b"").with(0, b"M")))),

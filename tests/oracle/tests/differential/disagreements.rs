@@ -2,7 +2,7 @@
 //! Where client and verifier disagree, and that is right.
 
 use oracle::Function;
-use verify::{Cursor, Rule, header};
+use verify::{Cursor, header};
 
 use crate::comparison::Comparison;
 
@@ -46,13 +46,6 @@ pub(crate) const DISAGREEMENTS: &[Disagreement] = &[
             one.questions[0].function == Function::DecodeChallenge
                 && one.ours.is_ok()
                 && flags & 0x0008_0200 == 0
-        },
-    },
-    Disagreement {
-        reason: "READ: data whose place is not said, or of more than 128 KiB, pass this kernel's first \
-                 check even where they were not received (CVE-2026-99272, mended later)",
-        covers: |one, theirs| {
-            one.ours.is_err_and(|broken| broken.rule == Rule::ReadDataOutside) && theirs == [0]
         },
     },
 ];

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context as _, Result};
-use camino::Utf8PathBuf;
+use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::kernel::config::Config;
 use crate::kernel::kdir::Kdir;
 use crate::kernel::symvers;
 use crate::object::file::ModuleFile;
+use crate::object::inspection::modules_in;
 use crate::object::module::Module;
 use crate::object::versions::Crc;
 
@@ -133,15 +133,11 @@ impl Signatures {
 
 /// Any module of the kernel's own.
 fn own_module(kdir: &Kdir) -> Result<Module> {
-    let dir = kdir.modules().join("kernel");
-    for entry in walkdir::WalkDir::new(&dir).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("looking for a module in {dir}"))?;
-        let is_module = entry.file_name().to_str().is_some_and(|name| name.contains(".ko"));
-        if is_module && entry.file_type().is_file() {
-            return ModuleFile::read(&Utf8PathBuf::try_from(entry.into_path())?)?.module();
-        }
-    }
-    Err(Failure::missing(kdir.release().as_str(), "its packages hold no module").into())
+    let files = modules_in(&kdir.modules().join("kernel"))?;
+    let file = files
+        .first()
+        .ok_or_else(|| Failure::missing(kdir.release().as_str(), "its packages hold no module"))?;
+    ModuleFile::read(file)?.module()
 }
 
 /// The name that a module of `Module.symvers` has when it is loaded: `fs/dns-x` is `dns_x`.

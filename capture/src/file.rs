@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The packets in a capture: pcap, in either byte order and resolution, and pcapng.
+
+use std::fmt;
+use std::io::Read;
+
+use pcap_parser::pcapng::Block;
+use pcap_parser::traits::{PcapNGPacketBlock as _, PcapReaderIterator};
+use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
+
+use crate::segment::Link;
+
+/// The reader's memory in bytes, and how far it may grow for a longer packet: far more than a capture holds of one.
+const BUFFER: usize = 1 << 16;
+const LARGEST_BUFFER: usize = 1 << 21;
+
+/// How a capture ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After its last packet.
+    Whole,
+    /// In the middle of a packet, as one does whose capturing was killed or whose disk was full.
+    Cut,
+}
+
+/// Why a file cannot be read as a capture.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It does not begin as one.
+    NoCapture,
+    /// Reading failed.
+    Failed,
+    /// What follows so many packets makes no sense.
+    Broken {
+        /// How many packets came before.
+        after: u64,
+    },
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCapture => write!(f, "it begins neither as pcap nor as pcapng"),
+            Self::Failed => write!(f, "reading it failed"),
+            Self::Broken { after } => write!(f, "what follows packet {after} is no packet"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Hands every packet of `capture` to `visit`: its number, from 1 on, how its bytes begin, and its bytes.
+///
+/// # Errors
+///
+/// It is no capture, or broken; the packets before that have been visited.
+pub fn packets(
+    capture: impl Read + Send,
+    mut visit: impl FnMut(u64, Link, &[u8]),
+) -> Result<End, Unreadable> {
+    let mut reader = create_reader(BUFFER, Whole(capture)).map_err(|error| match error {
+        PcapError::ReadError => Unreadable::Failed,
+        _ => Unreadable::NoCapture,
+    })?;
+    let mut links = Vec::new();
+    let mut number = 0;
+    let mut buffer = BUFFER;
+    loop {
+        match reader.next() {
+            Ok((length, block)) => {
+                if let Some((link, bytes)) = packet(&block, &mut links) {
+                    number += 1;
+                    visit(number, link, bytes);
+                }
+                reader.consume(length);
+            }
+            Err(PcapError::Eof) => return Ok(End::Whole),
+            Err(PcapError::UnexpectedEof) => {
+                return Ok(if reader.data().is_empty() { End::Whole } else { End::Cut });
+            }
+            Err(PcapError::Incomplete(_)) => refill(reader.as_mut())?,
+            Err(PcapError::BufferTooSmall) if buffer < LARGEST_BUFFER => {
+                buffer *= 2;
+                reader.grow(buffer);
+            }
+            Err(_) => return Err(Unreadable::Broken { after: number }),
+        }
+    }
+}
+
+/// Reads on.
+fn refill(reader: &mut (dyn PcapReaderIterator + Send)) -> Result<(), Unreadable> {
+    reader.refill().map_err(|_| Unreadable::Failed)
+}
+
+/// The packet that a block holds, if any. `links` are those of the section's interfaces so far.
+fn packet<'a>(block: &'a PcapBlockOwned<'_>, links: &mut Vec<Link>) -> Option<(Link, &'a [u8])> {
+    let link_of = |interface: usize, links: &[Link]| links.get(interface).copied();
+    match block {
+        PcapBlockOwned::LegacyHeader(header) => *links = vec![Link::of_type(header.network.0)],
+        PcapBlockOwned::Legacy(packet) => return Some((link_of(0, links)?, packet.data)),
+        PcapBlockOwned::NG(Block::SectionHeader(_)) => links.clear(),
+        PcapBlockOwned::NG(Block::InterfaceDescription(one)) => links.push(Link::of_type(one.linktype.0)),
+        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+            let interface = usize::try_from(packet.if_id).ok()?;
+            let captured = usize::try_from(packet.caplen).ok()?;
+            return Some((link_of(interface, links)?, packet.data.get(..captured)?));
+        }
+        PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+            return Some((link_of(0, links)?, packet.packet_data()));
+        }
+        PcapBlockOwned::NG(_) => {}
+    }
+    None
+}
+
+/// A reader that gives as much as is asked for, where there is as much: a pipe gives less, and the reader of
+/// captures takes what it is given first for the whole header.
+struct Whole<R>(R);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = 0;
+        while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
+            match self.0.read(space) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Takes the debug information out of a module and keeps it beside: `NAME.ko.debug`, found again by build-id and by the name and
+//! checksum in `.gnu_debuglink`, as gdb(1), perf(1), crash(8), addr2line(1) and the kernel's `decode_stacktrace.sh` look for it.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::file::ModuleFile;
+use super::signature::Trailer;
+use crate::failure::Failure;
+use crate::process::Cmd;
+
+/// A module without debug information, complete but for signing and compressing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stripped {
+    /// The module.
+    pub file: Utf8PathBuf,
+    /// Its debug information; none where it was built without.
+    pub debug: Option<Utf8PathBuf>,
+}
+
+/// Where the debug information of the module `file` is kept.
+pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
+    Utf8PathBuf::from(format!("{file}.debug"))
+}
+
+/// Writes `built` without debug information to `to`, and the debug information into `debug`, whose name is the one that the
+/// module will know it by. `run` runs binutils where the module was built: they must know its architecture.
+///
+/// The section `.gnu_debuglink` is not loaded; to the kernel the module is the same.
+///
+/// # Errors
+///
+/// Refused, if the module is signed: the signature would be lost.
+pub fn strip(
+    built: &Utf8Path,
+    to: &Utf8Path,
+    debug: &Utf8Path,
+    run: impl Fn(Cmd) -> Result<()>,
+) -> Result<Stripped> {
+    let module = ModuleFile::read(built)?.module()?;
+    if module.signature != Trailer::Unsigned {
+        return Err(Failure::refused(built.as_str(), "is signed, and stripping takes the signature off")
+            .remedy("strip what was built, then sign it")
+            .into());
+    }
+    let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).args([to, built]);
+    if !module.debug_info {
+        run(strip)?;
+        return Ok(Stripped { file: to.to_owned(), debug: None });
+    }
+    run(Cmd::new("objcopy").arg("--only-keep-debug").args([built, debug]))?;
+    run(strip)?;
+    run(Cmd::new("objcopy").arg(format!("--add-gnu-debuglink={debug}")).arg(to))?;
+    Ok(Stripped { file: to.to_owned(), debug: Some(debug.to_owned()) })
+}
