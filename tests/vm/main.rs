@@ -6,10 +6,13 @@
 mod capture;
 mod commands;
 mod compressed;
+mod dkms;
 mod frames;
 mod hostile;
 mod installed;
 mod ksmbd;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod malformed;
 mod proxy;
 mod rebuild;
@@ -187,6 +190,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(malformed::trials(bench))
         .chain(hostile::trials(bench))
         .chain(rebuild::trials(bench))
+        .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
         .collect()
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, insmod, inspect, install, prepare, rpm, table};
+use crate::bench::{Results, build, dkms, insmod, inspect, install, prepare, rpm, table};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -31,6 +31,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
             Measure::Install => install::measure(context, args.runs)?,
+            Measure::Dkms => dkms::measure(context, args.runs)?,
         });
     }
     context.report.data(&results);
