@@ -8,6 +8,7 @@ mod commands;
 mod frames;
 mod hostile;
 mod malformed;
+mod parameter;
 mod proxy;
 mod rebuild;
 mod system;
@@ -151,6 +152,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
+        ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
+        ("modinfo_is_complete", parameter::modinfo),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
