@@ -337,6 +337,8 @@ pub enum Suite {
     Host,
     /// Build roots, kernels and builds: needs the archive
     Package,
+    /// Feeds the verifier, and the reader of captures, with what nobody thought of
+    Fuzz,
     /// Boots kernels
     Vm,
     /// All of them

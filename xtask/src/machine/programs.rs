@@ -57,6 +57,9 @@ pub const BENCH: &[Program] = &[
     program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
 ];
 
+/// Needed to run the fuzz targets, and for nothing else.
+pub const FUZZ: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
+
 /// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
 /// programs start.
 const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec", "/usr/lib/apt"];
@@ -79,7 +82,7 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
 /// The failure for a program that is not there: names its package.
 pub fn not_found(name: &str) -> Failure {
     let failure = Failure::missing(format!("`{name}`"), "no such program on this machine");
-    match all().chain(BENCH).find(|program| program.name == name) {
+    match all().chain(BENCH).chain(FUZZ).find(|program| program.name == name) {
         Some(program) => failure.remedy(format!("apt-get install {}", program.package)),
         None => failure,
     }
