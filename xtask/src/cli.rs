@@ -375,4 +375,6 @@ pub enum Measure {
     Build,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// The verifier beside the client's own checks, on the same replies
+    Verify,
 }

@@ -10,6 +10,7 @@ pub mod prepare;
 mod scratch;
 pub mod table;
 pub mod timing;
+pub mod verifier;
 mod virtme_ng;
 
 use serde::Serialize;
