@@ -7,6 +7,7 @@ pub mod build;
 pub mod insmod;
 pub mod judgement;
 pub mod prepare;
+pub mod rebuild;
 mod scratch;
 pub mod table;
 pub mod timing;
