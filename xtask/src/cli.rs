@@ -375,6 +375,8 @@ pub enum Measure {
     Build,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// Guest instructions to open files on a share, with the guard and without
+    Guard,
     /// `build --project cifs` from nothing beside the same make by hand
     Rebuild,
     /// The verifier beside the client's own checks, on the same replies

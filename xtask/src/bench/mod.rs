@@ -4,6 +4,7 @@
 //! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
 
 pub mod build;
+pub mod guard;
 pub mod insmod;
 pub mod judgement;
 pub mod prepare;
