@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{files, network, program, workload};
+use crate::{files, network, processor, program, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -83,6 +83,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::PunchHole { path } => done(path, files::punch_hole(path)),
         Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
         Step::Work(work) => workload::perform(work).map(Some),
+        Step::OpenFiles { directory, count } => told(directory, processor::open_files(directory, *count)),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
             Ok(None)

@@ -6,6 +6,7 @@ mod bad_input;
 mod frames;
 mod key;
 mod namespaces;
+mod rules;
 mod tidy;
 mod tool;
 mod verify;

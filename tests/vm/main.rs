@@ -9,6 +9,7 @@ mod compressed;
 mod frames;
 mod hostile;
 mod malformed;
+mod parameter;
 mod proxy;
 mod rebuild;
 mod signatures;
@@ -153,6 +154,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
+        ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
+        ("modinfo_is_complete", parameter::modinfo),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),

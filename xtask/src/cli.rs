@@ -484,6 +484,8 @@ pub enum Suite {
     Host,
     /// Build roots, kernels and builds: needs the archive
     Package,
+    /// Feeds the verifier, and the reader of captures, with what nobody thought of
+    Fuzz,
     /// Boots kernels
     Vm,
     /// All of them
@@ -522,4 +524,10 @@ pub enum Measure {
     Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// Guest instructions to open files on a share, with the guard and without
+    Guard,
+    /// `build --project cifs` from nothing beside the same make by hand
+    Rebuild,
+    /// The verifier beside the client's own checks, on the same replies
+    Verify,
 }

@@ -4,13 +4,16 @@
 //! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
 
 pub mod build;
+pub mod guard;
 pub mod insmod;
 pub mod inspect;
 pub mod judgement;
 pub mod prepare;
+pub mod rebuild;
 mod scratch;
 pub mod table;
 pub mod timing;
+pub mod verifier;
 mod virtme_ng;
 
 use serde::Serialize;

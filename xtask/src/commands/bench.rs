@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, insmod, inspect, prepare, table};
+use crate::bench::{Results, build, guard, insmod, inspect, prepare, rebuild, table, verifier};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -29,6 +29,9 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Build => build::measure(context, args.runs)?,
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
+            Measure::Rebuild => rebuild::measure(context, args.runs)?,
+            Measure::Guard => guard::measure(context, args.runs)?,
+            Measure::Verify => verifier::measure(context, args.runs)?,
         });
     }
     context.report.data(&results);
