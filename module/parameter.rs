@@ -65,21 +65,15 @@ unsafe extern "C" fn get(buffer: *mut c_char, _: *const bindings::kernel_param) 
     2
 }
 
-/// Makes fields of `.modinfo`, as `MODULE_INFO` does.
-macro_rules! modinfo {
-    ($($name:ident $field:literal;)+) => {
-        $(
-            #[link_section = ".modinfo"]
-            #[used]
-            static $name: [u8; $field.len()] = *$field;
-        )+
-    };
-}
-
-modinfo! {
-    VERSION b"version=0.1.0\0";
-    // Never a client that is loaded and not guarded: modprobe loads cifs after this, and removes it before.
-    SOFTDEP b"softdep=post: cifs\0";
-    PARM_TYPE b"parmtype=mode:uint\0";
-    PARM b"parm=mode:0: count and log malformed replies, 1: reject them (default), 2: reject what breaks the specification too\0";
-}
+// Fields of `.modinfo`, as `MODULE_INFO` makes them. In assembly, for a static that is marked as used may come into a
+// section of its own (`SHF_GNU_RETAIN`), and of two sections of that name the kernel reads one.
+//
+// softdep: never a client that is loaded and not guarded. modprobe loads cifs after this, and removes it before.
+core::arch::global_asm!(
+    ".pushsection .modinfo, \"a\"",
+    ".asciz \"version=0.1.0\"",
+    ".asciz \"softdep=post: cifs\"",
+    ".asciz \"parmtype=mode:uint\"",
+    ".asciz \"parm=mode:0: count and log malformed replies, 1: reject them (default), 2: reject what breaks the specification too\"",
+    ".popsection",
+);
