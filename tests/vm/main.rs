@@ -8,6 +8,7 @@ mod commands;
 mod compressed;
 mod frames;
 mod hostile;
+mod ksmbd;
 mod malformed;
 mod parameter;
 mod proxy;

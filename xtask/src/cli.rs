@@ -272,6 +272,11 @@ pub struct BuildArgs {
     /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
+    /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no privilege
+    ///
+    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got are shown.
+    #[arg(long)]
+    pub allow_shell: bool,
     /// Build for every prepared kernel
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,

@@ -36,6 +36,7 @@ pub struct Cmd {
     cwd: Option<Utf8PathBuf>,
     log: Option<Utf8PathBuf>,
     limit: Option<Duration>,
+    output_limit: Option<u64>,
     input: Option<Vec<u8>>,
     /// How the command is shown, where that differs from what is executed: a command inside a
     /// build root is executed through `unshare` but shown as the user would type it there.
@@ -73,6 +74,7 @@ impl Cmd {
             cwd: None,
             log: None,
             limit: None,
+            output_limit: None,
             input: None,
             shown: None,
         }
@@ -135,6 +137,13 @@ impl Cmd {
         self
     }
 
+    /// Kills the command when it has printed `bytes`.
+    #[must_use]
+    pub fn output_limit(mut self, bytes: u64) -> Self {
+        self.output_limit = Some(bytes);
+        self
+    }
+
     /// Feeds `input` to standard input, which is empty otherwise.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
@@ -160,6 +169,7 @@ impl Cmd {
             cwd: outer.cwd,
             log: self.log,
             limit: self.limit,
+            output_limit: self.output_limit,
             input: self.input,
             shown: Some(shown),
         }
@@ -286,19 +296,22 @@ impl Cmd {
     fn collect(&self, mut child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
         let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
         let (sender, lines) = mpsc::channel();
+        let most = self.output_limit.unwrap_or(u64::MAX);
         let readers = [
-            child.stdout.take().map(|pipe| forward(pipe, Stream::Out, sender.clone())),
-            child.stderr.take().map(|pipe| forward(pipe, Stream::Err, sender)),
+            child.stdout.take().map(|pipe| forward(pipe.take(most), Stream::Out, sender.clone())),
+            child.stderr.take().map(|pipe| forward(pipe.take(most), Stream::Err, sender)),
         ];
         let started = Instant::now();
         let mut stdout = Vec::new();
         let mut tail = VecDeque::new();
+        let mut length = 0;
         loop {
             match lines.recv_timeout(Duration::from_millis(200)) {
                 Ok((stream, line)) => {
                     if let Some(log) = &mut log {
                         log.write_all(&line)?;
                     }
+                    length += line.len() as u64;
                     let text = String::from_utf8_lossy(&line);
                     on_line(text.trim_end());
                     if tail.len() == TAIL_LINES {
@@ -312,15 +325,10 @@ impl Cmd {
                 Err(RecvTimeoutError::Timeout) => report.tick(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if let Some(limit) = self.limit.filter(|limit| started.elapsed() > *limit) {
+            if let Some(failure) = self.exceeded(started.elapsed(), length) {
                 child.kill().ok();
                 child.wait().ok();
-                return Err(Failure::new(
-                    Exit::TimeLimit,
-                    self.line(),
-                    format!("not finished after {} s; killed", limit.as_secs()),
-                )
-                .into());
+                return Err(failure.into());
             }
         }
         for reader in readers.into_iter().flatten() {
@@ -328,6 +336,16 @@ impl Cmd {
         }
         let status = child.wait().with_context(|| format!("waiting for {}", self.line()))?;
         Ok(Output { status, stdout, tail: tail.into_iter().collect() })
+    }
+
+    /// The error for a command that is over one of its limits.
+    fn exceeded(&self, elapsed: Duration, length: u64) -> Option<Failure> {
+        if let Some(limit) = self.limit.filter(|limit| elapsed > *limit) {
+            let reason = format!("not finished after {} s; killed", limit.as_secs());
+            return Some(Failure::new(Exit::TimeLimit, self.line(), reason));
+        }
+        let most = self.output_limit.filter(|most| length >= *most)?;
+        Some(Failure::new(Exit::Failed, self.line(), format!("printed more than {most} bytes; killed")))
     }
 
     /// The error for a command that ended with a status other than 0.
@@ -434,6 +452,16 @@ mod tests {
 
     fn quiet() -> Report {
         Report::silent()
+    }
+
+    #[test]
+    fn who_prints_without_end_is_killed() {
+        let cmd = Cmd::new("yes").output_limit(1 << 16);
+        let error = cmd.finish(&Report::silent()).unwrap_err();
+        assert!(error.to_string().contains("printed more than 65536 bytes"), "{error}");
+        let silent = Cmd::new("head").args(["--bytes=1000000", "/dev/zero"]).output_limit(1 << 16);
+        assert!(silent.finish(&Report::silent()).unwrap_err().to_string().contains("killed"));
+        assert!(Cmd::new("echo").arg("x").output_limit(1 << 16).run(&Report::silent()).is_ok());
     }
 
     #[test]

@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::patch;
 use crate::cli::{BuildArgs, BuildCommand, SignWith};
 use crate::context::{Context, repository};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, exit_of};
 use crate::kernel::kdir::Kdir;
-use crate::kernel::prepare::{self, Prepared};
+use crate::kernel::prepare::{self, Prepared, Rust};
 use crate::kernel::release::Release;
 use crate::key::pair::KeyPair;
 use crate::machine::programs;
-use crate::project::Project;
 use crate::project::build::{Built, build_signed};
+use crate::project::{Opened, Project, Target};
 use crate::report::{size, table};
 use crate::source::edit;
 
@@ -59,7 +59,7 @@ fn import(context: &Context, args: &BuildArgs) -> Result<()> {
     programs::ensure(context, &[programs::ROOTS])?;
     let project = project(args)?;
     let mut laid_out = Vec::new();
-    for release in releases(context, args, &project)? {
+    for release in releases(context, args, &Opened::Project(Box::new(project.clone())))? {
         let release = patch::release(context, release.as_ref())?;
         if context.dry_run {
             context.report.say(&format!("would lay out {}", edit::place(&project, &release)));
@@ -73,15 +73,24 @@ fn import(context: &Context, args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn project(args: &BuildArgs) -> Result<Project> {
+fn project(args: &BuildArgs) -> Result<Project> {
     Project::open(args.project.as_deref().unwrap_or(&repository()))
+}
+
+/// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and its root.
+pub(super) fn opened(args: &BuildArgs) -> Result<Opened> {
+    match Project::open_any(args.project.as_deref().unwrap_or(&repository()))? {
+        Opened::Program { failure, .. } if !args.allow_shell => Err(failure.into()),
+        opened => Ok(opened),
+    }
 }
 
 /// What was built for several kernels: one bad kernel neither stops nor hides the others.
 pub struct Batch {
     /// What was built.
     pub built: Vec<Built>,
-    /// The first kernel's failure; further ones were shown as warnings.
+    /// The first kernel's failure; further ones were shown as warnings. Of kernels that the project is not for, only
+    /// when there is no other.
     pub first_error: Option<anyhow::Error>,
 }
 
@@ -92,29 +101,64 @@ pub fn all(
     mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
 ) -> Result<Batch> {
     programs::ensure(context, &[programs::ROOTS])?;
-    let project = project(args)?;
+    let opened = opened(args)?;
     let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
-    let mut first_error = None;
-    for release in releases(context, args, &project)? {
+    let mut failed = Failed::default();
+    for release in releases(context, args, &opened)? {
         if context.dry_run {
             let kernel = release.as_ref().map_or("the default kernel", |release| release.as_str());
-            context.report.say(&format!("would build {} {} for {kernel}", project.name, project.version));
+            context.report.say(&format!("would build {} for {kernel}", name(&opened)));
             continue;
         }
         let mut one = || -> Result<Built> {
-            let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, project.rust())?;
+            let rust = match &opened {
+                Opened::Project(project) => project.rust(),
+                Opened::Program { .. } => Rust::Optional,
+            };
+            let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
+            let project = match &opened {
+                Opened::Project(project) => project.for_kernel(&Target::of(&prepared)?)?,
+                Opened::Program { dir, .. } => Project::evaluated(context, dir, &prepared)?,
+            };
             let built = build_signed(context, &project, &prepared, pair.as_ref())?;
             then(&project, &prepared, &built)?;
             Ok(built)
         };
         match one() {
             Ok(built) => done.push(built),
-            Err(error) if first_error.is_none() => first_error = Some(error),
-            Err(error) => context.report.warn(&format!("{error:#}")),
+            Err(error) => failed.add(context, error),
         }
     }
-    Ok(Batch { built: done, first_error })
+    Ok(Batch { first_error: failed.first.or(failed.skipped.filter(|_| done.is_empty())), built: done })
+}
+
+/// What went wrong for some of the kernels.
+#[derive(Default)]
+struct Failed {
+    first: Option<anyhow::Error>,
+    skipped: Option<anyhow::Error>,
+}
+
+impl Failed {
+    /// Shows the failure, unless it is to be the end's.
+    fn add(&mut self, context: &Context, error: anyhow::Error) {
+        if exit_of(&error) == Exit::Skipped {
+            context.report.note("Skipping", &format!("{error:#}"));
+            self.skipped.get_or_insert(error);
+        } else if self.first.is_none() {
+            self.first = Some(error);
+        } else {
+            context.report.warn(&format!("{error:#}"));
+        }
+    }
+}
+
+fn name(opened: &Opened) -> String {
+    match opened {
+        Opened::Project(project) => format!("{} {}", project.name, project.version),
+        Opened::Program { dir, .. } => dir.to_string(),
+    }
 }
 
 /// The key that modules are to be signed with, checked before anything is built.
@@ -126,14 +170,13 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
 }
 
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
-pub(super) fn releases(
-    context: &Context,
-    args: &BuildArgs,
-    project: &Project,
-) -> Result<Vec<Option<Release>>> {
+pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(context);
-        prepared.retain(|kdir| kdir.config().is_ok_and(|config| project.excluded_by(&config).is_none()));
+        prepared.retain(|kdir| match opened {
+            Opened::Project(project) => is_for(context, project, kdir),
+            Opened::Program { .. } => true,
+        });
         if prepared.is_empty() {
             return Err(Failure::missing(
                 "--all-kernels",
@@ -149,6 +192,16 @@ pub(super) fn releases(
     } else {
         Ok(args.kernels.iter().cloned().map(Some).collect())
     }
+}
+
+/// Whether a project is for a kernel; says so when it is not.
+fn is_for(context: &Context, project: &Project, kdir: &Kdir) -> bool {
+    let Ok(config) = kdir.config() else { return false };
+    let reason = project.excludes(kdir.release(), &config);
+    if let Some(reason) = &reason {
+        context.report.note("Skipping", &format!("{} for {}: {reason}", project.name, kdir.release()));
+    }
+    reason.is_none()
 }
 
 fn summary(built: &[Built]) -> String {

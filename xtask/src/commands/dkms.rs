@@ -101,11 +101,10 @@ fn for_each_kernel(
 /// Skipping every kernel is nothing done: the status says so.
 fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
     match outcomes.first() {
-        Some(Outcome { kernel, skipped: Some(option), .. })
+        Some(Outcome { kernel, skipped: Some(reason), .. })
             if outcomes.iter().all(|outcome| outcome.skipped.is_some()) =>
         {
-            let reason =
-                format!("skipped: its configuration does not have {option} (BUILD_EXCLUSIVE_CONFIG)");
+            let reason = format!("skipped: {reason}");
             Err(Failure::new(Exit::Skipped, kernel.as_str(), reason).into())
         }
         _ => Ok(()),

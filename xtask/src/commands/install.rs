@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let system = System::open(&args.system.root)?;
     let mut outcomes = Outcomes::default();
     if args.files.is_empty() {
-        for release in build::releases(context, &args.build, &build::project(&args.build)?)? {
+        for release in build::releases(context, &args.build, &build::opened(&args.build)?)? {
             let name = release.as_ref().map_or("the default kernel", |release| release.as_str()).to_owned();
             outcomes.add(&name, built(context, &system, release, args));
         }

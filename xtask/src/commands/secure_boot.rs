@@ -58,6 +58,33 @@ impl Case {
         }
     }
 
+    /// Whether a boot ended as it must, for the right reason.
+    fn is_met_by(self, verdict: Verdict, reason: &str) -> bool {
+        match self.refusal() {
+            Some(words) => verdict == Verdict::ModuleRefused && reason.contains(words),
+            None => verdict == Verdict::Pass,
+        }
+    }
+
+    /// The exit status for a boot that did not end as it must.
+    fn exit(self, verdict: Verdict) -> Exit {
+        match verdict {
+            // Loaded where it must not be, or without Secure Boot.
+            Verdict::Pass => Exit::Failed,
+            // Refused for a reason of its own, which says nothing of signatures.
+            Verdict::ModuleRefused if self != Self::Enrolled => Exit::Failed,
+            verdict => verdict.exit(),
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Self::Unsigned => "the unsigned module",
+            Self::NotEnrolled => "the signed module, its certificate not enrolled",
+            Self::Enrolled => "the signed module, its certificate enrolled",
+        }
+    }
+
     fn file(self) -> &'static str {
         match self {
             Self::Unsigned => "console-unsigned.log",
@@ -180,13 +207,8 @@ impl Machine<'_> {
     /// The first boot that did not go as it should is the failure.
     fn require(&self, outcome: &Outcome) -> Result<()> {
         let Some(boot) = outcome.boots.iter().find(|boot| !boot.as_it_should) else { return Ok(()) };
-        let exit = match boot.verdict {
-            // Loaded where it must not be, or refused for a reason of its own.
-            Verdict::Pass | Verdict::ModuleRefused if boot.case != Case::Enrolled => Exit::Failed,
-            verdict => verdict.exit(),
-        };
-        let reason = format!("{}: {}: {}", described(boot.case), boot.verdict, boot.reason);
-        Err(Failure::new(exit, outcome.release.as_str(), reason)
+        let reason = format!("{}: {}: {}", boot.case.described(), boot.verdict, boot.reason);
+        Err(Failure::new(boot.case.exit(boot.verdict), outcome.release.as_str(), reason)
             .remedy(format!("the whole console is in {}", boot.console))
             .into())
     }
@@ -198,24 +220,14 @@ fn signed_releases(context: &Context) -> Vec<String> {
     releases.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
-fn described(case: Case) -> &'static str {
-    match case {
-        Case::Unsigned => "the unsigned module",
-        Case::NotEnrolled => "the signed module, its certificate not enrolled",
-        Case::Enrolled => "the signed module, its certificate enrolled",
-    }
-}
-
 fn judged(case: Case, run: &Run) -> Boot {
     let (verdict, reason) = (run.judgement.verdict, run.judgement.reason.clone());
-    let right = match case.refusal() {
-        Some(words) => verdict == Verdict::ModuleRefused && reason.contains(words),
-        None => verdict == Verdict::Pass,
-    };
+    let right = case.is_met_by(verdict, &reason);
     // Without it the three boots prove nothing.
-    let (right, reason) = match secure_boot_was_on(run) {
-        true => (right, reason),
-        false => (false, format!("the kernel does not say {ENABLED:?}; {reason}")),
+    let (right, reason) = if secure_boot_was_on(run) {
+        (right, reason)
+    } else {
+        (false, format!("the kernel does not say {ENABLED:?}; {reason}"))
     };
     Boot {
         case,
@@ -254,4 +266,48 @@ fn shown(outcome: &Outcome) -> String {
     let right = outcome.boots.iter().all(|boot| boot.as_it_should);
     let sum = if right { "as it should be" } else { "not as it should be" };
     format!("{}, Secure Boot, signed by {}: {sum}\n{}", outcome.release, outcome.signer, table(&rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_counts_for_its_reason_only() {
+        let unsigned = "`insmod x.ko`: EKEYREJECTED: x\n    Loading of unsigned module is rejected";
+        let unknown = "`insmod x.ko`: ENOKEY: x\n    Loading of module with unavailable key is rejected";
+        let lockdown = "`insmod x.ko`: EPERM: x\n    Lockdown: init: unsigned module loading is restricted";
+        let other = "`insmod x.ko`: ENOEXEC: x\n    x: version magic '7' should be '8'";
+        let table = [
+            (Case::Unsigned, Verdict::ModuleRefused, unsigned, true),
+            (Case::Unsigned, Verdict::ModuleRefused, lockdown, true),
+            (Case::Unsigned, Verdict::ModuleRefused, unknown, false),
+            (Case::Unsigned, Verdict::ModuleRefused, other, false),
+            (Case::Unsigned, Verdict::Pass, "", false),
+            (Case::Unsigned, Verdict::NeverUp, "", false),
+            (Case::NotEnrolled, Verdict::ModuleRefused, unknown, true),
+            (Case::NotEnrolled, Verdict::ModuleRefused, unsigned, false),
+            (Case::NotEnrolled, Verdict::Pass, "", false),
+            (Case::Enrolled, Verdict::Pass, "", true),
+            (Case::Enrolled, Verdict::ModuleRefused, unknown, false),
+        ];
+        for (case, verdict, reason, met) in table {
+            assert_eq!(case.is_met_by(verdict, reason), met, "{case:?} {verdict} {reason}");
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_never_ends_with_zero() {
+        let table = [
+            (Case::Unsigned, Verdict::Pass, Exit::Failed),
+            (Case::NotEnrolled, Verdict::ModuleRefused, Exit::Failed),
+            (Case::Enrolled, Verdict::Pass, Exit::Failed),
+            (Case::Enrolled, Verdict::ModuleRefused, Exit::ModuleRefused),
+            (Case::Unsigned, Verdict::NeverUp, Exit::NeverUp),
+            (Case::Enrolled, Verdict::Oops, Exit::Oops),
+        ];
+        for (case, verdict, exit) in table {
+            assert_eq!(case.exit(verdict), exit, "{case:?} {verdict}");
+        }
+    }
 }

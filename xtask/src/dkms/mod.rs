@@ -71,7 +71,7 @@ pub struct Outcome {
     pub kernel: Release,
     /// How far DKMS says that it is; none where it knows nothing of it.
     pub state: Option<State>,
-    /// Why the kernel was left out: an option that it lacks.
+    /// Why the kernel was left out.
     pub skipped: Option<String>,
     /// The package's modules, where it has them, and otherwise the kernel's own.
     pub modules: Vec<Found>,
@@ -110,11 +110,9 @@ impl<'a> Dkms<'a> {
             return self.outcome(&package, release);
         }
         let target = Target::of(self.context, self.place, self.project, release)?;
-        if let Some(option) = self.project.excluded_by(&target.config) {
-            self.context
-                .report
-                .note("Skipping", &format!("{release}: its configuration does not have {option}"));
-            let skipped = Some(option.to_owned());
+        if let Some(reason) = self.project.excludes(release, &target.config) {
+            self.context.report.note("Skipping", &format!("{release}: {reason}"));
+            let skipped = Some(reason);
             return Ok(Outcome { skipped, ..self.outcome(&package, release)? });
         }
         self.add(&package, release)?;

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Package;
 use crate::kernel::release::Release;
-use crate::project::dkms_conf::DkmsConf;
+use crate::project::dkms_conf::{DkmsConf, Given};
 
 /// What DKMS calls the machine's architecture in its directories.
 pub const ARCH: &str = "x86_64";
@@ -27,9 +27,10 @@ impl Place {
         for file in framework_files() {
             let text = fs_err::read_to_string(file).unwrap_or_default();
             // What is no plain assignment concerns DKMS alone; it says so itself.
-            let conf = DkmsConf::parse(&text).unwrap_or_default();
+            let conf = DkmsConf::parse(&text).and_then(|conf| conf.evaluate(&Given::new()));
+            let values = conf.unwrap_or_default().values;
             let set = |tree: &mut Utf8PathBuf, name: &str| {
-                if let Some(dir) = conf.scalar(name).filter(|dir| dir.starts_with('/')) {
+                if let Some(dir) = values.scalar(name).filter(|dir| dir.starts_with('/')) {
                     *tree = dir.into();
                 }
             };

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::config::Config;
 use crate::kernel::kdir::Kdir;
+use crate::kernel::prepare::Rust;
 use crate::kernel::release::Release;
 use crate::process::Cmd;
 use crate::project::Project;
@@ -132,7 +133,7 @@ impl Target {
 
 /// Whether it is, or may be, in Rust: what is imported is, for a kernel that has it.
 fn needs_artefacts(project: &Project) -> bool {
-    project.needs.iter().any(|option| option == "CONFIG_RUST") || project.import.is_some()
+    project.rust() == Rust::Needed || project.import.is_some()
 }
 
 /// The headers of an installed kernel. In another system's tree the link is read as that system would.

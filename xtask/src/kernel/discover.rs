@@ -164,12 +164,14 @@ fn has_rustc(archive: &Archive<'_>, suite: &str, version: Option<&str>) -> bool 
 /// Releases whose image the distribution signed for Secure Boot, newest first. Debian signs in a source package of its own,
 /// after which the pool's directory is named; since 7.2 the image is in `linux-binary-RELEASE`.
 pub fn with_signed_image(archive: &Archive<'_>) -> Vec<Release> {
-    let signed = |release: &Release| {
-        let names = ["linux-image", "linux-binary"].map(|part| format!("{part}-{release}"));
-        let from_signed = |package: &&Package| package.uri.contains("/linux-signed-");
-        archive.packages().iter().filter(from_signed).any(|package| names.contains(&package.name))
-    };
-    all(archive).into_iter().map(|kernel| kernel.release).filter(signed).collect()
+    let releases = all(archive).into_iter().map(|kernel| kernel.release);
+    releases.filter(|release| has_signed_image(archive.packages(), release)).collect()
+}
+
+fn has_signed_image(packages: &[Package], release: &Release) -> bool {
+    let names = ["linux-image", "linux-binary"].map(|part| format!("{part}-{release}"));
+    let signed = |package: &Package| package.uri.contains("/linux-signed-") && names.contains(&package.name);
+    packages.iter().any(signed)
 }
 
 /// Releases with Rust, newest first.
@@ -224,6 +226,29 @@ mod tests {
         let mut kernels: Vec<_> = packages.iter().filter_map(kernel).collect();
         kernels.sort_by(newest_first);
         assert_eq!(kernels[0].release.as_str(), "7.2.11+deb13-amd64");
+    }
+
+    #[test]
+    fn a_signed_image_comes_from_a_source_package_of_its_own() {
+        let package = |name: &str, source: &str| {
+            let uri = format!("pool/main/l/{source}/{name}.deb");
+            let paragraph = format!(
+                "Package: {name}\nVersion: 1\nArchitecture: amd64\nFilename: {uri}\nSize: 1\nSHA256: 0\n"
+            );
+            read_index(&paragraph, "http://m", "s", |_| true).remove(0)
+        };
+        let packages = [
+            package("linux-image-6.12.9-amd64", "linux-signed-amd64"),
+            package("linux-image-6.12.9-rt-amd64-unsigned", "linux"),
+            package("linux-binary-7.2.9-amd64", "linux-signed-amd64"),
+            package("linux-binary-unsigned-7.3-amd64", "linux"),
+            package("linux-image-7.3-amd64", "linux"),
+        ];
+        let table =
+            [("6.12.9-amd64", true), ("6.12.9-rt-amd64", false), ("7.2.9-amd64", true), ("7.3-amd64", false)];
+        for (release, signed) in table {
+            assert_eq!(has_signed_image(&packages, &release.parse().unwrap()), signed, "{release}");
+        }
     }
 
     #[test]

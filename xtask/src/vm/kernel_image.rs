@@ -172,6 +172,31 @@ mod tests {
         }
     }
 
+    /// The headers of a PE program whose table of certificates has `size` bytes (PE format, "Optional Header Data Directories").
+    fn pe(size: u32) -> Vec<u8> {
+        let mut image = vec![0; 0x40 + 24 + 240];
+        image[..2].copy_from_slice(b"MZ");
+        image[0x3c] = 0x40;
+        image[0x40..0x44].copy_from_slice(b"PE\0\0");
+        image[0x44..0x46].copy_from_slice(&0x8664_u16.to_le_bytes());
+        image[0x54..0x56].copy_from_slice(&240_u16.to_le_bytes());
+        let optional = 0x40 + 24;
+        image[optional..optional + 2].copy_from_slice(&0x20b_u16.to_le_bytes());
+        image[optional + 108] = 16;
+        // The fifth directory: where the table is in the file, and its size.
+        image[optional + 112 + 4 * 8] = 1;
+        image[optional + 112 + 4 * 8 + 4..][..4].copy_from_slice(&size.to_le_bytes());
+        image
+    }
+
+    #[test]
+    fn a_signed_image_has_a_table_of_certificates() {
+        assert!(is_signed(&pe(1472)));
+        for image in [pe(0), pe(1472)[..200].to_vec(), b"MZ".to_vec(), b"\x7fELF".to_vec(), Vec::new()] {
+            assert!(!is_signed(&image), "{} bytes", image.len());
+        }
+    }
+
     #[test]
     fn broken_images_are_refused() {
         let packed = zstd::encode_all(b"kernel".as_slice(), 1).unwrap();

@@ -176,6 +176,7 @@ pub fn require_signed_image(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::{Exit, exit_of, remedy_of};
 
     #[test]
     fn grub_hands_the_parameters_on_as_they_are() {
@@ -185,5 +186,16 @@ mod tests {
         for word in ["a='b'", "a=\"b\"", "a\\b"] {
             assert!(grub_cfg(word).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn an_unsigned_image_is_refused_and_a_signed_kernel_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let vmlinuz = Utf8Path::from_path(dir.path()).unwrap().join("vmlinuz");
+        fs_err::write(&vmlinuz, b"MZ").unwrap();
+        let error = require_signed_image(&vmlinuz, "7.3", || vec!["7.2.9-amd64".to_owned()]).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Refused);
+        assert!(error.to_string().starts_with("7.3: its image is not signed"), "{error}");
+        assert!(remedy_of(&error).unwrap().contains("--kernel 7.2.9-amd64"));
     }
 }

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tables of what is read and what is refused, and what reading and rendering have in common.
+
+use super::*;
+
+fn given() -> Given {
+    let pairs = [
+        ("kernelver", "6.12.1"),
+        ("kernel_source_dir", "/lib/modules/6.12.1/build"),
+        ("dkms_tree", "/d"),
+        ("module", "x"),
+    ];
+    pairs.map(|(name, value)| (name, value.to_owned())).into()
+}
+
+fn evaluated(text: &str) -> Evaluated {
+    let conf = DkmsConf::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+    conf.evaluate(&given()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
+}
+
+fn unreadable(text: &str) -> Unreadable {
+    let outcome = DkmsConf::parse(text).and_then(|conf| conf.evaluate(&given()));
+    outcome.err().unwrap_or_else(|| panic!("{text:?} was read"))
+}
+
+#[test]
+fn scalars_are_read() {
+    for (text, value) in [
+        ("A=x", "x"),
+        ("A=", ""),
+        ("A=\"x\"  # said", "x"),
+        ("A=x#y", "x#y"),
+        ("\n  # a comment\n\tA=x\n", "x"),
+        ("A=x;", "x"),
+        ("B=y; A=x", "x"),
+        ("B=y A=x", "x"),
+        ("export A=x", "x"),
+        ("A=x\nexport A", "x"),
+        ("A=old\nA=x\n", "x"),
+        ("A=x\r\nB=y\r\n", "x"),
+        ("A=x=y", "x=y"),
+        ("A=/usr/*", "/usr/*"),
+        // Quotes.
+        ("A='x y'\" z\"w", "x y zw"),
+        ("A='$kernelver'", "$kernelver"),
+        ("A=\"it's\"", "it's"),
+        ("A='say \"x\"'", "say \"x\""),
+        ("A=\"V=\\\"1\\\" \\$x \\\\ \\y\"", "V=\"1\" $x \\ \\y"),
+        ("A=x\\ y\\'", "x y'"),
+        ("A=\"a\nb\"", "a\nb"),
+        // Continued lines.
+        ("A=\"make one \\\n    && make two\"", "make one     && make two"),
+        ("A=x\\\ny", "xy"),
+        // Variables.
+        ("A=$kernelver", "6.12.1"),
+        ("A=\"${kernelver}-x\"", "6.12.1-x"),
+        ("A=\"M=${dkms_tree}/$module/build\"", "M=/d/x/build"),
+        ("B=1\nA=$B${B}2", "112"),
+        ("kernelver=mine\nA=$kernelver", "mine"),
+        ("B[2]=two\nA=${B[2]}", "two"),
+        ("B=(one two)\nA=\"${B[@]} ${#B[@]}\"", "one two 2"),
+        ("A=\"costs $ 5$\"", "costs $ 5$"),
+        // Appended.
+        ("A=x\nA+=y", "xy"),
+        ("A+=y", "y"),
+    ] {
+        assert_eq!(evaluated(text).values.scalar("A"), Some(value), "{text:?}");
+    }
+}
+
+#[test]
+fn arrays_are_read() {
+    for (text, elements) in [
+        ("A[0]=a\nA[1]=b", vec![(0, "a"), (1, "b")]),
+        ("A=a\nA[2]=c", vec![(0, "a"), (2, "c")]),
+        ("A=(a \"b c\" 'd')", vec![(0, "a"), (1, "b c"), (2, "d")]),
+        ("A=(\n  a # one\n  b\n)\n", vec![(0, "a"), (1, "b")]),
+        ("A=()\nA+=(\"a\")\nA+=(b)", vec![(0, "a"), (1, "b")]),
+        ("A=(x y)\nA=(a)", vec![(0, "a")]),
+        ("A=([3]=d e [0]=a)", vec![(0, "a"), (3, "d"), (4, "e")]),
+        ("A[1]=b\nA[1]+=c", vec![(1, "bc")]),
+        ("i=4\nA[$i]=e\nA[\"5\"]=f", vec![(4, "e"), (5, "f")]),
+        ("A=(a)\nA[${#A[@]}]=b", vec![(0, "a"), (1, "b")]),
+        ("B=(a 'b c')\nA=(\"${B[@]}\" d)", vec![(0, "a"), (1, "b c"), (2, "d")]),
+        ("A=(a b)\nA=(\"${A[@]}\" c)", vec![(0, "a"), (1, "b"), (2, "c")]),
+    ] {
+        assert_eq!(evaluated(text).values.array("A").collect::<Vec<_>>(), elements, "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_not_set_is_empty_and_said() {
+    let evaluated = evaluated("A=1\nB=\"x${KERNEL}y$A\"\n");
+    assert_eq!(evaluated.values.scalar("B"), Some("xy1"));
+    assert_eq!(evaluated.unset, [("KERNEL".to_owned(), 2)]);
+}
+
+#[test]
+fn programs_are_refused_with_place_and_reason() {
+    for (text, line, column, reason) in [
+        ("A=1\nif true; then\n", 2, 1, "`if`: a shell command"),
+        ("A=1\n. /etc/x\n", 2, 1, "`.`: a shell command"),
+        ("[ -f x ] && A=1", 1, 1, "`[`: a shell command"),
+        ("A =1", 1, 1, "no blank before its ="),
+        ("A= b", 1, 4, "`b`: a shell command"),
+        ("A=1; rm -rf /\n", 1, 6, "`rm`: a shell command"),
+        ("A=1 | b", 1, 5, "`|`: a shell command"),
+        ("A=1 && B=2", 1, 5, "`&`: a shell command"),
+        ("f() { :; }", 1, 1, "`f`: a shell command"),
+        ("(A=1)", 1, 1, "a shell command"),
+        ("export -n A", 1, 8, "`-n`: a shell command"),
+        ("A=$(uname -r)\n", 1, 3, "a command substitution"),
+        ("A=\"x`uname -r`\"\n", 1, 5, "a command substitution"),
+        ("A[$(x)]=1", 1, 3, "a command substitution"),
+        ("A=(a $(b))", 1, 6, "a command substitution"),
+        ("i=$((i+1))", 1, 3, "arithmetic"),
+        ("A[i]=1", 1, 1, "an array index that is no number"),
+        ("A[-1]=1", 1, 1, "an array index that is no number"),
+        ("A=${kernelver:-x}", 1, 3, "a parameter expansion with an operator"),
+        ("A=${A%x}", 1, 3, "a parameter expansion with an operator"),
+        ("A=${#A}", 1, 3, "a parameter expansion with an operator"),
+        ("A=$1", 1, 3, "a parameter of a running shell"),
+        ("A=$'x'", 1, 3, "only bash has"),
+        ("A=~/x", 1, 3, "`~`"),
+        ("A=(*.c)", 1, 4, "a pattern of file names"),
+        ("B='a b'\nA=($B)", 2, 4, "would split into words"),
+    ] {
+        let error = unreadable(text);
+        assert_eq!((error.line, error.column, error.program), (line, column, true), "{text:?}: {error:?}");
+        assert!(error.reason.contains(reason), "{text:?}: {error:?}");
+    }
+}
+
+#[test]
+fn what_no_shell_reads_is_refused() {
+    for (text, line, column, reason) in [
+        ("A=\"open\nB=2\n", 1, 3, "a quote that is not closed"),
+        ("A=1\nA='open\n", 2, 3, "a quote that is not closed"),
+        ("A=x\\", 1, 4, "a backslash at the end"),
+        ("A=${B", 1, 3, "a brace that is not closed"),
+        ("A=(a b\n", 1, 3, "a parenthesis that is not closed"),
+        ("A[0]=(a)", 1, 6, "an array as an element"),
+        ("A[10000]=1", 1, 1, "above 9999"),
+        ("A=([9999]=1 2)", 1, 1, "more than 9999"),
+    ] {
+        let error = unreadable(text);
+        assert_eq!((error.line, error.column, error.program), (line, column, false), "{text:?}: {error:?}");
+        assert!(error.reason.contains(reason), "{text:?}: {error:?}");
+    }
+}
+
+#[test]
+fn values_cannot_grow_without_end() {
+    let doubled = (0..64).map(|_| "A=\"$A$A\"\n").collect::<String>();
+    let error = unreadable(&format!("A=xxxxxxxxxxxxxxxx\n{doubled}"));
+    assert!(error.reason.contains("4 MiB") && error.line > 10, "{error:?}");
+    let copies = (0..100).map(|i| format!("A[{i}]=$B\n")).collect::<String>();
+    assert!(unreadable(&format!("B={}\n{copies}", "x".repeat(100_000))).reason.contains("4 MiB"));
+}
+
+/// A small deterministic generator (xorshift64), so that a failure can be had again.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end as u64).unwrap_or(0)
+    }
+
+    fn text(&mut self, alphabet: &[char], most: usize) -> String {
+        (0..self.below(most + 1)).map(|_| alphabet[self.below(alphabet.len())]).collect()
+    }
+}
+
+#[test]
+fn what_is_rendered_is_read_as_the_same() {
+    let alphabet: Vec<char> = "aZ0_ \t\n'\"\\$`{}()[]#;&|<>~*?=+é".chars().collect();
+    let mut random = Random(0x5eed_1234_5678_9abd);
+    for _ in 0..5000 {
+        let mut values = Values::default();
+        for name in ["A", "MAKE", "b_1"] {
+            match random.below(4) {
+                0 => values.clear(name),
+                1 => values.set(name, 0, random.text(&alphabet, 20)),
+                _ => (0..random.below(4)).for_each(|_| {
+                    let index = u32::try_from(random.below(12)).unwrap();
+                    values.set(name, index, random.text(&alphabet, 20));
+                }),
+            }
+        }
+        let text = values.to_string();
+        assert_eq!(evaluated(&text), Evaluated { values, ..Evaluated::default() }, "{text}");
+    }
+}
+
+#[test]
+fn any_text_is_read_or_refused() {
+    let parts =
+        ["A", "=", "+=", "(", ")", "[", "]", "\"", "'", "\\", "$", "{", "}", "#", "\n", " ", "0", "$B", ";"];
+    let mut random = Random(0x0dd_ba11);
+    for _ in 0..50_000 {
+        let text: String = (0..random.below(12)).map(|_| parts[random.below(parts.len())]).collect();
+        if let Ok(read) = DkmsConf::parse(&text).and_then(|conf| conf.evaluate(&given())) {
+            let again = evaluated(&read.values.to_string());
+            assert_eq!(again.values, read.values, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn plain_commands_are_told_from_those_for_a_shell() {
+    let words = |line: &str| plain_words(line, &given());
+    for (line, expected) in [
+        ("make", &["make"][..]),
+        ("make -C /k M=/d  modules", &["make", "-C", "/k", "M=/d", "modules"]),
+        ("make 'A=b c' D=\"e\"", &["make", "A=b c", "D=e"]),
+        ("make V=\"\" ''", &["make", "V=", ""]),
+        ("make KVER=$kernelver", &["make", "KVER=6.12.1"]),
+        ("'make' x", &["make", "x"]),
+    ] {
+        assert_eq!(
+            words(line).as_deref(),
+            Some(expected.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),
+            "{line}"
+        );
+    }
+    for line in [
+        "",
+        "make; make",
+        "make && make",
+        "(make)",
+        "A=b make",
+        "cd x",
+        "make $(uname)",
+        "make `x`",
+        "make *.c",
+        "make $unknown",
+        "make\nmake",
+        "make > x",
+        "make # x",
+        "make \"open",
+        "make ~/x",
+    ] {
+        assert_eq!(words(line), None, "{line}");
+    }
+}

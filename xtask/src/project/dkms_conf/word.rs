@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute nothing: text,
+//! quotes, and the names of variables.
+
+/// Why text is none of what is read here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is there.
+    pub reason: String,
+    /// Whether a shell could read it.
+    pub program: bool,
+}
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Position {
+    /// Something that only a shell understands.
+    pub(super) fn program(self, reason: impl Into<String>) -> Unreadable {
+        Unreadable { line: self.line, column: self.column, reason: reason.into(), program: true }
+    }
+
+    /// Something that nobody understands.
+    pub(super) fn wrong(self, reason: impl Into<String>) -> Unreadable {
+        Unreadable { program: false, ..self.program(reason) }
+    }
+}
+
+/// A word: its pieces one after another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word(pub(super) Vec<Piece>);
+
+/// A part of a word that is quoted, or not, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) part: Part,
+    pub(super) quoted: bool,
+    pub(super) at: Position,
+}
+
+/// What a piece stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Itself.
+    Text(String),
+    /// A variable's value, `$NAME`, `${NAME}` or `${NAME[INDEX]}`.
+    Value { name: String, index: u32 },
+    /// All elements of an array, `${NAME[@]}`.
+    All(String),
+    /// How many elements an array has, `${#NAME[@]}`.
+    Count(String),
+}
+
+/// Where in a text the reader is.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor<'a> {
+    rest: &'a str,
+    at: Position,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { rest: text, at: Position { line: 1, column: 1 } }
+    }
+
+    pub(super) fn at(&self) -> Position {
+        self.at
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    pub(super) fn bump(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        self.at = match c {
+            '\n' => Position { line: self.at.line + 1, column: 1 },
+            _ => Position { column: self.at.column + 1, ..self.at },
+        };
+        Some(c)
+    }
+
+    pub(super) fn skip(&mut self) {
+        self.bump();
+    }
+
+    /// Passes over `text` if it is next.
+    pub(super) fn take(&mut self, text: &str) -> bool {
+        let next = self.rest.starts_with(text);
+        if next {
+            text.chars().for_each(|_| self.skip());
+        }
+        next
+    }
+
+    /// Passes over what `wanted` says yes to, and gives it.
+    pub(super) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let before = self.rest;
+        while self.peek().is_some_and(&wanted) {
+            self.skip();
+        }
+        &before[..before.len() - self.rest.len()]
+    }
+
+    /// Passes over a name of a variable; gives an empty one when there is none.
+    pub(super) fn name(&mut self) -> &'a str {
+        match self.peek() {
+            Some(c) if c.is_ascii_digit() => "",
+            _ => self.take_while(|c| c.is_ascii_alphanumeric() || c == '_'),
+        }
+    }
+
+    /// Passes over blanks and continued lines.
+    pub(super) fn blanks(&mut self) {
+        while self.take(" ") || self.take("\t") || self.take("\\\n") {}
+    }
+}
+
+/// What ends a word that is not quoted.
+pub(super) fn ends_word(c: char) -> bool {
+    " \t\n;&|<>()".contains(c)
+}
+
+impl Word {
+    /// Reads a word up to what ends one, or, if `closing` is given, up to that.
+    pub(super) fn read(cursor: &mut Cursor<'_>, closing: Option<char>) -> Result<Self, Unreadable> {
+        let mut word = Self::default();
+        if cursor.peek() == Some('~') {
+            return Err(cursor.at().program("a `~` that a shell would replace"));
+        }
+        while let Some(c) = cursor.peek() {
+            if ends_word(c) || closing == Some(c) {
+                break;
+            }
+            word.piece(cursor, c)?;
+        }
+        Ok(word)
+    }
+
+    /// Reads what begins with `c`, outside of quotes.
+    fn piece(&mut self, cursor: &mut Cursor<'_>, c: char) -> Result<(), Unreadable> {
+        let at = cursor.at();
+        match c {
+            '\'' => {
+                cursor.skip();
+                let text = cursor.take_while(|c| c != '\'');
+                self.text(text, true, at);
+                cursor.bump().map(drop).ok_or_else(|| at.wrong("a quote that is not closed"))
+            }
+            '"' => self.double_quoted(cursor),
+            '\\' => {
+                cursor.skip();
+                // A line that ends with a backslash goes on in the next one.
+                match cursor.bump() {
+                    Some('\n') => {}
+                    Some(c) => self.text(c.encode_utf8(&mut [0; 4]), true, at),
+                    None => return Err(at.wrong("a backslash at the end of the file")),
+                }
+                Ok(())
+            }
+            '$' | '`' => self.dollar(cursor, false),
+            c => {
+                cursor.skip();
+                self.text(c.encode_utf8(&mut [0; 4]), false, at);
+                Ok(())
+            }
+        }
+    }
+
+    fn double_quoted(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Unreadable> {
+        let opened = cursor.at();
+        cursor.skip();
+        // Also when there is nothing in it: a quoted nothing is a word.
+        self.text("", true, opened);
+        loop {
+            let at = cursor.at();
+            match cursor.peek() {
+                None => return Err(opened.wrong("a quote that is not closed")),
+                Some('"') => {
+                    cursor.skip();
+                    return Ok(());
+                }
+                Some('$' | '`') => self.dollar(cursor, true)?,
+                Some('\\') => {
+                    cursor.skip();
+                    match cursor.peek() {
+                        Some('\n') => cursor.skip(),
+                        Some(c) if "$`\"\\".contains(c) => {
+                            cursor.skip();
+                            self.text(c.encode_utf8(&mut [0; 4]), true, at);
+                        }
+                        _ => self.text("\\", true, at),
+                    }
+                }
+                Some(_) => self.text(cursor.take_while(|c| !"\"$`\\".contains(c)), true, at),
+            }
+        }
+    }
+
+    /// Reads what begins with `$` or a backtick.
+    fn dollar(&mut self, cursor: &mut Cursor<'_>, quoted: bool) -> Result<(), Unreadable> {
+        let at = cursor.at();
+        if cursor.bump() == Some('`') {
+            return Err(at.program("a command substitution, which is not executed"));
+        }
+        let part = match cursor.peek() {
+            Some('(') if cursor.rest().starts_with("((") => {
+                return Err(at.program("arithmetic, which is not evaluated"));
+            }
+            Some('(') => return Err(at.program("a command substitution, which is not executed")),
+            Some('{') => braced(cursor, at)?,
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                Part::Value { name: cursor.name().to_owned(), index: 0 }
+            }
+            Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => {
+                return Err(at.program("a parameter of a running shell, which there is not"));
+            }
+            Some('\'' | '"') if !quoted => {
+                return Err(at.program("quoting that only bash has ($'…')"));
+            }
+            _ => {
+                self.text("$", quoted, at);
+                return Ok(());
+            }
+        };
+        self.0.push(Piece { part, quoted, at });
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str, quoted: bool, at: Position) {
+        match self.0.last_mut() {
+            Some(Piece { part: Part::Text(before), quoted: same, .. }) if *same == quoted => {
+                before.push_str(text);
+            }
+            _ => self.0.push(Piece { part: Part::Text(text.to_owned()), quoted, at }),
+        }
+    }
+}
+
+/// What is in the braces of `${…}`; the cursor is on the first.
+fn braced(cursor: &mut Cursor<'_>, at: Position) -> Result<Part, Unreadable> {
+    cursor.skip();
+    let count = cursor.take("#");
+    let name = cursor.name().to_owned();
+    let elements = cursor.take("[@]");
+    let index = if cursor.take("[") {
+        let digits = cursor.take_while(|c| c.is_ascii_digit());
+        cursor.take("]").then(|| digits.parse().ok()).flatten()
+    } else {
+        Some(0)
+    };
+    let closed = cursor.take("}");
+    match (name.is_empty() || !closed, count, elements, index) {
+        (false, true, true, Some(0)) => Ok(Part::Count(name)),
+        (false, false, true, Some(0)) => Ok(Part::All(name)),
+        (false, false, false, Some(index)) => Ok(Part::Value { name, index }),
+        _ if cursor.peek().is_none() && !closed => Err(at.wrong("a brace that is not closed")),
+        _ => Err(at.program("a parameter expansion with an operator, which is not evaluated")),
+    }
+}
