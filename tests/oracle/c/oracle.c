@@ -157,10 +157,17 @@ static int validate_output(u32 len, u32 least)
 	return smb2_validate_iov(rsp->OutputBufferOffset, rsp->OutputBufferLength, &iov, least);
 }
 
+static int parse_sids(u32 len)
+{
+	struct cifs_open_info_data data = {};
+	struct kvec iov = received(len);
+
+	return parse_posix_sids(&data, &iov);
+}
+
 static int answer(u8 function, u32 argument, u32 len)
 {
 	struct TCP_Server_Info server = {};
-	struct cifs_open_info_data data = {};
 	struct kvec iov = received(len);
 
 	server.smb_ses_list.next = server.smb_ses_list.prev = &server.smb_ses_list;
@@ -174,7 +181,7 @@ static int answer(u8 function, u32 argument, u32 len)
 	/* Any result but an error is a length. */
 	case 6: return move_smb2_ea_to_cifs(NULL, 0, (void *)buffer, len, argument ? "two" : NULL);
 	case 7: return check_wsl_eas(&iov);
-	case 8: return parse_posix_sids(&data, &iov);
+	case 8: return parse_sids(len);
 	case 9: return security(len, argument);
 	case 10: return count_entries(len, argument);
 	case 11: return parse_interfaces(len);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How long the verifier takes for a reply, and the client's own functions for the same bytes. Writes a line a run:
 //! what, nanoseconds of the verifier, nanoseconds of the client, with tabs between them. Takes the number of runs.
-#![expect(clippy::disallowed_macros, reason = "its output is its result")]
 
 #[path = "../../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
