@@ -13,6 +13,7 @@ mod malformed;
 mod parameter;
 mod proxy;
 mod rebuild;
+mod rpm;
 mod signatures;
 mod system;
 mod vehicle;
@@ -158,6 +159,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
         ("modinfo_is_complete", parameter::modinfo),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod judgement;
 pub mod prepare;
 pub mod rebuild;
+pub mod rpm;
 mod scratch;
 pub mod table;
 pub mod timing;
