@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `TARGET/NUMBER` in the directory that is given or in `corpus`, from the messages that the tests are
-//! made of.
+//! Writes the seed corpus, `TARGET/NUMBER` in the directory that is given or in `corpus`, from the messages and modules that the
+//! tests are made of.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
+#[path = "../../../tests/host/elf.rs"]
+mod elf;
 #[path = "../../../module/verify/tests/replies/mod.rs"]
 mod replies;
 
@@ -84,6 +86,14 @@ fn segments(message: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Modules of every form, signed and not.
+fn modules() -> Vec<Vec<u8>> {
+    let forms = [elf::Exports::Tables, elf::Exports::Flags];
+    let plain = forms.map(|form| elf::module(object::Architecture::X86_64, form));
+    let signed = plain.iter().map(|module| elf::signed(module, "Made", &[1, 2, 3])).collect();
+    [plain.to_vec(), signed].concat()
+}
+
 fn main() -> std::io::Result<()> {
     let given = std::env::args_os().nth(1).map(PathBuf::from);
     let corpus = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"));
@@ -107,6 +117,10 @@ fn main() -> std::io::Result<()> {
             write("segments", messages, &segments(&compound))?;
             messages += 1;
         }
+    }
+    for (number, module) in modules().iter().enumerate() {
+        write("kernel_module", number, module)?;
+        write("signature", number, &elf::message("Made", &[number as u8, 1]))?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())
