@@ -14,6 +14,7 @@ mod ksmbd;
 #[path = "../dkms/machine.rs"]
 mod machine;
 mod malformed;
+mod parameter;
 mod proxy;
 mod rebuild;
 mod rpm;
@@ -159,6 +160,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
+        ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
+        ("modinfo_is_complete", parameter::modinfo),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         (
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",

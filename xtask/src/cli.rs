@@ -587,6 +587,8 @@ pub enum Suite {
     Host,
     /// Build roots, kernels and builds: needs the archive
     Package,
+    /// Feeds the verifier, and the reader of captures, with what nobody thought of
+    Fuzz,
     /// Boots kernels
     Vm,
     /// All of them
@@ -631,4 +633,10 @@ pub enum Measure {
     Dkms,
     /// `rpm` beside rpmbuild of the same spec, and several kernels at once
     Rpm,
+    /// Guest instructions to open files on a share, with the guard and without
+    Guard,
+    /// `build --project cifs` from nothing beside the same make by hand
+    Rebuild,
+    /// The verifier beside the client's own checks, on the same replies
+    Verify,
 }

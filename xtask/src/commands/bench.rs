@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, dkms, insmod, inspect, install, prepare, rpm, table};
+use crate::bench::{Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -32,6 +32,9 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Insmod => insmod::measure(context, args.runs)?,
             Measure::Install => install::measure(context, args.runs)?,
             Measure::Dkms => dkms::measure(context, args.runs)?,
+            Measure::Rebuild => rebuild::measure(context, args.runs)?,
+            Measure::Guard => guard::measure(context, args.runs)?,
+            Measure::Verify => verifier::measure(context, args.runs)?,
         });
     }
     context.report.data(&results);
