@@ -13,6 +13,7 @@ mod rebuild;
 mod roots;
 mod sign;
 mod suite;
+mod third_party;
 mod unprivileged;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         dkms::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
+        third_party::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

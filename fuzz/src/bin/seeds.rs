@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages that the tests are made of.
+//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages that the tests are made of, and from the `dkms.conf`
+//! of this repository.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
@@ -54,6 +55,13 @@ fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
     ]
 }
 
+/// Every `dkms.conf` here.
+const CONFS: [&str; 3] = [
+    include_str!("../../../dkms.conf"),
+    include_str!("../../../cifs/dkms.conf"),
+    include_str!("../../../tests/vm/fault/dkms.conf"),
+];
+
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, number: usize, bytes: &[u8]| {
@@ -73,6 +81,9 @@ fn main() -> std::io::Result<()> {
             write("compound", messages, &[&first, &seed.0[..]].concat())?;
             messages += 1;
         }
+    }
+    for (number, conf) in CONFS.iter().enumerate() {
+        write("dkms_conf", number, conf.as_bytes())?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())
