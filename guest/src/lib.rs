@@ -174,6 +174,18 @@ pub enum Step {
         /// A path in it.
         path: String,
     },
+    /// Makes a directory with [`LISTED_DIRECTORY`] in it, as the host does for [`Step::Work`]: for a server in the machine.
+    LayOut {
+        /// The directory.
+        directory: String,
+        /// How many files.
+        listed: u32,
+    },
+    /// Reads a file; its SHA-256 comes back as the step's output, in hexadecimal digits.
+    Digest {
+        /// Which.
+        path: String,
+    },
     /// Does with a mounted share what people do with one, and holds every answer against what it has to be. The output
     /// has a line for each part of the work.
     Work(Work),
@@ -246,6 +258,8 @@ impl fmt::Display for Step {
             Self::FindHole { path } => write!(f, "find a hole in {path}"),
             Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
             Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
+            Self::LayOut { directory, .. } => write!(f, "lay out {directory}"),
+            Self::Digest { path } => write!(f, "sha256sum {path}"),
             Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),

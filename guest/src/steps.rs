@@ -82,6 +82,8 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::FindHole { path } => told(path, files::find_hole(path)),
         Step::PunchHole { path } => done(path, files::punch_hole(path)),
         Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
+        Step::LayOut { directory, listed } => done(directory, workload::lay_out(directory, *listed)),
+        Step::Digest { path } => told(path, workload::digest(path)),
         Step::Work(work) => workload::perform(work).map(Some),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));

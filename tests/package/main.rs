@@ -11,6 +11,8 @@ mod kernels;
 mod machine;
 mod rebuild;
 mod roots;
+mod rpm;
+mod rpm_install;
 mod sign;
 mod suite;
 mod third_party;
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     let suite = suite::Suite::prepare();
     let trials = [
         roots::trials(&suite),
+        rpm::trials(&suite),
+        rpm_install::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
         inspection::trials(&suite),

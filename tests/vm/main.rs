@@ -8,9 +8,11 @@ mod commands;
 mod compressed;
 mod frames;
 mod hostile;
+mod ksmbd;
 mod malformed;
 mod proxy;
 mod rebuild;
+mod rpm;
 mod signatures;
 mod system;
 mod vehicle;
@@ -154,6 +156,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),

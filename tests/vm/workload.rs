@@ -15,12 +15,13 @@ use xtask::share::{self as smb, Account, Share};
 use xtask::vm::boot::{self, Options};
 use xtask::vm::{Run, Verdict};
 
+use crate::ksmbd;
 use crate::rebuild::without_rust;
 use crate::vehicle::{self, Vehicle};
 use crate::{Bench, verdict_is};
 
 /// Where the guest mounts the share.
-const MOUNT: &str = "/mnt";
+pub(crate) const MOUNT: &str = "/mnt";
 
 /// How many files the large directory has: several replies' worth of entries.
 const LISTED: u32 = 2000;
@@ -30,11 +31,11 @@ const BULK: u32 = 8;
 const BULK_LONG: u32 = 64;
 
 /// Memory of the machine in MiB. Less than the large file and the modules would need together is no fault of theirs.
-const MEMORY: u32 = 512;
+pub(crate) const MEMORY: u32 = 512;
 
 /// How one mount speaks to the server.
 #[derive(Clone, Copy, Debug)]
-struct Speech {
+pub(crate) struct Speech {
     dialect: &'static str,
     protection: Protection,
 }
@@ -60,7 +61,7 @@ impl Protection {
 
 impl Speech {
     /// All of them: encryption came with 3.0.
-    fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         let protections = [Protection::Neither, Protection::Signed, Protection::Sealed];
         let speeches = ["2.1", "3.0.2", "3.1.1"].into_iter().flat_map(move |dialect| {
             protections.into_iter().map(move |protection| Self { dialect, protection })
@@ -68,12 +69,17 @@ impl Speech {
         speeches.filter(|speech| speech.dialect != "2.1" || speech.protection != Protection::Sealed)
     }
 
-    fn options(self, account: &Account) -> String {
+    /// The newest dialect, and everything encrypted.
+    fn is_hardest(&self) -> bool {
+        self.dialect == "3.1.1" && self.protection == Protection::Sealed
+    }
+
+    pub(crate) fn options(self, account: &Account) -> String {
         format!("vers={}{},{},mfsymlinks", self.dialect, self.protection.option(), account.options())
     }
 
     /// The directory on the share that this mount works in.
-    fn directory(self) -> String {
+    pub(crate) fn directory(self) -> String {
         format!("{}-{:?}", self.dialect, self.protection).to_lowercase()
     }
 }
@@ -93,7 +99,17 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         trial("the_guard_rejects_nothing", Vehicle::Guard, bulk, default),
         trial("the_rebuilt_client_rejects_nothing", Vehicle::Rebuild, bulk, default),
     ];
+    let ksmbd = |vehicle: Vehicle| {
+        Trial::test(format!("workload::ksmbd_{vehicle}"), move || {
+            let bench = bench.expect("trials are run with a bench");
+            // Server and client are slow in one machine.
+            let speeches = Speech::all().filter(|speech| long || speech.is_hardest()).collect();
+            ksmbd::all_is_well(bench, vehicle, speeches).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    trials.push(ksmbd(Vehicle::Guard));
     if long {
+        trials.push(ksmbd(Vehicle::Rebuild));
         let without_rust = |bench: &Bench| vehicle::prepared(bench, &without_rust(bench)?);
         trials.push(trial("the_client_mended_in_c_rejects_nothing", Vehicle::Rebuild, bulk, without_rust));
     }
@@ -142,6 +158,11 @@ fn make_directory(dir: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether the guest told of this digest of the large file.
+pub(crate) fn told_bytes(told: &str, digest: &str) -> bool {
+    told.contains(&format!("{}{digest}\n", guest::DIGEST))
+}
+
 /// The large file on the server is what the guest wrote and read, and is all that is left.
 fn same_bytes(dir: &Utf8Path, told: &str) -> Result<()> {
     let left = dir.join(guest::WORK_DIRECTORY);
@@ -159,7 +180,7 @@ fn same_bytes(dir: &Utf8Path, told: &str) -> Result<()> {
 }
 
 /// Neither the log nor the guard's counters tell of a malformed reply, and there were replies.
-fn nothing_is_rejected(run: &Run, counters: Option<usize>) -> Result<()> {
+pub(crate) fn nothing_is_rejected(run: &Run, counters: Option<usize>) -> Result<()> {
     let console = fs_err::read(&run.console_log)?;
     let console = String::from_utf8_lossy(&console);
     ensure!(!console.contains("rejected: rule="), "{console}");

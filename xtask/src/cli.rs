@@ -114,6 +114,13 @@ Examples:
     Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
+    /// Make kmod RPMs of a project, for several kernels at once
+    Rpm(RpmArgs),
+    /// Link modules of one kernel into others that would load them, where the system has no weak-modules
+    ///
+    /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if each symbol that it imports
+    /// has the CRC there that it was built against (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
+    WeakModules(WeakModulesArgs),
     /// Register a project's source with DKMS
     DkmsAdd(DkmsArgs),
     /// Build a project with DKMS, and see that its modules are for the kernel
@@ -446,6 +453,87 @@ pub struct DkmsArgs {
     pub force: bool,
 }
 
+/// `cargo xtask rpm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = RPM_AFTER)]
+pub struct RpmArgs {
+    /// Directory with a dkms.conf and a kmod.spec [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated
+    /// [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// What follows the kernel's version in the release of each variant, separator included; \"\" is the plain one
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
+    pub kvariants: Option<String>,
+    /// Also make the source package; it builds with rpmbuild alone, without this tool and without a network
+    #[arg(long)]
+    pub srpm: bool,
+    /// Directory for what is made
+    #[arg(long, value_name = "DIR", default_value = "target/rpm")]
+    pub output: Utf8PathBuf,
+    /// Print the spec with all its macros expanded, and make nothing
+    #[arg(long, conflicts_with = "srpm")]
+    pub print_spec: bool,
+    /// Make nothing, but say of these kernels whether each would load what is built for --kernel, through weak-updates;
+    /// status 4 when one would not
+    #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
+    pub audit: Vec<Release>,
+    /// GPG key to sign the packages with, by any name that gpg knows it by
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<String>,
+    /// Private key to sign the modules with, in PEM
+    #[arg(long, value_name = "FILE", requires = "modsign_cert")]
+    pub modsign_key: Option<Utf8PathBuf>,
+    /// Its certificate
+    #[arg(long, value_name = "FILE", requires = "modsign_key")]
+    pub modsign_cert: Option<Utf8PathBuf>,
+}
+
+const RPM_AFTER: &str = "\
+Examples:
+  cargo xtask rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
+  cargo xtask rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
+  cargo xtask rpm --kernel 6.12.107+deb13-amd64 --project cifs --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
+
+The same by hand, where kernel-devel is installed:
+  rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec
+
+The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the last commit is taken.";
+
+/// `cargo xtask weak-modules`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "As a package does:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo xtask weak-modules --add-modules"
+)]
+pub struct WeakModulesArgs {
+    /// What has come, or goes.
+    #[command(flatten)]
+    pub what: WeakModulesWhat,
+    /// Work on the system in this directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: Utf8PathBuf,
+}
+
+/// One of four.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WeakModulesWhat {
+    /// A kernel has come: link into it what it would load
+    #[arg(long, value_name = "RELEASE")]
+    pub add_kernel: Option<Release>,
+    /// A kernel goes: remove its links, and those of others to its modules
+    #[arg(long, value_name = "RELEASE")]
+    pub remove_kernel: Option<Release>,
+    /// Modules have come, named on standard input: link them into each kernel that would load them
+    #[arg(long)]
+    pub add_modules: bool,
+    /// Modules go, named on standard input: remove the links to them
+    #[arg(long)]
+    pub remove_modules: bool,
+}
+
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -527,4 +615,6 @@ pub enum Measure {
     Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// `rpm` beside rpmbuild of the same spec, and several kernels at once
+    Rpm,
 }

@@ -19,6 +19,7 @@ pub mod process;
 pub mod project;
 pub mod report;
 pub mod root;
+pub mod rpm;
 pub mod share;
 pub mod source;
 pub mod vm;

@@ -71,6 +71,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::Uninstall(args) => commands::uninstall::run(context, args),
         Command::Status(args) => commands::status::run(context, args),
         Command::Insmod(args) => commands::insmod::run(context, args),
+        Command::Rpm(args) => commands::rpm::run(context, args),
+        Command::WeakModules(args) => commands::weak_modules::run(context, args),
         Command::Verify(args) => commands::verify::run(context, args),
         Command::Bench(args) => commands::bench::run(context, args),
         Command::Man(args) => commands::man::run(context, args),

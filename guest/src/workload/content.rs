@@ -2,7 +2,7 @@
 //! What files hold: written in pieces, copied by the server, and in bulk.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -132,16 +132,20 @@ pub(super) fn bulk(place: &Place<'_>) -> Result<Option<String>, StepError> {
     file.sync_all().map_err(failed)?;
     drop(file);
     forget()?;
-    let (mut file, mut seen) = (File::open(&path).map_err(failed)?, Sha256::new());
+    let (written, seen) = (hex(&written.finalize()), digest(&path).map_err(failed)?);
+    require(written == seen, || format!("wrote {written}, read {seen}"))?;
+    Ok(Some(format!("{}{written}", guest::DIGEST)))
+}
+
+/// The SHA-256 of a file.
+pub(crate) fn digest(path: impl AsRef<Path>) -> io::Result<String> {
+    let (mut file, mut seen, mut block) = (File::open(path)?, Sha256::new(), vec![0; BLOCK]);
     loop {
-        match file.read(&mut block).map_err(failed)? {
-            0 => break,
+        match file.read(&mut block)? {
+            0 => return Ok(hex(&seen.finalize())),
             length => seen.update(&block[..length]),
         }
     }
-    let (written, seen) = (hex(&written.finalize()), hex(&seen.finalize()));
-    require(written == seen, || format!("wrote {written}, read {seen}"))?;
-    Ok(Some(format!("{}{written}", guest::DIGEST)))
 }
 
 fn hex(bytes: &[u8]) -> String {

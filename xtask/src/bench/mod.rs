@@ -8,6 +8,7 @@ pub mod insmod;
 pub mod inspect;
 pub mod judgement;
 pub mod prepare;
+pub mod rpm;
 mod scratch;
 pub mod table;
 pub mod timing;

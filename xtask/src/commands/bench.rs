@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, insmod, inspect, prepare, table};
+use crate::bench::{Results, build, insmod, inspect, prepare, rpm, table};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -27,6 +27,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
         results.extend(match measure {
             Measure::Prepare => prepare::measure(context)?,
             Measure::Build => build::measure(context, args.runs)?,
+            Measure::Rpm => rpm::measure(context, args.runs)?,
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
         });

@@ -15,6 +15,7 @@ use crate::machine::programs;
 use crate::report::table;
 use crate::root::debian::lock_name;
 use crate::root::removal;
+use crate::rpm;
 
 /// Runs one of them.
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
@@ -130,7 +131,9 @@ fn prepare(context: &Context, release: Option<&Release>) -> Result<()> {
 
 /// Build roots that no prepared kernel names, half-made things, and fetched packages.
 fn gc(context: &Context) -> Result<()> {
-    let used: Vec<String> = Kdir::all(context).iter().map(|kdir| kdir.stamp().recipe.identity()).collect();
+    let recipes = |kdir: &Kdir| [kdir.stamp().recipe.clone(), rpm::build::recipe(kdir)];
+    let used: Vec<String> =
+        Kdir::all(context).iter().flat_map(recipes).map(|recipe| recipe.identity()).collect();
     let mut freed = Vec::new();
     for entry in context.cache.path("roots").read_dir_utf8().into_iter().flatten() {
         let entry = entry?;

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use anyhow::{Context as _, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::config::Config;
@@ -105,21 +105,37 @@ pub fn find(archive: &mut Archive<'_>, release: &Release) -> Result<Kernel> {
 /// The configuration of a kernel, from its headers package (a few megabytes, kept).
 pub fn config(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<Config> {
     let kept = kept_config(context, &kernel.headers);
+    Ok(Config::parse(&of_headers(context, archive, kernel, ".config", &kept)?))
+}
+
+/// The text of a kernel's `Module.symvers`, from its headers package likewise.
+pub fn symvers(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<String> {
+    let kept = context.cache.path(format!("archive/symvers/{}", kernel.headers.sha256));
+    of_headers(context, archive, kernel, "Module.symvers", &kept)
+}
+
+/// One file of a kernel's headers package, kept at `kept`.
+fn of_headers(
+    context: &Context,
+    archive: &Archive<'_>,
+    kernel: &Kernel,
+    name: &str,
+    kept: &Utf8Path,
+) -> Result<String> {
     if !kept.exists() {
         let deb = archive.fetch(&[&kernel.headers])?.remove(0);
         let dir = tempfile::tempdir().context("making a temporary directory")?;
-        let member = format!("usr/src/linux-headers-{}/.config", kernel.release);
+        let member = format!("usr/src/linux-headers-{}/{name}", kernel.release);
         // Only this file of thousands.
         let untar =
             Cmd::new("tar").arg("--extract").arg("--directory").arg(dir.path()).arg(format!("./{member}"));
         process::pipeline(&[Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb), untar], &context.report)?;
-        let config = dir.path().join(member);
         fs_err::create_dir_all(kept.parent().expect("a file in the cache"))?;
         let partial = kept.with_extension(std::process::id().to_string());
-        fs_err::copy(config, &partial)?;
-        fs_err::rename(partial, &kept)?;
+        fs_err::copy(dir.path().join(member), &partial)?;
+        fs_err::rename(&partial, kept)?;
     }
-    Ok(Config::parse(&fs_err::read_to_string(kept)?))
+    Ok(fs_err::read_to_string(kept)?)
 }
 
 /// Whether [`config`] needs to fetch this headers package first.

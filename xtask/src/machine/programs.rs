@@ -49,6 +49,13 @@ pub const SHARE: &[Program] = &[
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 
+/// Needed to sign packages.
+pub const RPM_SIGN: &[Program] = &[
+    program("gpg", "gpg", "signs packages"),
+    program("gpg-agent", "gpg-agent", "holds the keys of gpg"),
+    program("rpmsign", "rpm", "signs packages"),
+];
+
 /// Needed to install modules.
 pub const INSTALL: &[Program] = &[
     program("depmod", "kmod", "lists modules and what they need"),
@@ -71,7 +78,7 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// All programs that commands for users need.
 pub fn all() -> impl Iterator<Item = &'static Program> {
-    [ROOTS, VM, SHARE, INSTALL, crate::key::PROGRAMS].into_iter().flatten()
+    [ROOTS, VM, SHARE, INSTALL, crate::key::PROGRAMS, RPM_SIGN].into_iter().flatten()
 }
 
 /// All programs that anything needs.

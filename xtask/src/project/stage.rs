@@ -70,6 +70,11 @@ impl Sources {
         Ok(Self { imported, ..sources })
     }
 
+    /// Its own files, and what it takes from its repository.
+    pub fn own(&self) -> &Tree {
+        &self.own
+    }
+
     /// What is imported, patched.
     pub fn imported(&self) -> &Tree {
         &self.imported

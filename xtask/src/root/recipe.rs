@@ -58,6 +58,15 @@ impl Recipe {
         packages.dedup();
         Self { suite: base_suite(suite).to_owned(), packages }
     }
+
+    /// The same root with further packages.
+    #[must_use]
+    pub fn with(mut self, packages: &[&str]) -> Self {
+        self.packages.extend(packages.iter().map(|name| (*name).to_owned()));
+        self.packages.sort();
+        self.packages.dedup();
+        self
+    }
 }
 
 impl Recipe {

@@ -25,6 +25,15 @@ const MODPROBE: &str = "/sbin/modprobe";
 /// Directories that modprobe reads its configuration from (modprobe.d(5)).
 const CONFIGURATION: &[&str] = &["/etc/modprobe.d", "/usr/lib/modprobe.d", "/usr/local/lib/modprobe.d"];
 
+/// What else of a system is taken into the machine, by absolute paths.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Further<'a> {
+    /// Programs, with their libraries.
+    pub programs: &'a [&'a str],
+    /// Files and directories; of a directory, not what is in it.
+    pub files: &'a [&'a str],
+}
+
 /// The part of a system that loads modules, as a cpio archive.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -35,9 +44,23 @@ impl System {
     /// What `tree` loads the modules `names` of `release` with, and those modules. A name that is built in or an alias
     /// is fine; one that modprobe does not know is an error. The tree must hold cpio, kmod and find.
     pub fn of(context: &Context, tree: &Scratch, release: &Release, names: &[&str]) -> Result<Self> {
+        Self::with(context, tree, release, names, &Further::default())
+    }
+
+    /// The same, and `further`.
+    pub fn with(
+        context: &Context,
+        tree: &Scratch,
+        release: &Release,
+        names: &[&str],
+        further: &Further<'_>,
+    ) -> Result<Self> {
         let mut files = modules(context, tree, release, names)?;
         files.extend(metadata(context, tree, release)?);
-        files.extend(program(context, tree)?);
+        for program in [KMOD].iter().chain(further.programs) {
+            files.extend(with_libraries(context, tree, program)?);
+        }
+        files.extend(further.files.iter().map(Utf8PathBuf::from));
         files.extend([MODPROBE.into()]);
         let (links, files) = resolved(context, tree, &files)?;
         let listed: Vec<String> = with_parents(links.iter().chain(&files));
@@ -87,10 +110,10 @@ fn metadata(context: &Context, tree: &Scratch, release: &Release) -> Result<Vec<
     Ok(files)
 }
 
-/// The program that loads modules, and its libraries.
-fn program(context: &Context, tree: &Scratch) -> Result<Vec<Utf8PathBuf>> {
-    let mut files = vec![KMOD.into()];
-    files.extend(libraries(&tree.read(context, Cmd::new("ldd").arg(KMOD))?));
+/// A program and its libraries.
+fn with_libraries(context: &Context, tree: &Scratch, program: &str) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = vec![program.into()];
+    files.extend(libraries(&tree.read(context, Cmd::new("ldd").arg(program))?));
     Ok(files)
 }
 

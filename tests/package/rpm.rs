@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+//! kmod RPMs of both vehicles: what they say of themselves, that they are the same each time, and that their source builds
+//! without this tool.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::Trial;
+use rpm::{DependencyFlags, Package};
+use xtask::archive::Archive;
+use xtask::kernel::discover::{self, Facts};
+use xtask::kernel::kdir::Kdir;
+use xtask::kernel::release::Release;
+use xtask::kernel::symvers;
+use xtask::process::Cmd;
+use xtask::project::Project;
+use xtask::root::Access;
+use xtask::rpm::source::Ready;
+use xtask::rpm::target::Target;
+
+use crate::suite::{Suite, run, scratch, tool};
+
+/// What the trials share: packages of the guard for the default kernel, and of the rebuild for one with MODVERSIONS.
+pub(crate) struct Made {
+    _dir: tempfile::TempDir,
+    /// Where they are.
+    pub(crate) dir: Utf8PathBuf,
+    /// The kernel with MODVERSIONS.
+    pub(crate) versioned: Release,
+}
+
+static MADE: OnceLock<Made> = OnceLock::new();
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("rpm::a_kernel_without_modversions_is_required_by_name", the_guard),
+        suite.trial("rpm::a_kernel_with_modversions_is_required_by_the_crc_of_each_symbol", the_rebuild),
+        suite.trial("rpm::the_guard_is_the_same_twice", the_same_twice),
+        suite.trial("rpm::the_source_package_builds_with_rpmbuild_alone", rpmbuild_alone),
+        suite.trial("rpm::another_source_than_the_specs_is_refused", another_source),
+        suite.trial("rpm::an_error_of_rpmbuild_is_shown_with_its_line", nonsense),
+    ]
+}
+
+/// The packages, made once by the tool as a user would.
+pub(crate) fn made(suite: &Suite) -> &'static Made {
+    MADE.get_or_init(|| {
+        let (temporary, dir) = scratch();
+        let versioned = versioned(suite);
+        for args in [
+            ["--project", ".", "--kernel", suite.prepared().kdir.release().as_str()],
+            ["--project", "cifs", "--kernel", versioned.as_str()],
+        ] {
+            let cmd = tool(&["rpm", "--srpm", "--output", dir.as_str()]).args(args);
+            let (status, output) = run(&cmd.cwd(xtask::context::repository()));
+            assert_eq!(status, 0, "{output}");
+        }
+        Made { _dir: temporary, dir, versioned }
+    })
+}
+
+/// A kernel with MODVERSIONS: one that is prepared, else the newest of the archive.
+fn versioned(suite: &Suite) -> Release {
+    let prepared = Kdir::all(suite.context());
+    let with = |kdir: &&Kdir| {
+        kdir.release().flavour() == discover::DEFAULT_FLAVOUR
+            && kdir.config().unwrap().is_yes("CONFIG_MODVERSIONS")
+    };
+    if let Some(kdir) = prepared.iter().find(with) {
+        return kdir.release().clone();
+    }
+    let archive = Archive::open(suite.context()).unwrap();
+    let fits = |kernel: &discover::Kernel| {
+        kernel.release.flavour() == discover::DEFAULT_FLAVOUR
+            && Facts::of(&discover::config(suite.context(), &archive, kernel).unwrap()).modversions
+    };
+    discover::all(&archive).into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
+}
+
+impl Made {
+    /// The one package whose file name begins and ends so.
+    pub(crate) fn file(&self, begin: &str, end: &str) -> Utf8PathBuf {
+        let is_it = |path: &Utf8PathBuf| {
+            let name = path.file_name().unwrap();
+            name.strip_prefix(begin).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                && name.ends_with(end)
+        };
+        let all: Vec<_> = self.dir.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path()).collect();
+        let mut found = all.iter().filter(|path| is_it(path));
+        let file = found.next().unwrap_or_else(|| panic!("no {begin}…{end} among {all:?}"));
+        assert!(found.next().is_none(), "more than one {begin}…{end} among {all:?}");
+        file.clone()
+    }
+
+    /// The guard's package.
+    pub(crate) fn guard(&self, suite: &Suite) -> Utf8PathBuf {
+        let target = Target::of(suite.prepared().kdir.release());
+        self.file(&format!("kmod-cifs-fix{}-", target.suffix()), ".x86_64.rpm")
+    }
+
+    /// The rebuild's package.
+    pub(crate) fn rebuild(&self) -> Utf8PathBuf {
+        self.file(&format!("kmod-cifs{}-", Target::of(&self.versioned).suffix()), ".x86_64.rpm")
+    }
+}
+
+/// What a package requires of others, by name: not of rpm itself.
+fn requires(package: &Package) -> BTreeMap<String, String> {
+    let all = package.metadata.get_requires().unwrap();
+    let ours = all.into_iter().filter(|dependency| !dependency.flags.contains(DependencyFlags::RPMLIB));
+    ours.map(|dependency| (dependency.name.to_string(), dependency.version.to_string())).collect()
+}
+
+fn names(package: &Package) -> Vec<String> {
+    let paths = package.metadata.get_file_paths().unwrap();
+    let mut names: Vec<_> = paths.into_iter().map(|path| path.display().to_string()).collect();
+    names.sort();
+    names
+}
+
+/// The version of `kernel-uname-r`, in which rpm allows one hyphen.
+pub(crate) fn uname_version(release: &Release) -> String {
+    let text = release.as_str();
+    if text.matches('-').count() > 1 { text.replace('-', "_") } else { text.to_owned() }
+}
+
+fn the_guard(suite: &Suite) {
+    let release = suite.prepared().kdir.release();
+    let package = Package::open(made(suite).guard(suite)).unwrap();
+    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let config = format!("config({name})");
+    let full =
+        format!("{}-{}", package.metadata.get_version().unwrap(), package.metadata.get_release().unwrap());
+    assert_eq!(
+        requires(&package),
+        [("/bin/sh", ""), ("kmod", ""), ("kernel-uname-r", &uname_version(release)), (&config, &full)]
+            .map(|(name, version)| (name.to_owned(), version.to_owned()))
+            .into()
+    );
+    let provides: BTreeMap<_, _> = package
+        .metadata
+        .get_provides()
+        .unwrap()
+        .into_iter()
+        .map(|dependency| (dependency.name.to_string(), dependency.version.to_string()))
+        .collect();
+    for provided in ["kmod-cifs-fix", "kmod(cifs_fix.ko)", name.as_str()] {
+        assert_eq!(provides.get(provided), Some(&full), "{provides:?}");
+    }
+    let extra = format!("/lib/modules/{release}/extra");
+    // Some distributions' rpm puts the version behind the name of the directory for licences.
+    let versioned = format!("{name}-{}", package.metadata.get_version().unwrap());
+    assert_eq!(
+        names(&package).into_iter().map(|path| path.replace(&versioned, &name)).collect::<Vec<_>>(),
+        [
+            format!("/etc/depmod.d/{name}.conf"),
+            extra.clone(),
+            format!("{extra}/cifs-fix"),
+            format!("{extra}/cifs-fix/cifs_fix.ko"),
+            format!("/usr/share/doc/{name}"),
+            format!("/usr/share/doc/{name}/{name}.spdx.json"),
+            format!("/usr/share/licenses/{name}"),
+            format!("/usr/share/licenses/{name}/LICENSE"),
+        ]
+    );
+    assert_eq!(package.metadata.get_build_host().unwrap(), "reproducible");
+    let debug = Package::open(made(suite).file(&format!("{name}-debuginfo-"), ".rpm")).unwrap();
+    assert!(names(&debug).iter().any(|path| path.contains(&format!("{extra}/cifs-fix/cifs_fix.ko"))));
+}
+
+fn the_rebuild(suite: &Suite) {
+    let made = made(suite);
+    let kdir = Kdir::open(suite.context(), &made.versioned).unwrap();
+    let text = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
+    let exported: BTreeMap<_, _> = symvers::parse(&text).map(|export| (export.symbol, export.crc)).collect();
+    let required = requires(&Package::open(made.rebuild()).unwrap());
+    let symbols: BTreeMap<_, _> = required
+        .iter()
+        .filter_map(|(name, version)| Some((name.strip_prefix("kernel(")?.strip_suffix(')')?, version)))
+        .collect();
+    for (symbol, version) in &symbols {
+        assert_eq!(**version, format!("0x{:08x}", exported[symbol]), "{symbol}");
+    }
+    // As the module itself has it, which is what the kernel compares.
+    let module = module_in(suite, &made.rebuild());
+    let versions = xtask::object::module::Module::parse(&module).unwrap().versions;
+    let in_module: Vec<_> =
+        versions.all().map(|(symbol, crc)| (symbol.to_owned(), crc.to_string())).collect();
+    assert!(in_module.len() > 300, "{}", in_module.len());
+    for (symbol, crc) in &in_module {
+        assert_eq!(symbols.get(symbol.as_str()), Some(&crc), "{symbol}");
+    }
+    assert_eq!(symbols.len(), in_module.len());
+    assert!(!required.contains_key("kernel-uname-r"), "with CRCs a module is not for one release");
+}
+
+/// The one module in a package, unpacked where rpm is.
+fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
+    let (_dir, path) = scratch();
+    fs_err::copy(package, path.join("package.rpm")).unwrap();
+    let script = "rpm2cpio package.rpm | cpio --extract --make-directories --quiet; find . -name '*.ko' -exec cp '{}' module \\;";
+    let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&path);
+    ready(suite, &made(suite).versioned)
+        .root
+        .inside(suite.context(), cmd, &Access::default().write(&path))
+        .run(&suite.context().report)
+        .unwrap();
+    fs_err::read(path.join("module")).unwrap()
+}
+
+fn ready(suite: &Suite, release: &Release) -> Ready {
+    let project = Project::open(&xtask::context::repository().join("cifs")).unwrap();
+    Ready::provide(suite.context(), &project, Some(Target::of(release))).unwrap()
+}
+
+fn the_same_twice(suite: &Suite) {
+    let made = made(suite);
+    let (_dir, again) = scratch();
+    let release = suite.prepared().kdir.release().as_str();
+    let (status, output) = run(&tool(&["rpm", "--srpm", "--kernel", release, "--output", again.as_str()]));
+    assert_eq!(status, 0, "{output}");
+    let mut compared = 0;
+    for entry in again.read_dir_utf8().unwrap() {
+        let file = entry.unwrap().into_path();
+        let before = fs_err::read(made.dir.join(file.file_name().unwrap())).unwrap();
+        assert!(fs_err::read(&file).unwrap() == before, "{file} differs");
+        compared += 1;
+    }
+    assert_eq!(compared, 3, "source, modules and debug information");
+}
+
+/// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor the tool in the root.
+fn rpmbuild_alone(suite: &Suite) {
+    let made = made(suite);
+    let srpm = made.file("cifs-kmod-", ".src.rpm");
+    let ready = ready(suite, &made.versioned);
+    let (_dir, path) = scratch();
+    fs_err::copy(&srpm, path.join("source.src.rpm")).unwrap();
+    let script = "! command -v cargo; exec rpmbuild --rebuild --define \"_topdir $PWD/top\" --define \"_tmppath $PWD\" source.src.rpm";
+    let kdir = &ready.prepared.kdir;
+    let access = Access::default()
+        .read(kdir.place())
+        .read_at(kdir.modules(), format!("/usr/lib/modules/{}", made.versioned))
+        .read_at(kdir.build(), format!("/usr/src/kernels/{}", made.versioned))
+        .write(&path);
+    let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&path);
+    let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
+    assert!(output.status.success(), "{}", output.tail);
+    let name = made.rebuild();
+    let built = path.join("top/RPMS/x86_64").join(name.file_name().unwrap());
+    assert!(fs_err::read(built).unwrap() == fs_err::read(&name).unwrap(), "the tool's package differs");
+}
+
+/// The source package's spec, with another archive put in the place of its own.
+fn another_source(suite: &Suite) {
+    let made = made(suite);
+    let (_dir, path) = scratch();
+    fs_err::copy(made.file("cifs-kmod-", ".src.rpm"), path.join("source.src.rpm")).unwrap();
+    let script = "rpm2cpio source.src.rpm | cpio --extract --quiet; for file in cifs-*.tar.gz; do echo other > \"$file\"; done
+        exec rpmbuild -bp --nodeps --define \"_topdir $PWD/top\" --define \"_sourcedir $PWD\" --define \"_tmppath $PWD\" kmod.spec";
+    let cmd = Cmd::new("sh").args(["-c", script]).cwd(&path);
+    let access = Access::default().write(&path);
+    let ready = ready(suite, &made.versioned);
+    let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
+    assert!(!output.status.success(), "{}", output.tail);
+    assert!(output.tail.contains("is not the source that this spec was written for"), "{}", output.tail);
+}
+
+/// A project with a copy of the guard's spec in which `from` is `to`.
+fn edited(from: &str, to: &str) -> (tempfile::TempDir, Utf8PathBuf) {
+    let (dir, path) = scratch();
+    let repository = xtask::context::repository();
+    for file in ["Kbuild", "Makefile", "LICENSE"] {
+        fs_err::copy(repository.join(file), path.join(file)).unwrap();
+    }
+    fs_err::write(path.join("dkms.conf"), "PACKAGE_NAME=edited\nPACKAGE_VERSION=0.1.0\n").unwrap();
+    let text = fs_err::read_to_string(repository.join("kmod.spec")).unwrap();
+    assert!(text.contains(from), "the spec has no {from:?}");
+    fs_err::write(path.join("kmod.spec"), text.replacen(from, to, 1)).unwrap();
+    (dir, path)
+}
+
+fn nonsense(suite: &Suite) {
+    let release = suite.prepared().kdir.release().as_str();
+    for (from, to, status, said) in [
+        ("%description\n", "%nonsense\n%if\n%description\n", 1, "line "),
+        ("%global kmod_version 0.1.0", "%global kmod_version 0.1-0", 4, "'-'"),
+        ("%global kmod_version 0.1.0", "%global kmod_version 0.2.0", 4, "dkms.conf says 0.1.0"),
+    ] {
+        let (_dir, project) = edited(from, to);
+        let (found, output) = run(&tool(&[
+            "rpm",
+            "--project",
+            project.as_str(),
+            "--kernel",
+            release,
+            "--output",
+            project.as_str(),
+        ]));
+        assert_eq!(found, status, "{output}");
+        assert!(output.contains(said) && output.contains("kmod.spec"), "{output}");
+    }
+}

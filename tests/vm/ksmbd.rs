@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The other server that speaks to this client: ksmbd, the kernel's own, in the machine itself, with its daemon as
+//! Debian packages it.
+
+use anyhow::{Context as _, Result, ensure};
+use guest::{Expect, Step, Work};
+use xtask::process::Cmd;
+use xtask::root::Root;
+use xtask::root::debian::DebianRoot;
+use xtask::root::recipe::Recipe;
+use xtask::root::scratch::Scratch;
+use xtask::share::Account;
+use xtask::vm::boot::{self, Options};
+use xtask::vm::system::{Further, System};
+use xtask::vm::{Payload, Verdict};
+
+use crate::vehicle::Vehicle;
+use crate::workload::{MEMORY, MOUNT, Speech, nothing_is_rejected, told_bytes};
+use crate::{Bench, verdict_is};
+
+/// What a root must hold beside a minimal system.
+const PACKAGES: [&str; 4] = ["cpio", "kmod", "ksmbd-tools", "libc-bin"];
+
+/// The daemon: all of its programs are one, under several names.
+const TOOLS: &str = "/usr/libexec/ksmbd.tools";
+const MOUNTD: &str = "/usr/sbin/ksmbd.mountd";
+
+/// Its configuration and the accounts that it knows.
+const CONFIGURATION: &str = "/etc/ksmbd/ksmbd.conf";
+const ACCOUNTS: &str = "/etc/ksmbd/ksmbdpwd.db";
+
+/// The share, and the directory of the machine that it shares.
+const SHARE: &str = "share";
+const SHARED: &str = "/shared";
+
+/// How many files are listed, and MiB in the large file: they are in the machine's memory.
+const LISTED: u32 = 2000;
+const BULK: u32 = 4;
+
+/// Does the work on a share of ksmbd, once for each way to speak.
+pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
+    let account = Account { name: "somebody".to_owned(), password: "a-password-of-no-worth".to_owned() };
+    let mut payload = vehicle.payload(bench, &bench.prepared)?;
+    serve(bench, &mut payload, &account)?;
+    let mut works = Vec::new();
+    for speech in speeches {
+        let directory = speech.directory();
+        let at = payload.plan("").steps.len();
+        let shared = format!("{SHARED}/{directory}");
+        let options = format!("ip=127.0.0.1,{}", speech.options(&account));
+        payload
+            .step(Step::LayOut { directory: shared.clone(), listed: LISTED })
+            .step(Step::MountCifs {
+                source: format!("//127.0.0.1/{SHARE}"),
+                options,
+                target: MOUNT.to_owned(),
+            })
+            .step(Step::Work(Work { directory: format!("{MOUNT}/{directory}"), listed: LISTED, bulk: BULK }))
+            .step(Step::Unmount { target: MOUNT.to_owned() })
+            .step(Step::Digest { path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE) });
+        works.push((speech, at + 2));
+    }
+    let counters = vehicle.read_counters(&mut payload);
+    vehicle.unload(&mut payload);
+    let options = Options { memory: 2 * MEMORY, append: Vec::new(), limit: None };
+    let log = bench.logs.join(format!("ksmbd-{vehicle}.log"));
+    let run = boot::boot(&bench.context, &bench.prepared.kdir, &payload, &log, &options)?;
+    verdict_is(&run, Verdict::Pass)?;
+    vehicle.require_loaded(&run)?;
+    for (speech, work) in works {
+        let told = run.output(work).context("the work told nothing")?;
+        eprintln!("ksmbd, {vehicle}, {}: {}", speech.directory(), told.trim_end().replace('\n', "; "));
+        let digest = run.output(work + 2).context("no digest")?;
+        ensure!(told_bytes(told, digest), "the server has {digest}; the client says {told}");
+    }
+    nothing_is_rejected(&run, counters)
+}
+
+/// Adds the steps that start the server.
+fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> {
+    let Root::Debian(root) = &bench.prepared.root else {
+        anyhow::bail!("no root of Debian's to take ksmbd-tools from")
+    };
+    let (context, release) = (&bench.context, bench.prepared.kdir.release());
+    let packages = PACKAGES.map(str::to_owned).into();
+    let root = DebianRoot::provide(context, &Recipe { suite: root.name().to_owned(), packages })?;
+    let dir = tempfile::tempdir_in(context.cache.path(""))?;
+    let dir = camino::Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
+    let tree = Scratch::over(&root, &dir.join("changes"))?.with_layer(bench.prepared.kdir.image());
+    tree.read(context, Cmd::new("depmod").arg(release.as_str()))?;
+    tree.read(context, Cmd::new("tee").arg(CONFIGURATION).input(configuration()))?;
+    let adduser = Cmd::new("/usr/sbin/ksmbd.adduser").args(["--add", "--password", &account.password]);
+    tree.read(context, adduser.arg(&account.name))?;
+    let further = Further { programs: &[TOOLS], files: &[MOUNTD, CONFIGURATION, ACCOUNTS, "/run", "/tmp"] };
+    payload.system(System::with(context, &tree, release, &["ksmbd"], &further)?);
+    payload.run("/sbin/modprobe", &["ksmbd"], Expect::Success);
+    payload.step(Step::LayOut { directory: SHARED.to_owned(), listed: 0 });
+    payload.run(MOUNTD, &[], Expect::Success);
+    // It answers once the kernel has its configuration, a moment after the daemon is there.
+    payload.step(Step::Settle { millis: 2000 });
+    Ok(())
+}
+
+/// ksmbd.conf(5).
+fn configuration() -> String {
+    format!(
+        "[global]\n    server min protocol = SMB2_10\n    smb3 encryption = auto\n    tcp port = 445\n\n\
+         [{SHARE}]\n    path = {SHARED}\n    read only = no\n    vfs objects = acl_xattr, streams_xattr\n"
+    )
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A machine of a system on which the guard's RPM was installed: its own modprobe loads it from where rpm put it.
+
+use anyhow::{Context as _, Result, ensure};
+use camino::Utf8Path;
+use guest::Expect;
+use xtask::context::repository;
+use xtask::process::Cmd;
+use xtask::project::Project;
+use xtask::root::scratch::Scratch;
+use xtask::root::{Access, Root};
+use xtask::rpm::build::{Kind, Order, Signing};
+use xtask::rpm::source::{self, Ready};
+use xtask::rpm::source_date;
+use xtask::rpm::spec::Spec;
+use xtask::rpm::target::Target;
+use xtask::vm::Verdict;
+use xtask::vm::system::System;
+
+use crate::{Bench, verdict_is};
+
+/// Makes the package, installs it with rpm in a scratch over a root that has rpm, and boots that.
+pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
+    let (context, release) = (&bench.context, bench.prepared.kdir.release());
+    let project = Project::open(&repository())?;
+    let ready = Ready::provide(context, &project, Some(Target::of(release)))?;
+    let Root::Debian(root) = &ready.root else { return Ok(()) };
+    let dir = tempfile::tempdir_in(context.cache.path(""))?;
+    let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
+    let date = source_date(&project.dir, &context.report)?;
+    let sources =
+        source::packages(context, &project, &Spec::of(&project)?, std::slice::from_ref(&ready), date)?;
+    let output = dir.join("packages");
+    let order = Order {
+        project: &project,
+        sources: &sources,
+        srpm: false,
+        output: &output,
+        signing: Signing::default(),
+    };
+    let made = order.run(context)?;
+    let package = made.packages.iter().find(|package| package.kind == Kind::Modules).context("no package")?;
+
+    let tree = Scratch::over(root, &dir.join("changes"))?.with_layer(bench.prepared.kdir.image());
+    tree.read(context, Cmd::new("depmod").arg(release.as_str()))?;
+    // The kernel is no package here; that it is required is tested where one is.
+    let install = Cmd::new("rpm").args(["--install", "--nodeps"]).arg(&package.file);
+    tree.inside(context, install, &Access::default().read(&output)).run(&context.report)?;
+
+    let mut payload = bench.payload()?;
+    payload.system(System::of(context, &tree, release, &["cifs", "cifs_fix"])?);
+    payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
+    payload.run("/sbin/modprobe", &["--verbose", "cifs_fix"], Expect::Success);
+    payload.run("/sbin/modprobe", &["--remove", "cifs_fix"], Expect::Success);
+    let run = bench.run("an_installed_package", &payload, |machine| machine.memory = 512)?;
+    verdict_is(&run, Verdict::Pass)?;
+    let said = run.output(1).unwrap_or_default();
+    ensure!(said.contains(&format!("insmod /lib/modules/{release}/extra/cifs-fix/cifs_fix.ko")), "{said}");
+    tree.remove(context)
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Asks of other kernels, without booting one, whether they would take a module.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::kabi::{self, Kabi, Obstacle};
+use crate::archive::Archive;
+use crate::context::Context;
+use crate::kernel::config::Config;
+use crate::kernel::discover;
+use crate::kernel::kdir::Kdir;
+use crate::kernel::release::Release;
+use crate::object::file::ModuleFile;
+use crate::object::module::Module;
+use crate::project::build::Built;
+
+/// What one kernel would do with one module.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The module.
+    pub module: String,
+    /// The kernel that it was built for.
+    pub built_for: Release,
+    /// The other kernel.
+    pub kernel: Release,
+    /// Whether it would load.
+    pub loads: bool,
+    /// What is in the way.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Asks each of `releases` about the modules of `built`.
+pub fn audit(context: &Context, built: &Built, releases: &[Release]) -> Result<Vec<Finding>> {
+    let read = |object: &crate::project::build::Object| {
+        Ok((object.name.clone(), ModuleFile::read(&object.file)?.module()?))
+    };
+    let modules: Vec<(String, Module)> = built.objects.iter().map(read).collect::<Result<_>>()?;
+    let mut findings = Vec::new();
+    for release in releases {
+        let (config, symvers) = facts(context, release)?;
+        // Modules of one project load each other's symbols.
+        let kabi = Kabi::of_symvers(&symvers).with(modules.iter().map(|(_, module)| module));
+        for (name, module) in &modules {
+            let obstacle = kabi::obstacle(module, &kabi, &config);
+            findings.push(Finding {
+                module: format!("{name}.ko"),
+                built_for: built.release.clone(),
+                kernel: release.clone(),
+                loads: obstacle.is_none(),
+                obstacle,
+            });
+        }
+    }
+    Ok(findings)
+}
+
+/// Configuration and symbols of a kernel: one that is prepared, else of its headers package.
+fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
+    if let Some(kdir) = Kdir::open(context, release) {
+        return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
+    }
+    let mut archive = Archive::open(context)?;
+    let kernel = discover::find(&mut archive, release)?;
+    Ok((discover::config(context, &archive, &kernel)?, discover::symvers(context, &archive, &kernel)?))
+}
