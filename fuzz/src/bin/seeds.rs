@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Writes the seed corpus, `TARGET/NUMBER` in the directory that is given or in `corpus`, from the messages and modules that the
-//! tests are made of.
+//! tests are made of, and from the `dkms.conf` of this repository.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
@@ -94,6 +94,13 @@ fn modules() -> Vec<Vec<u8>> {
     [plain.to_vec(), signed].concat()
 }
 
+/// Every `dkms.conf` here.
+const CONFS: [&str; 3] = [
+    include_str!("../../../dkms.conf"),
+    include_str!("../../../cifs/dkms.conf"),
+    include_str!("../../../tests/vm/fault/dkms.conf"),
+];
+
 fn main() -> std::io::Result<()> {
     let given = std::env::args_os().nth(1).map(PathBuf::from);
     let corpus = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"));
@@ -121,6 +128,9 @@ fn main() -> std::io::Result<()> {
     for (number, module) in modules().iter().enumerate() {
         write("kernel_module", number, module)?;
         write("signature", number, &elf::message("Made", &[number as u8, 1]))?;
+    }
+    for (number, conf) in CONFS.iter().enumerate() {
+        write("dkms_conf", number, conf.as_bytes())?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())

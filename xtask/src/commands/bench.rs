@@ -5,7 +5,9 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier};
+use crate::bench::{
+    Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier,
+};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
