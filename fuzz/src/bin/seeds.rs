@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages that the tests are made of, and from the `dkms.conf`
-//! of this repository.
+//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages and modules that the tests are made of, and from
+//! the `dkms.conf` of this repository.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
+#[path = "../../../tests/host/elf.rs"]
+mod elf;
 #[path = "../../../module/verify/tests/replies/mod.rs"]
 mod replies;
 
@@ -62,6 +64,14 @@ const CONFS: [&str; 3] = [
     include_str!("../../../tests/vm/fault/dkms.conf"),
 ];
 
+/// Modules of every form, signed and not.
+fn modules() -> Vec<Vec<u8>> {
+    let forms = [elf::Exports::Tables, elf::Exports::Flags];
+    let plain = forms.map(|form| elf::module(object::Architecture::X86_64, form));
+    let signed = plain.iter().map(|module| elf::signed(module, "Made", &[1, 2, 3])).collect();
+    [plain.to_vec(), signed].concat()
+}
+
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, number: usize, bytes: &[u8]| {
@@ -84,6 +94,10 @@ fn main() -> std::io::Result<()> {
     }
     for (number, conf) in CONFS.iter().enumerate() {
         write("dkms_conf", number, conf.as_bytes())?;
+    }
+    for (number, module) in modules().iter().enumerate() {
+        write("kernel_module", number, module)?;
+        write("signature", number, &elf::message("Made", &[number as u8, 1]))?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())
