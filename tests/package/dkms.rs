@@ -16,6 +16,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
         suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
         suite.trial("dkms::an_rpm_and_a_tar_file_carry_it", bundles),
+        suite.trial("dkms::another_systems_tree_is_served_and_the_machine_left_alone", another_system),
         suite.trial("dkms::kernels_are_built_beside_each_other", several_kernels),
     ]
 }
@@ -173,10 +174,33 @@ fn several_kernels(suite: &Suite) {
     };
     let kdirs = all.iter().map(alike).max_by_key(Vec::len).expect("the default kernel is prepared");
     let machine = Machine::with_kernels(suite.context(), &kdirs).expect("there is a kernel");
-    let output = machine.tool_ok("dkms-install --project tests/dkms/replacement --all-kernels --jobs 2");
-    for kdir in &kdirs {
-        let row = format!("{}  replacement/1.0  installed  yes", kdir.release());
-        assert!(output.contains(&row), "{output}");
-    }
+    let words = "dkms-install --json --project tests/dkms/replacement --all-kernels --jobs 2";
+    let text = machine.tool_ok(&format!("{words} 2>/dev/null"));
+    let outcomes: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut installed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome["state"] == "installed" && outcome["modules"][0]["signed"] == true)
+        .filter_map(|outcome| outcome["kernel"].as_str())
+        .collect();
+    installed.sort_unstable();
+    let mut wanted: Vec<&str> = kdirs.iter().map(|kdir| kdir.release().as_str()).collect();
+    wanted.sort_unstable();
+    assert_eq!(installed, wanted, "{text}");
     assert_eq!(machine.ok("find /var/lib/dkms -name '.*' ! -path /var/lib/dkms"), "");
+}
+
+fn another_system(suite: &Suite) {
+    let machine = machine(suite);
+    let before = machine.modules();
+    machine.ok(
+        "mkdir -p /srv/usr/src /srv/var/lib /srv/lib/modules && cp -r /lib/modules/$KERNEL /srv/lib/modules",
+    );
+    let output = machine.tool_ok("dkms-install --root /srv --project tests/dkms/replacement");
+    assert!(output.contains("/srv/lib/modules/") && output.contains("/updates/dkms/nls_utf8.ko"), "{output}");
+    let dep = machine.ok("grep -c updates/dkms/nls_utf8.ko /srv/lib/modules/$KERNEL/modules.dep");
+    assert_eq!(dep.trim(), "1");
+    machine.tool_ok("dkms-remove --root /srv --project tests/dkms/replacement");
+    assert_eq!(machine.ok("ls /srv/usr/src /srv/var/lib/dkms | grep replacement; ls /srv/lib/modules/$KERNEL | grep updates; true"), "");
+    assert_eq!(machine.ok("ls /usr/src /var/lib/dkms | grep replacement; true"), "");
+    assert_eq!(machine.modules(), before);
 }
