@@ -7,6 +7,7 @@ pub mod build;
 pub mod guard;
 pub mod insmod;
 pub mod inspect;
+pub mod install;
 pub mod judgement;
 pub mod prepare;
 pub mod rebuild;
