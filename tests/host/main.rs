@@ -3,8 +3,10 @@
 //! line as a user meets it.
 
 mod bad_input;
+mod elf;
 mod frames;
 mod key;
+mod modules;
 mod namespaces;
 mod tidy;
 mod tool;

@@ -21,16 +21,17 @@ use xtask::rpm::target::Target;
 
 use crate::suite::{Suite, run, scratch, tool};
 
-/// What the trials share: packages of the guard for the default kernel, and of the rebuild for one with MODVERSIONS.
+/// Packages of one vehicle, source and all, which trials share.
 pub(crate) struct Made {
     _dir: tempfile::TempDir,
     /// Where they are.
     pub(crate) dir: Utf8PathBuf,
-    /// The kernel with MODVERSIONS.
-    pub(crate) versioned: Release,
+    /// The kernel they are for.
+    pub(crate) release: Release,
 }
 
-static MADE: OnceLock<Made> = OnceLock::new();
+static GUARD: OnceLock<Made> = OnceLock::new();
+static REBUILD: OnceLock<Made> = OnceLock::new();
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
@@ -43,21 +44,14 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     ]
 }
 
-/// The packages, made once by the tool as a user would.
-pub(crate) fn made(suite: &Suite) -> &'static Made {
-    MADE.get_or_init(|| {
-        let (temporary, dir) = scratch();
-        let versioned = versioned(suite);
-        for args in [
-            ["--project", ".", "--kernel", suite.prepared().kdir.release().as_str()],
-            ["--project", "cifs", "--kernel", versioned.as_str()],
-        ] {
-            let cmd = tool(&["rpm", "--srpm", "--output", dir.as_str()]).args(args);
-            let (status, output) = run(&cmd.cwd(xtask::context::repository()));
-            assert_eq!(status, 0, "{output}");
-        }
-        Made { _dir: temporary, dir, versioned }
-    })
+/// The guard for the default kernel.
+pub(crate) fn guard(suite: &Suite) -> &'static Made {
+    GUARD.get_or_init(|| Made::by_the_tool(".", suite.prepared().kdir.release()))
+}
+
+/// The rebuild for a kernel with MODVERSIONS.
+pub(crate) fn rebuild(suite: &Suite) -> &'static Made {
+    REBUILD.get_or_init(|| Made::by_the_tool("cifs", &versioned(suite)))
 }
 
 /// A kernel with MODVERSIONS: one that is prepared, else the newest of the archive.
@@ -79,6 +73,15 @@ fn versioned(suite: &Suite) -> Release {
 }
 
 impl Made {
+    fn by_the_tool(project: &str, release: &Release) -> Self {
+        let (temporary, dir) = scratch();
+        let args =
+            ["rpm", "--srpm", "--project", project, "--kernel", release.as_str(), "--output", dir.as_str()];
+        let (status, output) = run(&tool(&args).cwd(xtask::context::repository()));
+        assert_eq!(status, 0, "{output}");
+        Self { _dir: temporary, dir, release: release.clone() }
+    }
+
     /// The one package whose file name begins and ends so.
     pub(crate) fn file(&self, begin: &str, end: &str) -> Utf8PathBuf {
         let is_it = |path: &Utf8PathBuf| {
@@ -93,15 +96,9 @@ impl Made {
         file.clone()
     }
 
-    /// The guard's package.
-    pub(crate) fn guard(&self, suite: &Suite) -> Utf8PathBuf {
-        let target = Target::of(suite.prepared().kdir.release());
-        self.file(&format!("kmod-cifs-fix{}-", target.suffix()), ".x86_64.rpm")
-    }
-
-    /// The rebuild's package.
-    pub(crate) fn rebuild(&self) -> Utf8PathBuf {
-        self.file(&format!("kmod-cifs{}-", Target::of(&self.versioned).suffix()), ".x86_64.rpm")
+    /// The package of this name for its kernel.
+    pub(crate) fn package(&self, name: &str) -> Utf8PathBuf {
+        self.file(&format!("{name}{}-", Target::of(&self.release).suffix()), ".x86_64.rpm")
     }
 }
 
@@ -127,7 +124,7 @@ pub(crate) fn uname_version(release: &Release) -> String {
 
 fn the_guard(suite: &Suite) {
     let release = suite.prepared().kdir.release();
-    let package = Package::open(made(suite).guard(suite)).unwrap();
+    let package = Package::open(guard(suite).package("kmod-cifs-fix")).unwrap();
     let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
     let config = format!("config({name})");
     let full =
@@ -165,16 +162,16 @@ fn the_guard(suite: &Suite) {
         ]
     );
     assert_eq!(package.metadata.get_build_host().unwrap(), "reproducible");
-    let debug = Package::open(made(suite).file(&format!("{name}-debuginfo-"), ".rpm")).unwrap();
+    let debug = Package::open(guard(suite).file(&format!("{name}-debuginfo-"), ".rpm")).unwrap();
     assert!(names(&debug).iter().any(|path| path.contains(&format!("{extra}/cifs-fix/cifs_fix.ko"))));
 }
 
 fn the_rebuild(suite: &Suite) {
-    let made = made(suite);
-    let kdir = Kdir::open(suite.context(), &made.versioned).unwrap();
+    let made = rebuild(suite);
+    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
     let text = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
     let exported: BTreeMap<_, _> = symvers::parse(&text).map(|export| (export.symbol, export.crc)).collect();
-    let required = requires(&Package::open(made.rebuild()).unwrap());
+    let required = requires(&Package::open(made.package("kmod-cifs")).unwrap());
     let symbols: BTreeMap<_, _> = required
         .iter()
         .filter_map(|(name, version)| Some((name.strip_prefix("kernel(")?.strip_suffix(')')?, version)))
@@ -183,7 +180,7 @@ fn the_rebuild(suite: &Suite) {
         assert_eq!(**version, format!("0x{:08x}", exported[symbol]), "{symbol}");
     }
     // As the module itself has it, which is what the kernel compares.
-    let module = module_in(suite, &made.rebuild());
+    let module = module_in(suite, &made.package("kmod-cifs"));
     let versions = xtask::object::module::Module::parse(&module).unwrap().versions;
     let in_module: Vec<_> =
         versions.all().map(|(symbol, crc)| (symbol.to_owned(), crc.to_string())).collect();
@@ -201,7 +198,7 @@ fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
     fs_err::copy(package, path.join("package.rpm")).unwrap();
     let script = "rpm2cpio package.rpm | cpio --extract --make-directories --quiet; find . -name '*.ko' -exec cp '{}' module \\;";
     let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&path);
-    ready(suite, &made(suite).versioned)
+    ready(suite, &rebuild(suite).release)
         .root
         .inside(suite.context(), cmd, &Access::default().write(&path))
         .run(&suite.context().report)
@@ -215,7 +212,7 @@ fn ready(suite: &Suite, release: &Release) -> Ready {
 }
 
 fn the_same_twice(suite: &Suite) {
-    let made = made(suite);
+    let made = guard(suite);
     let (_dir, again) = scratch();
     let release = suite.prepared().kdir.release().as_str();
     let (status, output) = run(&tool(&["rpm", "--srpm", "--kernel", release, "--output", again.as_str()]));
@@ -232,36 +229,36 @@ fn the_same_twice(suite: &Suite) {
 
 /// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor the tool in the root.
 fn rpmbuild_alone(suite: &Suite) {
-    let made = made(suite);
+    let made = rebuild(suite);
     let srpm = made.file("cifs-kmod-", ".src.rpm");
-    let ready = ready(suite, &made.versioned);
+    let ready = ready(suite, &made.release);
     let (_dir, path) = scratch();
     fs_err::copy(&srpm, path.join("source.src.rpm")).unwrap();
     let script = "! command -v cargo; exec rpmbuild --rebuild --define \"_topdir $PWD/top\" --define \"_tmppath $PWD\" source.src.rpm";
     let kdir = &ready.prepared.kdir;
     let access = Access::default()
         .read(kdir.place())
-        .read_at(kdir.modules(), format!("/usr/lib/modules/{}", made.versioned))
-        .read_at(kdir.build(), format!("/usr/src/kernels/{}", made.versioned))
+        .read_at(kdir.modules(), format!("/usr/lib/modules/{}", made.release))
+        .read_at(kdir.build(), format!("/usr/src/kernels/{}", made.release))
         .write(&path);
     let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&path);
     let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
     assert!(output.status.success(), "{}", output.tail);
-    let name = made.rebuild();
+    let name = made.package("kmod-cifs");
     let built = path.join("top/RPMS/x86_64").join(name.file_name().unwrap());
     assert!(fs_err::read(built).unwrap() == fs_err::read(&name).unwrap(), "the tool's package differs");
 }
 
 /// The source package's spec, with another archive put in the place of its own.
 fn another_source(suite: &Suite) {
-    let made = made(suite);
+    let made = rebuild(suite);
     let (_dir, path) = scratch();
     fs_err::copy(made.file("cifs-kmod-", ".src.rpm"), path.join("source.src.rpm")).unwrap();
     let script = "rpm2cpio source.src.rpm | cpio --extract --quiet; for file in cifs-*.tar.gz; do echo other > \"$file\"; done
-        exec rpmbuild -bp --nodeps --define \"_topdir $PWD/top\" --define \"_sourcedir $PWD\" --define \"_tmppath $PWD\" kmod.spec";
+        exec rpmbuild -bp --nodeps --define \"_topdir $PWD/top\" --define \"_sourcedir $PWD\" --define \"_tmppath $PWD\" cifs-kmod.spec";
     let cmd = Cmd::new("sh").args(["-c", script]).cwd(&path);
     let access = Access::default().write(&path);
-    let ready = ready(suite, &made.versioned);
+    let ready = ready(suite, &made.release);
     let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
     assert!(!output.status.success(), "{}", output.tail);
     assert!(output.tail.contains("is not the source that this spec was written for"), "{}", output.tail);

@@ -20,7 +20,7 @@ use xtask::root::recipe::Recipe;
 use xtask::root::scratch::Scratch;
 use xtask::rpm::target::Target;
 
-use crate::rpm::{made, uname_version};
+use crate::rpm::{guard, rebuild, uname_version};
 use crate::suite::{Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
@@ -59,7 +59,8 @@ impl<'a> System<'a> {
         let scratch = Scratch::over(&root(suite), &path.join("changes")).unwrap().with_layer(kdir.image());
         let system = Self { suite, scratch: Some(scratch), release: release.clone(), files, _dir: dir };
         kernel_package(&kdir, |_, crc| crc).write_file(system.files.join("kernel.rpm")).unwrap();
-        system.sh(&format!("depmod {release} && rpm --initdb"));
+        // The directory for licences is of every such distribution.
+        system.sh(&format!("depmod {release}; rpm --initdb; mkdir -p /usr/share/licenses"));
         system
     }
 
@@ -135,9 +136,8 @@ fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, u32) -> u32) -> rpm::Package {
 }
 
 fn rpmlint(suite: &Suite) {
-    let made = made(suite);
     let system = System::new(suite, suite.prepared().kdir.release());
-    for entry in made.dir.read_dir_utf8().unwrap() {
+    for entry in [guard(suite), rebuild(suite)].iter().flat_map(|made| made.dir.read_dir_utf8().unwrap()) {
         system.put(&entry.unwrap().into_path());
     }
     fs_err::remove_file(system.files.join("kernel.rpm")).unwrap();
@@ -177,7 +177,7 @@ fn guard_of(version: &str, release: &Release) -> (tempfile::TempDir, Utf8PathBuf
 fn upgraded(suite: &Suite) {
     let release = suite.prepared().kdir.release();
     let system = System::new(suite, release);
-    let old = system.put(&made(suite).guard(suite));
+    let old = system.put(&guard(suite).package("kmod-cifs-fix"));
     let (_dir, new) = guard_of("0.2.0", release);
     let new = system.put(&new);
     let before = system.everything();
@@ -204,10 +204,10 @@ fn upgraded(suite: &Suite) {
 }
 
 fn replaced(suite: &Suite) {
-    let made = made(suite);
-    let release = &made.versioned;
+    let made = rebuild(suite);
+    let release = &made.release;
     let system = System::new(suite, release);
-    let package = system.put(&made.rebuild());
+    let package = system.put(&made.package("kmod-cifs"));
     let before = (system.everything(), system.loaded("cifs"));
     assert!(before.1.contains("/kernel/fs/smb/client/cifs.ko"), "{}", before.1);
     system.sh(&format!("rpm --install kernel.rpm {package}"));
@@ -224,10 +224,10 @@ fn replaced(suite: &Suite) {
 }
 
 fn another_crc(suite: &Suite) {
-    let made = made(suite);
-    let system = System::new(suite, &made.versioned);
-    let package = system.put(&made.rebuild());
-    let kdir = Kdir::open(suite.context(), &made.versioned).unwrap();
+    let made = rebuild(suite);
+    let system = System::new(suite, &made.release);
+    let package = system.put(&made.package("kmod-cifs"));
+    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
     let other = |symbol: &str, crc: u32| if symbol == "register_filesystem" { crc ^ 1 } else { crc };
     kernel_package(&kdir, other).write_file(system.files.join("other.rpm")).unwrap();
     let refused = system.finish(&format!("rpm --install other.rpm {package}"));
@@ -241,7 +241,7 @@ fn another_crc(suite: &Suite) {
 fn dnf(suite: &Suite) {
     let release = suite.prepared().kdir.release();
     let system = System::new(suite, release);
-    system.put(&made(suite).guard(suite));
+    system.put(&guard(suite).package("kmod-cifs-fix"));
     let before = system.everything();
     system.sh("createrepo_c --quiet .");
     let dnf = "dnf --assumeyes --releasever=1 --setopt=reposdir=/nowhere --repofrompath=local,file://$PWD --setopt=local.gpgcheck=0";

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages that the tests are made of.
+//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages and modules that the tests are made of.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
+#[path = "../../../tests/host/elf.rs"]
+mod elf;
 #[path = "../../../module/verify/tests/replies/mod.rs"]
 mod replies;
 
@@ -54,6 +56,14 @@ fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
     ]
 }
 
+/// Modules of every form, signed and not.
+fn modules() -> Vec<Vec<u8>> {
+    let forms = [elf::Exports::Tables, elf::Exports::Flags];
+    let plain = forms.map(|form| elf::module(object::Architecture::X86_64, form));
+    let signed = plain.iter().map(|module| elf::signed(module, "Made", &[1, 2, 3])).collect();
+    [plain.to_vec(), signed].concat()
+}
+
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let write = |target: &str, number: usize, bytes: &[u8]| {
@@ -73,6 +83,10 @@ fn main() -> std::io::Result<()> {
             write("compound", messages, &[&first, &seed.0[..]].concat())?;
             messages += 1;
         }
+    }
+    for (number, module) in modules().iter().enumerate() {
+        write("kernel_module", number, module)?;
+        write("signature", number, &elf::message("Made", &[number as u8, 1]))?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())

@@ -220,7 +220,8 @@ impl<'a> Rpmbuild<'a> {
     }
 
     fn spec(&self) -> Utf8PathBuf {
-        self.topdir.join("SPECS").join(super::spec::FILE)
+        // Where specs of several packages lie together, each has its package's name.
+        self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
     }
 
     /// rpmbuild with `args` before the spec and at most `compilers` at a time.

@@ -51,6 +51,8 @@ impl Ready {
 /// The source of packages for the variants of one kernel.
 #[derive(Clone, Debug)]
 pub struct SourcePackage {
+    /// `kmod_name` of the spec.
+    pub name: String,
     /// The files, packed.
     pub archive: SourceArchive,
     /// The spec that goes with it.
@@ -96,7 +98,7 @@ fn pack(
     }
     let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
     let targets: Vec<Target> = kernels.iter().map(|ready| ready.target.clone()).collect();
-    Ok(SourcePackage { spec: spec.for_source(&archive, &targets), archive, kernels })
+    Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
 }
 
 /// All files for one kernel. Those of the project that its repository does not know are left out, and named.

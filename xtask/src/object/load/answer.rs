@@ -41,6 +41,7 @@ pub enum Refusal {
     NoCrc { symbol: String },
     Crc { symbol: String, exporter: String, is: Crc, must_be: Crc },
     Unresolved { symbol: String },
+    NotShipped { symbol: String, exporter: String },
     GplOnly { symbol: String, licence: String },
     Namespace { symbol: String, namespace: String },
     Exported { symbol: String },
@@ -94,6 +95,9 @@ impl fmt::Display for Refusal {
                 write!(f, "it was built for {symbol} with CRC {is}, {exporter} exports it with {must_be}")
             }
             Self::Unresolved { symbol } => write!(f, "it needs {symbol}, which nothing exports"),
+            Self::NotShipped { symbol, exporter } => {
+                write!(f, "it needs {symbol} of module {exporter}, which the kernel's packages do not hold")
+            }
             Self::GplOnly { symbol, licence } => {
                 write!(f, "it needs {symbol}, exported for the GPL only, and its licence is {licence:?}")
             }

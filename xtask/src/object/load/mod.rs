@@ -37,6 +37,11 @@ impl Target {
         judging.answer
     }
 
+    /// Whether `module` is there to be loaded, as far as is known.
+    fn has(&self, module: &str) -> bool {
+        module == target::VMLINUX || self.modules.as_ref().is_none_or(|modules| modules.contains(module))
+    }
+
     /// Whether vermagic is the kernel's. Of a module with CRCs, the release in front is not compared.
     fn has_vermagic_of(&self, module: &Module) -> bool {
         let compared = |vermagic: &str| match &module.versions.basic {
@@ -132,6 +137,10 @@ impl Judging<'_> {
             return;
         };
         self.answer.imports.push(Resolved { symbol: symbol.clone(), exporter: exported.module.clone() });
+        if !self.target.has(&exported.module) {
+            let exporter = exported.module.clone();
+            return self.refuse(Refusal::NotShipped { symbol, exporter });
+        }
         let licence = self.module.modinfo.get("license").unwrap_or("unspecified");
         if exported.gpl_only && !GPL_COMPATIBLE.contains(&licence) {
             // Such a symbol does not exist for this module, so nothing else is looked at.
@@ -284,6 +293,17 @@ mod tests {
             assert!(text.contains(reason), "{reason}: {text}");
         }
         assert_eq!(target.judge(&module("", &["nowhere", "spaced", "gpl"])).refusals.len(), 4);
+    }
+
+    #[test]
+    fn what_exports_must_be_there() {
+        let mut target = kernel("");
+        let imports = module(&format!("{GOOD}\0import_ns=SMB"), &["spaced", "printk"]);
+        assert!(target.judge(&imports).loads());
+        target.modules = Some(["other".to_owned()].into());
+        assert!(refusal(&target, &imports).contains("of module spaced"));
+        target.modules = Some(["spaced".to_owned()].into());
+        assert!(target.judge(&imports).loads());
     }
 
     #[test]

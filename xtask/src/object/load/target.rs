@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A kernel, as far as loading a module depends on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
+use camino::Utf8Path;
 
 use crate::failure::Failure;
 use crate::kernel::config::Config;
@@ -25,6 +26,8 @@ pub struct Target {
     pub(super) architecture: String,
     pub(super) struct_module: u64,
     pub(super) exports: HashMap<String, Exported>,
+    /// The modules that are there to be loaded, where that is known: `Module.symvers` is of the build, and may know more.
+    pub(super) modules: Option<BTreeSet<String>>,
     pub(super) modversions: bool,
     pub(super) livepatch: bool,
     pub(super) namespaces_required: bool,
@@ -57,8 +60,12 @@ impl Target {
     /// A prepared kernel.
     pub fn of_kdir(kdir: &Kdir) -> Result<Self> {
         let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers"))?;
-        let own = own_module(kdir)?;
-        Ok(Self::new(&kdir.config()?, &symvers, &own))
+        let files = modules_in(&kdir.modules())?;
+        let own = files
+            .first()
+            .ok_or_else(|| Failure::missing(kdir.release().as_str(), "its packages hold no module"))?;
+        let target = Self::new(&kdir.config()?, &symvers, &ModuleFile::read(own)?.module()?);
+        Ok(Self { modules: Some(files.iter().filter_map(|file| name_of(file)).collect()), ..target })
     }
 
     /// A kernel of this configuration, with the text of its `Module.symvers`; `own` is any of its own modules.
@@ -79,6 +86,7 @@ impl Target {
             architecture: own.architecture.clone(),
             struct_module: own.struct_module,
             exports,
+            modules: None,
             modversions: config.is_yes("CONFIG_MODVERSIONS"),
             livepatch: config.is_yes("CONFIG_LIVEPATCH"),
             namespaces_required: !config.is_yes("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"),
@@ -106,6 +114,7 @@ impl Target {
         let modules: BTreeMap<String, &Module> = named.collect();
         self.exports.retain(|_, exported| !modules.contains_key(&exported.module));
         for (name, module) in modules {
+            self.modules.iter_mut().for_each(|there| there.extend([name.clone()]));
             for export in &module.exports {
                 let exported = Exported {
                     crc: export.crc.unwrap_or(Crc(0)),
@@ -131,13 +140,10 @@ impl Signatures {
     }
 }
 
-/// Any module of the kernel's own.
-fn own_module(kdir: &Kdir) -> Result<Module> {
-    let files = modules_in(&kdir.modules().join("kernel"))?;
-    let file = files
-        .first()
-        .ok_or_else(|| Failure::missing(kdir.release().as_str(), "its packages hold no module"))?;
-    ModuleFile::read(file)?.module()
+/// The name that a module's file stands for: `dns-x.ko.xz` is `dns_x`.
+fn name_of(file: &Utf8Path) -> Option<String> {
+    let (name, _) = file.file_name()?.split_once(".ko")?;
+    Some(name.replace('-', "_"))
 }
 
 /// The name that a module of `Module.symvers` has when it is loaded: `fs/dns-x` is `dns_x`.
