@@ -17,6 +17,7 @@ mod malformed;
 mod parameter;
 mod proxy;
 mod rebuild;
+mod reload;
 mod rpm;
 mod signatures;
 mod system;
@@ -166,6 +167,10 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         (
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",
             installed::modprobe_loads_what_was_installed,
+        ),
+        (
+            "reload_replaces_what_is_in_memory_or_puts_it_back",
+            reload::what_is_in_memory_is_replaced_or_put_back,
         ),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
