@@ -64,6 +64,17 @@ fn what_is_no_module_is_refused_and_does_not_hide_the_others() {
 }
 
 #[test]
+fn inspect_with_dry_run_prepares_no_kernel() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("a.ko");
+    fs_err::write(&file, "").unwrap();
+    let tool = scratch.tool(&["--dry-run", "inspect", "--kernel", "7.2.13+deb14-cloud-amd64", file.as_str()]);
+    let (status, output) = run(&tool);
+    assert!(status == 0 && output.contains("would prepare kernel 7.2.13"), "{output}");
+    assert!(!scratch.cache().join("kernels").exists() && !scratch.cache().join("archive").exists());
+}
+
+#[test]
 fn a_dkms_conf_that_is_a_program_is_refused_and_not_run() {
     let scratch = Scratch::new();
     let witness = scratch.path().join("witness");

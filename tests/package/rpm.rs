@@ -193,7 +193,7 @@ fn the_rebuild(suite: &Suite) {
 }
 
 /// The one module in a package, unpacked where rpm is.
-fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
+pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
     let (_dir, path) = scratch();
     fs_err::copy(package, path.join("package.rpm")).unwrap();
     let script = "rpm2cpio package.rpm | cpio --extract --make-directories --quiet; find . -name '*.ko' -exec cp '{}' module \\;";

@@ -8,6 +8,7 @@ mod commands;
 mod compressed;
 mod frames;
 mod hostile;
+mod installed;
 mod ksmbd;
 mod malformed;
 mod proxy;
@@ -156,6 +157,10 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
+        (
+            "installed_modules_are_loaded_and_uninstalled_ones_are_not",
+            installed::modprobe_loads_what_was_installed,
+        ),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),

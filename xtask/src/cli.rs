@@ -355,6 +355,9 @@ pub struct InstallArgs {
     /// Whether the initramfs is rebuilt where the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub initramfs: initramfs::Choice,
+    /// Replace the modules in memory, too: unload the old, load the new, and put all back if that fails
+    #[arg(long)]
+    pub reload: bool,
 }
 
 /// A module parameter: one word of modprobe.d, which ends with the line.
@@ -615,6 +618,8 @@ pub enum Measure {
     Inspect,
     /// `insmod` beside virtme-ng doing the same
     Insmod,
+    /// `install` beside cp and depmod
+    Install,
     /// `rpm` beside rpmbuild of the same spec, and several kernels at once
     Rpm,
 }

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod insmod;
 pub mod inspect;
+pub mod install;
 pub mod judgement;
 pub mod prepare;
 pub mod rpm;

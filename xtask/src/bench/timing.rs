@@ -43,17 +43,26 @@ impl Timing {
 /// One thing to be timed.
 pub struct Subject<'a> {
     what: String,
+    before: Box<dyn FnMut() -> Result<()> + 'a>,
     work: Box<dyn FnMut() -> Result<()> + 'a>,
 }
 
 impl<'a> Subject<'a> {
     /// `work`, shown as `what`.
     pub fn new(what: impl Into<String>, work: impl FnMut() -> Result<()> + 'a) -> Self {
-        Self { what: what.into(), work: Box::new(work) }
+        Self { what: what.into(), before: Box::new(|| Ok(())), work: Box::new(work) }
+    }
+
+    /// Does `before` each time first, which is not timed.
+    #[must_use]
+    pub fn before(mut self, before: impl FnMut() -> Result<()> + 'a) -> Self {
+        self.before = Box::new(before);
+        self
     }
 
     /// Seconds of one run.
     fn seconds(&mut self) -> Result<f64> {
+        (self.before)().with_context(|| format!("before timing {}", self.what))?;
         let started = Instant::now();
         (self.work)().with_context(|| format!("timing {}", self.what))?;
         Ok(started.elapsed().as_secs_f64())

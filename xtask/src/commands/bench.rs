@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, insmod, inspect, prepare, rpm, table};
+use crate::bench::{Results, build, insmod, inspect, install, prepare, rpm, table};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
         wanted.iter().for_each(|measure| context.report.say(&format!("would measure {}", name(*measure))));
         return Ok(());
     }
-    programs::ensure(context, &[programs::ROOTS, programs::VM])?;
+    programs::ensure(context, &[programs::ROOTS, programs::VM, programs::INSTALL])?;
     let mut results = Results::default();
     for measure in wanted {
         results.extend(match measure {
@@ -30,6 +30,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Rpm => rpm::measure(context, args.runs)?,
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
+            Measure::Install => install::measure(context, args.runs)?,
         });
     }
     context.report.data(&results);

@@ -42,6 +42,12 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         step.done("Read", &format!("{} modules", args.files.len()));
     }
     if let Some(release) = &args.kernel {
+        if context.dry_run && Kdir::open(context, release).is_none() {
+            context
+                .report
+                .say(&format!("would prepare kernel {release}, and say whether it would load them"));
+            return Ok(());
+        }
         let target = target(context, release)?;
         let target = if args.secure_boot { target.secured() } else { target };
         judge_all(read.iter_mut().filter_map(|read| read.as_mut().ok()), target);

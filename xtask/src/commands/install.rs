@@ -84,6 +84,7 @@ fn one(
         options: args.options.clone(),
         force: args.force,
         initramfs: args.initramfs,
+        reload: args.reload,
     };
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, system);

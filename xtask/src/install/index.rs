@@ -4,13 +4,14 @@
 //! depmod runs over a mirror of symbolic links in which the changes are made already. What it writes there is, byte for
 //! byte, what it would write afterwards, and modprobe can be asked there what it would load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::durable::digest;
 use super::modprobe::{self, Answer};
+use super::module::name_of;
 use super::system::System;
 use super::tree::{self, Tree};
 use crate::cache::remove_plain;
@@ -39,11 +40,12 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Makes the mirror and runs depmod over it. The caller holds the system's lock.
+    /// Makes the mirror of `tree` and runs depmod over it. The caller holds the system's lock.
     pub fn make(
         context: &Context,
         system: &System,
         release: &Release,
+        tree: &Tree,
         difference: &Difference,
     ) -> Result<Self> {
         let mirror = Self { dir: empty_dir(context, system, release)?, release: release.clone() };
@@ -53,7 +55,7 @@ impl Mirror {
         let real = system.release_dir(release)?;
         reflect(&real, &mirror.release_dir(), Utf8Path::new(""), difference)?;
         depmod(context, mirror.path(), &[conf], release)?;
-        mirror.require_all()?;
+        mirror.require_all(&names(tree, difference))?;
         Ok(mirror)
     }
 
@@ -84,9 +86,9 @@ impl Mirror {
     }
 
     /// A depmod that does not follow links would make an index of nothing.
-    fn require_all(&self) -> Result<()> {
+    fn require_all(&self, names: &BTreeSet<String>) -> Result<()> {
         let listed = fs_err::read_to_string(self.release_dir().join("modules.dep"))?.lines().count();
-        let there = count_through_links(&self.release_dir())?;
+        let there = names.len();
         if listed >= there {
             return Ok(());
         }
@@ -199,19 +201,11 @@ pub fn is_index(path: &Utf8Path) -> bool {
         )
 }
 
-/// Modules of different names, with links followed: the mirror is made of them.
-fn count_through_links(dir: &Utf8Path) -> Result<usize> {
-    let mut names = std::collections::BTreeSet::new();
-    for entry in dir.read_dir_utf8()? {
-        let entry = entry?;
-        let real = entry.path().canonicalize_utf8()?;
-        if real.is_dir() {
-            names.extend(Tree::scan(&real)?.names());
-        } else {
-            names.extend(super::module::name_of(entry.file_name()));
-        }
-    }
-    Ok(names.len())
+/// The names of the modules that there will be.
+fn names(tree: &Tree, difference: &Difference) -> BTreeSet<String> {
+    let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
+    let added = difference.added.keys().map(Utf8PathBuf::as_path);
+    left.chain(added).filter_map(|path| name_of(path.file_name()?)).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::durable::{digest, digest_of};
 use super::index::{Difference, Mirror, is_index};
 use super::initramfs;
 use super::journal::{Action, Expected, Journal, STATE};
+use super::memory;
 use super::modprobe::{self, Answer};
 use super::module::ModuleFile;
 use super::record::{Before, Installed, Record, Stock};
@@ -35,6 +36,8 @@ pub struct Wish {
     pub force: bool,
     /// Whether the initramfs is rebuilt.
     pub initramfs: initramfs::Choice,
+    /// Whether those in memory are replaced there, too.
+    pub reload: bool,
 }
 
 /// A directory below `/lib/modules/RELEASE` for modules that did not come with the kernel: `INSTALL_MOD_DIR`.
@@ -163,9 +166,9 @@ impl Planning<'_> {
             let installed = self.module(module, &mut changes, &mut difference)?;
             record.modules.insert(module.name.clone(), installed);
         }
-        let mirror = Mirror::make(self.context, self.system, self.release, &difference)?;
+        let mirror = Mirror::make(self.context, self.system, self.release, &self.tree, &difference)?;
         let expected = self.expected(modules, &record, &mirror)?;
-        let seen = Seen::now(self.system, self.release, self.ours(&record))?;
+        let seen = Seen::of(self.system, &self.tree, self.ours(&record))?;
         self.keep_before(&mut record, &seen, &mut changes)?;
         let make_dirs = self.missing_dirs(changes.changes());
         self.note_made_dirs(&mut record, &make_dirs);
@@ -175,6 +178,8 @@ impl Planning<'_> {
         let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
         let initramfs =
             initramfs::concerned(self.context, self.system, self.release, &names, self.wish.initramfs)?;
+        let reload =
+            if self.wish.reload { memory::loaded(self.system, self.release, &names)? } else { Vec::new() };
         let (changes, new) = changes.in_order();
         let journal = Journal {
             release: self.release.clone(),
@@ -184,6 +189,7 @@ impl Planning<'_> {
             changes,
             expected,
             initramfs,
+            reload,
         };
         Ok(Plan { journal, new, seen })
     }

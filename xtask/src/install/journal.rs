@@ -96,6 +96,8 @@ pub struct Journal {
     pub expected: BTreeMap<String, Expected>,
     /// The initramfs to rebuild.
     pub initramfs: Option<Rebuild>,
+    /// Modules in memory that are to be replaced there, each after what it may need.
+    pub reload: Vec<String>,
 }
 
 impl Journal {
@@ -166,6 +168,9 @@ impl Journal {
     fn require_sane(&self, release: &Release) -> Result<()> {
         anyhow::ensure!(self.release == *release, "it is of kernel {}", self.release);
         let modules = System::relative_dir(release);
+        for name in &self.reload {
+            anyhow::ensure!(self.expected.contains_key(name), "it reloads {name}, which it does not install");
+        }
         let plain = |path: &Utf8Path| path.components().all(|part| matches!(part, Utf8Component::Normal(_)));
         let concerned = |path: &Utf8Path| {
             plain(path) && (path.starts_with(&modules) || DROP_INS.iter().any(|dir| path.starts_with(dir)))
@@ -217,6 +222,7 @@ mod tests {
             changes: vec![Change { path: path.into(), new: None, existed: true, index: false }],
             expected: BTreeMap::new(),
             initramfs: None,
+            reload: Vec::new(),
         }
     }
 

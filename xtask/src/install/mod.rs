@@ -11,6 +11,7 @@ pub mod index;
 pub mod initramfs;
 pub mod installation;
 pub mod journal;
+pub mod memory;
 pub mod modprobe;
 pub mod module;
 pub mod outcome;

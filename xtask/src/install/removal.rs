@@ -15,6 +15,7 @@ use super::journal::{Action, Expected, Journal};
 use super::record::{Before, Installed, Record};
 use super::system::System;
 use super::transaction::{Plan, Seen, require_none};
+use super::tree::Tree;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::release::Release;
@@ -34,7 +35,8 @@ pub fn plan(
     require_none(system, release)?;
     let record = Record::read(system, release)?;
     let others = Record::others(system, release)?;
-    Planning { context, system, release, record, others }.plan(names, initramfs)
+    let tree = Tree::scan(&system.release_dir(release)?)?;
+    Planning { context, system, release, record, others, tree }.plan(names, initramfs)
 }
 
 struct Planning<'a> {
@@ -43,6 +45,7 @@ struct Planning<'a> {
     release: &'a Release,
     record: Record,
     others: Vec<(Release, Record)>,
+    tree: Tree,
 }
 
 impl Planning<'_> {
@@ -53,7 +56,7 @@ impl Planning<'_> {
             expected.insert(name.clone(), Expected::OtherThan(installed.file));
         }
         let (mut changes, difference) = self.files(names, &left)?;
-        let seen = Seen::now(self.system, self.release, self.ours())?;
+        let seen = Seen::of(self.system, &self.tree, self.ours())?;
         let index = self.index(&left, &seen, &difference)?;
         self.state(&left, &mut changes)?;
         changes.add_index(self.system, self.release, index)?;
@@ -67,6 +70,7 @@ impl Planning<'_> {
             changes,
             expected,
             initramfs: initramfs::concerned(self.context, self.system, self.release, &names, choice)?,
+            reload: Vec::new(),
         };
         Ok(Plan { journal, new, seen })
     }
@@ -109,7 +113,7 @@ impl Planning<'_> {
         {
             return self.index_of_before(before);
         }
-        let mirror = Mirror::make(self.context, self.system, self.release, difference)?;
+        let mirror = Mirror::make(self.context, self.system, self.release, &self.tree, difference)?;
         Ok(mirror.files()?.into_iter().map(|(name, bytes)| (name, New::Bytes(bytes))).collect())
     }
 

@@ -2,14 +2,15 @@
 //! Which file modprobe would load, why, whether it is the one in memory, and what the distribution has done since.
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde::Serialize;
 
 use super::durable::digest_of;
 use super::installation::stock_of;
 use super::journal::Journal;
+use super::memory::{self, Memory};
 use super::modprobe::{self, Answer};
-use super::module::{Identity, ModuleFile};
+use super::module::ModuleFile;
 use super::record::Record;
 use super::system::System;
 use super::tree::{self, Tree};
@@ -35,34 +36,6 @@ pub struct Status {
     pub remarks: Vec<String>,
 }
 
-/// The module in memory beside the file that modprobe would load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Memory {
-    /// The release does not run here.
-    NotRunning,
-    /// It is not loaded.
-    NotLoaded,
-    /// It is that file.
-    Same,
-    /// It is another build.
-    Other,
-    /// Neither has anything to tell builds by.
-    Unknown,
-}
-
-impl std::fmt::Display for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::NotRunning => "-",
-            Self::NotLoaded => "not loaded",
-            Self::Same => "loaded",
-            Self::Other => "another is loaded",
-            Self::Unknown => "loaded, unknown which",
-        })
-    }
-}
-
 /// Looks at one module of one release.
 pub fn of(context: &Context, system: &System, release: &Release, name: &str) -> Result<Status> {
     let dir = system.release_dir(release)?;
@@ -84,7 +57,7 @@ pub fn of(context: &Context, system: &System, release: &Release, name: &str) -> 
         loads: answer.to_string(),
         why: why(system, release, &tree, name, file.as_deref()),
         ours,
-        memory: memory(system, release, name, identity.as_ref()),
+        memory: memory::compared(system, release, name, identity.as_ref()),
         remarks: remarks(context, system, release, &record, &tree, name)?,
     })
 }
@@ -121,42 +94,6 @@ fn overrides<'a>(text: &'a str, name: &'a str, release: &'a Release) -> impl Ite
             _ => None,
         }
     })
-}
-
-/// What is in memory, by what the kernel shows of it in /sys/module.
-fn memory(system: &System, release: &Release, name: &str, identity: Option<&Identity>) -> Memory {
-    let running = fs_err::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    if !system.is_host() || running.trim() != release.as_str() {
-        return Memory::NotRunning;
-    }
-    let dir = Utf8PathBuf::from("/sys/module").join(name);
-    if !dir.join("initstate").exists() {
-        return Memory::NotLoaded;
-    }
-    let Some(identity) = identity else { return Memory::Other };
-    let srcversion = fs_err::read_to_string(dir.join("srcversion")).ok().map(|text| text.trim().to_owned());
-    let build_id =
-        fs_err::read(dir.join("notes/.note.gnu.build-id")).ok().and_then(|note| build_id_of(&note));
-    compare(identity, srcversion.as_deref(), build_id.as_deref())
-}
-
-/// The build-id tells builds apart; the source version only sources.
-fn compare(file: &Identity, srcversion: Option<&str>, build_id: Option<&str>) -> Memory {
-    let same = |a: Option<&str>, b: Option<&str>| a.zip(b).map(|(a, b)| a == b);
-    match same(file.build_id.as_deref(), build_id).or(same(file.srcversion.as_deref(), srcversion)) {
-        Some(true) => Memory::Same,
-        Some(false) => Memory::Other,
-        None => Memory::Unknown,
-    }
-}
-
-/// The build-id in an ELF note: three words of four bytes (sizes of name and contents, kind), the name `GNU`, the contents.
-fn build_id_of(note: &[u8]) -> Option<String> {
-    let word = |at: usize| Some(u32::from_le_bytes(note.get(at..at + 4)?.try_into().ok()?) as usize);
-    let (name, size) = (word(0)?, word(4)?);
-    let start = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
-    let id = note.get(start..start.checked_add(size)?)?;
-    Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn remarks(
@@ -203,26 +140,5 @@ mod tests {
         let release = "7.1".parse().unwrap();
         let text = "# override x * no\noverride x-y * extra\noverride x_y 7.2 old\noverride x_y 7.1 updates\noverride z * q\n";
         assert_eq!(overrides(text, "x_y", &release).collect::<Vec<_>>(), ["extra", "updates"]);
-    }
-
-    #[test]
-    fn a_build_is_known_by_its_build_id_before_its_sources() {
-        let identity = |srcversion: &str, build_id: &str| {
-            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            Identity { version: None, srcversion: some(srcversion), build_id: some(build_id) }
-        };
-        assert_eq!(compare(&identity("A", "01"), Some("A"), Some("02")), Memory::Other);
-        assert_eq!(compare(&identity("A", ""), Some("A"), Some("02")), Memory::Same);
-        assert_eq!(compare(&identity("", ""), Some("A"), None), Memory::Unknown);
-    }
-
-    #[test]
-    fn a_note_is_read_and_a_short_one_is_not() {
-        let note = b"\x04\0\0\0\x02\0\0\0\x03\0\0\0GNU\0\xab\x01";
-        assert_eq!(build_id_of(note).as_deref(), Some("ab01"));
-        for end in 0..note.len() {
-            assert_eq!(build_id_of(&note[..end]), None);
-        }
-        assert_eq!(build_id_of(&[0xff; 64]), None);
     }
 }

@@ -14,7 +14,9 @@ use super::durable::{self, Digest};
 use super::index;
 use super::initramfs;
 use super::journal::{Action, Direction, Expected, Journal, remove_idle_state};
+use super::memory;
 use super::modprobe::{self, Answer};
+use super::module::{Identity, ModuleFile};
 use super::outcome::Outcome;
 use super::record::Record;
 use super::system::System;
@@ -45,15 +47,15 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Looks at a release.
-    pub fn now(system: &System, release: &Release, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
-        let tree = Tree::scan(&system.release_dir(release)?)?;
+    /// What a plan for `tree` holds for.
+    pub fn of(system: &System, tree: &Tree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
         let fingerprint = tree.fingerprint(system, |path| ours.contains(path))?;
         Ok(Self { ours, fingerprint })
     }
 
     fn require_same(&self, system: &System, release: &Release) -> Result<()> {
-        if Self::now(system, release, self.ours.clone())?.fingerprint == self.fingerprint {
+        let tree = Tree::scan(&system.release_dir(release)?)?;
+        if tree.fingerprint(system, |path| self.ours.contains(path))? == self.fingerprint {
             return Ok(());
         }
         Err(Failure::refused(
@@ -112,6 +114,8 @@ impl Plan {
         }
         let image = self.journal.initramfs.iter().map(|rebuild| format!("would rebuild {}", rebuild.image));
         steps.extend(image);
+        steps
+            .extend(self.journal.reload.iter().map(|name| format!("would unload {name}, and load it again")));
         steps
     }
 }
@@ -210,8 +214,15 @@ impl Work<'_> {
 
     /// From the commit to the end, from wherever a run was stopped.
     fn forward(&self) -> Result<()> {
-        let done = self.apply().and_then(|()| self.check()).and_then(|()| self.rebuild());
+        let done = self
+            .apply()
+            .and_then(|()| self.check())
+            .and_then(|()| self.rebuild())
+            .and_then(|()| self.reload());
         let Err(error) = done else { return self.finish(&self.journal.drop_dirs) };
+        if let Err(error) = self.withdraw() {
+            self.context.report.warn(&format!("what was loaded stays in memory: {error:#}"));
+        }
         match self.journal.turn(self.system, Direction::Undo) {
             Ok(()) => Err(self.give_up(error)),
             Err(second) => Err(self.half_done(error, &second)),
@@ -247,6 +258,27 @@ impl Work<'_> {
         initramfs::rebuild(self.context, self.system, &self.journal.release, wanted)
     }
 
+    /// Replaces what is in memory.
+    fn reload(&self) -> Result<()> {
+        let names = &self.journal.reload;
+        if names.is_empty() { Ok(()) } else { memory::reload(self.context, names, &self.new_identities()?) }
+    }
+
+    fn withdraw(&self) -> Result<()> {
+        let names = &self.journal.reload;
+        if names.is_empty() { Ok(()) } else { memory::withdraw(self.context, names, &self.new_identities()?) }
+    }
+
+    /// What the installed files say of themselves.
+    fn new_identities(&self) -> Result<BTreeMap<String, Identity>> {
+        let dir = self.system.release_dir(&self.journal.release)?;
+        let files = self.journal.expected.iter().filter_map(|(name, expected)| match expected {
+            Expected::File(file) => Some((name.clone(), dir.join(file))),
+            Expected::OtherThan(_) => None,
+        });
+        files.map(|(name, file)| Ok((name, ModuleFile::read(&file)?.identity()))).collect()
+    }
+
     /// After a failure before or after the commit; the journal says undo.
     fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
         match self.undo() {
@@ -266,6 +298,7 @@ impl Work<'_> {
         let found = all(self.journal.changes.iter().rev().map(|change| change.undo(self.system.root())))?;
         self.sync()?;
         self.make_index_if(found == Found::Foreign)?;
+        memory::put_back(self.context, &self.journal.reload)?;
         let made: Vec<Utf8PathBuf> = self.journal.make_dirs.iter().rev().cloned().collect();
         self.finish(&made)
     }

@@ -72,12 +72,12 @@ impl Tree {
 
     /// A module of the kernel's own.
     pub fn first(&self) -> Option<&Utf8Path> {
-        self.files.keys().map(Utf8PathBuf::as_path).find(|path| path.starts_with("kernel"))
+        self.files().find(|path| path.starts_with("kernel"))
     }
 
-    /// The names of its modules, each as often as there are files of it.
-    pub fn names(&self) -> impl Iterator<Item = String> {
-        self.files.keys().filter_map(|path| name_of(path.file_name()?))
+    /// Its modules, relative to the release's directory.
+    pub fn files(&self) -> impl Iterator<Item = &Utf8Path> {
+        self.files.keys().map(Utf8PathBuf::as_path)
     }
 
     /// What everything that depmod reads comes to, but modules and drop-ins of `ours`.
