@@ -51,6 +51,10 @@ fn pristine(suite: &Suite) -> Tree {
         .unwrap()
 }
 
+/// What the client's ASN.1 grammar is compiled with.
+const ASN1: &[&str] =
+    &["include/linux/asn1.h", "include/linux/asn1_ber_bytecode.h", "scripts/asn1_compiler.c"];
+
 /// Against tar's own list of the source package.
 fn the_import_is_what_is_named(suite: &Suite) {
     let archive = Archive::open(suite.context()).unwrap();
@@ -67,13 +71,14 @@ fn the_import_is_what_is_named(suite: &Suite) {
         Cmd::new("xz").args(["--decompress", "--stdout", "--threads=0"]),
         tar(&["--extract", "--directory"])
             .arg(&path)
-            .args(["fs/smb", "fs/nls"].map(|dir| format!("{name}/{dir}"))),
+            .args(["fs/smb", "fs/nls"].iter().chain(ASN1).map(|path| format!("{name}/{path}"))),
     ];
     process::pipeline(&all, &suite.context().report).unwrap();
     let root = path.join(name);
     let wanted = |path: &Utf8Path| {
         path.starts_with("fs/smb/client")
             || path.starts_with("fs/smb/common")
+            || ASN1.contains(&path.as_str())
             || (path.parent() == Some(Utf8Path::new("fs/nls")) && path.extension() == Some("h"))
     };
     let files = walkdir::WalkDir::new(&root)
@@ -239,6 +244,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     fs_err::write(source.join("fs/smb/client/mine.h"), "/* mine */\n").unwrap();
     fs_err::remove_file(source.join("fs/smb/client/Kconfig")).unwrap();
     fs_err::write(source.join("fs/smb/client/asn1.o"), "object").unwrap();
+    fs_err::write(source.join("fs/smb/client/.asn1.o.cmd"), "how").unwrap();
     fs_err::write(source.join("fs/smb/client/asn1.c~"), "copy").unwrap();
     let (status, output) = run(&tool(&import));
     assert!(status == 4 && output.contains("has been edited, and would be overwritten"), "{output}");

@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use camino::Utf8PathBuf;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -11,7 +12,7 @@ use xtask::cache::Cache;
 use xtask::context::{Context, processors};
 use xtask::kernel::prepare::{self, Prepared};
 use xtask::process::Cmd;
-use xtask::report::Report;
+use xtask::report::{Report, seconds};
 use xtask::root::Choice;
 
 /// The tool's program.
@@ -61,7 +62,9 @@ impl Suite {
     pub(crate) fn trial(&self, name: &str, body: impl FnOnce(&Self) + Send + 'static) -> Trial {
         let suite = self.clone();
         Trial::test(name, move || {
+            let started = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| body(&suite)));
+            eprint!("{} ", seconds(started.elapsed()));
             outcome.map_err(|panic| Failed::from(message(panic.as_ref())))
         })
     }

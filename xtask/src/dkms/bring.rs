@@ -104,6 +104,10 @@ impl Dkms<'_> {
             Some(Difference::Absent) => source.write(&dir)?,
         }
         if !registered {
+            if self.place.root().is_some() && !self.context.dry_run {
+                // On a machine dkms's own package makes it; dkms wants it there.
+                fs_err::create_dir_all(self.place.tree())?;
+            }
             self.run("Adding", "Added", &package.to_string(), &self.dkms("add", package), package)?;
         }
         Ok(source)

@@ -10,10 +10,10 @@ use super::Package;
 use super::place::Place;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::install::modprobe::{self, Answer};
 use crate::kernel::config::Config;
 use crate::kernel::release::Release;
 use crate::object::file::ModuleFile;
-use crate::process::Cmd;
 use crate::project::Project;
 
 /// A module file, as it was found.
@@ -110,13 +110,10 @@ impl Check<'_> {
 
     /// The file that modprobe takes for a module; none where it knows none.
     fn resolve(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
-        let mut cmd = Cmd::new("modprobe");
-        if let Some(root) = self.place.root() {
-            cmd = cmd.arg("--dirname").arg(root);
-        }
-        let cmd = cmd.args(["--set-version", self.release.as_str(), "--show-depends", name]);
-        let text = cmd.finish(&self.context.report)?.text();
-        Ok(last_file(&text))
+        let root = self.place.root().unwrap_or(Utf8Path::new("/"));
+        let answer = modprobe::ask(root, root, self.release, name, &self.context.report)?;
+        let Answer::File(file) = answer else { return Ok(None) };
+        Ok(Some(root.join("lib/modules").join(self.release).join(file)))
     }
 
     fn refused(&self, object: &Utf8Path, reason: &str) -> Failure {
@@ -146,12 +143,6 @@ pub fn require_signatures(context: &Context, found: &[Found], config: &Config) -
     Ok(())
 }
 
-/// The last line of `insmod PATH PARAMETERS` in the output of `modprobe --show-depends`: the module itself.
-fn last_file(text: &str) -> Option<Utf8PathBuf> {
-    let file = |line: &str| line.strip_prefix("insmod ")?.split(' ').next().map(Utf8PathBuf::from);
-    text.lines().rev().find_map(file)
-}
-
 /// The modules in a directory, compressed or not.
 pub(super) fn module_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
@@ -168,13 +159,6 @@ pub(super) fn module_name(path: &Utf8Path) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::failure::exit_of;
-
-    #[test]
-    fn the_last_file_is_the_module_itself() {
-        let text = "insmod /l/a.ko.xz \ninsmod /l/updates/dkms/b.ko.xz x=1\n";
-        assert_eq!(last_file(text).unwrap(), "/l/updates/dkms/b.ko.xz");
-        assert_eq!(last_file("builtin ext4\n"), None);
-    }
 
     #[test]
     fn modules_are_told_by_their_names() {
