@@ -12,6 +12,7 @@ mod counters;
 #[cfg(CONFIG_DEBUG_FS)]
 mod debugfs;
 mod kprobe;
+mod parameter;
 #[path = "verify/mod.rs"]
 pub mod verify;
 
@@ -23,12 +24,6 @@ module! {
     authors: ["The cifs-fix authors"],
     description: "Verifies SMB2 replies before cifs parses them",
     license: "GPL",
-    params: {
-        mode: u8 {
-            default: 1,
-            description: "0: count and log malformed replies, 1: reject them (default), 2: reject what breaks the specification too",
-        },
-    },
 }
 
 /// The loaded module. Fields are dropped in this order.
@@ -40,10 +35,7 @@ struct CifsFix {
 
 impl kernel::Module for CifsFix {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let mode = *module_parameters::mode.value();
-        counters::set_mode(mode.into())
-            .inspect_err(|_| pr_err!("mode={mode} is unknown: 0 counts and logs, 1 rejects, 2 is strict\n"))?;
-        pr_info!("mode={mode}, built for {}\n", kprobe::PROTOTYPE);
+        pr_info!("mode={}, built for {}\n", counters::mode(), kprobe::PROTOTYPE);
         Ok(Self {
             // First, for the files show what it sets up.
             _hook: kprobe::Hook::install()?,

@@ -37,15 +37,18 @@ pub(crate) fn mode() -> u32 {
     MODE.load(Relaxed)
 }
 
-/// Sets the mode.
+/// Sets the mode that `text` names: `0`, `1` or `2`, a newline after it or not.
 ///
 /// # Errors
 ///
 /// `EINVAL`: there is no such mode.
-pub(crate) fn set_mode(mode: u32) -> Result {
-    if mode > 2 {
-        return Err(EINVAL);
-    }
+pub(crate) fn set_mode(text: &[u8]) -> Result {
+    let mode = match text.trim_ascii_end() {
+        b"0" => 0,
+        b"1" => 1,
+        b"2" => 2,
+        _ => return Err(EINVAL),
+    };
     MODE.store(mode, Relaxed);
     Ok(())
 }

@@ -139,14 +139,8 @@ fn set_mode(mut text: UserSliceReader) -> Result {
     let mut buffer = [0u8; 2];
     let buffer = buffer.get_mut(..text.len()).ok_or(EINVAL)?;
     text.read_slice(buffer)?;
-    let mode = match buffer.trim_ascii_end() {
-        b"0" => 0,
-        b"1" => 1,
-        b"2" => 2,
-        _ => return Err(EINVAL),
-    };
-    counters::set_mode(mode)?;
-    pr_info!("mode={mode}\n");
+    counters::set_mode(buffer)?;
+    pr_info!("mode={}\n", counters::mode());
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The hook on `smb2_check_message` of `cifs`: all of the guard's `unsafe` code.
+//! The hook on `smb2_check_message` of `cifs`.
 //!
 //! It is a kprobe on the function's first instruction. `register_kprobe` knows only modules that
 //! are loaded, and a module's probes die with it, so a module notifier follows `cifs`: the probe

@@ -189,6 +189,13 @@ pub enum Step {
     /// Does with a mounted share what people do with one, and holds every answer against what it has to be. The output
     /// has a line for each part of the work.
     Work(Work),
+    /// Opens and closes files; the nanoseconds that all tasks ran meanwhile, the kernel's among them, come back as the output.
+    OpenFiles {
+        /// Where they are; their names are the numbers from 0 on.
+        directory: String,
+        /// How many.
+        count: u32,
+    },
     /// Does nothing for a while, so that what a module left behind (timers, work) has time to show.
     Settle {
         /// How long, in milliseconds.
@@ -261,6 +268,7 @@ impl fmt::Display for Step {
             Self::LayOut { directory, .. } => write!(f, "lay out {directory}"),
             Self::Digest { path } => write!(f, "sha256sum {path}"),
             Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),
+            Self::OpenFiles { directory, count } => write!(f, "open {count} files in {directory}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),
         }

@@ -9,6 +9,7 @@ mod files;
 mod kernel_log;
 mod network;
 mod port;
+mod processor;
 mod program;
 mod steps;
 mod workload;

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{files, network, program, workload};
+use crate::{files, network, processor, program, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -85,6 +85,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::LayOut { directory, listed } => done(directory, workload::lay_out(directory, *listed)),
         Step::Digest { path } => told(path, workload::digest(path)),
         Step::Work(work) => workload::perform(work).map(Some),
+        Step::OpenFiles { directory, count } => told(directory, processor::open_files(directory, *count)),
         Step::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
             Ok(None)

@@ -27,15 +27,24 @@ pub(crate) struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// With the kernel of `kdir` installed, but no headers.
     pub(crate) fn with_kernel(context: &'a Context, kdir: &Kdir) -> Self {
-        let machine = Self::over(context, kdir, |tree| tree.with_layer(kdir.image()));
-        machine.ok("depmod $KERNEL");
-        machine
+        Self::with_kernels(context, std::slice::from_ref(kdir)).expect("one kernel is given")
+    }
+
+    /// With several kernels that are built with the same compilers, the first of them `$KERNEL`; none for none.
+    pub(crate) fn with_kernels(context: &'a Context, kdirs: &[Kdir]) -> Option<Self> {
+        let layers = |tree| kdirs.iter().fold(tree, |tree: Scratch, kdir| tree.with_layer(kdir.image()));
+        let machine = Self::over(context, kdirs.first()?, layers);
+        kdirs.iter().for_each(|kdir| drop(machine.ok(&format!("depmod {}", kdir.release()))));
+        Some(machine)
     }
 
     /// With no kernel at all; what `kdir` was built with is there.
     pub(crate) fn over(context: &'a Context, kdir: &Kdir, layers: impl FnOnce(Scratch) -> Scratch) -> Self {
         let mut recipe: Recipe = kdir.stamp().recipe.clone();
         recipe.packages.extend(PACKAGES.iter().map(|name| (*name).to_owned()));
+        // The headers of newer kernels depend on the compiler by this name.
+        let compiler = recipe.packages.iter().find(|name| name.starts_with("gcc-")).cloned();
+        recipe.packages.extend(compiler.map(|compiler| format!("{compiler}-for-host")));
         recipe.packages.sort();
         recipe.packages.dedup();
         let root = DebianRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
@@ -84,11 +93,6 @@ impl<'a> Machine<'a> {
         let (status, text) = self.sh(script);
         assert_eq!(status, 0, "{script}:\n{text}");
         text
-    }
-
-    /// Runs the tool there.
-    pub(crate) fn tool(&self, words: &str) -> (i32, String) {
-        self.sh(&format!("$XTASK {words}"))
     }
 
     /// Runs the tool there, which must end well.

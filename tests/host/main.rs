@@ -8,6 +8,7 @@ mod frames;
 mod key;
 mod modules;
 mod namespaces;
+mod rules;
 mod tidy;
 mod tool;
 mod verify;

@@ -2,6 +2,7 @@
 //! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
 
 use libtest_mimic::Trial;
+use xtask::kernel::kdir::Kdir;
 
 use crate::machine::Machine;
 use crate::suite::Suite;
@@ -14,11 +15,19 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("dkms::the_guard_is_installed_found_and_taken_away", the_guard),
         suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
         suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
+        suite.trial("dkms::an_rpm_and_a_tar_file_carry_it", bundles),
+        suite.trial("dkms::another_systems_tree_is_served_and_the_machine_left_alone", another_system),
+        suite.trial("dkms::kernels_are_built_beside_each_other", several_kernels),
     ]
 }
 
 fn machine(suite: &Suite) -> Machine<'_> {
     Machine::with_kernel(suite.context(), &suite.prepared().kdir)
+}
+
+/// Runs the tool there, however it ends.
+fn tool(machine: &Machine<'_>, words: &str) -> (i32, String) {
+    machine.sh(&format!("$XTASK {words}"))
 }
 
 fn the_guard(suite: &Suite) {
@@ -71,9 +80,9 @@ fn killed(suite: &Suite) {
             machine.tool_ok(&format!("dkms-install {REPLACEMENT}"));
         }
         kill(&machine, action, point);
-        let (status, text) = machine.tool("dkms-status");
+        let (status, text) = tool(&machine, "dkms-status");
         assert!(status == 4 && text.contains(fault), "{point}: {text}");
-        let (status, text) = machine.tool(&format!("dkms-install {REPLACEMENT}"));
+        let (status, text) = tool(&machine, &format!("dkms-install {REPLACEMENT}"));
         assert!(status == 4 && text.contains("--repair"), "{point}: {text}");
         machine.tool_ok(&format!("dkms-install --repair {REPLACEMENT}"));
         assert!(machine.resolved("nls_utf8").contains("/updates/dkms/"), "{point}");
@@ -86,23 +95,23 @@ fn killed(suite: &Suite) {
 fn refused(suite: &Suite) {
     let machine = machine(suite);
     // What is missing, and what supplies it.
-    let (status, text) = machine.tool("dkms-build --kernel 9.9.9-none");
+    let (status, text) = tool(&machine, "dkms-build --kernel 9.9.9-none");
     assert!(status == 3 && text.contains("linux-headers-9.9.9-none"), "{text}");
-    let (status, text) = machine.tool("dkms-build");
+    let (status, text) = tool(&machine, "dkms-build");
     assert!(status == 3 && text.contains(machine.release.as_str()) && text.contains("--kernel"), "{text}");
     machine.ok("mv /usr/sbin/dkms /usr/bin/apt-get /root");
-    let (status, text) = machine.tool("dkms-build --kernel $KERNEL");
+    let (status, text) = tool(&machine, "dkms-build --kernel $KERNEL");
     assert!(status == 3 && text.contains("remedy: install what your distribution calls dkms"), "{text}");
     machine.ok("mv /root/dkms /usr/sbin; mv /root/apt-get /usr/bin");
 
     // A directory of somebody else's, and a project that was changed after it was added.
     machine.ok("mkdir /usr/src/cifs-fix-0.1.0 && touch /usr/src/cifs-fix-0.1.0/precious");
-    let (status, text) = machine.tool("dkms-add --kernel $KERNEL");
+    let (status, text) = tool(&machine, "dkms-add --kernel $KERNEL");
     assert!(status == 4 && text.contains("cifs-fix-0.1.0: is there with other content"), "{text}");
     machine.ok("rm /usr/src/cifs-fix-0.1.0/precious && rmdir /usr/src/cifs-fix-0.1.0");
     machine.tool_ok("dkms-add --kernel $KERNEL");
     machine.ok("echo '// changed' >> /usr/src/cifs-fix-0.1.0/module/cifs_fix.rs");
-    let (status, text) = machine.tool("dkms-build --kernel $KERNEL");
+    let (status, text) = tool(&machine, "dkms-build --kernel $KERNEL");
     assert!(status == 4 && text.contains("module/cifs_fix.rs") && text.contains("PACKAGE_VERSION"), "{text}");
     machine.tool_ok("dkms-remove");
 
@@ -111,18 +120,87 @@ fn refused(suite: &Suite) {
     machine.ok(&format!("cp -r $REPOSITORY/tests/dkms/replacement {dir}"));
     let broken = format!("dkms-build --project {dir} --kernel $KERNEL");
     machine.ok(&format!("echo 'int broken(' >> {dir}/nls_utf8.c"));
-    let (status, text) = machine.tool(&broken);
+    let (status, text) = tool(&machine, &broken);
     assert!(status == 1 && text.contains("nls_utf8.c:") && text.contains("make.log"), "{text}");
     machine.tool_ok(&format!("dkms-remove --project {dir}"));
     machine.ok(&format!(
         "cp $REPOSITORY/tests/dkms/replacement/nls_utf8.c {dir}; sed -i s/=.nls_utf8./=other/ {dir}/dkms.conf"
     ));
-    let (status, text) = machine.tool(&broken);
+    let (status, text) = tool(&machine, &broken);
     assert!(status == 1 && text.contains("other.ko"), "{text}");
     machine.tool_ok(&format!("dkms-remove --project {dir}"));
 
     // A kernel that cannot have it is skipped, and said to be.
     machine.ok(&format!("echo 'BUILD_EXCLUSIVE_CONFIG=CONFIG_NO_SUCH' >> {dir}/dkms.conf"));
-    let (status, text) = machine.tool(&broken);
+    let (status, text) = tool(&machine, &broken);
     assert!(status == 77 && text.contains("CONFIG_NO_SUCH"), "{text}");
+}
+
+fn bundles(suite: &Suite) {
+    let machine = machine(suite);
+    // The prepared kernel stands for installed headers, which scriptlets look for.
+    machine.ok("ln -s $KDIR /lib/modules/$KERNEL/build");
+    let (before, stock) = (machine.modules(), machine.resolved("nls_utf8"));
+    let rpm = "/var/lib/dkms/replacement/1.0/rpm/replacement-dkms-1.0-1.noarch.rpm";
+    assert!(machine.tool_ok(&format!("dkms-mkrpm {REPLACEMENT}")).contains(rpm));
+    machine.ok(&format!("cp {rpm} /root/first.rpm"));
+    machine.tool_ok(&format!("dkms-mkrpm {REPLACEMENT}"));
+    machine.ok(&format!("cmp {rpm} /root/first.rpm"));
+    let tar = "/var/lib/dkms/replacement/1.0/tarball/replacement-1.0.dkms.tar.gz";
+    assert!(machine.tool_ok(&format!("dkms-mktarball {REPLACEMENT}")).contains(tar));
+    machine.ok(&format!("cp {tar} /root"));
+    machine.tool_ok(&format!("dkms-remove {REPLACEMENT}"));
+
+    // The tree is Debian's: rpm knows no package in it.
+    let rpm = "rpm --nodeps";
+    let said = machine.ok(&format!("{rpm} --install /root/first.rpm"));
+    assert!(machine.resolved("nls_utf8").contains("/updates/dkms/"), "{said}");
+    machine.ok(&format!("{rpm} --install --replacepkgs /root/first.rpm"));
+    assert!(machine.resolved("nls_utf8").contains("/updates/dkms/"));
+    machine.ok(&format!("{rpm} --erase replacement-dkms"));
+    assert_eq!(machine.resolved("nls_utf8"), stock);
+    assert_eq!(machine.modules(), before);
+    assert_eq!(machine.ok("dkms status; ls /usr/src | grep replacement; true"), "");
+
+    machine.ok("dkms ldtarball /root/replacement-1.0.dkms.tar.gz");
+    assert!(machine.ok("dkms status").contains("replacement/1.0: added"));
+}
+
+/// As many kernels as are prepared for the same build root: beside the default one, what a user happens to have.
+fn several_kernels(suite: &Suite) {
+    let all = Kdir::all(suite.context());
+    let alike = |kdir: &Kdir| -> Vec<Kdir> {
+        all.iter().filter(|other| other.stamp().recipe == kdir.stamp().recipe).cloned().collect()
+    };
+    let kdirs = all.iter().map(alike).max_by_key(Vec::len).expect("the default kernel is prepared");
+    let machine = Machine::with_kernels(suite.context(), &kdirs).expect("there is a kernel");
+    let words = "dkms-install --json --project tests/dkms/replacement --all-kernels --jobs 2";
+    let text = machine.tool_ok(&format!("{words} 2>/dev/null"));
+    let outcomes: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut installed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome["state"] == "installed" && outcome["modules"][0]["signed"] == true)
+        .filter_map(|outcome| outcome["kernel"].as_str())
+        .collect();
+    installed.sort_unstable();
+    let mut wanted: Vec<&str> = kdirs.iter().map(|kdir| kdir.release().as_str()).collect();
+    wanted.sort_unstable();
+    assert_eq!(installed, wanted, "{text}");
+    assert_eq!(machine.ok("find /var/lib/dkms -name '.*' ! -path /var/lib/dkms"), "");
+}
+
+fn another_system(suite: &Suite) {
+    let machine = machine(suite);
+    let before = machine.modules();
+    machine.ok(
+        "mkdir -p /srv/usr/src /srv/var/lib /srv/lib/modules && cp -r /lib/modules/$KERNEL /srv/lib/modules",
+    );
+    let output = machine.tool_ok("dkms-install --root /srv --project tests/dkms/replacement");
+    assert!(output.contains("/srv/lib/modules/") && output.contains("/updates/dkms/nls_utf8.ko"), "{output}");
+    let dep = machine.ok("grep -c updates/dkms/nls_utf8.ko /srv/lib/modules/$KERNEL/modules.dep");
+    assert_eq!(dep.trim(), "1");
+    machine.tool_ok("dkms-remove --root /srv --project tests/dkms/replacement");
+    assert_eq!(machine.ok("ls /srv/usr/src /srv/var/lib/dkms | grep replacement; ls /srv/lib/modules/$KERNEL | grep updates; true"), "");
+    assert_eq!(machine.ok("ls /usr/src /var/lib/dkms | grep replacement; true"), "");
+    assert_eq!(machine.modules(), before);
 }

@@ -15,6 +15,7 @@ mod rpm;
 mod rpm_install;
 mod sign;
 mod suite;
+mod third_party;
 mod unprivileged;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         dkms::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
+        third_party::trials(&suite),
         unprivileged::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())

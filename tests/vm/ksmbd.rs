@@ -10,11 +10,10 @@ use xtask::root::debian::DebianRoot;
 use xtask::root::recipe::Recipe;
 use xtask::root::scratch::Scratch;
 use xtask::share::Account;
-use xtask::vm::boot::{self, Options};
 use xtask::vm::system::{Further, System};
 use xtask::vm::{Payload, Verdict};
 
-use crate::vehicle::Vehicle;
+use crate::vehicle::{self, Vehicle};
 use crate::workload::{MEMORY, MOUNT, Speech, nothing_is_rejected, told_bytes};
 use crate::{Bench, verdict_is};
 
@@ -62,9 +61,7 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     }
     let counters = vehicle.read_counters(&mut payload);
     vehicle.unload(&mut payload);
-    let options = Options { memory: 2 * MEMORY, append: Vec::new(), limit: None };
-    let log = bench.logs.join(format!("ksmbd-{vehicle}.log"));
-    let run = boot::boot(&bench.context, &bench.prepared.kdir, &payload, &log, &options)?;
+    let run = vehicle::boot(bench, &bench.prepared, &payload, &format!("ksmbd-{vehicle}"), 2 * MEMORY)?;
     verdict_is(&run, Verdict::Pass)?;
     vehicle.require_loaded(&run)?;
     for (speech, work) in works {

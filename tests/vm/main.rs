@@ -6,13 +6,18 @@
 mod capture;
 mod commands;
 mod compressed;
+mod dkms;
 mod frames;
 mod hostile;
 mod installed;
 mod ksmbd;
+#[path = "../dkms/machine.rs"]
+mod machine;
 mod malformed;
+mod parameter;
 mod proxy;
 mod rebuild;
+mod reload;
 mod rpm;
 mod signatures;
 mod system;
@@ -156,10 +161,16 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
+        ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
+        ("modinfo_is_complete", parameter::modinfo),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         (
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",
             installed::modprobe_loads_what_was_installed,
+        ),
+        (
+            "reload_replaces_what_is_in_memory_or_puts_it_back",
+            reload::what_is_in_memory_is_replaced_or_put_back,
         ),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
@@ -187,6 +198,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(malformed::trials(bench))
         .chain(hostile::trials(bench))
         .chain(rebuild::trials(bench))
+        .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
         .collect()
 }

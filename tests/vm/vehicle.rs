@@ -11,9 +11,9 @@ use xtask::kernel::release::Release;
 use xtask::project::Project;
 use xtask::project::build::build;
 use xtask::root::Choice;
-use xtask::vm::boot;
+use xtask::vm::boot::{self, Options};
 use xtask::vm::modules::Module;
-use xtask::vm::{Payload, Run};
+use xtask::vm::{Payload, Run, Verdict};
 
 use crate::Bench;
 
@@ -93,6 +93,31 @@ impl Vehicle {
         let rebuilt = said.iter().any(|line| line.contains("out-of-tree"));
         ensure!(rebuilt == (self == Self::Rebuild), "{self}: the kernel says of {CLIENT}: {said:?}");
         Ok(())
+    }
+}
+
+/// How often a machine is started that does not come up.
+const STARTS: usize = 3;
+
+/// Boots a kernel with `payload`. An emulated machine now and then ends before its init runs, which tells nothing of what
+/// is in the payload: it is started again.
+pub(crate) fn boot(
+    bench: &Bench,
+    prepared: &Prepared,
+    payload: &Payload,
+    name: &str,
+    memory: u32,
+) -> Result<Run> {
+    let options = Options { memory, append: Vec::new(), limit: None };
+    let log = bench.logs.join(format!("{name}.log"));
+    let mut starts = 0;
+    loop {
+        starts += 1;
+        let run = boot::boot(&bench.context, &prepared.kdir, payload, &log, &options)?;
+        if run.judgement.verdict != Verdict::NeverUp || starts == STARTS {
+            return Ok(run);
+        }
+        eprintln!("{name}: started again: {}", run.judgement.reason);
     }
 }
 

@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use xtask::commands::test::LONG;
 use xtask::kernel::prepare::Prepared;
 use xtask::share::{self as smb, Account, Share};
-use xtask::vm::boot::{self, Options};
 use xtask::vm::{Run, Verdict};
 
 use crate::ksmbd;
@@ -134,9 +133,7 @@ fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) 
     let counters = vehicle.read_counters(&mut payload);
     vehicle.unload(&mut payload);
     let name = format!("{vehicle}-{}", prepared.kdir.release());
-    let options = Options { memory: MEMORY, append: Vec::new(), limit: None };
-    let log = bench.logs.join(format!("workload-{name}.log"));
-    let run = boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)?;
+    let run = vehicle::boot(bench, prepared, &payload, &format!("workload-{name}"), MEMORY)?;
     verdict_is(&run, Verdict::Pass)?;
     vehicle.require_loaded(&run)?;
     for (speech, work) in works {

@@ -134,6 +134,13 @@ Examples:
     DkmsUninstall(DkmsArgs),
     /// Remove all that DKMS knows of a project, with the source that dkms-add wrote
     DkmsRemove(DkmsArgs),
+    /// Make an RPM of a project's source, which DKMS builds where it is installed
+    ///
+    /// It is in /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds it for every kernel whose headers are
+    /// there and installs the modules; erasing it takes all of that away again.
+    DkmsMkrpm(DkmsArgs),
+    /// Make a tar file that `dkms ldtarball` reads, with what is built for the kernels named
+    DkmsMktarball(DkmsArgs),
     /// Say what DKMS knows, what is really there, and what a stopped dkms left half-done
     DkmsStatus(DkmsPlace),
     /// Judge the replies in network captures: what would the guard reject, were it enforcing?
@@ -580,6 +587,8 @@ pub enum Suite {
     Host,
     /// Build roots, kernels and builds: needs the archive
     Package,
+    /// Feeds the verifier, and the reader of captures, with what nobody thought of
+    Fuzz,
     /// Boots kernels
     Vm,
     /// All of them
@@ -620,6 +629,14 @@ pub enum Measure {
     Insmod,
     /// `install` beside cp and depmod
     Install,
+    /// `dkms-install` beside dkms alone, for one kernel and for three
+    Dkms,
     /// `rpm` beside rpmbuild of the same spec, and several kernels at once
     Rpm,
+    /// Guest instructions to open files on a share, with the guard and without
+    Guard,
+    /// `build --project cifs` from nothing beside the same make by hand
+    Rebuild,
+    /// The verifier beside the client's own checks, on the same replies
+    Verify,
 }

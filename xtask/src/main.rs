@@ -10,7 +10,7 @@ use xtask::cache::Cache;
 use xtask::cli::{Cli, Command, Global};
 use xtask::commands;
 use xtask::context::{Context, processors};
-use xtask::dkms::Goal;
+use xtask::dkms::{Bundle, Goal};
 use xtask::failure::{exit_of, explained, remedy_of};
 use xtask::report::Report;
 use xtask::root::removal;
@@ -66,6 +66,8 @@ fn run(context: &Context, command: &Command) -> Result<()> {
         Command::DkmsInstall(args) => commands::dkms::bring(context, args, Goal::Installed),
         Command::DkmsUninstall(args) => commands::dkms::uninstall(context, args),
         Command::DkmsRemove(args) => commands::dkms::remove(context, args),
+        Command::DkmsMkrpm(args) => commands::dkms::bundle(context, args, Bundle::Rpm),
+        Command::DkmsMktarball(args) => commands::dkms::bundle(context, args, Bundle::Tarball),
         Command::DkmsStatus(place) => commands::dkms::status(context, place),
         Command::Install(args) => commands::install::run(context, args),
         Command::Uninstall(args) => commands::uninstall::run(context, args),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `corpus/TARGET/NUMBER`, from the messages and modules that the tests are made of.
+//! Writes the seed corpus, `TARGET/NUMBER` in the directory that is given or in `corpus`, from the messages and modules that the
+//! tests are made of, and from the `dkms.conf` of this repository.
 
 #[path = "../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
@@ -9,9 +10,10 @@ mod elf;
 mod replies;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, attribute, negotiate_context as context};
+use verify_fuzz::segment;
 
 /// Targets, and well-formed messages for each.
 fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
@@ -56,6 +58,34 @@ fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
     ]
 }
 
+/// A message with its transport header.
+fn carried(message: &[u8]) -> Vec<u8> {
+    [&u32::try_from(message.len()).unwrap_or(0).to_be_bytes(), message].concat()
+}
+
+/// A capture in pcap: a connection is opened, and the server sends the message.
+fn pcap(message: &[u8]) -> Vec<u8> {
+    let mut file = [0xa1b2_c3d4, 0, 0, 0, 65_535, 101].map(u32::to_le_bytes).concat();
+    for packet in [segment(2, 0, &[]), segment(3, 0, &[]), segment(1, 1, &carried(message))] {
+        let length = u32::try_from(packet.len()).unwrap_or(0);
+        file.extend([0, 0, length, length].map(u32::to_le_bytes).concat());
+        file.extend(packet);
+    }
+    file
+}
+
+/// The same as the target `segments` takes it, the message in segments of 50 bytes.
+fn segments(message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 3, 0, 0];
+    let mut place = 1u8;
+    for part in carried(message).chunks(50) {
+        bytes.extend([1, place, part.len() as u8]);
+        bytes.extend_from_slice(part);
+        place = place.wrapping_add(part.len() as u8);
+    }
+    bytes
+}
+
 /// Modules of every form, signed and not.
 fn modules() -> Vec<Vec<u8>> {
     let forms = [elf::Exports::Tables, elf::Exports::Flags];
@@ -64,8 +94,16 @@ fn modules() -> Vec<Vec<u8>> {
     [plain.to_vec(), signed].concat()
 }
 
+/// Every `dkms.conf` here.
+const CONFS: [&str; 3] = [
+    include_str!("../../../dkms.conf"),
+    include_str!("../../../cifs/dkms.conf"),
+    include_str!("../../../tests/vm/fault/dkms.conf"),
+];
+
 fn main() -> std::io::Result<()> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let given = std::env::args_os().nth(1).map(PathBuf::from);
+    let corpus = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"));
     let write = |target: &str, number: usize, bytes: &[u8]| {
         fs::create_dir_all(corpus.join(target))?;
         fs::write(corpus.join(target).join(number.to_string()), bytes)
@@ -80,13 +118,19 @@ fn main() -> std::io::Result<()> {
             let mut first = seed.0.clone();
             first.resize(next as usize, 0);
             first[20..24].copy_from_slice(&next.to_le_bytes());
-            write("compound", messages, &[&first, &seed.0[..]].concat())?;
+            let compound = [&first, &seed.0[..]].concat();
+            write("compound", messages, &compound)?;
+            write("capture", messages, &pcap(&compound))?;
+            write("segments", messages, &segments(&compound))?;
             messages += 1;
         }
     }
     for (number, module) in modules().iter().enumerate() {
         write("kernel_module", number, module)?;
         write("signature", number, &elf::message("Made", &[number as u8, 1]))?;
+    }
+    for (number, conf) in CONFS.iter().enumerate() {
+        write("dkms_conf", number, conf.as_bytes())?;
     }
     println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())

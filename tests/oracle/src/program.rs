@@ -89,10 +89,29 @@ impl Oracle {
     ///
     /// The oracle died.
     pub fn ask(&self, questions: &[Question]) -> Result<Vec<i32>> {
-        let mut child = run(self.directory.path().join("oracle"))?;
+        let answers = self.answers(questions, None)?;
+        ensure!(answers.len() == 4 * questions.len(), "the oracle died after {} answers", answers.len() / 4);
+        Ok(answers.chunks_exact(4).map(|n| i32::from_ne_bytes([n[0], n[1], n[2], n[3]])).collect())
+    }
+
+    /// How many nanoseconds the oracle takes to answer each of `questions` `times` times.
+    ///
+    /// # Errors
+    ///
+    /// The oracle died.
+    pub fn time(&self, questions: &[Question], times: u32) -> Result<Vec<u64>> {
+        let answers = self.answers(questions, Some(times))?;
+        let (nanoseconds, rest) = answers.as_chunks::<8>();
+        ensure!(rest.is_empty() && nanoseconds.len() == questions.len(), "the oracle died");
+        Ok(nanoseconds.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect())
+    }
+
+    /// What the oracle writes when it is asked `questions`, each so many times.
+    fn answers(&self, questions: &[Question], times: Option<u32>) -> Result<Vec<u8>> {
+        let mut child = run(self.directory.path().join("oracle"), times)?;
         let mut input = BufWriter::with_capacity(1 << 16, child.stdin.take().context("its input")?);
         let mut output = child.stdout.take().context("its output")?;
-        let mut answers = Vec::with_capacity(4 * questions.len());
+        let mut answers = Vec::with_capacity(8 * questions.len());
         std::thread::scope(|scope| -> Result<()> {
             let writer = scope.spawn(move || -> std::io::Result<()> {
                 for question in questions {
@@ -108,8 +127,8 @@ impl Oracle {
             written.context("the oracle stopped reading")
         })?;
         let status = child.wait()?;
-        ensure!(status.success() && answers.len() == 4 * questions.len(), "the oracle died: {status}");
-        Ok(answers.chunks_exact(4).map(|n| i32::from_ne_bytes([n[0], n[1], n[2], n[3]])).collect())
+        ensure!(status.success(), "the oracle died: {status}");
+        Ok(answers)
     }
 }
 
@@ -204,7 +223,8 @@ fn compile(root: &Utf8Path) -> Result<()> {
 
 /// Starts the oracle.
 #[expect(clippy::disallowed_methods, reason = "a test's own program; process.rs is the tool's door")]
-fn run(program: std::path::PathBuf) -> Result<Child> {
-    let spawned = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+fn run(program: std::path::PathBuf, times: Option<u32>) -> Result<Child> {
+    let times = times.map(|times| times.to_string());
+    let spawned = Command::new(program).args(times).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     spawned.context("starting the oracle")
 }

@@ -165,7 +165,7 @@ pub(crate) const CASES: &[Case] = &[
     // The client takes the entries before.
     Case { end: End::Without, ..client("entry-name-outside", R::DirectoryNameOutside, Reply::Directory, Put(BLOB + 60, 4, 0x2000), Act::List) },
     without("read-outside", R::ReplyDataOutside, Reply::Read, Put(68, 4, 0x1_0000), Act::ReadLinkLike),
-    without("read-long", R::ReadDataOutside, Reply::Read, Put(68, 4, 0x3_0000), Act::ReadLinkLike),
+    Case { end: End::Without, ..client("read-long", R::ReplyDataIgnored, Reply::Read, Put(68, 4, 0x3_0000), Act::ReadLinkLike) },
     rule("resume-key-short", R::ResumeKeyShort, Reply::Ioctl(RESUME_KEY), Put(100, 4, 8), Act::Copy),
     rule("resume-key-far", R::IoctlOutside, Reply::Ioctl(RESUME_KEY), Put(96, 4, FAR), Act::Copy),
     rule("ranges-partial", R::RangesPartial, Reply::Ioctl(RANGES), Put(100, 4, 15), Act::FindHole),

@@ -20,7 +20,6 @@ use xtask::kernel::kdir::Kdir;
 use xtask::kernel::prepare::Prepared;
 use xtask::kernel::release::Release;
 use xtask::share::{self as smb, Share};
-use xtask::vm::boot::{self, Options};
 use xtask::vm::{Payload, Run, Verdict};
 
 use crate::proxy::Proxy;
@@ -111,10 +110,8 @@ fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     let mut payload = vehicle.payload(bench, prepared)?;
     let visits = visits(&mut payload, vehicle, server.port())?;
     vehicle.unload(&mut payload);
-    let options = Options { memory: 256, append: Vec::new(), limit: None };
     let name = format!("{vehicle}-{}", prepared.kdir.release());
-    let log = bench.logs.join(format!("hostile-{name}.log"));
-    let run = boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)?;
+    let run = vehicle::boot(bench, prepared, &payload, &format!("hostile-{name}"), 256)?;
     // A client mended in C has no rules to tell of.
     let says_rules = vehicle == Vehicle::Rebuild && has_rust(prepared)?;
     let mut wrong = Vec::new();

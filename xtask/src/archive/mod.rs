@@ -69,6 +69,12 @@ impl<'a> Archive<'a> {
         &self.packages
     }
 
+    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes, which takes a moment.
+    pub fn named(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
+        let _lock = self.context.cache.lock("archive", &self.context.report)?;
+        self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
+    }
+
     /// Fetches the indexes anew. Gives false when that was already done in this run.
     pub fn refresh_once(&mut self) -> Result<bool> {
         if self.refreshed {
@@ -168,7 +174,7 @@ impl<'a> Archive<'a> {
             .limit(FETCH_LIMIT)
             .run(report)
             .map_err(unreachable)?;
-        let packages = self.read_lists(&mirror)?;
+        let packages = self.read_lists(&mirror, wanted)?;
         let temporary = self.dir.join("packages.json.partial");
         fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
         fs_err::rename(temporary, self.index_file())?;
@@ -178,7 +184,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives.
-    fn read_lists(&self, mirror: &Mirror) -> Result<Vec<Package>> {
+    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
         let lists = self.dir.join("lists");
         let names: Vec<String> =
             lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
@@ -193,7 +199,7 @@ impl<'a> Archive<'a> {
             let release = read(format!("_dists_{suite}_InRelease"))?;
             let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
             let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
-            packages.extend(package::read_index(&index, uri, codename, wanted));
+            packages.extend(package::read_index(&index, uri, codename, &wanted));
         }
         Ok(packages)
     }

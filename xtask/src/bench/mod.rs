@@ -4,15 +4,19 @@
 //! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
 
 pub mod build;
+pub mod dkms;
+pub mod guard;
 pub mod insmod;
 pub mod inspect;
 pub mod install;
 pub mod judgement;
 pub mod prepare;
+pub mod rebuild;
 pub mod rpm;
 mod scratch;
 pub mod table;
 pub mod timing;
+pub mod verifier;
 mod virtme_ng;
 
 use serde::Serialize;

@@ -35,9 +35,11 @@ fn judgement(judgement: &Judgement) -> Vec<String> {
     vec![judgement.what.clone(), found, format!("≤ {}", value(judgement.limit)), said]
 }
 
-/// Milliseconds below a second.
+/// Milliseconds below a second, and so on.
 fn time(seconds: f64) -> String {
     match seconds {
+        s if s < 1e-6 => format!("{:.1} ns", s * 1e9),
+        s if s < 1e-3 => format!("{:.1} µs", s * 1e6),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s if s < 100.0 => format!("{s:.2} s"),
         s => format!("{s:.1} s"),

@@ -5,7 +5,9 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
-use crate::bench::{Results, build, insmod, inspect, install, prepare, rpm, table};
+use crate::bench::{
+    Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier,
+};
 use crate::cli::{BenchArgs, Measure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -31,6 +33,10 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
             Measure::Install => install::measure(context, args.runs)?,
+            Measure::Dkms => dkms::measure(context, args.runs)?,
+            Measure::Rebuild => rebuild::measure(context, args.runs)?,
+            Measure::Guard => guard::measure(context, args.runs)?,
+            Measure::Verify => verifier::measure(context, args.runs)?,
         });
     }
     context.report.data(&results);

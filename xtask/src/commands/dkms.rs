@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo xtask dkms-add`, `dkms-build`, `dkms-install`, `dkms-uninstall`, `dkms-remove`, `dkms-status`.
+//! `cargo xtask dkms-add`, `dkms-build`, `dkms-install`, `dkms-uninstall`, `dkms-remove`, `dkms-status`,
+//! `dkms-mkrpm`, `dkms-mktarball`.
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::{DkmsArgs, DkmsPlace};
 use crate::context::{Context, repository};
+use crate::dkms::command::rows;
 use crate::dkms::fault::{self, Fault};
 use crate::dkms::place::Place;
 use crate::dkms::status::{Row, State};
 use crate::dkms::target::{self, Wanted};
-use crate::dkms::{self, Dkms, Goal, Outcome};
+use crate::dkms::{self, Bundle, Dkms, Goal, Outcome};
 use crate::failure::{Exit, Failure};
 use crate::kernel::release::Release;
 use crate::machine::programs;
@@ -19,12 +21,14 @@ use crate::report::table;
 
 /// `dkms-add`, `dkms-build`, `dkms-install`: as far as `goal`, for each kernel asked for.
 pub fn bring(context: &Context, args: &DkmsArgs, goal: Goal) -> Result<()> {
-    for_each_kernel(context, args, |dkms, release| dkms.bring(release, goal, args.repair))
+    for_each_kernel(context, args, |dkms, releases| dkms.bring(releases, goal, args.repair))
 }
 
 /// `dkms-uninstall`.
 pub fn uninstall(context: &Context, args: &DkmsArgs) -> Result<()> {
-    for_each_kernel(context, args, |dkms, release| dkms.uninstall(release, args.repair))
+    for_each_kernel(context, args, |dkms, releases| {
+        Ok(releases.iter().map(|release| dkms.uninstall(release, args.repair)).collect())
+    })
 }
 
 /// `dkms-remove`.
@@ -33,6 +37,32 @@ pub fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
     let removed = Dkms::open(context, &place, &project, args.force)?.remove(args.repair)?;
     context.report.data(&removed);
     Ok(())
+}
+
+/// `dkms-mkrpm`, `dkms-mktarball`: one file for each kernel named, or one alone.
+pub fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
+    let (place, project) = (place(&args.place)?, project(args)?);
+    let dkms = Dkms::open(context, &place, &project, args.force)?;
+    let mut releases = args.kernels.clone();
+    if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
+        releases = target::releases(context, &place, wanted(args))?;
+    }
+    if releases.is_empty() {
+        // Only its name is needed, and not even that for a source that is the same for every kernel.
+        releases.push(target::running(context)?);
+    }
+    let mut files = Vec::new();
+    for release in &releases {
+        files.push(dkms.bundle(release, bundle, args.repair)?);
+    }
+    files.dedup();
+    context.report.data(&files);
+    files.iter().for_each(|file| context.report.say(file.as_str()));
+    Ok(())
+}
+
+fn wanted(args: &DkmsArgs) -> Wanted<'_> {
+    if args.all_kernels { Wanted::All } else { Wanted::Named(&args.kernels) }
 }
 
 /// What `dkms-status` says of one row.
@@ -48,7 +78,7 @@ pub fn status(context: &Context, args: &DkmsPlace) -> Result<()> {
     programs::ensure(context, &[dkms::PROGRAMS])?;
     let place = place(args)?;
     let mut known = Vec::new();
-    for row in dkms::rows(context, &place, None)? {
+    for row in rows(context, &place, None)? {
         let mut faults = fault::find(&place, &row.package)?;
         faults.retain(|fault| {
             fault.release().is_none_or(|release| row.kernel.as_deref() == Some(release.as_str()))
@@ -74,18 +104,17 @@ fn shown(known: &[Known]) -> String {
     table(&rows)
 }
 
-/// Does `one` for each kernel asked for: one bad kernel neither stops nor hides the others.
+/// Does `all` for the kernels asked for: one bad kernel neither stops nor hides the others.
 fn for_each_kernel(
     context: &Context,
     args: &DkmsArgs,
-    one: impl Fn(&Dkms<'_>, &Release) -> Result<Outcome>,
+    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<Outcome>>>,
 ) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
-    let wanted = if args.all_kernels { Wanted::All } else { Wanted::Named(&args.kernels) };
     let (mut outcomes, mut first_error) = (Vec::new(), None);
-    for release in target::releases(context, &place, wanted)? {
-        match one(&dkms, &release) {
+    for result in all(&dkms, &target::releases(context, &place, wanted(args))?)? {
+        match result {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) if first_error.is_none() => first_error = Some(error),
             Err(error) => context.report.warn(&format!("{error:#}")),

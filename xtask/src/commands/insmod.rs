@@ -18,7 +18,7 @@ use crate::project::build::Built;
 use crate::report::seconds;
 use crate::vm::boot::{self, Options};
 use crate::vm::machine::Run;
-use crate::vm::modules::{Module, Tree};
+use crate::vm::modules::{Module, Tree, in_order};
 use crate::vm::payload::Payload;
 use crate::vm::verdict::Verdict;
 
@@ -86,6 +86,7 @@ pub(super) fn payload(
     let stock: Vec<&str> = project.loads.iter().map(String::as_str).collect();
     payload.insert_stock(tree, &stock)?;
     let params = args.params.join(" ");
+    let modules = in_order(modules)?;
     let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
     for module in modules {
         payload.insert_with(tree, module, &params)?;

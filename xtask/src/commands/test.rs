@@ -22,7 +22,7 @@ struct Count {
 
 /// Runs the suites asked for. The last line says how many tests passed, failed and were skipped.
 pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
-    if args.suite != Suite::Host {
+    if !matches!(args.suite, Suite::Host | Suite::Fuzz) {
         programs::ensure(
             context,
             &[programs::ROOTS, programs::VM, programs::SHARE, programs::INSTALL, programs::TESTS],
@@ -49,11 +49,13 @@ fn targets(suite: Suite) -> Vec<&'static [&'static str]> {
     // Needs the kernel's source, which preparing a kernel brings.
     let oracle: &[&str] = &["--package", "oracle"];
     let vm: &[&str] = &["--package", "xtask", "--test", "vm"];
+    let fuzz: &[&str] = &["--package", "xtask", "--test", "fuzz"];
     match suite {
+        Suite::Fuzz => vec![fuzz],
         Suite::Host => vec![host],
         Suite::Package => vec![package, oracle],
         Suite::Vm => vec![vm],
-        Suite::All => vec![host, package, oracle, vm],
+        Suite::All => vec![host, package, oracle, fuzz, vm],
     }
 }
 

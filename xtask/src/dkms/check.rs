@@ -45,12 +45,12 @@ pub struct Check<'a> {
 impl Check<'_> {
     /// The modules in DKMS's own tree: each is there and for this kernel.
     pub fn built(&self) -> Result<Vec<Found>> {
-        self.project.modules.iter().map(|module| self.built_module(&module.name)).collect()
+        self.project.modules.iter().map(|module| self.built_module(&module.installed_name)).collect()
     }
 
     /// The modules that modprobe(8) takes: each is the one that was built.
     pub fn installed(&self) -> Result<Vec<Found>> {
-        self.project.modules.iter().map(|module| self.installed_module(&module.name)).collect()
+        self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
     }
 
     /// What is found of each module after it was taken away: the kernel's own, or none. Refused while it is still that
@@ -70,7 +70,7 @@ impl Check<'_> {
                 _ => Ok(resolved),
             }
         };
-        self.project.modules.iter().map(|module| one(&module.name)).collect()
+        self.project.modules.iter().map(|module| one(&module.installed_name)).collect()
     }
 
     fn built_module(&self, name: &str) -> Result<Found> {

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use super::Package;
 use super::check::{module_files, module_name};
+use super::command::depmod;
 use super::place::{ARCH, Place};
-use super::{Package, depmod};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::kernel::release::Release;

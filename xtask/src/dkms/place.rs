@@ -15,6 +15,8 @@ pub const ARCH: &str = "x86_64";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     root: Option<Utf8PathBuf>,
+    /// Whether dkms does not know the trees by itself.
+    told: bool,
     dkms: Utf8PathBuf,
     source: Utf8PathBuf,
     install: Utf8PathBuf,
@@ -23,7 +25,7 @@ pub struct Place {
 impl Place {
     /// The machine's own, as its framework.conf says.
     pub fn machine() -> Self {
-        let mut place = Self { root: None, ..Self::below(Utf8Path::new("/")) };
+        let mut place = Self { root: None, told: false, ..Self::below(Utf8Path::new("/")) };
         for file in framework_files() {
             let text = fs_err::read_to_string(file).unwrap_or_default();
             // What is no plain assignment concerns DKMS alone; it says so itself.
@@ -53,10 +55,16 @@ impl Place {
     fn below(dir: &Utf8Path) -> Self {
         Self {
             root: Some(dir.to_owned()),
+            told: true,
             dkms: dir.join("var/lib/dkms"),
             source: dir.join("usr/src"),
             install: dir.join("lib/modules"),
         }
+    }
+
+    /// The same with another tree for what is built.
+    pub(super) fn with_tree(&self, tree: &Utf8Path) -> Self {
+        Self { dkms: tree.to_owned(), told: true, ..self.clone() }
     }
 
     /// The other system's root; none for the machine.
@@ -106,7 +114,7 @@ impl Place {
 
     /// What dkms must be told of the trees: nothing on the machine.
     pub(super) fn options(&self) -> Vec<String> {
-        if self.root.is_none() {
+        if !self.told {
             return Vec::new();
         }
         let pairs =

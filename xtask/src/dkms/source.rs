@@ -65,6 +65,21 @@ impl Source {
         &self.files
     }
 
+    /// Whether it is built after other modules of DKMS (`BUILD_DEPENDS`).
+    pub fn depends_on_others(&self) -> bool {
+        let conf = self.files.get(Utf8Path::new(CONF)).map(|text| String::from_utf8_lossy(text));
+        conf.is_some_and(|text| text.lines().any(|line| line.trim_start().starts_with("BUILD_DEPENDS")))
+    }
+
+    /// The licence that `dkms.conf` names (SPDX), as words and signs of such an expression; otherwise the source tells.
+    pub fn licence(&self) -> &str {
+        let conf = self.files.get(Utf8Path::new(CONF)).and_then(|text| std::str::from_utf8(text).ok());
+        let named = conf.unwrap_or_default().lines().take(3);
+        let mut named = named.filter_map(|line| Some(line.split_once("SPDX-License-Identifier:")?.1.trim()));
+        let plain = |text: &&str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-.+ ()".contains(c));
+        named.find(plain).unwrap_or("LicenseRef-see-source")
+    }
+
     /// How `dir` differs from it; none when it does not.
     pub fn differs_from(&self, dir: &Utf8Path) -> Result<Option<Difference>> {
         if !dir.exists() {
@@ -212,6 +227,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         remove(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         assert!(dir.path().exists());
+    }
+
+    #[test]
+    fn the_licence_is_the_one_that_is_named() {
+        let mut source = source();
+        for (text, licence) in [
+            ("# SPDX-License-Identifier: GPL-2.0-only OR MIT\n", "GPL-2.0-only OR MIT"),
+            ("# SPDX-License-Identifier: %(id)\n", "LicenseRef-see-source"),
+            ("PACKAGE_NAME=x\n", "LicenseRef-see-source"),
+        ] {
+            source.files.insert("dkms.conf".into(), text.into());
+            assert_eq!(source.licence(), licence);
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
             .into()),
         };
     }
-    let running: Release = Cmd::new("uname").arg("-r").read(&context.report)?.parse()?;
+    let running = running(context)?;
     if !place.modules(&running).exists() {
         return Err(Failure::missing(
             running.as_str(),
@@ -98,6 +98,11 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
         ));
     }
     Ok(running)
+}
+
+/// The kernel that runs.
+pub fn running(context: &Context) -> Result<Release> {
+    Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse()?)
 }
 
 fn list(releases: &[Release]) -> String {

@@ -69,6 +69,9 @@ pub const BENCH: &[Program] = &[
     program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
 ];
 
+/// Needed to run the fuzz targets, and for nothing else.
+pub const FUZZ: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
+
 /// Needed by tests only: one that kills the tool at each of its system calls.
 pub const TESTS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
 
@@ -83,7 +86,7 @@ pub fn all() -> impl Iterator<Item = &'static Program> {
 
 /// All programs that anything needs.
 fn known() -> impl Iterator<Item = &'static Program> {
-    all().chain([BENCH, TESTS, crate::dkms::PROGRAMS].into_iter().flatten())
+    all().chain([BENCH, FUZZ, TESTS, crate::dkms::PROGRAMS].into_iter().flatten())
 }
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.

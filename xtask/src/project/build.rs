@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::stage::Sources;
-use super::{Module, Project, Target, command, variables};
+use super::{Module, Project, Target, command};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
 use crate::kernel::config::Config;
@@ -300,7 +300,7 @@ impl Building<'_> {
 
     /// A command of the project's `dkms.conf`.
     fn command(&self, directive: &str, line: &str) -> Result<Cmd, Failure> {
-        command::command(directive, line, &variables(&self.target, self.project), &self.prepared.root)
+        command::command(directive, line, &self.project.variables(&self.target), &self.prepared.root)
     }
 
     /// In the staged copy, which alone it may write to, with the compiler that the kernel was built with.

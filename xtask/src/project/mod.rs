@@ -20,10 +20,11 @@ use crate::kernel::prepare::{Prepared, Rust};
 use crate::kernel::release::Release;
 use crate::source::import::Import;
 use directives::{leaves, plain_name, words};
-use dkms_conf::{DkmsConf, Evaluated, Given, Unreadable, Values};
+use dkms_conf::{DkmsConf, Evaluated, Unreadable, Values};
 use exclusive::{ARCHITECTURE, Exclusive};
 
 pub use directives::Module;
+pub use dkms_conf::Given;
 
 /// A module source directory, as its `dkms.conf` describes it.
 #[derive(Clone, Debug)]
@@ -155,6 +156,14 @@ impl Project {
         Ok(project)
     }
 
+    /// The variables that DKMS has when it runs what the `dkms.conf` says.
+    pub fn variables(&self, target: &Target) -> Given {
+        let mut variables = given(Some(target), Some(self));
+        variables.insert("PACKAGE_NAME", self.name.clone());
+        variables.insert("PACKAGE_VERSION", self.version.clone());
+        variables
+    }
+
     /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.
     pub fn rust(&self) -> Rust {
         let needs = |option: &String| option == "CONFIG_RUST";
@@ -238,14 +247,6 @@ fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
         given.insert("module_version", project.version.clone());
     }
     given
-}
-
-/// The variables that DKMS has when it runs what a `dkms.conf` says.
-pub(crate) fn variables(target: &Target, project: &Project) -> Given {
-    let mut variables = given(Some(target), Some(project));
-    variables.insert("PACKAGE_NAME", project.name.clone());
-    variables.insert("PACKAGE_VERSION", project.version.clone());
-    variables
 }
 
 fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {

@@ -21,7 +21,7 @@ use crate::process::Cmd;
 use crate::root::{Access, Root};
 
 /// A file that takes longer does not end.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The most that it may say, in bytes.
 const MOST: u64 = 4 << 20;

@@ -87,6 +87,8 @@ pub struct Machine<'a> {
     pub accelerator: Option<Accelerator>,
     /// Gets what passes over the machine's network, as pcap, if there is a network.
     pub capture: Option<Utf8PathBuf>,
+    /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each. Emulated only.
+    pub counted: bool,
 }
 
 /// A run that is over.
@@ -139,6 +141,7 @@ impl<'a> Machine<'a> {
             limits: Limits::default(),
             accelerator: None,
             capture: None,
+            counted: false,
         }
     }
 
@@ -178,6 +181,7 @@ impl<'a> Machine<'a> {
             port: &port,
             network: self.payload.needs_network(),
             capture: self.capture.as_deref(),
+            counted: self.counted,
         });
         // The log of an earlier run must not be judged again.
         fs_err::write(self.console_log, "")?;

@@ -111,13 +111,6 @@ impl Tree {
         Ok(order)
     }
 
-    /// What `module`, which need not be in the tree, needs loaded before it.
-    pub fn closure_for(&self, module: &Module) -> Result<Vec<Module>> {
-        let depends = module.depends()?;
-        let names: Vec<&str> = depends.iter().map(String::as_str).collect();
-        self.closure(&names)
-    }
-
     fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<Module>) -> Result<()> {
         if self.is_builtin(name) || order.iter().any(|module| module.name == name) {
             return Ok(());
@@ -137,6 +130,34 @@ impl Tree {
         order.push(module);
         Ok(())
     }
+}
+
+/// `modules` in an order in which each comes after those of them that it depends on, and else as they were.
+///
+/// # Errors
+///
+/// Refused, if they depend on each other in a circle.
+pub fn in_order(modules: Vec<Module>) -> Result<Vec<Module>> {
+    let depends = modules.iter().map(Module::depends).collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let order = order(&names, &depends).map_err(|circle| {
+        let names: Vec<&str> = circle.into_iter().map(|at| names[at]).collect();
+        Failure::refused(names.join(", "), "depend on each other in a circle")
+    })?;
+    Ok(order.into_iter().map(|at| modules[at].clone()).collect())
+}
+
+/// Positions in `names`, each after those of what it depends on; or those that cannot come after each other.
+fn order(names: &[&str], depends: &[Vec<String>]) -> Result<Vec<usize>, Vec<usize>> {
+    let mut waiting: Vec<usize> = (0..names.len()).collect();
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        let waits =
+            |at: usize| waiting.iter().any(|other| depends[at].iter().any(|name| name == names[*other]));
+        let Some(next) = waiting.iter().position(|at| !waits(*at)) else { return Err(waiting) };
+        order.push(waiting.remove(next));
+    }
+    Ok(order)
 }
 
 /// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with `extra`, which

@@ -91,9 +91,11 @@ impl Payload {
         Ok(self)
     }
 
-    /// Inserts `module` after the stock modules it depends on.
+    /// Inserts `module` after the stock modules it depends on. What was inserted before need not be the tree's.
     pub fn insert_with(&mut self, tree: &Tree, module: Module, params: &str) -> Result<&mut Self> {
-        for needed in tree.closure_for(&module)? {
+        let mut depends = module.depends()?;
+        depends.retain(|name| !self.modules.contains_key(&format!("{name}.ko")));
+        for needed in tree.closure(&depends.iter().map(String::as_str).collect::<Vec<_>>())? {
             if !self.modules.contains_key(&needed.file()) {
                 self.insert(needed, "", Expect::Success);
             }

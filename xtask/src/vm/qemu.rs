@@ -52,6 +52,8 @@ pub struct Arguments<'a> {
     pub network: bool,
     /// Gets what passes over it, as pcap.
     pub capture: Option<&'a Utf8Path>,
+    /// Whether each instruction takes the guest a nanosecond. Emulated only.
+    pub counted: bool,
 }
 
 /// How the kernel comes to run.
@@ -100,11 +102,13 @@ impl Boot<'_> {
 /// The command that runs the machine; it ends when the process that started it does.
 pub fn command(arguments: &Arguments<'_>) -> Cmd {
     let Arguments { accelerator, boot, console, port, .. } = arguments;
+    // Instructions can be counted where one thread executes them all.
+    let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
     let cmd = Cmd::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", PROGRAM])
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
         .args(["-machine", boot.machine()])
-        .args(["-accel", accelerator.option(), "-cpu", accelerator.cpu()])
+        .args(["-accel", accel, "-cpu", accelerator.cpu()])
         .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()]);
     let cmd = boot
         .add_to(cmd)
@@ -113,6 +117,7 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
         .args(["-device", "virtio-serial-pci,id=ports"])
         .args(["-chardev", &format!("socket,id=verdict,path={}", escaped(port))])
         .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", guest::PORT)]);
+    let cmd = if arguments.counted { cmd.args(["-icount", "shift=0"]) } else { cmd };
     if !arguments.network {
         return cmd;
     }
@@ -153,6 +158,7 @@ mod tests {
             port: Utf8Path::new("/k/port"),
             network,
             capture: Some(Utf8Path::new("/k/a.pcap")),
+            counted: network,
         };
         command(&arguments).line()
     }
@@ -162,7 +168,7 @@ mod tests {
         let line = line(false, &[]);
         assert!(line.contains("-nodefaults") && line.contains("-no-reboot"), "{line}");
         assert!(!line.contains("netdev"), "{line}");
-        assert!(!line.contains("filter-dump"), "{line}");
+        assert!(!line.contains("filter-dump") && !line.contains("icount"), "{line}");
         assert!(line.contains("path=/k/a,,b.log"), "{line}");
     }
 
@@ -171,6 +177,7 @@ mod tests {
         let line = line(true, &["panic=0".to_owned()]);
         assert!(line.contains("panic=0'"), "{line}");
         assert!(line.contains("user,id=net"), "{line}");
+        assert!(line.contains("-icount shift=0"), "{line}");
         assert!(line.contains("filter-dump,id=capture,netdev=net,file=/k/a.pcap"), "{line}");
     }
 }

@@ -38,8 +38,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian only");
 #define __counted_by(m)
 #define __nonstring
 #define fallthrough __attribute__((fallthrough))
-#define unlikely(x) (x)
-#define likely(x) (x)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x) __builtin_expect(!!(x), 1)
 #define static_assert _Static_assert
 #define BIT(n) (1UL << (n))
 #define ALIGN(x, a) (((x) + ((__typeof__(x))(a) - 1)) & ~((__typeof__(x))(a) - 1))

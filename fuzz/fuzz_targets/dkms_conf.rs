@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Any text as a `dkms.conf`: it is read or refused at a place that is in it, and what was read is, rendered, read again
+//! as the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code, reason = "the reader is the tool's, which uses more of it")]
+#[path = "../../xtask/src/project/dkms_conf/mod.rs"]
+mod dkms_conf;
+
+use dkms_conf::{DkmsConf, Given, plain_words};
+
+fuzz_target!(|text: &str| {
+    let given = Given::from([("kernelver", "7.2".to_owned()), ("module", "a b".to_owned())]);
+    match DkmsConf::parse(text).and_then(|conf| conf.evaluate(&given)) {
+        Ok(read) => {
+            let rendered = read.values.to_string();
+            // A carriage return at the end of a line is dropped, as by DKMS.
+            if !rendered.contains("\r\n") {
+                let again = DkmsConf::parse(&rendered).and_then(|conf| conf.evaluate(&given));
+                assert_eq!(again.map(|again| again.values), Ok(read.values));
+            }
+        }
+        Err(error) => assert!(error.line <= text.lines().count().max(1) + 1, "{error:?}"),
+    }
+    plain_words(text, &given);
+});

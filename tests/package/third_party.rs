@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Other people's projects: the module packages of Debian. Every `dkms.conf` of theirs is read, and what DKMS builds is
+//! built by the tool, for the same kernel and with the same outcome.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::Trial;
+use xtask::archive::Archive;
+use xtask::archive::package::Package;
+use xtask::commands::test::LONG;
+use xtask::context::Context;
+use xtask::kernel::discover::{self, Facts, Kernel};
+use xtask::kernel::prepare::{self, Prepared, Rust};
+use xtask::process::{self, Cmd};
+use xtask::project::dkms_conf::{DkmsConf, Evaluated};
+use xtask::project::{Given, Opened, Project, Target, directives, shell};
+use xtask::report::{Report, table};
+use xtask::root::Choice;
+use xtask::root::recipe::base_suite;
+
+use crate::machine::Machine;
+use crate::suite::{Suite, run, scratch, tool};
+
+/// Packages whose `dkms.conf` is a program, in one suite or another.
+const PROGRAMS: &[&str] =
+    &["digimend-dkms", "lttng-modules-dkms", "mstflint-dkms", "openafs-modules-dkms", "v4l2loopback-dkms"];
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    let mut trials = vec![
+        suite.trial("third_party::every_dkms_conf_of_debian_is_read_as_bash_reads_it", every_dkms_conf),
+        suite.trial("third_party::a_program_is_evaluated_where_it_can_do_nothing", a_program),
+    ];
+    // Some forty packages, each built twice and booted.
+    if std::env::var_os(LONG).is_some() {
+        trials.push(suite.trial("third_party::what_dkms_builds_is_built", what_dkms_builds));
+    }
+    trials
+}
+
+/// The module packages of all suites, each version once.
+fn packages(archive: &Archive<'_>) -> Vec<Package> {
+    // `dh-dkms` helps to make such packages.
+    let wanted = |name: &str| name.ends_with("-dkms") && name != "dh-dkms";
+    let mut packages = archive.named(wanted).unwrap();
+    packages.sort_by(|a, b| (&a.name, &a.sha256).cmp(&(&b.name, &b.sha256)));
+    packages
+}
+
+/// Unpacks a package's project and gives its directory.
+fn unpack(deb: &Utf8Path, to: &Utf8Path) -> Utf8PathBuf {
+    let tar = ["--extract", "--no-same-owner", "--directory"];
+    let both = [
+        Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb),
+        Cmd::new("tar").args(tar).arg(to).arg("./usr/src"),
+    ];
+    process::pipeline(&both, &Report::silent()).unwrap();
+    let mut dirs = to.join("usr/src").read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
+    let dir = dirs.find(|dir| dir.join("dkms.conf").exists());
+    dir.unwrap_or_else(|| panic!("{deb} has no dkms.conf"))
+}
+
+fn every_dkms_conf(suite: &Suite) {
+    let context = suite.context();
+    let archive = Archive::open(context).unwrap();
+    let prepared = suite.prepared();
+    let target = Target::of(prepared).unwrap();
+    let (mut read, mut programs) = (0, BTreeSet::new());
+    let mut packages = packages(&archive);
+    packages.dedup_by(|a, b| a.sha256 == b.sha256);
+    assert!(packages.len() > 50, "only {} module packages", packages.len());
+    let debs = archive.fetch(&packages.iter().collect::<Vec<_>>()).unwrap();
+    for (package, deb) in packages.iter().zip(debs) {
+        let (_dir, path) = scratch();
+        let dir = unpack(&deb, &path);
+        match Project::open_any(&dir).unwrap_or_else(|error| panic!("{}: {error:#}", package.name)) {
+            Opened::Project(project) => {
+                same_as_bash(context, &dir, prepared, &target, &project);
+                read += 1;
+            }
+            Opened::Program { .. } => drop(programs.insert(package.name.clone())),
+        }
+    }
+    println!("{read} read, programs: {programs:?}");
+    let unknown: Vec<_> = programs.iter().filter(|name| !PROGRAMS.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are not read");
+}
+
+/// Every directive has the value that bash gives it.
+fn same_as_bash(context: &Context, dir: &Utf8Path, prepared: &Prepared, target: &Target, project: &Project) {
+    let mut given: Given = project.variables(target);
+    // Which DKMS sets only after reading.
+    given.retain(|name, _| !name.starts_with("PACKAGE_"));
+    let text = fs_err::read_to_string(dir.join("dkms.conf")).unwrap();
+    let Evaluated { values, .. } = DkmsConf::parse(&text).unwrap().evaluate(&given).unwrap();
+    let bash = shell::evaluate(context, dir, prepared, target, &given).unwrap();
+    for name in directives::all() {
+        let (ours, theirs) = (values.array(name).collect::<Vec<_>>(), bash.array(name).collect::<Vec<_>>());
+        assert_eq!(ours, theirs, "{dir}: {name}");
+    }
+}
+
+/// A `dkms.conf` that tries to get out says in its values what it could do.
+fn a_program(suite: &Suite) {
+    let (_dir, path) = scratch();
+    let project = path.join("evil");
+    fs_err::create_dir(&project).unwrap();
+    let witness = path.join("witness");
+    let tries = format!(
+        "PACKAGE_NAME=evil\nPACKAGE_VERSION=1.0\n\
+         MAKE[0]=\"$(id -u) $(grep -c : /proc/net/dev)\"\n\
+         touch {witness} && MAKE[1]=wrote\n\
+         echo x > dkms.conf; echo x > /run/project/dkms.conf; echo y > /tmp/x; [ -s /tmp/x ] && MAKE[2]=kept\n\
+         chmod 777 /run/project && MAKE[3]=changed\n\
+         ls /root >/dev/null && MAKE[4]=looked\n\
+         echo x > /proc/sys/kernel/core_pattern && MAKE[5]=configured\n\
+         mount -t tmpfs x /mnt && MAKE[6]=mounted\n\
+         BUILD_EXCLUSIVE_KERNEL=nothing\n"
+    );
+    fs_err::write(project.join("dkms.conf"), &tries).unwrap();
+    let prepared = suite.prepared();
+    let target = Target::of(prepared).unwrap();
+    let values = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap();
+    assert_eq!(values.array("MAKE").collect::<Vec<_>>(), [(0, "65534 1")], "{values}");
+    assert!(!witness.exists());
+    assert_eq!(fs_err::read_to_string(project.join("dkms.conf")).unwrap(), tries);
+
+    let args = ["build", "--project", project.as_str(), "--kernel", target.release.as_str()];
+    let (status, output) = run(&tool(&args));
+    assert!(status == 4 && output.contains("dkms.conf:3:10: a command substitution"), "{output}");
+    let (status, output) = run(&tool(&[&args[..], &["--allow-shell"]].concat()));
+    assert!(status == 77 && output.contains("Value PACKAGE_NAME='evil'"), "{output}");
+
+    for (endless, reason) in [("while :; do :; done", "not finished"), ("yes >&2", "printed more than")] {
+        fs_err::write(project.join("dkms.conf"), endless).unwrap();
+        let error = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap_err();
+        let killed = format!("{error:#}");
+        assert!(killed.contains(reason) || killed.contains("137"), "{endless}: {killed}");
+    }
+}
+
+/// How a build ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Built,
+    /// The project says that it is not for this kernel.
+    Excluded,
+    Failed(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Built => "built",
+            Self::Excluded => "excluded",
+            Self::Failed(_) => "failed",
+        })
+    }
+}
+
+impl Outcome {
+    fn of(status: i32, output: String) -> Self {
+        match status {
+            0 => Self::Built,
+            77 => Self::Excluded,
+            _ => Self::Failed(output),
+        }
+    }
+}
+
+/// A system with dkms on which the kernel is installed, and its own headers package.
+fn system<'a>(context: &'a Context, archive: &mut Archive<'_>, prepared: &Prepared) -> Machine<'a> {
+    let machine = Machine::with_kernel(context, &prepared.kdir);
+    let headers = headers(archive, prepared);
+    let debs = archive.fetch(&headers.iter().collect::<Vec<_>>()).unwrap();
+    let debs = debs.iter().map(|deb| format!(" {deb}")).collect::<String>();
+    machine.ok(&format!("dpkg --install --force-depends{debs}"));
+    machine
+}
+
+/// Adds and builds with DKMS what `deb` brings, as its own installation would.
+fn dkms(machine: &Machine<'_>, deb: &Utf8Path, (name, version): &(String, String)) -> Outcome {
+    let (status, output) = machine.sh(&format!(
+        "set -e
+         dpkg-deb --extract {deb} /tmp
+         cp -a /tmp/usr/src/{name}-{version} /usr/src/
+         dkms add -m {name} -v {version} >/dev/null
+         dkms build -m {name} -v {version} -k $KERNEL"
+    ));
+    Outcome::of(status, output)
+}
+
+/// The headers package of a prepared kernel, and those that it needs exactly.
+fn headers(archive: &mut Archive<'_>, prepared: &Prepared) -> Vec<Package> {
+    let kernel = discover::find(archive, prepared.kdir.release()).unwrap();
+    let mut headers = vec![kernel.headers.clone()];
+    for at in 0.. {
+        let Some(package) = headers.get(at).cloned() else { break };
+        for needed in package.depends.iter().filter(|needed| needed.name.starts_with("linux-")) {
+            let same = |package: &&Package| {
+                package.name == needed.name
+                    && needed.exact.as_ref().is_none_or(|exact| *exact == package.version)
+            };
+            let found = archive.packages().iter().filter(same).max_by(|a, b| Package::by_version(a, b));
+            match found {
+                Some(found) if !headers.iter().any(|there| there.name == found.name) => {
+                    headers.push(found.clone())
+                }
+                _ => {}
+            }
+        }
+    }
+    headers
+}
+
+/// Every package of the stable suite for that suite's kernel. What is built is also booted.
+fn what_dkms_builds(suite: &Suite) {
+    let context = suite.context();
+    let mut archive = Archive::open(context).unwrap();
+    let prepared = stable(context, &archive);
+    let release = prepared.kdir.release().as_str();
+    let mut packages = packages(&archive);
+    let of_suite = base_suite(&prepared.kdir.stamp().suite).to_owned();
+    packages.retain(|package| package.suite == of_suite);
+    let debs = archive.fetch(&packages.iter().collect::<Vec<_>>()).unwrap();
+    let machine = system(context, &mut archive, &prepared);
+    let mut rows = vec![["PACKAGE", "VERSION", "DKMS", "OURS", "MACHINE"].map(str::to_owned)];
+    let mut refused = Vec::new();
+    for (package, deb) in packages.iter().zip(&debs) {
+        let (_dir, path) = scratch();
+        let dir = unpack(deb, &path);
+        let (theirs, ours) = (dkms(&machine, deb, &identity(&dir)), build(&dir, release));
+        let loaded = if ours == Outcome::Built { load(&dir, release) } else { "-".to_owned() };
+        if theirs == Outcome::Built && ours != theirs {
+            refused.push(format!("{}: {ours:?}", package.name));
+        }
+        let row = [&package.name, &package.version, &theirs.to_string(), &ours.to_string(), &loaded];
+        println!("{}", row.map(String::as_str).join("  "));
+        rows.push(row.map(String::to_owned));
+    }
+    println!("{release}:\n{}", table(&rows.iter().map(|row| row.to_vec()).collect::<Vec<_>>()));
+    assert!(refused.is_empty(), "DKMS builds what the tool does not:\n{}", refused.join("\n"));
+    let passed = rows.iter().filter(|row| row[2] == "built" && row[3] == "built" && row[4] == "pass").count();
+    assert!(passed >= 10, "only {passed} are built by both, and load");
+}
+
+/// Name and version of the project in `dir`, which is named after them.
+fn identity(dir: &Utf8Path) -> (String, String) {
+    match Project::open_any(dir).unwrap() {
+        Opened::Project(project) => (project.name, project.version),
+        Opened::Program { .. } => {
+            let (name, version) = dir.file_name().unwrap().rsplit_once('-').unwrap();
+            (name.to_owned(), version.to_owned())
+        }
+    }
+}
+
+/// The newest cloud kernel without Rust: that of the stable suite.
+fn stable(context: &Context, archive: &Archive<'_>) -> Prepared {
+    let without_rust =
+        |kernel: &&Kernel| !Facts::of(&discover::config(context, archive, kernel).unwrap()).rust;
+    let mut kernels = discover::all(archive);
+    kernels.retain(|kernel| kernel.release.flavour() == "cloud-amd64");
+    let stable = kernels.iter().filter(without_rust);
+    let newest = stable.max_by(|a, b| Package::by_version(&a.headers, &b.headers)).unwrap();
+    prepare::provide_for(context, Some(&newest.release), Choice::Auto, Rust::Optional).unwrap()
+}
+
+fn build(dir: &Utf8Path, release: &str) -> Outcome {
+    let (status, output) =
+        run(&tool(&["build", "--allow-shell", "--project", dir.as_str(), "--kernel", release]));
+    Outcome::of(status, output)
+}
+
+/// The verdict of a machine that loads what was built, and if it is no pass, why.
+fn load(dir: &Utf8Path, release: &str) -> String {
+    let args = ["--json", "insmod", "--allow-shell", "--project", dir.as_str(), "--kernel", release];
+    let output = tool(&args).finish(&Report::silent()).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = |name: &str| answer[0][name].as_str().unwrap_or_default().to_owned();
+    match text("verdict").as_str() {
+        "pass" => "pass".to_owned(),
+        "" => answer["error"].to_string(),
+        verdict => format!("{verdict}: {}", text("reason")),
+    }
+}
