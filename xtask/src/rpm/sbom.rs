@@ -117,7 +117,7 @@ impl Sbom<'_> {
             return Ok(Vec::new());
         };
         let read = |name: &str| {
-            let file = series.dir().join(name);
+            let file = series.file(name);
             let shown = file.strip_prefix(&self.project.dir).unwrap_or(&file).to_string();
             Ok((shown, fs_err::read(&file)?))
         };
@@ -186,6 +186,22 @@ fn civil(mut days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of each kernel line of the rebuild, also those of patches that it shares with another.
+    #[test]
+    fn every_patch_of_a_series_is_found() {
+        let project = crate::context::repository().join("cifs");
+        let mut found = 0;
+        for line in project.join(crate::source::series::DIR).read_dir_utf8().unwrap() {
+            let release = line.unwrap().file_name().parse().unwrap();
+            let series = Series::open(&project, &release).unwrap().unwrap();
+            for name in series.names() {
+                assert!(series.file(name).is_file(), "{release}: {name}");
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found}");
+    }
 
     #[test]
     fn times_are_written_as_spdx_has_them() {

@@ -92,6 +92,11 @@ impl Series {
         self.patches.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The file of one of its patches, by its name in the series: another line's is named with that line's directory.
+    pub fn file(&self, name: &str) -> Utf8PathBuf {
+        file_of(&self.dir, name)
+    }
+
     /// The same without its last patch.
     #[must_use]
     pub fn without_last(mut self) -> Self {
