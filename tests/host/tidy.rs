@@ -167,16 +167,14 @@ fn the_code_is_formatted() {
     assert_cargo_is_content(&["fmt", "--all", "--check"]);
 }
 
+/// Suites that `cargo test` does not run by itself, and that `--all-targets` leaves out for that.
+const SUITES: [&str; 3] = ["package", "fuzz", "vm"];
+
 #[test]
 fn clippy_has_nothing_to_say() {
-    assert_cargo_is_content(&[
-        "clippy",
-        "--quiet",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "--deny",
-        "warnings",
-    ]);
+    let clippy = ["clippy", "--quiet", "--locked"];
+    let deny = ["--", "--deny", "warnings"];
+    assert_cargo_is_content(&[&clippy[..], &["--workspace", "--all-targets"], &deny].concat());
+    let suites = SUITES.iter().flat_map(|suite| ["--test", suite]).collect::<Vec<_>>();
+    assert_cargo_is_content(&[&clippy[..], &["--package", "xtask"], &suites, &deny].concat());
 }

@@ -89,12 +89,12 @@ impl<'a> System<'a> {
     /// The file that modprobe would load for `module`.
     fn loaded(&self, module: &str) -> String {
         let text = self.sh(&format!("modprobe --set-version {} --show-depends {module}", self.release));
-        let files = text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim_end);
+        let mut files = text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim_end);
         // What it depends on stands before it, what it only wants loaded after it.
         let is = |file: &&str| {
             file.rsplit('/').next().is_some_and(|name| name.starts_with(&format!("{module}.ko")))
         };
-        files.filter(is).next().unwrap_or_default().to_owned()
+        files.find(is).unwrap_or_default().to_owned()
     }
 
     /// All that a package of ours may touch, by content.
