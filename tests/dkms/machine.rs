@@ -104,8 +104,11 @@ impl<'a> Machine<'a> {
     /// The file that modprobe takes for a module; empty if none.
     pub(crate) fn resolved(&self, module: &str) -> String {
         let (_, text) = self.sh(&format!("modprobe -S $KERNEL --show-depends {module} 2>/dev/null"));
-        let file = |line: &str| line.strip_prefix("insmod ").map(|rest| rest.trim().to_owned());
-        text.lines().filter_map(file).next_back().unwrap_or_default()
+        // What it depends on stands before it, what it only wants loaded after it.
+        let begin = format!("{module}.ko");
+        let is = |file: &&str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&begin));
+        let files = text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim);
+        files.filter(is).next_back().unwrap_or_default().to_owned()
     }
 
     /// All files below the kernel's modules and their hashes, as one text.
