@@ -107,8 +107,8 @@ impl<'a> Machine<'a> {
         // What it depends on stands before it, what it only wants loaded after it.
         let begin = format!("{module}.ko");
         let is = |file: &&str| file.rsplit('/').next().is_some_and(|name| name.starts_with(&begin));
-        let files = text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim);
-        files.filter(is).next_back().unwrap_or_default().to_owned()
+        let mut files = text.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim);
+        files.rfind(is).unwrap_or_default().to_owned()
     }
 
     /// All files below the kernel's modules and their hashes, as one text.
