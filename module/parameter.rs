@@ -43,9 +43,18 @@ unsafe extern "C" fn set(text: *const c_char, _: *const bindings::kernel_param) 
     if text.is_null() {
         return EINVAL.to_errno();
     }
-    // SAFETY: It ends with a NUL, and lives as long as this call.
-    let text = unsafe { CStr::from_char_ptr(text) };
-    match counters::set_mode(text.to_bytes()) {
+    // No more is looked at than a mode has; the length of a string is counted in ways that could panic.
+    let mut bytes = [0; 4];
+    let mut at = text;
+    for byte in &mut bytes {
+        // SAFETY: It ends with a NUL, which is not passed, and lives as long as this call.
+        *byte = unsafe { at.read() } as u8;
+        if *byte == 0 {
+            break;
+        }
+        at = at.wrapping_add(1);
+    }
+    match counters::set_mode(bytes.split(|byte| *byte == 0).next().unwrap_or_default()) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
     }
