@@ -108,9 +108,10 @@ impl<'a> System<'a> {
 
     /// A command that starts where DKMS knows nothing.
     fn subject(&self, what: &str, cmd: Cmd) -> Subject<'_> {
-        let forget = "rm -rf /usr/src/cifs-fix-* && { dkms remove cifs-fix/0.1.0 --all || true; } \
-                      && rm -rf /var/lib/dkms/cifs-fix";
-        let before = move || self.run(self.sh(forget));
+        // What DKMS knows it must be able to remove: a figure over what an earlier run left would be wrong.
+        let forget = "if dkms status -m cifs-fix | grep -q .; then dkms remove cifs-fix/$VERSION --all; fi
+                      rm -rf /usr/src/cifs-fix-* /var/lib/dkms/cifs-fix";
+        let before = move || self.run(self.sh(forget).env("VERSION", env!("CARGO_PKG_VERSION")));
         Subject::new(what, move || self.run(cmd.clone())).before(before)
     }
 
