@@ -8,6 +8,8 @@ use super::cursor::Cursor;
 use super::malformed::{Level, Malformed, Rule};
 use super::posix;
 
+/// What every kind of entry has at least, in bytes.
+const HEAD: usize = 64;
 /// Where `FileNameLength` stands in every entry but a POSIX one; `NextEntryOffset` stands at 0.
 const NAME_LENGTH: usize = 60;
 
@@ -45,43 +47,49 @@ impl Class {
 /// The first rule that an entry breaks.
 pub fn verify(list: Cursor<'_>, class: Class, level: Level) -> Result<usize, Malformed> {
     level.require(list.len() >= class.fixed_len(), Rule::DirectoryShort, list.len())?;
-    let mut at = 0usize;
+    let fixed = class.fixed_len();
+    let mut rest = list;
     let mut taken = 0usize;
     // Each turn goes on by at least a byte: a step of 0 ends it.
-    while let Some(rest) = list.after(at) {
-        match entry_len(rest, class) {
+    loop {
+        let at = list.len().saturating_sub(rest.len());
+        let (next, len) = match entry(rest, class, fixed) {
+            Ok(found) => found,
             Err(rule) => {
                 level.require(false, rule, at)?;
-                break;
+                return Ok(taken);
             }
-            Ok(len) => {
-                taken = taken.saturating_add(1);
-                let next = rest.size32(0).unwrap_or(0);
-                level.require(next == 0 || next >= len, Rule::DirectoryNextInEntry, at)?;
-                if next == 0 {
-                    break;
-                }
-                at = at.saturating_add(next);
-                level.require(at < list.len(), Rule::DirectoryEntryOutside, at)?;
-            }
+        };
+        taken = taken.wrapping_add(1);
+        level.require(next == 0 || next >= len, Rule::DirectoryNextInEntry, at)?;
+        if next == 0 {
+            return Ok(taken);
         }
+        rest = match rest.after(next) {
+            Some(following) if !following.is_empty() => following,
+            _ => {
+                level.require(false, Rule::DirectoryEntryOutside, at.saturating_add(next))?;
+                return Ok(taken);
+            }
+        };
     }
-    Ok(taken)
 }
 
-/// The length of the entry at the start of `rest`, its name included, or the rule that it breaks.
-fn entry_len(rest: Cursor<'_>, class: Class) -> Result<usize, Rule> {
-    let fixed = class.fixed_len();
-    if rest.len() < fixed {
+/// Of the entry at the start of `rest`, how far it says the next one is, and its length with its
+/// name; or the rule that it breaks. `fixed` is the length of what does not vary.
+#[inline]
+fn entry(rest: Cursor<'_>, class: Class, fixed: usize) -> Result<(usize, usize), Rule> {
+    // A part of known length: what is read of it below needs no check.
+    let Some(head) = rest.part(0, HEAD).filter(|_| rest.len() >= fixed) else {
         return Err(Rule::DirectoryEntryOutside);
-    }
+    };
     let varying = match class {
         Class::Posix => posix_len(rest).ok_or(Rule::DirectoryPosix)?,
-        _ => rest.size32(NAME_LENGTH).filter(|len| i32::try_from(*len).is_ok()).unwrap_or(usize::MAX),
+        _ => head.size32(NAME_LENGTH).filter(|len| i32::try_from(*len).is_ok()).unwrap_or(usize::MAX),
     };
     let len = fixed.saturating_add(varying);
     if rest.holds(0, len) {
-        Ok(len)
+        Ok((head.size32(0).unwrap_or(0), len))
     } else {
         Err(Rule::DirectoryNameOutside)
     }
