@@ -18,7 +18,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("root::the_tree_is_read_only", the_tree_is_read_only),
         suite.trial("root::a_scratch_is_written_to_and_the_tree_is_not", a_scratch_is_written_to),
         suite.trial("root::no_mount_outlives_a_command", no_mount_outlives_a_command),
-        suite.trial("root::a_killed_tool_leaves_no_process", a_killed_tool_leaves_no_process),
+        suite.trial("root::a_stopped_tool_leaves_no_process", a_stopped_tool_leaves_no_process),
         suite.trial("root::one_that_was_being_made_when_the_tool_was_killed_is_made_anew", killed_while_made),
         suite.trial("root::errors_show_the_command_as_typed_inside", errors_show_the_command),
     ]
@@ -84,23 +84,35 @@ fn no_mount_outlives_a_command(suite: &Suite) {
     assert!(fs_err::read_dir(root.tree().join("dev")).unwrap().next().is_none(), "device nodes in the tree");
 }
 
-fn a_killed_tool_leaves_no_process(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
-    // A duration that nothing else sleeps for marks the process.
-    let mark = format!("{}.25", 86_400 + std::process::id());
-    let cmd = suite.prepared().root.inside(suite.context(), Cmd::new("sleep").arg(&mark), &Access::default());
-    // The tool's place is taken by a shell that starts the very same line and is killed.
-    let mut parent = Cmd::new("sh")
-        .args(["-c", "\"$@\" & wait", "sh"])
-        .args(cmd.vector())
-        .spawn(Stdio::null(), Stdio::null())
-        .unwrap();
-    wait_until(|| running(&mark), "the command never started");
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    wait_until(|| !running(&mark), "the command outlived the tool");
-    assert!(mounts::below(root.tree()).unwrap().is_empty());
-    assert!(fs_err::metadata(PROGRAM).is_ok());
+/// Killed, and stopped with Ctrl-C, which every process of the terminal's group gets, while a build runs in the root.
+fn a_stopped_tool_leaves_no_process(suite: &Suite) {
+    use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+    let release = suite.prepared().kdir.release().as_str();
+    for (number, stop) in [kill_process, kill_process_group].into_iter().enumerate() {
+        let signal = [Signal::KILL, Signal::INT][number];
+        let (_dir, project) = scratch();
+        // A duration that nothing else sleeps for marks the process.
+        let mark = format!("{}.{number}", 86_400 + std::process::id());
+        fs_err::write(project.join("dkms.conf"), sleeper(&mark)).unwrap();
+        let cmd = Cmd::new("setsid").args([PROGRAM, "build", "--kernel", release, "--project"]).arg(&project);
+        let mut parent = cmd.spawn(Stdio::null(), Stdio::null()).unwrap();
+        wait_until(|| running(&mark), "the command never started");
+        stop(Pid::from_child(&parent), signal).unwrap();
+        let status = parent.wait().unwrap();
+        assert!(!status.success(), "{status}");
+        wait_until(|| !running(&mark), "the command outlived the tool");
+        if let Root::Debian(root) = &suite.prepared().root {
+            assert!(mounts::below(root.tree()).unwrap().is_empty());
+        }
+    }
+}
+
+/// A `dkms.conf` whose make takes longer than the trial.
+fn sleeper(mark: &str) -> String {
+    format!(
+        "PACKAGE_NAME=sleeper\nPACKAGE_VERSION={mark}\nBUILT_MODULE_NAME=sleeper\n\
+         DEST_MODULE_LOCATION=/extra\nMAKE=\"sleep {mark}\"\n"
+    )
 }
 
 /// Whether a process has `mark` as an argument of its own, after `sleep`.

@@ -24,6 +24,11 @@ use crate::report::Report;
 /// Lines of output that an error repeats.
 const TAIL_LINES: usize = 25;
 
+/// What a bound command is started through, after the signal that it gets when this program ends (setpriv(1)). That is asked for
+/// only once the command's process is there; by then this program may have been killed, and the command have another parent
+/// (prctl(2), PR_SET_PDEATHSIG): then nothing is started.
+const BOUND: [&str; 4] = ["--", "sh", "-c", r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#];
+
 /// A program with its arguments, not yet started.
 #[derive(Clone, Debug)]
 pub struct Cmd {
@@ -38,6 +43,8 @@ pub struct Cmd {
     limit: Option<Duration>,
     output_limit: Option<u64>,
     input: Option<Vec<u8>>,
+    /// The process that it ends with, and the signal that it is sent then.
+    bound: Option<(u32, &'static str)>,
     /// How the command is shown, where that differs from what is executed: a command inside a
     /// build root is executed through `unshare` but shown as the user would type it there.
     shown: Option<String>,
@@ -76,6 +83,7 @@ impl Cmd {
             limit: None,
             output_limit: None,
             input: None,
+            bound: None,
             shown: None,
         }
     }
@@ -151,6 +159,18 @@ impl Cmd {
         self
     }
 
+    /// Ends with this program, even when that is killed: the command is sent `signal`, a name as setpriv(1) takes it, when the
+    /// thread that started it ends. What is started through it has to be bound by other means, such as a PID namespace.
+    #[must_use]
+    pub fn bound(self, signal: &'static str) -> Self {
+        self.bound_to(std::process::id(), signal)
+    }
+
+    fn bound_to(mut self, parent: u32, signal: &'static str) -> Self {
+        self.bound = Some((parent, signal));
+        self
+    }
+
     /// Wraps this command: `outer` runs with this command's vector appended to its own. What is
     /// shown stays this command, after `place`; log, limit and input carry over.
     #[must_use]
@@ -171,6 +191,7 @@ impl Cmd {
             limit: self.limit,
             output_limit: self.output_limit,
             input: self.input,
+            bound: outer.bound,
             shown: Some(shown),
         }
     }
@@ -272,7 +293,14 @@ impl Cmd {
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn command(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.program);
+        let mut command = match self.bound {
+            None => std::process::Command::new(&self.program),
+            Some((parent, signal)) => {
+                let mut command = std::process::Command::new("setpriv");
+                command.args(["--pdeathsig", signal]).args(BOUND).arg(parent.to_string()).arg(&self.program);
+                command
+            }
+        };
         if self.clean_env {
             command.env_clear().envs(self.base.iter().copied());
         }
@@ -285,7 +313,10 @@ impl Cmd {
     }
 
     fn not_started(&self, error: &io::Error) -> Failure {
-        let program = self.program.to_string_lossy().into_owned();
+        let program = match self.bound {
+            None => self.program.to_string_lossy().into_owned(),
+            Some(_) => "setpriv".to_owned(),
+        };
         if error.kind() != io::ErrorKind::NotFound {
             return Failure::new(Exit::Failed, self.line(), format!("cannot be started: {error}"));
         }
@@ -497,6 +528,19 @@ mod tests {
     fn missing_program_is_status_three() {
         let error = Cmd::new("no-such-program-here").run(&quiet()).unwrap_err();
         assert_eq!(exit_of(&error), Exit::Missing);
+    }
+
+    #[test]
+    fn a_bound_command_is_shown_plain_and_not_started_when_its_parent_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("started");
+        let cmd = Cmd::new("touch").arg(&file);
+        assert!(!cmd.clone().bound_to(1, "KILL").finish(&quiet()).unwrap().status.success());
+        assert!(!file.exists());
+        let bound = cmd.clone().bound("KILL");
+        assert_eq!(bound.line(), cmd.line());
+        bound.run(&quiet()).unwrap();
+        assert!(file.exists());
     }
 
     #[test]

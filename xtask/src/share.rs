@@ -69,9 +69,8 @@ impl Share {
         let port = free_port()?;
         lay_out(path, port, further)?;
         let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
-        let cmd = Cmd::new("setpriv")
-            .args(["--pdeathsig", "TERM"])
-            .arg(smbd)
+        let cmd = Cmd::new(smbd)
+            .bound("TERM")
             // In a process group of its own, which smbd makes: when it ends it signals its whole group.
             .args(["--foreground", "--configfile"])
             .arg(path.join("smb.conf"));

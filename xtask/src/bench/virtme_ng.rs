@@ -50,8 +50,9 @@ impl VirtmeNg {
         let path = std::env::var("PATH").unwrap_or_default();
         let daemon = self.virtiofsd.parent().unwrap_or(Utf8Path::new("/"));
         // It starts QEMU and the daemon itself: its whole group ends when the limit is reached, or this program ends.
-        Cmd::new("setpriv")
-            .args(["--pdeathsig", "TERM", "timeout", "--kill-after=5"])
+        Cmd::new("timeout")
+            .bound("TERM")
+            .arg("--kill-after=5")
             .arg(LIMIT.as_secs().to_string())
             .arg(self.bin.join("vng"))
             .env("PATH", format!("{}:{daemon}:{path}:/usr/sbin:/sbin", self.bin))

@@ -155,7 +155,7 @@ pub fn lock_name(identity: &str) -> String {
 /// `unshare` with mount and PID namespaces of its own and, for an ordinary user, a user namespace in
 /// which they are root. All processes in it end with this program, even if that is killed.
 pub(super) fn namespaces() -> Cmd {
-    let cmd = Cmd::new("setpriv").args(["--pdeathsig", "KILL", "unshare"]);
+    let cmd = Cmd::new("unshare").bound("KILL");
     let cmd = if programs::is_root() { cmd } else { cmd.args(["--map-auto", "--map-root-user"]) };
     cmd.args(["--mount", "--pid", "--fork", "--kill-child=KILL"])
 }
@@ -178,8 +178,7 @@ fn bootstrap_as_user(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Re
     let (tar, tree) = (place.join("tree.tar"), place.join("tree"));
     let cmd = mmdebstrap(context, recipe, "unshare", "tar", &tar)?;
     // Asked to end, it removes what it made in the temporary directory.
-    let cmd = cmd.wrapped_in(Cmd::new("setpriv").args(["--pdeathsig", "TERM"]), "mmdebstrap");
-    cmd.log(place.join("mmdebstrap.log")).run(&context.report)?;
+    cmd.bound("TERM").log(place.join("mmdebstrap.log")).run(&context.report)?;
     fs_err::create_dir_all(&tree)?;
     let untar = ["tar", "--extract", "--numeric-owner", "--same-permissions", "--exclude=./dev/*", "--file"];
     namespaces().args(untar).arg(&tar).arg("--directory").arg(&tree).run(&context.report)?;

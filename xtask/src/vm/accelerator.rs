@@ -125,8 +125,8 @@ fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> 
 }
 
 fn probe_command(vmlinux: &Utf8Path) -> Cmd {
-    Cmd::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--", qemu::PROGRAM])
+    Cmd::new(qemu::PROGRAM)
+        .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
         .args(["-machine", "q35", "-accel", "kvm", "-cpu", Accelerator::Kvm.cpu(), "-m", "256"])
         .args(["-kernel", vmlinux.as_str(), "-append", "earlyprintk=ttyS0 console=ttyS0 panic=-1"])

@@ -104,8 +104,8 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     let Arguments { accelerator, boot, console, port, .. } = arguments;
     // Instructions can be counted where one thread executes them all.
     let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
-    let cmd = Cmd::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--", PROGRAM])
+    let cmd = Cmd::new(PROGRAM)
+        .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
         .args(["-machine", boot.machine()])
         .args(["-accel", accel, "-cpu", accelerator.cpu()])
