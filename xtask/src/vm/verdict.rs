@@ -234,15 +234,19 @@ fn refused_by_kernel(errno: &str, log: &[LogLine]) -> bool {
     ALWAYS.contains(&errno) || log.iter().any(|line| PHRASES.iter().any(|phrase| line.text.contains(phrase)))
 }
 
-/// The kernel log of a failed step, for the reason: the first few lines that say something.
+/// How many lines of the kernel log a reason repeats.
+const SAID: usize = 5;
+
+/// The kernel log of a failed step, for the reason: of the lines that say something the last, which come right before the
+/// failure; what the kernel has to say of other things in the meantime comes before them.
 fn said(log: &[LogLine]) -> String {
     let telling = |line: &&LogLine| {
         !line.text.starts_with(MARKER)
             && !line.text.contains("taints kernel")
             && !line.text.contains("module verification failed")
     };
-    let lines = log.iter().filter(telling).take(5);
-    lines.map(|line| format!("\n    {}", line.text)).collect()
+    let lines: Vec<&LogLine> = log.iter().filter(telling).collect();
+    lines[lines.len().saturating_sub(SAID)..].iter().map(|line| format!("\n    {}", line.text)).collect()
 }
 
 /// Bits of the taint mask and what they stand for (Documentation/admin-guide/tainted-kernels.rst).
@@ -449,6 +453,17 @@ mod tests {
             judge(&evidence).reason,
             "`insmod x.ko`: ENOEXEC: x\n    x: version magic 'a' should be 'b'"
         );
+    }
+
+    #[test]
+    fn the_reason_repeats_what_came_last() {
+        let line = |text: &str| LogLine { level: 6, micros: 0, text: text.to_owned() };
+        let mut log: Vec<LogLine> = (0..9).map(|number| line(&format!("tsc: {number}"))).collect();
+        log.push(line("Loading of unsigned module is rejected"));
+        let said = said(&log);
+        assert_eq!(said.lines().count(), 1 + SAID, "{said}");
+        assert!(said.ends_with("tsc: 8\n    Loading of unsigned module is rejected"), "{said}");
+        assert!(super::said(&log[..2]).ends_with("tsc: 0\n    tsc: 1"));
     }
 
     #[test]
