@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -17,6 +17,9 @@ use xtask::root::Choice;
 
 /// The tool's program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// How long a trial may take without its time being said.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Shared by all trials.
 #[derive(Clone)]
@@ -60,18 +63,22 @@ impl Suite {
 
     /// A named trial; what it panics with is its failure.
     pub(crate) fn trial(&self, name: &str, body: impl FnOnce(&Self) + Send + 'static) -> Trial {
-        let suite = self.clone();
+        let (suite, title) = (self.clone(), name.to_owned());
         Trial::test(name, move || {
             let started = Instant::now();
             let outcome = catch_unwind(AssertUnwindSafe(|| body(&suite)));
-            eprint!("{} ", seconds(started.elapsed()));
+            let elapsed = started.elapsed();
+            if elapsed > SHORT {
+                eprintln!("{title} took {}", seconds(elapsed));
+            }
             outcome.map_err(|panic| Failed::from(message(panic.as_ref())))
         })
     }
 
-    /// Runs the trials, one after another: most of them keep all processors busy.
+    /// Runs the trials, as many at once as there are processors: most wait for one program after the other.
     pub(crate) fn run(&self, trials: Vec<Trial>) -> ExitCode {
-        let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(processors());
         libtest_mimic::run(&arguments, trials).exit_code()
     }
 }
