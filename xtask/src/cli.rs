@@ -80,7 +80,8 @@ pub enum Command {
     /// Put modules into a system's /lib/modules, so that modprobe loads them instead of the distribution's
     ///
     /// All or nothing for each kernel: what is new is made and checked beside what is there, then renamed in. A run that is
-    /// killed is finished or undone by the next install, uninstall or status.
+    /// killed is finished or undone by the next install, uninstall or status. A module that the kernel would not load is
+    /// refused before that, with every reason why, as by inspect --kernel.
     #[command(after_help = "\
 Examples:
   cargo xtask install --kernel 7.2.13+deb14-cloud-amd64             the guard, built for that kernel
@@ -356,7 +357,8 @@ pub struct InstallArgs {
     /// Parameter that modprobe gives the modules, such as mode=0, by /etc/modprobe.d; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
     pub options: Vec<String>,
-    /// Stand before a module of the distribution's even if that has become newer
+    /// Stand before a module of the distribution's even if that has become newer; install a module even if it needs symbols that
+    /// nothing exports yet, or is not signed where signatures are enforced
     #[arg(long)]
     pub force: bool,
     /// Whether the initramfs is rebuilt where the module is in it

@@ -17,6 +17,7 @@ use xtask::install::system::System;
 use xtask::kernel::kdir::Kdir;
 use xtask::kernel::release::Release;
 use xtask::object::file::ModuleFile;
+use xtask::object::inspection::modules_in;
 use xtask::process::Cmd;
 use xtask::report::Report;
 
@@ -74,8 +75,15 @@ impl Fixture {
     /// A second kernel in the same system: the modules of the first under another name. Gives it, and a module that says it is for
     /// it.
     pub(super) fn another_kernel(&self) -> (Release, Utf8PathBuf) {
-        let (other, bytes) = self.for_another_kernel();
-        copy(&self.modules(), &self.system_dir().join("lib/modules").join(&other));
+        let (other, bytes) = self.for_another_kernel(&fs_err::read(self.first()).unwrap());
+        let modules = self.system_dir().join("lib/modules").join(&other);
+        copy(&self.modules(), &modules);
+        for file in modules_in(&modules).unwrap() {
+            let own = self.for_another_kernel(&ModuleFile::read(&file).unwrap().image).1;
+            fs_err::remove_file(&file).unwrap();
+            fs_err::write(file.with_extension(""), own).unwrap();
+        }
+        self.depmod_of(&other);
         let dir = self.path().join("another");
         fs_err::create_dir(&dir).unwrap();
         let file = dir.join(format!("{MODULE}.ko"));
@@ -83,12 +91,12 @@ impl Fixture {
         (other, file)
     }
 
-    /// The module to install, made to say that it is for another kernel, whose name is as long.
-    pub(super) fn for_another_kernel(&self) -> (Release, Vec<u8>) {
+    /// A module's image, made to say that it is for another kernel, whose name is as long.
+    pub(super) fn for_another_kernel(&self, image: &[u8]) -> (Release, Vec<u8>) {
         let own = self.release.as_str();
         let digit = if own.starts_with('9') { "8" } else { "9" };
         let other = own.replacen(|c: char| c.is_ascii_digit(), digit, 1);
-        let mut bytes = fs_err::read(self.first()).unwrap();
+        let mut bytes = image.to_vec();
         let said = format!("vermagic={own} ").into_bytes();
         let at =
             bytes.windows(said.len()).position(|window| window == said).expect("vermagic names the release");
@@ -121,9 +129,13 @@ impl Fixture {
     }
 
     pub(super) fn depmod(&self) {
+        self.depmod_of(&self.release);
+    }
+
+    fn depmod_of(&self, release: &Release) {
         let root = self.system_dir();
         let cmd = Cmd::new("depmod").args(["-b", root.as_str(), "-C", root.join("etc/depmod.d").as_str()]);
-        cmd.arg(self.release.as_str()).run(&Report::silent()).unwrap();
+        cmd.arg(release.as_str()).run(&Report::silent()).unwrap();
     }
 
     /// The tool over the system at `root`, with a cache of its own.

@@ -2,6 +2,7 @@
 //! What is refused, with the system left as it was.
 
 use libtest_mimic::Trial;
+use xtask::object::signature::{MARKER, split};
 
 use super::{Fixture, MODULE, assert_same, copy};
 use crate::suite::{Suite, run};
@@ -11,6 +12,8 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("install::modules_that_are_none_or_for_another_kernel_are_refused", wrong_modules),
         suite.trial("install::a_foreign_file_at_the_target_is_refused", foreign_files),
         suite.trial("install::what_modprobe_would_not_load_is_refused", what_modprobe_would_not_load),
+        suite.trial("install::what_the_kernel_would_not_load_is_refused", what_the_kernel_would_not_load),
+        suite.trial("install::force_installs_what_may_be_loaded_later", what_may_be_loaded_later),
         suite.trial("install::a_stock_module_that_became_newer_needs_force", newer_stock),
         suite.trial("install::a_file_changed_since_is_not_removed", changed_since),
         suite.trial("install::a_link_that_leads_out_of_the_root_is_refused", link_out_of_the_root),
@@ -47,7 +50,7 @@ fn wrong_modules(suite: &Suite) {
     assert!(status == 4 && output.contains("no ELF file"), "{output}");
     let unnamed = write("module.bin", &good);
     assert_refused(&fixture, &["install", unnamed.as_str()], 4, "is not named like a module");
-    let foreign = write(&format!("{MODULE}.ko"), &fixture.for_another_kernel().1);
+    let foreign = write(&format!("{MODULE}.ko"), &fixture.for_another_kernel(&good).1);
     assert_refused(&fixture, &["install", foreign.as_str(), kernel[0], kernel[1]], 4, "its vermagic is");
     let named = install(foreign.as_str());
     assert_refused(&fixture, &[&named[0], &named[1]], 3, "is not installed in");
@@ -78,6 +81,81 @@ fn what_modprobe_would_not_load(suite: &Suite) {
     fs_err::create_dir_all(&conf).unwrap();
     fs_err::write(conf.join("no.conf"), format!("install {MODULE} /bin/false\n")).unwrap();
     assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "it would run `/bin/false`");
+}
+
+/// The system with what the kernel's headers package leaves there, and the image of the module that fits.
+fn with_headers(suite: &Suite) -> (Fixture, Vec<u8>) {
+    let fixture = Fixture::new(suite);
+    let build = suite.prepared().kdir.build();
+    let headers = fixture.system_dir().join("usr/src/linux-headers");
+    fs_err::create_dir_all(&headers).unwrap();
+    for name in [".config", "Module.symvers"] {
+        fs_err::copy(build.join(name), headers.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/usr/src/linux-headers", fixture.modules().join("build")).unwrap();
+    let image = fs_err::read(fixture.first()).unwrap();
+    (fixture, image)
+}
+
+/// `image` with the bytes behind the first `before` written over.
+fn spoilt(image: &[u8], before: &str, over: &[u8]) -> Vec<u8> {
+    let mut image = image.to_vec();
+    let at =
+        image.windows(before.len()).position(|window| window == before.as_bytes()).unwrap() + before.len();
+    image[at..at + over.len()].copy_from_slice(over);
+    image
+}
+
+/// The module spoilt in one way each that no other day mends.
+fn what_the_kernel_would_not_load(suite: &Suite) {
+    let (fixture, image) = with_headers(suite);
+    let file = fixture.first();
+    let flags = format!("vermagic={} ", fixture.release);
+    let trailer = image.len() - MARKER.len() - 4;
+    let mut malformed = image.clone();
+    malformed[trailer..trailer + 4].copy_from_slice(&[0xff; 4]);
+    for (image, reason) in [
+        (spoilt(&image, &flags, b"UP"), "its vermagic is"),
+        (spoilt(&image, "license=", b"MIT"), "for the GPL only"),
+        // e_machine is behind e_ident and e_type; 183 is EM_AARCH64.
+        (spoilt(&image, "\u{7f}ELF\u{2}\u{1}\u{1}\0\0\0\0\0\0\0\0\0\u{1}\0", &[183, 0]), "it is for aarch64"),
+        (malformed, "its signature cannot be read"),
+    ] {
+        fs_err::write(&file, image).unwrap();
+        assert_refused(&fixture, &["install", file.as_str()], 4, reason);
+        assert_refused(&fixture, &["install", "--force", file.as_str()], 4, reason);
+    }
+}
+
+/// What may be otherwise when the module is loaded is refused until it is asked for; what nothing is known of is said, and
+/// refused never.
+fn what_may_be_loaded_later(suite: &Suite) {
+    let (fixture, image) = with_headers(suite);
+    let (file, before) = (fixture.first(), fixture.snapshot());
+    let refused_until_forced = |image: &[u8], reason: &str| {
+        fs_err::write(&file, image).unwrap();
+        assert_refused(&fixture, &["install", file.as_str()], 4, reason);
+        let output = fixture.must(&["install", "--force", file.as_str()]);
+        assert!(output.contains("warning: ") && output.contains(reason), "{output}");
+        fixture.must(&["uninstall", MODULE]);
+    };
+    let unresolved = spoilt(&image, "\0keyring_", b"xxxxx");
+    refused_until_forced(&unresolved, "which nothing exports");
+    // The kernel takes an unsigned module but under Secure Boot, unless it is built to take none.
+    fs_err::write(&file, split(&image).0).unwrap();
+    let output = fixture.must(&["install", file.as_str()]);
+    assert!(output.contains("not signed: it taints the kernel"), "{output}");
+    fixture.must(&["uninstall", MODULE]);
+    assert_same(&fixture.snapshot(), &before);
+    let config = fixture.system_dir().join(format!("boot/config-{}", fixture.release));
+    fs_err::create_dir_all(config.parent().unwrap()).unwrap();
+    fs_err::write(&config, "CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n").unwrap();
+    refused_until_forced(split(&image).0, "it is not signed, and the kernel enforces signatures");
+    // Without a list of the kernel's symbols none is missed.
+    fs_err::remove_file(fixture.modules().join("build")).unwrap();
+    fs_err::write(&file, unresolved).unwrap();
+    let output = fixture.must(&["install", file.as_str()]);
+    assert!(output.contains("no Module.symvers of the kernel was found"), "{output}");
 }
 
 fn newer_stock(suite: &Suite) {

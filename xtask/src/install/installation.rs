@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
+use super::acceptance::Candidates;
 use super::change::{Change, New, is_same_file};
 use super::durable::{digest, digest_of};
 use super::index::{Difference, Mirror, is_index};
@@ -32,7 +33,8 @@ pub struct Wish {
     pub load: bool,
     /// Parameters for modprobe to load them with.
     pub options: Vec<String>,
-    /// Whether a distribution's module that is newer may be stood before.
+    /// Whether a distribution's module that is newer may be stood before, and a module installed which the kernel would not load as
+    /// things are.
     pub force: bool,
     /// Whether the initramfs is rebuilt.
     pub initramfs: initramfs::Choice,
@@ -70,7 +72,7 @@ impl std::str::FromStr for ModDir {
 ///
 /// # Errors
 ///
-/// Refused: a module for another kernel, a file at the target that is not this tool's, a stock module that has become newer,
+/// Refused: a module for another kernel, one that this kernel would not load, a file at the target that is not this tool's, a stock module that has become newer,
 /// a result that modprobe would not load.
 pub fn plan(
     context: &Context,
@@ -160,9 +162,8 @@ impl Planning<'_> {
         let mut record = self.record.clone();
         let mut changes = Changes::default();
         let mut difference = Difference::default();
-        let sibling = self.tree.first().map(|path| ModuleFile::read(&self.dir.join(path))).transpose()?;
+        self.require_accepted(modules)?;
         for module in modules {
-            module.require_for(self.release, sibling.as_ref().map(|sibling| &sibling.module))?;
             let installed = self.module(module, &mut changes, &mut difference)?;
             record.modules.insert(module.name.clone(), installed);
         }
@@ -192,6 +193,16 @@ impl Planning<'_> {
             reload,
         };
         Ok(Plan { journal, new, seen })
+    }
+
+    /// Refuses modules for another kernel, and those that this one would not load.
+    fn require_accepted(&self, modules: &[ModuleFile]) -> Result<()> {
+        for module in modules {
+            module.module.modinfo.require_vermagic(&module.path, self.release)?;
+        }
+        let (tree, force) = (&self.tree, self.wish.force);
+        let (context, system, release) = (self.context, self.system, self.release);
+        Candidates { context, system, release, tree, modules, force }.require_accepted()
     }
 
     /// The changes that one module brings, and what is recorded of it.

@@ -5,6 +5,7 @@
 //! there; then a [`journal`] is committed by one rename; then everything is renamed in. A run that is killed is finished or
 //! undone by the next. `docs/install.md` has the steps as a table.
 
+mod acceptance;
 pub mod change;
 pub mod durable;
 pub mod index;

@@ -74,17 +74,6 @@ impl ModuleFile {
                 .into()
         })
     }
-
-    /// Refuses a module for another kernel than `release`, or for another machine than `sibling`, a module of that kernel.
-    pub fn require_for(&self, release: &Release, sibling: Option<&Module>) -> Result<()> {
-        self.module.modinfo.require_vermagic(&self.path, release)?;
-        let theirs = sibling.map_or(&self.module.architecture, |sibling| &sibling.architecture);
-        if *theirs == self.module.architecture {
-            return Ok(());
-        }
-        let reason = format!("is for {}, and kernel {release} is for {theirs}", self.module.architecture);
-        Err(Failure::refused(self.path.as_str(), reason).remedy("build it for that kernel").into())
-    }
 }
 
 impl std::fmt::Display for Identity {

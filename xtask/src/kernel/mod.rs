@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod discover;
+pub mod installed;
 pub mod kdir;
 pub mod prepare;
 pub mod release;

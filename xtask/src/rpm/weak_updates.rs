@@ -11,8 +11,8 @@ use walkdir::WalkDir;
 
 use super::kabi::Kabi;
 use crate::failure::Failure;
+use crate::kernel::installed;
 use crate::kernel::release::Release;
-use crate::object::compression::Compression;
 use crate::object::file::ModuleFile;
 use crate::object::module::Module;
 use crate::report::Report;
@@ -149,24 +149,7 @@ impl Modules {
 
     /// What a kernel exports, by the file that says so; none where there is no such file.
     fn kabi(&self, kernel: &Release) -> Result<Option<Kabi>> {
-        let modules = self.dir().join(kernel);
-        let boot = self.root.join("boot");
-        let mut candidates: Vec<Utf8PathBuf> = ["", ".gz", ".xz", ".zst"]
-            .iter()
-            .flat_map(|end| {
-                [modules.join(format!("symvers{end}")), boot.join(format!("symvers-{kernel}{end}"))]
-            })
-            .collect();
-        candidates.push(modules.join("build/Module.symvers"));
-        candidates.push(self.root.join("usr/src/kernels").join(kernel).join("Module.symvers"));
-        candidates.push(self.root.join(format!("usr/src/linux-headers-{kernel}/Module.symvers")));
-        let Some(file) = candidates.into_iter().find(|file| file.is_file()) else { return Ok(None) };
-        let bytes = fs_err::read(&file)?;
-        let text = match Compression::of(&bytes) {
-            None => bytes,
-            Some(kind) => kind.decompress(&bytes).with_context(|| format!("decompressing {file}"))?,
-        };
-        Ok(Some(Kabi::of_symvers(&String::from_utf8_lossy(&text))))
+        Ok(installed::symvers(&self.root, kernel.as_str())?.map(|text| Kabi::of_symvers(&text)))
     }
 
     /// New modules: each other kernel that would load them gets links.

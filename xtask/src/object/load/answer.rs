@@ -67,6 +67,28 @@ impl Answer {
     }
 }
 
+impl Refusal {
+    /// Whether the same module may be loaded by the same kernel another time: what it needs may come to be there, and signatures
+    /// need not be enforced at each boot. All else is in the two files.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unresolved { .. } | Self::NotShipped { .. } | Self::Unsigned => true,
+            Self::Architecture { .. }
+            | Self::StructModule { .. }
+            | Self::NoSymbolTable
+            | Self::Livepatch
+            | Self::Vermagic { .. }
+            | Self::NoVersions
+            | Self::NoCrc { .. }
+            | Self::Crc { .. }
+            | Self::GplOnly { .. }
+            | Self::Namespace { .. }
+            | Self::Exported { .. }
+            | Self::Signature { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -123,6 +123,9 @@ impl Judging<'_> {
     }
 
     fn imports(&mut self) {
+        if !self.target.exports_known {
+            return;
+        }
         for import in &self.module.imports {
             self.import(import);
         }
@@ -179,9 +182,9 @@ impl Judging<'_> {
 
     fn signature(&mut self) {
         let enforced = match self.target.signatures {
-            Signatures::Unknown => return,
-            Signatures::Wanted { secure_boot } => Err(secure_boot),
-            Signatures::Enforced => Ok(()),
+            None | Some(Signatures::Unknown) => return,
+            Some(Signatures::Wanted { secure_boot }) => Err(secure_boot),
+            Some(Signatures::Enforced) => Ok(()),
         };
         match (&self.module.signature, enforced) {
             (Trailer::Malformed(why), _) => self.refuse(Refusal::Signature { why: why.clone() }),
@@ -304,6 +307,23 @@ mod tests {
         assert!(refusal(&target, &imports).contains("of module spaced"));
         target.modules = Some(["spaced".to_owned()].into());
         assert!(target.judge(&imports).loads());
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_kernel_refuses_nothing() {
+        let own = module(GOOD, &[]);
+        let foreign = module(&format!("{GOOD}\0livepatch=Y"), &["nowhere", "spaced"]);
+        let target = Target::as_far_as_known(None, None, &own);
+        assert_eq!(target.judge(&foreign), Answer::default());
+        assert!(refusal(&target, &module(&GOOD.replace("7.2.1", "7.2.2"), &[])).contains("vermagic"));
+        // That it enforces signatures may be known of it otherwise.
+        assert_eq!(target.secured().judge(&foreign).refusals, [Refusal::Unsigned]);
+        // Its own modules show that they carry CRCs.
+        let target = Target::as_far_as_known(None, Some(SYMVERS), &versioned(GOOD, &[], &[]));
+        let other = versioned(GOOD, &["printk"], &[("module_layout", 1), ("printk", 9)]);
+        assert!(refusal(&target, &other).contains("0x00000009"));
+        let answer = Target::as_far_as_known(None, Some(SYMVERS), &own).judge(&module(GOOD, &["spaced"]));
+        assert!(answer.loads() && answer.notes.len() == 1, "{answer:?}");
     }
 
     #[test]

@@ -26,12 +26,14 @@ pub struct Target {
     pub(super) architecture: String,
     pub(super) struct_module: u64,
     pub(super) exports: HashMap<String, Exported>,
+    /// Whether `exports` is all that the kernel exports.
+    pub(super) exports_known: bool,
     /// The modules that are there to be loaded, where that is known: `Module.symvers` is of the build, and may know more.
     pub(super) modules: Option<BTreeSet<String>>,
     pub(super) modversions: bool,
     pub(super) livepatch: bool,
     pub(super) namespaces_required: bool,
-    pub(super) signatures: Signatures,
+    pub(super) signatures: Option<Signatures>,
     pub(super) own_keys: Vec<Vec<u8>>,
 }
 
@@ -65,13 +67,19 @@ impl Target {
             .first()
             .ok_or_else(|| Failure::missing(kdir.release().as_str(), "its packages hold no module"))?;
         let target = Self::new(&kdir.config()?, &symvers, &ModuleFile::read(own)?.module()?);
-        Ok(Self { modules: Some(files.iter().filter_map(|file| name_of(file)).collect()), ..target })
+        Ok(target.with_modules(files.iter().filter_map(|file| name_of(file)).collect()))
     }
 
     /// A kernel of this configuration, with the text of its `Module.symvers`; `own` is any of its own modules.
     pub fn new(config: &Config, symvers: &str, own: &Module) -> Self {
+        Self::as_far_as_known(Some(config), Some(symvers), own)
+    }
+
+    /// A kernel of which less may be known. Of a module nothing is asked then that a kernel might not ask: without a
+    /// `Module.symvers` no import is looked up, without a configuration nobody's signature is missed.
+    pub fn as_far_as_known(config: Option<&Config>, symvers: Option<&str>, own: &Module) -> Self {
         let mut exports = HashMap::new();
-        for export in symvers::parse(symvers) {
+        for export in symvers.into_iter().flat_map(symvers::parse) {
             let exported = Exported {
                 crc: Crc(export.crc),
                 gpl_only: export.gpl_only,
@@ -86,11 +94,13 @@ impl Target {
             architecture: own.architecture.clone(),
             struct_module: own.struct_module,
             exports,
+            exports_known: symvers.is_some(),
             modules: None,
-            modversions: config.is_yes("CONFIG_MODVERSIONS"),
-            livepatch: config.is_yes("CONFIG_LIVEPATCH"),
-            namespaces_required: !config.is_yes("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS"),
-            signatures: Signatures::of(config),
+            modversions: config.map_or(own.versions.present(), |config| config.is_yes("CONFIG_MODVERSIONS")),
+            livepatch: config.is_none_or(|config| config.is_yes("CONFIG_LIVEPATCH")),
+            namespaces_required: config
+                .is_some_and(|config| !config.is_yes("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS")),
+            signatures: config.map(Signatures::of),
             own_keys: signers.into_iter().flatten().map(|signer| signer.key.bytes().to_vec()).collect(),
         }
     }
@@ -98,10 +108,16 @@ impl Target {
     /// The same kernel where signatures are enforced: by Secure Boot, or `module.sig_enforce=1` on its command line.
     #[must_use]
     pub fn secured(mut self) -> Self {
-        if self.signatures != Signatures::Unknown {
-            self.signatures = Signatures::Enforced;
+        if self.signatures != Some(Signatures::Unknown) {
+            self.signatures = Some(Signatures::Enforced);
         }
         self
+    }
+
+    /// The same kernel with these modules there to be loaded, by the names they have then.
+    #[must_use]
+    pub fn with_modules(self, names: BTreeSet<String>) -> Self {
+        Self { modules: Some(names), ..self }
     }
 
     /// What those of `modules` that are for this kernel export is there, too: they are loaded before. What modules of the
