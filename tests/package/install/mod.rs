@@ -2,6 +2,7 @@
 //! `install`, `uninstall` and `status` over a small system with real modules of the prepared kernel, and the real depmod and
 //! modprobe.
 
+mod initramfs;
 mod kills;
 mod lifecycle;
 mod refusals;
@@ -24,10 +25,16 @@ use xtask::report::Report;
 use crate::suite::{PROGRAM, Suite, run};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
-    [lifecycle::trials(suite), refusals::trials(suite), trouble::trials(suite), kills::trials(suite)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        lifecycle::trials(suite),
+        refusals::trials(suite),
+        trouble::trials(suite),
+        initramfs::trials(suite),
+        kills::trials(suite),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The module that is replaced, and one that needs it, so that there is something to depend on.

@@ -75,18 +75,27 @@ impl Maker {
         Self::ALL.into_iter().find(|maker| has(maker.program()))
     }
 
-    /// Where it puts the image of a release, from the system's `/`.
+    /// The image of a release that it has made, from the system's `/`.
     fn image(self, system: &System, release: &Release) -> Option<Utf8PathBuf> {
-        let name = match self {
-            Self::UpdateInitramfs => format!("initrd.img-{release}"),
-            Self::Dracut => format!("initramfs-{release}.img"),
+        let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
+        let image = images.into_iter().find(|image| system.path(image).exists())?;
+        Some(Utf8Path::new("/").join(image))
+    }
+
+    /// The names that distributions give it in `/boot`. With dracut each has its own: Fedora and RHEL, Debian and Ubuntu, SUSE.
+    fn images(self, system: &System, release: &Release) -> Vec<String> {
+        match self {
+            Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
+            Self::Dracut => {
+                let (fedora, debian) = (format!("initramfs-{release}.img"), format!("initrd.img-{release}"));
+                vec![fedora, debian, format!("initrd-{release}")]
+            }
             Self::Mkinitcpio => {
                 let pkgbase = system.path(System::relative_dir(release)).join("pkgbase");
-                format!("initramfs-{}.img", fs_err::read_to_string(pkgbase).ok()?.trim())
+                let package = fs_err::read_to_string(pkgbase).ok();
+                package.iter().map(|package| format!("initramfs-{}.img", package.trim())).collect()
             }
-        };
-        let image = Utf8Path::new("boot").join(name);
-        system.path(&image).exists().then(|| Utf8Path::new("/").join(image))
+        }
     }
 
     fn list(self, image: &Utf8Path) -> Cmd {
@@ -111,8 +120,14 @@ pub fn concerned(
     names: &[&str],
     choice: Choice,
 ) -> Result<Option<Rebuild>> {
-    let found = Maker::of(system).and_then(|maker| Some((maker, maker.image(system, release)?)));
-    let Some((maker, image)) = found.filter(|_| choice != Choice::Never) else { return Ok(None) };
+    let Some(maker) = Maker::of(system).filter(|_| choice != Choice::Never) else { return Ok(None) };
+    let Some(image) = maker.image(system, release) else {
+        let names = maker.images(system, release).join(", ");
+        let what =
+            format!("the initramfs of {release}: {} is here, and made none of {names}", maker.program());
+        context.report.note("Leaving", &what);
+        return Ok(None);
+    };
     if !system.is_host() && choice == Choice::Auto {
         let path = system.path(image.strip_prefix("/")?);
         context.report.note("Leaving", &format!("{path}: --initramfs always looks into it, and rebuilds it"));
@@ -200,6 +215,8 @@ mod tests {
         assert_eq!(image, "/boot/initrd.img-7.1");
         let line = Maker::UpdateInitramfs.rebuild(&image, &release).line();
         assert_eq!(line, "update-initramfs -u -k 7.1");
+        assert_eq!(Maker::Dracut.image(&system, &release), Some(image), "Debian's dracut names it so, too");
+        assert_eq!(Maker::Mkinitcpio.image(&system, &release), None);
         // No device node there, so nothing of it is run.
         assert!(run(&system, Cmd::new("true")).is_err());
     }
