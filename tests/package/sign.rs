@@ -22,6 +22,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     let mut trials = vec![
         suite.trial("sign::a_module_is_signed_in_place_and_modinfo_agrees", in_place),
         suite.trial("sign::a_signature_is_over_every_byte", over_every_byte),
+        suite.trial("sign::what_a_killed_run_left_the_next_one_removes", killed),
         suite.trial("sign::one_bad_module_of_two_leaves_both_as_they_were", one_bad_of_two),
         suite.trial("sign::an_encrypted_key_signs_and_its_passphrase_is_shown_nowhere", encrypted),
         suite.trial("sign::what_is_built_with_a_key_leaves_signed", built_signed),
@@ -108,6 +109,30 @@ fn over_every_byte(suite: &Suite) {
     assert!(
         bench.verify(suite, &signed[..signed.len() - 1]).unwrap_err().to_string().contains("is not signed")
     );
+}
+
+/// SIGKILL comes when all is written and the file is to be renamed.
+fn killed(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    let (file, plain) = (bench.module(), fs_err::read(bench.module()).unwrap());
+    let tool = bench.sign(&[file.as_str()]);
+    let beside = bench.path.join(".a.ko.unfinished");
+    let strace = Cmd::new("strace").args(["-qq", "-o", "/dev/null", "-P", beside.as_str()]);
+    let strace = strace.args(["-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=1"]);
+    let (status, output) = run(&tool.vector().fold(strace, |strace, word| strace.arg(word)));
+    assert_ne!(status, 0, "{output}");
+    assert_eq!(fs_err::read(&file).unwrap(), plain);
+    let names = || {
+        let entries = bench.path.read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), [".a.ko.unfinished", "a.ko", "key"]);
+    let (status, output) = run(&tool);
+    assert_eq!(status, 0, "{output}");
+    assert_eq!(names(), ["a.ko", "key"]);
+    bench.verify(suite, &fs_err::read(&file).unwrap()).unwrap();
 }
 
 fn one_bad_of_two(suite: &Suite) {

@@ -12,6 +12,7 @@ pub mod load;
 pub mod modinfo;
 pub mod module;
 pub mod packed;
+mod replacement;
 pub mod sign;
 pub mod signature;
 pub mod strip;

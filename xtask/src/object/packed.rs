@@ -3,13 +3,12 @@
 //! step would undo what comes after it: [`super::strip`] takes the built file and refuses a signed one, [`super::sign`] takes a
 //! file without signature that is not compressed, and of what is packed here nothing leads back.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::compression::Compression;
 use super::file::ModuleFile;
+use super::replacement::replace;
 use crate::failure::Failure;
 
 /// A module's file, compressed or not, as it is to be shipped.
@@ -50,13 +49,8 @@ impl Packed {
 
     /// Writes it into `dir` as the module `name`, whole or not at all.
     pub fn write(&self, dir: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
-        use std::os::unix::fs::PermissionsExt as _;
         let file = dir.join(self.file_name(name));
-        let mut beside = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("writing {file}"))?;
-        beside.write_all(&self.bytes).with_context(|| format!("writing {file}"))?;
-        beside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        beside.as_file().sync_all()?;
-        beside.persist(&file).with_context(|| format!("writing {file}"))?;
+        replace(&file, &self.bytes)?;
         Ok(file)
     }
 }

@@ -5,14 +5,13 @@
 //! module that may be signed, [`Signed`] one whose signature was verified against the certificate, and only a [`Signed`]
 //! is written.
 
-use std::os::unix::fs::MetadataExt as _;
-
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::ModuleFile;
 use super::modinfo::Modinfo;
 use super::module::Module;
+use super::replacement::replace;
 use super::signature::{self, Signature, Trailer};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -88,22 +87,7 @@ impl Signed {
 
     /// Writes it to `file`, whole or not at all; a file that is there keeps its mode and owner.
     pub fn write(&self, file: &Utf8Path) -> Result<()> {
-        use std::io::Write as _;
-        let parent = file.parent().context("a module's file is in a directory")?;
-        let builder = tempfile::Builder::new().prefix(".signed.").tempfile_in(parent);
-        let mut beside = builder.with_context(|| format!("writing beside {file}"))?;
-        beside.write_all(&self.image)?;
-        if let Ok(old) = fs_err::metadata(file) {
-            beside.as_file().set_permissions(old.permissions())?;
-            // Only root can give a file away; another's directory is not written to by anybody else.
-            std::os::unix::fs::fchown(beside.as_file(), Some(old.uid()), Some(old.gid())).ok();
-        } else {
-            use std::os::unix::fs::PermissionsExt as _;
-            beside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        beside.as_file().sync_all()?;
-        beside.persist(file).with_context(|| format!("replacing {file}"))?;
-        Ok(fs_err::File::open(parent)?.sync_all()?)
+        replace(file, &self.image)
     }
 }
 
@@ -278,18 +262,5 @@ mod tests {
             assert!(error.to_string().contains(reason), "{error}");
             assert!(crate::failure::remedy_of(&error).is_some());
         }
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_keeps_its_mode() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let file = Utf8Path::from_path(dir.path()).unwrap().join("x.ko");
-        fs_err::write(&file, "old").unwrap();
-        fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        Signed { image: b"new".to_vec() }.write(&file).unwrap();
-        assert_eq!(fs_err::read(&file).unwrap(), b"new");
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
     }
 }
