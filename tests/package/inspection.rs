@@ -15,7 +15,7 @@ use xtask::object::exports::Export;
 use xtask::object::file::ModuleFile;
 use xtask::object::inspection::modules_in;
 use xtask::object::module::Module;
-use xtask::object::packed::Packed;
+use xtask::object::packed::{Complete, Packed};
 use xtask::object::signature::{MARKER, Trailer, hex, split};
 use xtask::object::versions::Crc;
 use xtask::process::Cmd;
@@ -230,16 +230,23 @@ fn compresses(suite: &Suite) {
     assert!(status == 0 && output.contains(&format!("yes, into {kernel}")), "{output}");
     // What was not stripped is not packed.
     let unstripped = ModuleFile::read(&path("unstripped")).unwrap();
-    assert!(Packed::of(&unstripped, Some(Compression::Xz)).is_err());
+    let refused = |file: ModuleFile| Complete::of(file).unwrap_err().to_string();
+    assert!(refused(unstripped).contains("is not stripped"));
+    // Nor is what is packed, nor what ends with half a signature.
+    assert!(refused(packed).contains("is compressed already"));
+    let image = [plain.image.as_slice(), &[0xff; 12], MARKER].concat();
+    let malformed = refused(ModuleFile { image, ..plain });
+    assert!(malformed.contains("a signature that is none"), "{malformed}");
 }
 
 /// The distribution's own gzip, xz and zstd take what is compressed here; each says so of a module of the kernel's.
 fn every_program_undoes_it(suite: &Suite) {
-    let module = ModuleFile::read(&suite.prepared().kdir.stock_module("cifs").unwrap()).unwrap();
+    let stock = ModuleFile::read(&suite.prepared().kdir.stock_module("cifs").unwrap()).unwrap();
+    let module = ModuleFile { compression: None, ..stock };
     let (_dir, scratch) = scratch();
     for (kind, program) in [(Compression::Gzip, "gzip"), (Compression::Xz, "xz"), (Compression::Zstd, "zstd")]
     {
-        let packed = Packed::of(&module, Some(kind)).unwrap();
+        let packed = Packed::of(Complete::of(module.clone()).unwrap(), Some(kind)).unwrap();
         let file = packed.write(&scratch, "cifs").unwrap();
         assert_eq!(ModuleFile::read(&file).unwrap().image, module.image);
         let cmd = Cmd::new(program).args(["-dc"]).arg(&file);

@@ -8,7 +8,7 @@ use guest::Expect;
 use liblzma::stream::{Check, Stream};
 use xtask::object::compression::Compression;
 use xtask::object::file::ModuleFile;
-use xtask::object::packed::Packed;
+use xtask::object::packed::{Complete, Packed};
 use xtask::vm::Verdict;
 use xtask::vm::modules::Module;
 
@@ -22,7 +22,7 @@ pub(crate) fn taken_by_the_kernel(bench: &Bench) -> Result<()> {
     let compression = Compression::of_config(&config).context("the kernel's modules are not compressed")?;
     let file = ModuleFile::read(&bench.faults.object("fault_none").context("no fault_none")?.file)?;
     let module = |image| Module { name: "fault_none".to_owned(), image };
-    let packed = Packed::of(&file, Some(compression))?;
+    let packed = Packed::of(Complete::of(file.clone())?, Some(compression))?;
     let mut payload = bench.payload()?;
     payload.insert(module(packed.bytes().to_vec()), "", Expect::Success).remove("fault_none");
     verdict_is(&bench.run("compressed", &payload, |_| {})?, Verdict::Pass)?;

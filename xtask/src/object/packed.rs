@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module as a kernel's own are installed: complete, then compressed. The last step of a fixed order, as each
-//! step would undo what comes after it: [`super::strip`] takes the built file and refuses a signed one, [`super::sign`] takes a
-//! file without signature that is not compressed, and of what is packed here nothing leads back.
+//! A module as a kernel's own are installed: complete, then compressed. The last step of a fixed order, as each step would undo
+//! what comes after it, and each step takes only what the one before gives:
+//!
+//! | | takes | gives |
+//! |---|---|---|
+//! | [`super::strip`] | the file that was built, BTF in it, without signature | [`super::strip::Stripped`] |
+//! | [`super::sign`] | [`super::sign::Unsigned`]: a plain module without signature, not compressed | [`super::sign::Signed`] |
+//! | here | [`Complete`]: stripped, not compressed, with a whole signature or none | [`Packed`], from which nothing leads back |
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,7 +14,48 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::compression::Compression;
 use super::file::ModuleFile;
 use super::replacement::replace;
+use super::signature::Trailer;
 use crate::failure::Failure;
+
+/// A module to which nothing is done any more but compressing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complete {
+    image: Vec<u8>,
+}
+
+impl Complete {
+    /// Takes a module's file.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if it is compressed already, still has its debug information (`strip` comes first), or ends with a signature that
+    /// is none.
+    pub fn of(file: ModuleFile) -> Result<Self> {
+        let module = file.module()?;
+        let refused =
+            |reason: String, remedy: &str| Failure::refused(file.path.as_str(), reason).remedy(remedy);
+        if file.compression.is_some() {
+            return Err(
+                refused("is compressed already".to_owned(), "FILE.ko, the module as it was built").into()
+            );
+        }
+        if module.debug_info {
+            return Err(refused(
+                "is not stripped of its debug information".to_owned(),
+                "cargo xtask build strips, keeps the debug information beside, and can --compress",
+            )
+            .into());
+        }
+        if let Trailer::Malformed(why) = module.signature {
+            return Err(refused(
+                format!("ends with a signature that is none: {why}"),
+                "sign the module as it was built: cargo xtask sign",
+            )
+            .into());
+        }
+        Ok(Self { image: file.image })
+    }
+}
 
 /// A module's file, compressed or not, as it is to be shipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,19 +66,10 @@ pub struct Packed {
 
 impl Packed {
     /// Compresses a complete module with what [`Compression::of_config`] names; with `None` it stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// Refused, if it still has its debug information: `strip` comes first.
-    pub fn of(file: &ModuleFile, compression: Option<Compression>) -> Result<Self> {
-        if file.module()?.debug_info {
-            return Err(Failure::refused(file.path.as_str(), "is not stripped of its debug information")
-                .remedy("cargo xtask build strips, keeps the debug information beside, and can --compress")
-                .into());
-        }
+    pub fn of(module: Complete, compression: Option<Compression>) -> Result<Self> {
         let bytes = match compression {
-            None => file.image.clone(),
-            Some(kind) => kind.compress(&file.image).with_context(|| format!("compressing {}", file.path))?,
+            None => module.image,
+            Some(kind) => kind.compress(&module.image).context("compressing a module")?,
         };
         Ok(Self { bytes, compression })
     }

@@ -6,17 +6,48 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::ModuleFile;
+use super::sign::Unsigned;
 use super::signature::Trailer;
 use crate::failure::Failure;
 use crate::process::Cmd;
 
-/// A module without debug information, complete but for signing and compressing.
+/// A module that nothing is taken out of any more, complete but for signing and compressing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stripped {
-    /// The module.
-    pub file: Utf8PathBuf,
+    file: Utf8PathBuf,
+    debug: Option<Utf8PathBuf>,
+}
+
+impl Stripped {
+    /// A copy in `to` of what was `built`, for a project that wants its modules left as they are.
+    pub fn left_as_built(built: &Utf8Path, to: &Utf8Path) -> Result<Self> {
+        fs_err::copy(built, to)?;
+        Ok(Self { file: to.to_owned(), debug: None })
+    }
+
     /// Its debug information; none where it was built without.
-    pub debug: Option<Utf8PathBuf>,
+    pub fn debug(&self) -> Option<&Utf8Path> {
+        self.debug.as_deref()
+    }
+
+    /// The module as it may be signed.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if the build signed it.
+    pub fn unsigned(&self) -> Result<Unsigned> {
+        Unsigned::read(&self.file)
+    }
+
+    /// Moves the module to `file`, where it is to be shipped without a signature of ours.
+    pub fn leave_unsigned(self, file: &Utf8Path) -> Result<()> {
+        Ok(fs_err::rename(self.file, file)?)
+    }
+
+    /// Removes the module, of which a signed one was made.
+    pub fn discard(self) -> Result<()> {
+        Ok(fs_err::remove_file(self.file)?)
+    }
 }
 
 /// Where the debug information of the module `file` is kept.

@@ -17,8 +17,8 @@ use crate::key::pair::KeyPair;
 use crate::object::compression::Compression;
 use crate::object::file::ModuleFile;
 use crate::object::modinfo::Modinfo;
-use crate::object::packed::Packed;
-use crate::object::sign::{Signer, Unsigned};
+use crate::object::packed::{Complete, Packed};
+use crate::object::sign::Signer;
 use crate::object::strip::{self, Stripped};
 use crate::process::Cmd;
 use crate::root::{Access, Root};
@@ -69,7 +69,8 @@ impl Built {
         let Some(compression) = Compression::of_config(config) else { return Ok(()) };
         for object in &mut self.objects {
             let dir = object.file.parent().context("a module's file is in a directory")?;
-            let packed = Packed::of(&ModuleFile::read(&object.file)?, Some(compression))?;
+            let complete = Complete::of(ModuleFile::read(&object.file)?)?;
+            let packed = Packed::of(complete, Some(compression))?;
             object.packed = Some(packed.write(dir, &object.name)?);
         }
         Ok(())
@@ -371,13 +372,14 @@ impl Building<'_> {
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
         let file = out.join(format!("{}.ko", module.installed_name));
-        let Stripped { file: stripped, debug } = self.strip(module, &unstripped, &file)?;
+        let stripped = self.strip(module, &unstripped, &file)?;
+        let debug = stripped.debug().map(Utf8Path::to_owned);
         if let Some(pair) = self.pair {
             let signer = Signer::new(self.context, self.prepared, pair)?;
-            signer.sign(&Unsigned::read(&stripped)?)?.write(&file)?;
-            fs_err::remove_file(stripped)?;
+            signer.sign(&stripped.unsigned()?)?.write(&file)?;
+            stripped.discard()?;
         } else {
-            fs_err::rename(stripped, &file)?;
+            stripped.leave_unsigned(&file)?;
         }
         let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
         Ok(Object {
@@ -397,8 +399,7 @@ impl Building<'_> {
         let debug = strip::debug_of(file);
         remove_old(file, &debug)?;
         if !module.strip {
-            fs_err::copy(unstripped, &stripped)?;
-            return Ok(Stripped { file: stripped, debug: None });
+            return Stripped::left_as_built(unstripped, &stripped);
         }
         let access = Access::default().read(self.stage()).write(&self.place);
         let run =
