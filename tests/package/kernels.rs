@@ -24,6 +24,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
             a_release_without_rust,
         ),
         suite.trial("kernel::list_marks_the_default", list_marks_the_default),
+        suite.trial("kernel::list_says_which_images_are_signed", list_says_which_are_signed),
         suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
         suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
     ]
@@ -106,6 +107,32 @@ fn list_marks_the_default(suite: &Suite) {
     assert_eq!(default.len(), 1);
     assert_eq!(default[0]["release"], suite.prepared().kdir.release().as_str());
     assert_eq!((&default[0]["rust"], &default[0]["prepared"]), (&true.into(), &true.into()));
+}
+
+/// What the list says of prepared kernels is what their images are: a signature is behind the PE file, where its header says.
+fn list_says_which_are_signed(suite: &Suite) {
+    let output = tool(&["--json", "kernel", "list"]).run(&suite.context().report).unwrap();
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut compared = 0;
+    for row in rows.as_array().unwrap() {
+        let release = row["release"].as_str().unwrap().parse().unwrap();
+        let Some(kdir) = Kdir::open(suite.context(), &release) else { continue };
+        let image = fs_err::read(kdir.vmlinuz().unwrap()).unwrap();
+        assert_eq!(row["image_signed"], has_certificate_table(&image), "{release}");
+        compared += 1;
+    }
+    assert!(compared > 0, "the suite's own kernel is not in the list");
+    let (_, shown) = run(&tool(&["kernel", "list"]));
+    assert!(shown.contains("SIGNED"), "{shown}");
+}
+
+/// The entry of the data directory of a PE32+ file that says where certificates are (the PE format, "Optional Header Data
+/// Directories"), and that there are as many bytes.
+fn has_certificate_table(image: &[u8]) -> bool {
+    let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap()) as usize;
+    let entry = word(0x3c) + 24 + 112 + 4 * 8;
+    let (offset, size) = (word(entry), word(entry + 4));
+    size > 0 && image.len() >= offset + size
 }
 
 fn preparing_again_does_nothing(suite: &Suite) {

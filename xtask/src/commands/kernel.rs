@@ -36,6 +36,8 @@ struct Row {
     version: String,
     prepared: bool,
     default: bool,
+    /// Whether the distribution signed its image, so that a machine with Secure Boot boots it.
+    image_signed: bool,
     #[serde(flatten)]
     facts: Facts,
 }
@@ -62,6 +64,7 @@ fn row(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<Row>
     Ok(Row {
         prepared: Kdir::open(context, &kernel.release).is_some(),
         default: false,
+        image_signed: discover::has_signed_image(archive.packages(), &kernel.release),
         release: kernel.release.clone(),
         suite: kernel.headers.suite.clone(),
         version: kernel.headers.version.clone(),
@@ -70,8 +73,8 @@ fn row(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<Row>
 }
 
 fn shown(rows: &[Row]) -> String {
-    let head =
-        ["", "RELEASE", "SUITE", "RUST", "COMPILER", "MODVERSIONS", "PREPARED"].map(str::to_owned).to_vec();
+    let head = ["", "RELEASE", "SUITE", "RUST", "COMPILER", "MODVERSIONS", "SIGNED", "PREPARED"];
+    let head = head.map(str::to_owned).to_vec();
     let yes = |value: bool| if value { "yes" } else { "no" }.to_owned();
     let cells = |row: &Row| {
         vec![
@@ -84,11 +87,15 @@ fn shown(rows: &[Row]) -> String {
                 .map_or_else(|| yes(row.facts.rust), |version| format!("rustc {version}")),
             row.facts.compiler.rsplit("gnu-").next().unwrap_or_default().to_owned(),
             yes(row.facts.modversions),
+            yes(row.image_signed),
             yes(row.prepared),
         ]
     };
     let table = table(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>());
-    format!("{table}\n\n* is used where no --kernel is given.")
+    format!(
+        "{table}\n\n* is used where no --kernel is given. SIGNED: the distribution signed its image, and a machine with Secure \
+         Boot boots it."
+    )
 }
 
 #[derive(Serialize)]

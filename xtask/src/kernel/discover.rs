@@ -177,14 +177,15 @@ fn has_rustc(archive: &Archive<'_>, suite: &str, version: Option<&str>) -> bool 
         .any(|package| package.name == "rustc" && package.suite == suite && is_it(&package.version))
 }
 
-/// Releases whose image the distribution signed for Secure Boot, newest first. Debian signs in a source package of its own,
-/// after which the pool's directory is named; since 7.2 the image is in `linux-binary-RELEASE`.
+/// Releases whose image the distribution signed for Secure Boot, newest first.
 pub fn with_signed_image(archive: &Archive<'_>) -> Vec<Release> {
     let releases = all(archive).into_iter().map(|kernel| kernel.release);
     releases.filter(|release| has_signed_image(archive.packages(), release)).collect()
 }
 
-fn has_signed_image(packages: &[Package], release: &Release) -> bool {
+/// Whether the distribution signed the image of `release` for Secure Boot. Debian signs in a source package of its own, after
+/// which the pool's directory is named; since 7.2 the image is in `linux-binary-RELEASE`.
+pub fn has_signed_image(packages: &[Package], release: &Release) -> bool {
     let names = ["linux-image", "linux-binary"].map(|part| format!("{part}-{release}"));
     let signed = |package: &Package| package.uri.contains("/linux-signed-") && names.contains(&package.name);
     packages.iter().any(signed)
