@@ -71,9 +71,9 @@ impl Compression {
     /// The bytes are damaged or incomplete, or are more than [`LIMIT`] when undone.
     pub fn decompress(self, packed: &[u8]) -> io::Result<Vec<u8>> {
         match self {
-            Self::Gzip => all(flate2::read::GzDecoder::new(packed)),
-            Self::Xz => all(liblzma::read::XzDecoder::new(packed)),
-            Self::Zstd => all(zstd::Decoder::new(packed)?),
+            Self::Gzip => all(packed, flate2::bufread::GzDecoder::new(packed)),
+            Self::Xz => all(packed, liblzma::bufread::XzDecoder::new(packed)),
+            Self::Zstd => all(packed, zstd::Decoder::with_buffer(packed)?),
         }
     }
 
@@ -126,9 +126,14 @@ fn xz_stream() -> io::Result<Stream> {
     Ok(Stream::new_stream_encoder(&filters, Check::Crc32)?)
 }
 
-/// Reads to the end, but never more than the limit: a small file can stand for more than there is memory.
-fn all(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Most modules are not more than so many times smaller when compressed.
+const USUAL_RATIO: usize = 8;
+
+/// Reads to the end what `packed` stands for, but never more than the limit: a small file can stand for more than there is
+/// memory.
+fn all(packed: &[u8], reader: impl Read) -> io::Result<Vec<u8>> {
+    // With room from the beginning it is not copied as it grows; what is not used costs nothing.
+    let mut bytes = Vec::with_capacity((packed.len() * USUAL_RATIO).min(LIMIT as usize));
     reader.take(LIMIT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any module"));
