@@ -13,6 +13,8 @@ mod rebuild;
 mod roots;
 mod rpm;
 mod rpm_install;
+mod rpm_making;
+mod rpm_sign;
 mod sign;
 mod suite;
 mod third_party;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         roots::trials(&suite),
         rpm::trials(&suite),
         rpm_install::trials(&suite),
+        rpm_making::trials(&suite),
+        rpm_sign::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
         inspection::trials(&suite),

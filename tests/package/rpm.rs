@@ -15,7 +15,7 @@ use xtask::kernel::release::Release;
 use xtask::kernel::symvers;
 use xtask::process::Cmd;
 use xtask::project::Project;
-use xtask::root::Access;
+use xtask::root::{Access, Root};
 use xtask::rpm::source::Ready;
 use xtask::rpm::target::Target;
 
@@ -202,12 +202,17 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
     fs_err::copy(package, path.join("package.rpm")).unwrap();
     let script = "rpm2cpio package.rpm | cpio --extract --make-directories --quiet; find . -name '*.ko' -exec cp '{}' module \\;";
     let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&path);
-    ready(suite, &rebuild(suite).release)
-        .root
+    suite_root(suite)
         .inside(suite.context(), cmd, &Access::default().write(&path))
         .run(&suite.context().report)
         .unwrap();
     fs_err::read(path.join("module")).unwrap()
+}
+
+/// The default kernel's build root with rpm in it.
+pub(crate) fn suite_root(suite: &Suite) -> Root {
+    let recipe = xtask::rpm::build::recipe(&suite.prepared().kdir);
+    Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 
 fn ready(suite: &Suite, release: &Release) -> Ready {
@@ -274,7 +279,7 @@ fn another_source(suite: &Suite) {
 }
 
 /// A project with a copy of the guard's spec in which `from` is `to`.
-fn edited(from: &str, to: &str) -> (tempfile::TempDir, Utf8PathBuf) {
+pub(crate) fn edited(from: &str, to: &str) -> (tempfile::TempDir, Utf8PathBuf) {
     let (dir, path) = scratch();
     let repository = xtask::context::repository();
     for file in ["Kbuild", "Makefile", "LICENSE"] {

@@ -35,12 +35,12 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 }
 
 /// A system with rpm and dnf on which one kernel is installed.
-struct System<'a> {
+pub(crate) struct System<'a> {
     suite: &'a Suite,
     scratch: Option<Scratch>,
     release: Release,
     /// Seen in it at the same path.
-    files: Utf8PathBuf,
+    pub(crate) files: Utf8PathBuf,
     _dir: tempfile::TempDir,
 }
 
@@ -51,7 +51,7 @@ fn root(suite: &Suite) -> DebianRoot {
 }
 
 impl<'a> System<'a> {
-    fn new(suite: &'a Suite, release: &Release) -> Self {
+    pub(crate) fn new(suite: &'a Suite, release: &Release) -> Self {
         let kdir = Kdir::open(suite.context(), release).unwrap();
         let dir = tempfile::tempdir_in(suite.context().cache.path("")).unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
@@ -65,7 +65,7 @@ impl<'a> System<'a> {
         system
     }
 
-    fn finish(&self, script: &str) -> Output {
+    pub(crate) fn finish(&self, script: &str) -> Output {
         let cmd = Cmd::new("sh").args(["-e", "-c", script]).cwd(&self.files);
         let access = Access::default().write(&self.files);
         let context = self.suite.context();
@@ -73,14 +73,14 @@ impl<'a> System<'a> {
     }
 
     #[track_caller]
-    fn sh(&self, script: &str) -> String {
+    pub(crate) fn sh(&self, script: &str) -> String {
         let output = self.finish(script);
         assert!(output.status.success(), "{script}: {}", output.tail);
         output.text().trim_end().to_owned()
     }
 
     /// Puts a package where the system sees it and gives the name there.
-    fn put(&self, package: &Utf8Path) -> String {
+    pub(crate) fn put(&self, package: &Utf8Path) -> String {
         let name = package.file_name().unwrap().to_owned();
         fs_err::copy(package, self.files.join(&name)).unwrap();
         name

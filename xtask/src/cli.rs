@@ -492,13 +492,13 @@ pub struct RpmArgs {
     /// status 4 when one would not
     #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
     pub audit: Vec<Release>,
-    /// GPG key to sign the packages with, by any name that gpg knows it by
+    /// GPG key to sign the packages with, by any name that gpg knows it by; each signature is checked
     #[arg(long, value_name = "KEY")]
     pub sign: Option<String>,
-    /// Private key to sign the modules with, in PEM
+    /// Private key to sign the modules with, in PEM; if it is encrypted, its passphrase is taken from KBUILD_SIGN_PIN
     #[arg(long, value_name = "FILE", requires = "modsign_cert")]
-    pub modsign_key: Option<Utf8PathBuf>,
-    /// Its certificate
+    pub modsign_key: Option<PrivateKey>,
+    /// Its certificate, PEM or DER
     #[arg(long, value_name = "FILE", requires = "modsign_key")]
     pub modsign_cert: Option<Utf8PathBuf>,
 }

@@ -2,19 +2,21 @@
 //! `cargo xtask rpm`.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 
 use crate::cli::RpmArgs;
 use crate::context::{Context, repository};
 use crate::failure::Failure;
 use crate::kernel::prepare;
+use crate::key::pair::KeyPair;
 use crate::machine::programs;
+use crate::object::sign::Signer;
 use crate::project::Project;
 use crate::project::build::build;
 use crate::report::{size, table};
 use crate::rpm::audit::{self, Finding};
 use crate::rpm::build::{Kind, Order, Package, Rpmbuild, Signing};
 use crate::rpm::kabi::{self, Obstacle};
+use crate::rpm::sign::PackageKey;
 use crate::rpm::source::{self, Ready, SourcePackage};
 use crate::rpm::source_date;
 use crate::rpm::spec::Spec;
@@ -37,6 +39,11 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
         return audit(context, args, &project);
     }
     let sources = sources(context, args, &project, &spec)?;
+    if let Some(pair) = &signing.modules {
+        // A kernel that verifies none would be given modules that end in garbage.
+        let kernels = sources.iter().flat_map(|source| &source.kernels);
+        kernels.into_iter().try_for_each(|ready| Signer::new(context, &ready.prepared, pair).map(drop))?;
+    }
     if args.print_spec {
         return print(context, &project, &sources, &signing);
     }
@@ -50,18 +57,14 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     made.first_error.map_or(Ok(()), Err)
 }
 
+/// The keys asked for. One that is missing, does not fit or cannot sign is found here, before anything is built.
 fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
-    if args.sign.is_some() {
-        programs::ensure(context, &[programs::RPM_SIGN])?;
-    }
-    let whole = |file: &Utf8PathBuf| {
-        file.canonicalize_utf8().map_err(|error| Failure::usage(file.as_str(), error.to_string()))
-    };
+    let packages = args.sign.as_deref().map(|name| PackageKey::open(context, name)).transpose()?;
     let modules = match (&args.modsign_key, &args.modsign_cert) {
-        (Some(key), Some(certificate)) => Some((whole(key)?, whole(certificate)?)),
+        (Some(key), Some(certificate)) => Some(KeyPair::open(context, key, certificate)?),
         _ => None,
     };
-    Ok(Signing { gpg: args.sign.clone(), modules })
+    Ok(Signing { packages, modules })
 }
 
 /// The kernels asked for; `None` is the default one.

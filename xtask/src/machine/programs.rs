@@ -53,6 +53,7 @@ pub const SHARE: &[Program] = &[
 pub const RPM_SIGN: &[Program] = &[
     program("gpg", "gpg", "signs packages"),
     program("gpg-agent", "gpg-agent", "holds the keys of gpg"),
+    program("rpmkeys", "rpm", "checks signatures of packages"),
     program("rpmsign", "rpm", "signs packages"),
 ];
 

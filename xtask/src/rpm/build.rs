@@ -7,12 +7,17 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use super::payload::OpenPackage;
+use super::sbom;
+use super::sign::PackageKey;
 use super::source::{Ready, SourcePackage};
-use super::{sbom, sign};
 use crate::cache::{Lock, remove_plain};
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::kernel::kdir::Kdir;
 use crate::kernel::release::Release;
+use crate::key::pair::{KeyPair, PrivateKey};
+use crate::object::sign;
 use crate::process::Cmd;
 use crate::project::Project;
 use crate::project::build::place_of;
@@ -57,10 +62,20 @@ pub enum Kind {
 /// What signs: nothing, by default.
 #[derive(Clone, Debug, Default)]
 pub struct Signing {
-    /// Name of the GPG key for packages, as `rpmsign` takes it.
-    pub gpg: Option<String>,
-    /// Private key and certificate for modules.
-    pub modules: Option<(Utf8PathBuf, Utf8PathBuf)>,
+    /// The key for packages.
+    pub packages: Option<PackageKey>,
+    /// Key and certificate for modules.
+    pub modules: Option<KeyPair>,
+}
+
+impl Signing {
+    /// Checks that the modules in a package that was made, and there are some, are signed by the key for them.
+    fn verify_modules(&self, context: &Context, package: &Utf8Path) -> Result<()> {
+        let Some(pair) = &self.modules else { return Ok(()) };
+        let modules = OpenPackage::read(package)?.files(|path| path.extension() == Some("ko"))?;
+        anyhow::ensure!(!modules.is_empty(), "{package}: no module is in it");
+        modules.iter().try_for_each(|(path, image)| sign::verify(context, &pair.certificate, path, image))
+    }
 }
 
 /// What to make, and where to put it.
@@ -140,8 +155,10 @@ impl Order<'_> {
         let step = context.report.step("Packaging", &what);
         rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
-        if let Some(key) = &self.signing.gpg {
-            sign::packages(context, key, &files)?;
+        let modules = files.iter().filter(|file| kind_of(file) == Kind::Modules);
+        modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
+        if let Some(key) = &self.signing.packages {
+            key.sign(context, &files)?;
         }
         let packages = files.iter().map(|file| self.put(kernel, file)).collect::<Result<Vec<_>>>()?;
         step.done("Packaged", &what);
@@ -154,15 +171,19 @@ impl Order<'_> {
         let file = self.output.join(name);
         let partial = self.output.join(format!(".{name}.{}", std::process::id()));
         let content = fs_err::read(made)?;
-        fs_err::write(&partial, &content)?;
-        fs_err::rename(&partial, &file)?;
-        let kind = match name {
-            name if name.ends_with(".src.rpm") => Kind::Source,
-            name if name.contains("-debuginfo-") => Kind::Debug,
-            _ => Kind::Modules,
-        };
+        let written = fs_err::write(&partial, &content).and_then(|()| fs_err::rename(&partial, &file));
+        written.inspect_err(|_| drop(fs_err::remove_file(&partial)))?;
         let (size, sha256) = (content.len() as u64, sbom::digest(&content));
-        Ok(Package { kind, kernel: kernel.to_owned(), file, size, sha256 })
+        Ok(Package { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
+    }
+}
+
+/// What is in a package, by its file's name.
+fn kind_of(file: &Utf8Path) -> Kind {
+    match file.file_name().unwrap_or_default() {
+        name if name.ends_with(".src.rpm") => Kind::Source,
+        name if name.contains("-debuginfo-") => Kind::Debug,
+        _ => Kind::Modules,
     }
 }
 
@@ -212,6 +233,9 @@ impl<'a> Rpmbuild<'a> {
         for dir in ["SOURCES", "SPECS", "kernels", "tmp"] {
             fs_err::create_dir_all(self.topdir.join(dir))?;
         }
+        if let Some(pair) = &self.signing.modules {
+            fs_err::write(self.certificate(), pair.certificate.pem())?;
+        }
         let archive = &self.source.archive;
         fs_err::write(self.topdir.join("SOURCES").join(&archive.name), &archive.content)?;
         fs_err::write(self.spec(), &self.source.spec)?;
@@ -224,21 +248,49 @@ impl<'a> Rpmbuild<'a> {
         self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
     }
 
+    fn certificate(&self) -> Utf8PathBuf {
+        self.topdir.join("certificate.pem")
+    }
+
+    /// The file of the key for modules, and where rpmbuild sees it: read-only, and in a made root at a place of its own.
+    fn module_key(&self) -> Result<Option<(&Utf8Path, &Utf8Path)>> {
+        let Some(pair) = &self.signing.modules else { return Ok(None) };
+        let refused = |object: &str, reason: &str| {
+            Failure::refused(object, reason).remedy("sign with a key in a file, in a path without : ' and %")
+        };
+        let file = match &pair.key {
+            PrivateKey::Pkcs11(uri) => {
+                return Err(
+                    refused(uri, "rpmbuild signs modules, and reaches no token from a build root").into()
+                );
+            }
+            PrivateKey::File(file) => file.as_path(),
+        };
+        if file.as_str().contains([':', '\'', '%']) {
+            return Err(refused(file.as_str(), "such a path cannot be given to rpmbuild").into());
+        }
+        let place = match self.ready.root {
+            Root::Host => file,
+            Root::Debian(_) => Utf8Path::new("/run/module-signing-key"),
+        };
+        Ok(Some((file, place)))
+    }
+
     /// rpmbuild with `args` before the spec and at most `compilers` at a time.
     pub fn command(&self, args: &[&str], compilers: usize) -> Result<Cmd> {
         let smp = [("_smp_mflags".to_owned(), format!("-j{compilers}"))];
         let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
         let log = self.topdir.with_file_name("rpmbuild.log");
-        Ok(self.inside(with_defines(cmd, self.defines().into_iter().chain(smp)).arg(self.spec()).log(log)))
+        self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
     }
 
     /// The spec with all its macros expanded.
     pub fn expanded(&self) -> Result<String> {
-        let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines());
-        self.inside(cmd.arg(self.spec())).read(&self.context.report)
+        let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines()?);
+        self.inside(cmd.arg(self.spec()))?.read(&self.context.report)
     }
 
-    fn defines(&self) -> Vec<(String, String)> {
+    fn defines(&self) -> Result<Vec<(String, String)>> {
         let target = &self.ready.target;
         let mut defines = vec![
             ("_topdir".to_owned(), self.topdir.to_string()),
@@ -248,11 +300,11 @@ impl<'a> Rpmbuild<'a> {
             ("kvariants".to_owned(), target.kvariant().to_owned()),
             ("kdir".to_owned(), self.topdir.join("kernels").into_string()),
         ];
-        if let Some((key, certificate)) = &self.signing.modules {
+        if let Some((_, key)) = self.module_key()? {
             defines.push(("modsign_key".to_owned(), key.to_string()));
-            defines.push(("modsign_cert".to_owned(), certificate.to_string()));
+            defines.push(("modsign_cert".to_owned(), self.certificate().into_string()));
         }
-        defines
+        Ok(defines)
     }
 
     /// The packages that are there now.
@@ -268,13 +320,15 @@ impl<'a> Rpmbuild<'a> {
     }
 
     /// In the root it looks as on a machine that runs the kernel.
-    fn inside(&self, cmd: Cmd) -> Cmd {
+    fn inside(&self, cmd: Cmd) -> Result<Cmd> {
         let kdir = &self.ready.prepared.kdir;
         let stock = kdir.modules();
         let place = format!("/usr/lib/modules/{}", kdir.release());
         let mut access = Access::default().read(kdir.place()).read_at(&stock, &place).write(&self.topdir);
-        for file in self.signing.modules.iter().flat_map(|(key, certificate)| [key, certificate]) {
-            access = access.read(file);
+        let mut cmd = cmd;
+        if let Some((key, place)) = self.module_key()? {
+            access = access.read_at(key, place);
+            cmd = crate::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(crate::key::PIN, pin));
         }
         let seen = if matches!(self.ready.root, Root::Host) { stock.as_str() } else { &place };
         let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
@@ -283,7 +337,7 @@ impl<'a> Rpmbuild<'a> {
             Ok(date) => cmd.env("SOURCE_DATE_EPOCH", date),
             Err(_) => cmd,
         };
-        self.ready.root.inside(self.context, cmd, &access)
+        Ok(self.ready.root.inside(self.context, cmd, &access))
     }
 }
 
@@ -292,6 +346,11 @@ impl Drop for Rpmbuild<'_> {
         // What was built in it is large, and the next run would remove it anyway.
         remove_plain(&self.topdir).ok();
     }
+}
+
+/// A value that rpm is to take as it stands.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace('%', "%%")
 }
 
 fn with_defines(cmd: Cmd, defines: impl IntoIterator<Item = (String, String)>) -> Cmd {

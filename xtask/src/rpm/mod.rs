@@ -5,6 +5,7 @@ pub mod archive;
 pub mod audit;
 pub mod build;
 pub mod kabi;
+pub mod payload;
 pub mod sbom;
 pub mod sign;
 pub mod source;

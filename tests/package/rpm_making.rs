@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How kmod RPMs are made: the spec shown, several variants at once, what is said of a package, a disk that fills.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use libtest_mimic::Trial;
+use xtask::context::repository;
+use xtask::process::Cmd;
+use xtask::root::Access;
+use xtask::rpm::target::Target;
+
+use crate::rpm::{edited, suite_root};
+use crate::suite::{PROGRAM, Suite, run, tool};
+
+pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    vec![
+        suite.trial("rpm::the_spec_is_shown_expanded_and_nothing_is_built", print_spec),
+        suite.trial("rpm::each_variant_has_a_package", variants),
+        suite.trial("rpm::a_disk_that_fills_is_named_and_nothing_is_left", full_disk),
+    ]
+}
+
+/// Of a project that does not compile.
+fn print_spec(suite: &Suite) {
+    let release = suite.prepared().kdir.release();
+    let (_dir, project) = edited("%prep\n", "%prep\n");
+    let made = project.join("made");
+    let words = ["rpm", "--print-spec", "--project", project.as_str(), "--output", made.as_str()];
+    let (status, output) = run(&tool(&[&words[..], &["--kernel", release.as_str()]].concat()));
+    assert_eq!(status, 0, "{output}");
+    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    for line in [
+        format!("%package -n {name}"),
+        format!("%files -n {name} -f .kmod/files-{release}"),
+        "Provides: kmod(cifs_fix.ko) = 0.1.0-1.k".to_owned(),
+        format!("build '{release}' '"),
+    ] {
+        assert!(output.contains(&line), "no {line}: {output}");
+    }
+    for unexpanded in ["%{kmod_name}", "%{lua:", "%{kversion}", "@RELEASE@", "%if"] {
+        assert!(!output.contains(unexpanded), "{unexpanded}: {output}");
+    }
+    assert!(!made.exists());
+    let (status, output) = run(&tool(&[
+        "rpm",
+        "--project",
+        project.as_str(),
+        "--output",
+        made.as_str(),
+        "--kernel",
+        release.as_str(),
+    ]));
+    assert_eq!(status, 1, "it was built: {output}");
+}
+
+/// As rpmbuild is given them by hand: a plain kernel, one with a word behind it, one with a flavour.
+fn variants(suite: &Suite) {
+    let spec = repository().join("kmod.spec");
+    let defines = ["kversion 7.3.4+deb13", "kvariants \"\" PAE -rt-amd64"];
+    let defines = defines.iter().flat_map(|define| ["--define", define]);
+    let format = ["--query", "--queryformat", "%{name} %{summary}\\n", "--target=x86_64"];
+    let cmd = Cmd::new("rpmspec").args(format).args(defines).arg(&spec);
+    let access = Access::default().read(repository());
+    let text = suite_root(suite).inside(suite.context(), cmd, &access).read(&suite.context().report).unwrap();
+    let packages: Vec<&str> = text.lines().filter(|line| line.starts_with("kmod-cifs-fix")).collect();
+    let modules: Vec<_> = packages.into_iter().filter(|line| !line.contains("debuginfo")).collect();
+    assert_eq!(
+        modules,
+        [
+            "kmod-cifs-fix Kernel modules cifs-fix for 7.3.4+deb13",
+            "kmod-cifs-fix-PAE Kernel modules cifs-fix for 7.3.4+deb13PAE",
+            "kmod-cifs-fix-rt-amd64 Kernel modules cifs-fix for 7.3.4+deb13-rt-amd64",
+        ],
+        "{text}"
+    );
+}
+
+/// A project with a module of a few lines, whose `%install` fills the disk first but for `left` KiB.
+fn filling(left: u32) -> (tempfile::TempDir, Utf8PathBuf) {
+    let fill = format!(
+        "%install\ncat /dev/zero > .kmod/filler 2> /dev/null || :\ntruncate --size=-{left}K .kmod/filler\n"
+    );
+    let (dir, project) = edited("%install\n", &fill);
+    fs_err::write(project.join("Kbuild"), "obj-m := cifs_fix.o\n").unwrap();
+    let source = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\nMODULE_DESCRIPTION(\"fills\");\n";
+    fs_err::write(project.join("cifs_fix.c"), source).unwrap();
+    (dir, project)
+}
+
+/// Packages `project` with a small file system of its own for `small`, and gives what is left in there.
+fn on_a_small_disk(suite: &Suite, project: &Utf8Path, small: &Utf8Path, size: &str) -> (i32, String, String) {
+    let user: &[&str] = if xtask::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let script = r#"
+        mount -t tmpfs -o size="$4" tmpfs "$3"
+        status=0
+        "$1" rpm --project "$2" --kernel "$5" --output "$2/made" || status=$?
+        find "$3" "$2/made" ! -type d > "$2/left"
+        exit $status"#;
+    fs_err::create_dir_all(small).unwrap();
+    fs_err::create_dir_all(project.join("made")).unwrap();
+    let release = suite.prepared().kdir.release().as_str();
+    let cmd = Cmd::new("unshare").args(user).args(["--mount", "sh", "-eu", "-c", script, "sh"]);
+    let (status, output) = run(&cmd.args([PROGRAM, project.as_str(), small.as_str(), size, release]));
+    (status, output, fs_err::read_to_string(project.join("left")).unwrap())
+}
+
+fn full_disk(suite: &Suite) {
+    let release = suite.prepared().kdir.release();
+    let place = repository().join("target/kmod/edited-0.1.0").join(release);
+    // Nothing is left for the module itself, and enough for it but not for what comes of it.
+    for left in [0, 200] {
+        let (_dir, project) = filling(left);
+        let (status, output, left_there) = on_a_small_disk(suite, &project, &place, "16m");
+        assert_eq!(status, 3, "{left}: {output}");
+        assert!(
+            output.contains("no space is left on it") && output.contains("remedy: make room"),
+            "{output}"
+        );
+        assert!(output.contains("%install") || output.contains("rpmbuild"), "{output}");
+        let left_there: Vec<&str> =
+            left_there.lines().filter(|file| !file.ends_with("rpmbuild.log")).collect();
+        assert!(left_there.is_empty(), "{left}: {left_there:?}");
+    }
+    // All of it was made, and there is no room where it is wanted.
+    let (_dir, project) = edited("%prep\n", "%prep\n");
+    let (_filling, small) = filling(0);
+    for file in ["Kbuild", "cifs_fix.c"] {
+        fs_err::copy(small.join(file), project.join(file)).unwrap();
+    }
+    let (status, output, left_there) = on_a_small_disk(suite, &project, &project.join("made"), "8k");
+    assert_eq!(status, 3, "{output}");
+    assert!(output.contains("no space is left on it"), "{output}");
+    assert_eq!(left_there, "");
+}
