@@ -3,18 +3,25 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
+use sha2::{Digest as _, Sha256};
 use xtask::context::repository;
+use xtask::kernel::kdir::Kdir;
+use xtask::kernel::release::Release;
 use xtask::process::Cmd;
 use xtask::root::Access;
+use xtask::rpm::payload::OpenPackage;
 use xtask::rpm::target::Target;
+use xtask::source::series::Series;
 
-use crate::rpm::{edited, suite_root};
-use crate::suite::{PROGRAM, Suite, run, tool};
+use crate::rpm::{edited, guard, rebuild, suite_root};
+use crate::suite::{PROGRAM, Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("rpm::the_spec_is_shown_expanded_and_nothing_is_built", print_spec),
         suite.trial("rpm::each_variant_has_a_package", variants),
+        suite.trial("inspect::says_what_a_package_was_made_of", made_of),
+        suite.trial("inspect::says_what_an_installed_module_was_made_of", installed_made_of),
         suite.trial("rpm::a_disk_that_fills_is_named_and_nothing_is_left", full_disk),
     ]
 }
@@ -72,6 +79,78 @@ fn variants(suite: &Suite) {
         ],
         "{text}"
     );
+}
+
+fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of the rebuild's package, `inspect` has shown the patches of the kernel's line and no other, each with its file's hash.
+fn shows_patches(shown: &str, release: &Release) {
+    let series = Series::open(&repository().join("cifs"), release).unwrap().unwrap();
+    let expected = series.names().map(|name| {
+        let file = series.file(name);
+        let path = file.strip_prefix(repository().join("cifs")).unwrap();
+        format!("patch:          {} {path}", sha256(&fs_err::read(&file).unwrap()))
+    });
+    let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("patch:")).collect();
+    assert_eq!(lines, expected.collect::<Vec<_>>(), "{shown}");
+}
+
+fn made_of(suite: &Suite) {
+    let made = rebuild(suite);
+    let package = made.package("kmod-cifs");
+    let (status, output) = run(&tool(&["inspect", package.as_str()]));
+    assert_eq!(status, 0, "{output}");
+    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kernel = format!("linux ({}) {}", kdir.stamp().suite, made.release);
+    for said in
+        [kernel.as_str(), "gcc-", &kdir.stamp().inputs, "made of:", "vermagic:", "name:           cifs"]
+    {
+        assert!(output.contains(said), "{said}: {output}");
+    }
+    shows_patches(&output, &made.release);
+
+    let json = tool(&["--json", "inspect", package.as_str()]).run(&suite.context().report).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let sources = json[0]["provenance"]["sources"].as_array().unwrap();
+    let license = sources.iter().find(|source| source["file"] == "LICENSE").unwrap();
+    assert_eq!(license["sha256"], sha256(&fs_err::read(repository().join("LICENSE")).unwrap()));
+    assert_eq!(json[1]["file"], format!("/lib/modules/{}/extra/cifs/cifs.ko", made.release));
+
+    let (_dir, path) = scratch();
+    let mut altered = fs_err::read(&package).unwrap();
+    let last = altered.len() - 1;
+    altered[last] ^= 1;
+    fs_err::write(path.join("altered.rpm"), altered).unwrap();
+    let (status, output) = run(&tool(&["inspect", path.join("altered.rpm").as_str()]));
+    assert!(status == 4 && output.contains("is no whole package"), "{output}");
+}
+
+fn installed_made_of(suite: &Suite) {
+    let release = suite.prepared().kdir.release();
+    let package = OpenPackage::read(&guard(suite).package("kmod-cifs-fix")).unwrap();
+    let (_dir, root) = scratch();
+    for (path, content) in package.files(|_| true).unwrap() {
+        let file = root.join(path.strip_prefix("/").unwrap());
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, content).unwrap();
+    }
+    let module = root.join(format!("lib/modules/{release}/extra/cifs-fix/cifs_fix.ko"));
+    let (status, output) = run(&tool(&["inspect", module.as_str()]));
+    assert_eq!(status, 0, "{output}");
+    let symbols = suite.prepared().kdir.stamp().rust_symbols;
+    for said in [format!("each of the {symbols} Rust symbols"), "rustc ".to_owned(), "filename:".to_owned()] {
+        assert!(output.contains(&said), "{said}: {output}");
+    }
+    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let document = root.join(format!("usr/share/doc/{name}/{name}.spdx.json"));
+    let (status, alone) = run(&tool(&["inspect", document.as_str()]));
+    assert_eq!(status, 0, "{alone}");
+    assert!(output.contains(alone.trim()), "{alone}");
+    fs_err::remove_file(&document).unwrap();
+    let (status, without) = run(&tool(&["inspect", module.as_str()]));
+    assert!(status == 0 && !without.contains("provenance:"), "{without}");
 }
 
 /// A project with a module of a few lines, whose `%install` fills the disk first but for `left` KiB.

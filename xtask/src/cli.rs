@@ -92,16 +92,17 @@ Examples:
     Uninstall(UninstallArgs),
     /// Say which file modprobe would load, why, and whether the distribution's own module has changed since
     Status(StatusArgs),
-    /// Say what is in a module, and whether a kernel would load it
+    /// Say what is in a module or a package of modules, and whether a kernel would load it
     ///
     /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
     /// compilers. With --kernel it says without booting whether that kernel would load it, and every reason why not: vermagic,
     /// missing symbols, CRCs, namespaces, symbols for the GPL only, signatures. One file is shown in full, several as a
-    /// table. It ends with status 4 if one would not be loaded.
+    /// table. It ends with status 4 if one would not be loaded. Of a package it also says what it was made of.
     #[command(after_help = "\
 Examples:
   cargo xtask inspect cifs_fix.ko
   cargo xtask inspect cifs.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
+  cargo xtask inspect target/rpm/kmod-cifs-cloud-amd64-0.1.0-1.k6.12.107+deb13.x86_64.rpm
   cargo xtask inspect --json /lib/modules/*/extra/*.ko.xz")]
     Inspect(InspectArgs),
     /// Keys that modules are signed with
@@ -314,7 +315,8 @@ pub struct SignWith {
 /// `cargo xtask inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Modules: .ko, or that compressed with xz, zstd or gzip
+    /// Modules: .ko, or that compressed with xz, zstd or gzip. Of a package of modules (.rpm), or an SPDX document of one
+    /// (.spdx.json), also what it was made of; so of an installed module whose package has brought such a document
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
     /// Say whether this kernel would load them, all of them together; it is prepared if need be

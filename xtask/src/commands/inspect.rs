@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::cli::InspectArgs;
@@ -13,11 +14,14 @@ use crate::kernel::kdir::Kdir;
 use crate::kernel::prepare::{self, Rust};
 use crate::kernel::release::Release;
 use crate::machine::programs;
-use crate::object::inspection::{Inspected, judge_all, read_all};
+use crate::object::file::ModuleFile;
+use crate::object::inspection::{Inspected, is_module_name, judge_all, read_all};
 use crate::object::load::target::Target;
 use crate::object::module::Btf;
 use crate::object::signature::Trailer;
 use crate::report::{size, table};
+use crate::rpm::payload::{OpenPackage, is_package};
+use crate::rpm::provenance::{Provenance, SUFFIX};
 
 /// From this many files on it may take a while.
 const MANY: usize = 200;
@@ -30,14 +34,89 @@ const SHOWN: usize = 12;
 #[serde(untagged)]
 enum Outcome {
     Read(Box<Inspected>),
+    Origin(Box<Origin>),
     Failed { file: String, error: String, remedy: Option<String>, exit: u8 },
+}
+
+/// Where modules are from: a package, or what one says of itself.
+#[derive(Serialize)]
+struct Origin {
+    /// The package, the document, or the module that a document was found for.
+    file: Utf8PathBuf,
+    package: Option<PackageFacts>,
+    provenance: Option<Provenance>,
+}
+
+#[derive(Serialize)]
+struct PackageFacts {
+    name: String,
+    size: u64,
+    signatures: usize,
+}
+
+/// Files and what came of each, and where they are from.
+#[derive(Default)]
+struct Findings {
+    read: Vec<(Utf8PathBuf, Result<Inspected>)>,
+    origins: Vec<Origin>,
+}
+
+impl Findings {
+    fn of(files: &[Utf8PathBuf], jobs: usize) -> Self {
+        let mut findings = Self::default();
+        let special = |file: &&Utf8PathBuf| file.as_str().ends_with(SUFFIX) || is_package(file);
+        let (special, modules): (Vec<_>, Vec<_>) = files.iter().partition(special);
+        for file in special {
+            let found = if file.as_str().ends_with(SUFFIX) {
+                findings.document(file)
+            } else {
+                findings.package(file)
+            };
+            if let Err(error) = found {
+                findings.read.push((file.clone(), Err(error)));
+            }
+        }
+        let modules: Vec<Utf8PathBuf> = modules.into_iter().cloned().collect();
+        let read = read_all(&modules, jobs);
+        // What says where it is from is of interest for one module; a table has no room for it.
+        if let [module] = modules.as_slice()
+            && let Some(document) = Provenance::document_of(module)
+            && let Err(error) = findings.document(&document)
+        {
+            findings.read.push((document, Err(error)));
+        }
+        findings.read.extend(modules.into_iter().zip(read));
+        findings
+    }
+
+    fn document(&mut self, file: &Utf8Path) -> Result<()> {
+        let text = fs_err::read(file).map_err(|error| Failure::usage(file.as_str(), error.to_string()))?;
+        let provenance = Some(Provenance::parse(file.as_str(), &text)?);
+        self.origins.push(Origin { file: file.to_owned(), package: None, provenance });
+        Ok(())
+    }
+
+    fn package(&mut self, file: &Utf8Path) -> Result<()> {
+        let package = OpenPackage::read(file)?;
+        let facts =
+            PackageFacts { name: package.name()?, size: package.size, signatures: package.signatures() };
+        let documents = package.files(|path| path.as_str().ends_with(SUFFIX))?;
+        let document = documents.first();
+        let provenance = document.map(|(path, text)| Provenance::parse(path.as_str(), text)).transpose()?;
+        for (path, image) in package.files(is_module)? {
+            let inspected = ModuleFile::of(&path, image).and_then(Inspected::of);
+            self.read.push((path, inspected));
+        }
+        self.origins.push(Origin { file: file.to_owned(), package: Some(facts), provenance });
+        Ok(())
+    }
 }
 
 /// Reads the files, asks about the kernel, and prints: one file in full, several as a table.
 pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
     let step = (args.files.len() >= MANY)
         .then(|| context.report.step("Reading", &format!("{} modules", args.files.len())));
-    let mut read = read_all(&args.files, context.jobs);
+    let Findings { mut read, origins } = Findings::of(&args.files, context.jobs);
     if let Some(step) = step {
         step.done("Read", &format!("{} modules", args.files.len()));
     }
@@ -50,12 +129,16 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         }
         let target = target(context, release)?;
         let target = if args.secure_boot { target.secured() } else { target };
-        judge_all(read.iter_mut().filter_map(|read| read.as_mut().ok()), target);
+        judge_all(read.iter_mut().filter_map(|(_, read)| read.as_mut().ok()), target);
     }
-    let inspected: Vec<&Inspected> = read.iter().filter_map(|read| read.as_ref().ok()).collect();
-    context.report.say(&shown(&inspected, args));
+    origins.iter().for_each(|origin| context.report.say(&(origin.lines() + "\n")));
+    let inspected: Vec<&Inspected> = read.iter().filter_map(|(_, read)| read.as_ref().ok()).collect();
+    if !read.is_empty() {
+        context.report.say(&shown(&inspected, read.len(), args));
+    }
     let result = verdict(&read, args);
-    context.report.data(&outcomes(args, read));
+    let origins = origins.into_iter().map(|origin| Outcome::Origin(Box::new(origin)));
+    context.report.data(&origins.chain(outcomes(read)).collect::<Vec<_>>());
     result
 }
 
@@ -68,8 +151,8 @@ fn target(context: &Context, release: &Release) -> Result<Target> {
     Target::of_kdir(&prepared.kdir)
 }
 
-fn outcomes(args: &InspectArgs, read: Vec<Result<Inspected>>) -> Vec<Outcome> {
-    let outcome = |(file, read): (&camino::Utf8PathBuf, Result<Inspected>)| match read {
+fn outcomes(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = Outcome> {
+    read.into_iter().map(|(file, read)| match read {
         Ok(inspected) => Outcome::Read(Box::new(inspected)),
         Err(error) => Outcome::Failed {
             file: file.to_string(),
@@ -77,13 +160,12 @@ fn outcomes(args: &InspectArgs, read: Vec<Result<Inspected>>) -> Vec<Outcome> {
             remedy: remedy_of(&error).map(str::to_owned),
             exit: exit_of(&error) as u8,
         },
-    };
-    args.files.iter().zip(read).map(outcome).collect()
+    })
 }
 
 /// The error that the command ends with: of the first file that could not be read, or that would not be loaded.
-fn verdict(read: &[Result<Inspected>], args: &InspectArgs) -> Result<()> {
-    let mut failures = read.iter().filter_map(|read| read.as_ref().err());
+fn verdict(read: &[(Utf8PathBuf, Result<Inspected>)], args: &InspectArgs) -> Result<()> {
+    let mut failures = read.iter().filter_map(|(_, read)| read.as_ref().err());
     if let Some(first) = failures.next() {
         let more = failures.count();
         let mut failure = Failure::new(exit_of(first), "inspect", format!("{first:#}"));
@@ -96,7 +178,7 @@ fn verdict(read: &[Result<Inspected>], args: &InspectArgs) -> Result<()> {
     let Some(release) = &args.kernel else { return Ok(()) };
     let refused = |inspected: &&Inspected| inspected.load.as_ref().is_some_and(|answer| !answer.loads());
     let refused: Vec<&Inspected> =
-        read.iter().filter_map(|read| read.as_ref().ok()).filter(refused).collect();
+        read.iter().filter_map(|(_, read)| read.as_ref().ok()).filter(refused).collect();
     let Some(first) = refused.first() else { return Ok(()) };
     let object = if refused.len() == 1 {
         first.file.to_string()
@@ -110,10 +192,10 @@ fn verdict(read: &[Result<Inspected>], args: &InspectArgs) -> Result<()> {
         .into())
 }
 
-fn shown(inspected: &[&Inspected], args: &InspectArgs) -> String {
+fn shown(inspected: &[&Inspected], of: usize, args: &InspectArgs) -> String {
     match inspected {
         [] => String::new(),
-        [one] if args.files.len() == 1 => in_full(one, args),
+        [one] if of == 1 => in_full(one, args),
         several => overview(several),
     }
 }
@@ -183,12 +265,43 @@ fn in_full(one: &Inspected, args: &InspectArgs) -> String {
     lines.0.join("\n")
 }
 
+impl Origin {
+    /// What a package is and what it was made of, a line each; `--json` has every source file.
+    fn lines(&self) -> String {
+        let mut lines = Lines(Vec::new());
+        if let Some(package) = &self.package {
+            lines.add("package", &package.name);
+            lines.add("filename", &self.file);
+            lines.add("size", size(package.size));
+            lines.add("signed", yes(package.signatures > 0));
+        }
+        match &self.provenance {
+            None => lines.add("provenance", "none: there is no SPDX document in it"),
+            Some(provenance) => lines.provenance(provenance),
+        }
+        lines.0.join("\n")
+    }
+}
+
 struct Lines(Vec<String>);
 
 impl Lines {
     fn add(&mut self, name: &str, value: impl ToString) {
         let name = if name.is_empty() { String::new() } else { format!("{name}:") };
         self.0.push(format!("{:15} {}", printable(&name), printable(&value.to_string())));
+    }
+
+    fn provenance(&mut self, provenance: &Provenance) {
+        self.add("provenance", &provenance.document);
+        self.add("made of", format!("{}, {}", provenance.of, provenance.date));
+        self.add("for", &provenance.kernel);
+        provenance.tools.iter().for_each(|tool| self.add("made with", tool));
+        provenance.proof.iter().for_each(|proof| self.add("proof", proof));
+        self.add("source", format!("{} files (--json has their hashes)", provenance.sources.len()));
+        provenance
+            .patches
+            .iter()
+            .for_each(|patch| self.add("patch", format!("{} {}", patch.sha256, patch.file)));
     }
 
     fn signature(&mut self, trailer: &Trailer) {
@@ -253,6 +366,12 @@ fn btf(btf: Btf) -> &'static str {
         Btf::Split => "split",
         Btf::Distilled => "distilled",
     }
+}
+
+/// Whether a file of a package is a module, compressed or not.
+fn is_module(path: &Utf8Path) -> bool {
+    let below = |dir: &str| path.starts_with(dir);
+    (below("/lib/modules") || below("/usr/lib/modules")) && is_module_name(path.as_str())
 }
 
 fn yes(is: bool) -> &'static str {

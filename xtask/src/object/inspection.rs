@@ -34,7 +34,11 @@ pub struct Inspected {
 impl Inspected {
     /// Reads one file.
     pub fn read(path: &Utf8Path) -> Result<Self> {
-        let file = ModuleFile::read(path)?;
+        Self::of(ModuleFile::read(path)?)
+    }
+
+    /// Reads what is in a file.
+    pub fn of(file: ModuleFile) -> Result<Self> {
         let module = file.module()?;
         Ok(Self { file: file.path, size: file.size, compression: file.compression, module, load: None })
     }
@@ -45,8 +49,7 @@ pub fn modules_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
         let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
-        let is_module = |name: &str| ENDS.iter().any(|end| name.ends_with(end));
-        if entry.file_type().is_file() && entry.file_name().to_str().is_some_and(is_module) {
+        if entry.file_type().is_file() && entry.file_name().to_str().is_some_and(is_module_name) {
             files.push(Utf8PathBuf::try_from(entry.into_path()).context("a module's path is no UTF-8")?);
         }
     }
@@ -55,6 +58,11 @@ pub fn modules_in(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 
 /// What a module's file ends with.
 const ENDS: [&str; 4] = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
+
+/// Whether a file of this name is a module's, compressed or not.
+pub fn is_module_name(name: &str) -> bool {
+    ENDS.iter().any(|end| name.ends_with(end))
+}
 
 /// Reads all `files`, `jobs` of them at a time. One that cannot be read does not stop the others.
 pub fn read_all(files: &[Utf8PathBuf], jobs: usize) -> Vec<Result<Inspected>> {

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod build;
 pub mod kabi;
 pub mod payload;
+pub mod provenance;
 pub mod sbom;
 pub mod sign;
 pub mod source;

@@ -67,9 +67,8 @@ impl OpenPackage {
         let mut found = Vec::new();
         for file in self.package.files().map_err(|error| damaged(&self.file, error))? {
             let file = file.map_err(|error| damaged(&self.file, error))?;
-            let path = file.metadata.path();
-            let Ok(path) = Utf8PathBuf::try_from(path) else { continue };
-            if wanted(&path) {
+            let Ok(path) = Utf8PathBuf::try_from(file.metadata.path()) else { continue };
+            if file.metadata.file_type() == ::rpm::FileType::Regular && wanted(&path) {
                 found.extend(file.into_content().map(|content| (path, content)));
             }
         }
