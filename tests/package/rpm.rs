@@ -113,6 +113,13 @@ fn requires(package: &Package) -> BTreeMap<String, String> {
     ours.map(|dependency| (dependency.name.to_string(), dependency.version.to_string())).collect()
 }
 
+/// The symbols that a package requires of a kernel, each with its CRC as it is written there.
+pub(crate) fn symbols_required(package: &Utf8Path) -> BTreeMap<String, String> {
+    let all = requires(&Package::open(package).unwrap()).into_iter();
+    let symbol = |name: &str| Some(name.strip_prefix("kernel(")?.strip_suffix(')')?.to_owned());
+    all.filter_map(|(name, version)| Some((symbol(&name)?, version))).collect()
+}
+
 fn names(package: &Package) -> Vec<String> {
     let paths = package.metadata.get_file_paths().unwrap();
     let mut names: Vec<_> = paths.into_iter().map(|path| path.display().to_string()).collect();

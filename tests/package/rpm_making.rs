@@ -1,25 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How kmod RPMs are made: the spec shown, several variants at once, what is said of a package, a disk that fills.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
 use sha2::{Digest as _, Sha256};
+use xtask::archive::Archive;
 use xtask::context::repository;
+use xtask::kernel::discover;
 use xtask::kernel::kdir::Kdir;
 use xtask::kernel::release::Release;
+use xtask::kernel::symvers;
+use xtask::object::module::Module;
 use xtask::process::Cmd;
 use xtask::root::Access;
+use xtask::rpm::audit;
+use xtask::rpm::kabi::Obstacle;
 use xtask::rpm::payload::OpenPackage;
 use xtask::rpm::target::Target;
 use xtask::source::series::Series;
 
-use crate::rpm::{edited, guard, rebuild, suite_root};
+use crate::rpm::{edited, guard, module_in, rebuild, suite_root, symbols_required};
 use crate::suite::{PROGRAM, Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("rpm::the_spec_is_shown_expanded_and_nothing_is_built", print_spec),
         suite.trial("rpm::each_variant_has_a_package", variants),
+        suite.trial("rpm::audit_names_what_differs_in_other_releases", audited),
         suite.trial("inspect::says_what_a_package_was_made_of", made_of),
         suite.trial("inspect::says_what_an_installed_module_was_made_of", installed_made_of),
         suite.trial("rpm::a_disk_that_fills_is_named_and_nothing_is_left", full_disk),
@@ -79,6 +88,46 @@ fn variants(suite: &Suite) {
         ],
         "{text}"
     );
+}
+
+/// Debian's other kernels with MODVERSIONS, of which one is from the release before: what the package requires and such a
+/// kernel does not provide is what the audit says differs, no more and no less.
+fn audited(suite: &Suite) {
+    let context = suite.context();
+    let made = rebuild(suite);
+    let file = made.package("kmod-cifs");
+    let required = symbols_required(&file);
+    let module = Module::parse(&module_in(suite, &file)).unwrap();
+    let (current, old) = (Archive::open(context).unwrap(), Archive::open_old(context).unwrap());
+    let fits = |release: &Release| release.flavour() == made.release.flavour() && *release != made.release;
+    let of_line = |archive: &Archive<'_>, line: &str| {
+        let kernels = discover::all(archive).into_iter().map(|kernel| kernel.release);
+        kernels.filter(|release| fits(release) && release.line() == line).collect::<Vec<_>>()
+    };
+    let mut releases = of_line(&current, made.release.line());
+    let same_line = releases.len();
+    assert!(same_line >= 1, "no other kernel of the line {}", made.release.line());
+    releases.extend(of_line(&old, "6.1").into_iter().take(1));
+    assert!(releases.len() > same_line, "no kernel 6.1 in the release before");
+    let findings = audit::audit(context, &made.release, &[("cifs".into(), module)], &releases).unwrap();
+    assert_eq!(findings.len(), releases.len());
+    for finding in findings {
+        let (_, text) = audit::facts(context, &finding.kernel).unwrap();
+        let exported: BTreeMap<_, _> =
+            symvers::parse(&text).map(|export| (export.symbol, format!("0x{:08x}", export.crc))).collect();
+        let unmet = required.iter().filter(|(symbol, crc)| exported.get(symbol.as_str()) != Some(crc));
+        let unmet: Vec<&String> = unmet.map(|(symbol, _)| symbol).collect();
+        let differing: Vec<String> = match finding.obstacle {
+            None => Vec::new(),
+            Some(Obstacle::Symbols(all)) => all.into_iter().map(|one| one.symbol).collect(),
+            Some(other) => panic!("{}: {other:?}", finding.kernel),
+        };
+        let differing: BTreeSet<&String> = differing.iter().collect();
+        assert_eq!(differing, unmet.into_iter().collect(), "{}", finding.kernel);
+        assert_eq!(finding.loads, differing.is_empty());
+        // Years lie between the two.
+        assert!(finding.kernel.line() != "6.1" || differing.len() > 50, "{}", differing.len());
+    }
 }
 
 fn sha256(content: &[u8]) -> String {

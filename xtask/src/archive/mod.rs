@@ -20,8 +20,26 @@ use crate::report::{Report, size};
 use mirror::{KEYRING, Mirror};
 use package::Package;
 
-/// The suites looked at, by names that do not change with a release.
-const SUITES: &[&str] = &["stable", "stable-backports", "testing", "unstable"];
+/// Suites, by names that do not change with a release.
+#[derive(Debug)]
+struct Suites {
+    /// Where in the cache their indexes are.
+    dir: &'static str,
+    /// Those of the main archive.
+    main: &'static [&'static str],
+    /// That of the security archive.
+    security: &'static str,
+}
+
+/// The suites looked at.
+const CURRENT: Suites = Suites {
+    dir: "archive",
+    main: &["stable", "stable-backports", "testing", "unstable"],
+    security: "stable-security",
+};
+
+/// The release before. Nothing is built for its kernels without being asked to, so they are looked at only when one is named.
+const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
 
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
@@ -36,6 +54,7 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Archive<'a> {
     context: &'a Context,
+    suites: &'static Suites,
     dir: Utf8PathBuf,
     packages: Vec<Package>,
     refreshed: bool,
@@ -45,11 +64,20 @@ impl<'a> Archive<'a> {
     /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
     /// old ones serve, with a warning.
     pub fn open(context: &'a Context) -> Result<Self> {
-        let dir = context.cache.path("archive");
+        Self::of(context, &CURRENT)
+    }
+
+    /// The same with the kernels of the release before the current one, and no others.
+    pub fn open_old(context: &'a Context) -> Result<Self> {
+        Self::of(context, &OLD)
+    }
+
+    fn of(context: &'a Context, suites: &'static Suites) -> Result<Self> {
+        let dir = context.cache.path(suites.dir);
         for part in ["lists/partial", "cache/archives/partial", "debs"] {
             fs_err::create_dir_all(dir.join(part))?;
         }
-        let mut archive = Self { context, dir, packages: Vec::new(), refreshed: false };
+        let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
         let age = archive.age().filter(|_| archive.load().is_ok());
         if age.is_none_or(|age| age > FRESH)
             && let Err(error) = archive.refresh()
@@ -167,7 +195,7 @@ impl<'a> Archive<'a> {
         facts::require_space(self.context, facts::INDEXES, "the archive's indexes need")?;
         let step = report.step("Reading", "the archive's indexes");
         let mirror = Mirror::of_host(report)?;
-        fs_err::write(self.dir.join("sources.list"), sources(&mirror))?;
+        fs_err::write(self.dir.join("sources.list"), sources(self.suites, &mirror))?;
         fs_err::write(self.dir.join("status"), "")?;
         self.apt("apt-get")
             .args(["-o", "APT::Update::Error-Mode=any", "update"])
@@ -189,7 +217,7 @@ impl<'a> Archive<'a> {
         let names: Vec<String> =
             lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
         let mut packages = Vec::new();
-        for (uri, suite) in suites(mirror) {
+        for (uri, suite) in self.suites.of(mirror) {
             // apt names the files after the address, which ends in these.
             let read = |end: String| {
                 let name = names.iter().find(|name| name.ends_with(&end));
@@ -234,15 +262,18 @@ fn wanted(name: &str) -> bool {
     name.starts_with("linux-") || name == "rustc"
 }
 
-/// Repository and suite of each index.
-fn suites(mirror: &Mirror) -> impl Iterator<Item = (&str, &'static str)> {
-    let main = SUITES.iter().map(|suite| (mirror.main.as_str(), *suite));
-    main.chain(mirror.security.as_deref().map(|security| (security, "stable-security")))
+impl Suites {
+    /// Repository and suite of each index.
+    fn of<'a>(&self, mirror: &'a Mirror) -> impl Iterator<Item = (&'a str, &'static str)> {
+        let main = self.main.iter().map(|suite| (mirror.main.as_str(), *suite));
+        main.chain(mirror.security.as_deref().map(|security| (security, self.security)))
+    }
 }
 
 /// The `sources.list` for the suites looked at.
-fn sources(mirror: &Mirror) -> String {
-    suites(mirror).map(|(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n")).collect()
+fn sources(suites: &Suites, mirror: &Mirror) -> String {
+    let line = |(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
+    suites.of(mirror).map(line).collect()
 }
 
 /// An apt that failed while fetching: most often there is no network.
@@ -261,9 +292,10 @@ mod tests {
     #[test]
     fn sources_name_suites_that_do_not_change_with_a_release() {
         let mirror = Mirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
-        let text = sources(&mirror);
-        assert_eq!(text.lines().count(), SUITES.len() + 1);
+        let text = sources(&CURRENT, &mirror);
+        assert_eq!(text.lines().count(), CURRENT.main.len() + 1);
         assert!(text.contains("http://m/debian stable-backports main\n"));
         assert!(text.ends_with("http://m/security stable-security main\n"));
+        assert!(sources(&OLD, &mirror).lines().all(|line| line.contains(" oldstable")));
     }
 }

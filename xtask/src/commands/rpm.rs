@@ -106,7 +106,8 @@ fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
         let release = target.as_ref().map(|target| &target.release);
         let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
         let built = build(context, project, &prepared)?;
-        findings.extend(audit::audit(context, &built, &args.audit)?);
+        let modules = audit::modules_of(&built)?;
+        findings.extend(audit::audit(context, &built.release, &modules, &args.audit)?);
     }
     context.report.data(&findings);
     context.report.say(&audited(&findings));

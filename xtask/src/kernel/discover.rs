@@ -79,15 +79,19 @@ fn kernel(package: &Package) -> Option<Kernel> {
     one.then(|| Kernel { release, headers: package.clone() })
 }
 
+/// The kernel of this release, if the indexes that there are have it.
+pub fn known(archive: &Archive<'_>, release: &Release) -> Option<Kernel> {
+    all(archive).into_iter().find(|kernel| kernel.release == *release)
+}
+
 /// The kernel of this release. An unknown one is looked for again in fresh indexes, then refused with
 /// the nearest names.
 pub fn find(archive: &mut Archive<'_>, release: &Release) -> Result<Kernel> {
-    let known = |archive: &Archive<'_>| all(archive).into_iter().find(|kernel| kernel.release == *release);
-    if let Some(kernel) = known(archive) {
+    if let Some(kernel) = known(archive, release) {
         return Ok(kernel);
     }
     if archive.refresh_once()?
-        && let Some(kernel) = known(archive)
+        && let Some(kernel) = known(archive, release)
     {
         return Ok(kernel);
     }

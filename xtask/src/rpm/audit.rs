@@ -8,7 +8,7 @@ use super::kabi::{self, Kabi, Obstacle};
 use crate::archive::Archive;
 use crate::context::Context;
 use crate::kernel::config::Config;
-use crate::kernel::discover;
+use crate::kernel::discover::{self, Kernel};
 use crate::kernel::kdir::Kdir;
 use crate::kernel::release::Release;
 use crate::object::file::ModuleFile;
@@ -30,22 +30,31 @@ pub struct Finding {
     pub obstacle: Option<Obstacle>,
 }
 
-/// Asks each of `releases` about the modules of `built`.
-pub fn audit(context: &Context, built: &Built, releases: &[Release]) -> Result<Vec<Finding>> {
+/// The modules of a build, by name.
+pub fn modules_of(built: &Built) -> Result<Vec<(String, Module)>> {
     let read = |object: &crate::project::build::Object| {
         Ok((object.name.clone(), ModuleFile::read(&object.file)?.module()?))
     };
-    let modules: Vec<(String, Module)> = built.objects.iter().map(read).collect::<Result<_>>()?;
+    built.objects.iter().map(read).collect()
+}
+
+/// Asks each of `releases` about `modules`, which were built for `built_for`.
+pub fn audit(
+    context: &Context,
+    built_for: &Release,
+    modules: &[(String, Module)],
+    releases: &[Release],
+) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for release in releases {
         let (config, symvers) = facts(context, release)?;
         // Modules of one project load each other's symbols.
         let kabi = Kabi::of_symvers(&symvers).with(modules.iter().map(|(_, module)| module));
-        for (name, module) in &modules {
+        for (name, module) in modules {
             let obstacle = kabi::obstacle(module, &kabi, &config);
             findings.push(Finding {
                 module: format!("{name}.ko"),
-                built_for: built.release.clone(),
+                built_for: built_for.clone(),
                 kernel: release.clone(),
                 loads: obstacle.is_none(),
                 obstacle,
@@ -55,12 +64,23 @@ pub fn audit(context: &Context, built: &Built, releases: &[Release]) -> Result<V
     Ok(findings)
 }
 
-/// Configuration and symbols of a kernel: one that is prepared, else of its headers package.
-fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
+/// Configuration and symbols of a kernel: one that is prepared, else of its headers package, the previous release's included.
+pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kdir) = Kdir::open(context, release) {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
     }
     let mut archive = Archive::open(context)?;
+    if let Some(kernel) = discover::known(&archive, release) {
+        return of_headers(context, &archive, &kernel);
+    }
+    let old = Archive::open_old(context)?;
+    if let Some(kernel) = discover::known(&old, release) {
+        return of_headers(context, &old, &kernel);
+    }
     let kernel = discover::find(&mut archive, release)?;
-    Ok((discover::config(context, &archive, &kernel)?, discover::symvers(context, &archive, &kernel)?))
+    of_headers(context, &archive, &kernel)
+}
+
+fn of_headers(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<(Config, String)> {
+    Ok((discover::config(context, archive, kernel)?, discover::symvers(context, archive, kernel)?))
 }
