@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `rpm` beside rpmbuild with the same spec; and packages for several kernels, two at a time beside one after another.
+//! `rpm` beside rpmbuild with the same spec; and packages for several kernels, two at a time beside rpmbuild for one after
+//! another.
+
+use std::cmp::Reverse;
 
 use anyhow::Result;
 
@@ -15,6 +18,7 @@ use crate::rpm::build::{Rpmbuild, Signing};
 use crate::rpm::source::{self, Ready};
 use crate::rpm::source_date;
 use crate::rpm::spec::Spec;
+use crate::rpm::target::Target;
 
 /// How much longer than rpmbuild the tool may take.
 const OVERHEAD: f64 = 1.05;
@@ -59,28 +63,50 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
         kdir.stamp().rust_symbols > 0
             && kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
     };
-    let mut kernels: Vec<Kdir> = Kdir::all(context).into_iter().filter(fits).collect();
-    kernels.sort_by(|a, b| a.release().cmp(b.release()));
-    kernels.truncate(KERNELS);
-    let releases: Vec<&str> = kernels.iter().map(|kdir| kdir.release().as_str()).collect();
-    let what = format!("{} packages, --jobs 2", releases.len());
-    if releases.len() < 2 || context.jobs < 2 {
+    let prepared = Kdir::all(context).into_iter().filter(fits);
+    let targets = most_flavours(prepared.map(|kdir| Target::of(kdir.release())).collect());
+    let what = format!("{} packages, --jobs 2", targets.len());
+    if targets.len() < 2 || context.jobs < 2 {
         let why = "needs two prepared kernels and two processors".to_owned();
         return Ok(Results {
             timings: Vec::new(),
             judgements: vec![Judgement::skipped(&what, PARALLEL, why)],
         });
     }
+    let releases: Vec<&str> = targets.iter().map(|target| target.release.as_str()).collect();
     let report = &context.report;
-    let run = |cmd: Cmd| move || cmd.run(report).map(drop);
+    let at_once = tool(context, scratch, 2, &releases);
+    let ready = targets.iter().map(|target| Ready::provide(context, project, Some(target.clone())));
+    let ready = ready.collect::<Result<Vec<_>>>()?;
+    let date = source_date(&project.dir, report)?;
+    let sources = source::packages(context, project, &Spec::of(project)?, &ready, date)?;
+    let signing = Signing::default();
+    let each = sources.iter().flat_map(|source| source.kernels.iter().map(move |ready| (source, ready)));
+    let each = each.map(|(source, ready)| Rpmbuild::new(context, project, "bench", source, ready, &signing));
+    let each = each.collect::<Result<Vec<_>>>()?;
+    let by_hand = each.iter().map(|rpmbuild| rpmbuild.command(&["-bb"], context.jobs));
+    let by_hand = by_hand.collect::<Result<Vec<_>>>()?;
     let subjects = vec![
-        Subject::new(&what, run(tool(context, scratch, 2, &releases))),
-        Subject::new("the same, --jobs 1", run(tool(context, scratch, 1, &releases))),
+        Subject::new(&what, || at_once.run(report).map(drop)),
+        Subject::new("rpmbuild -bb for each, one after another", || {
+            by_hand.iter().try_for_each(|cmd| cmd.run(report).map(drop))
+        }),
     ];
     // Minutes each: once has to do.
     let timings = in_turns(report, 1, subjects)?;
     let judgements = vec![Judgement::ratio(&timings[0], &timings[1], PARALLEL)];
     Ok(Results { timings, judgements })
+}
+
+/// Of all kernels those of the versions that have the most flavours, [`KERNELS`] at most.
+fn most_flavours(mut all: Vec<Target>) -> Vec<Target> {
+    let versions: Vec<String> = all.iter().map(|target| target.kversion.clone()).collect();
+    let flavours = |target: &Target| versions.iter().filter(|version| **version == target.kversion).count();
+    all.sort_by_key(|target| {
+        (Reverse(flavours(target)), target.kversion.clone(), target.release.to_string())
+    });
+    all.truncate(KERNELS);
+    all
 }
 
 /// The tool, packaging the guard for `releases`.
@@ -90,4 +116,27 @@ fn tool(context: &Context, scratch: &Scratch, jobs: usize, releases: &[&str]) ->
         .arg(scratch.path())
         .cwd(repository());
     releases.iter().fold(cmd, |cmd, release| cmd.arg("--kernel").arg(release))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_of_several_flavours_come_first() {
+        let target = |(version, flavour): (&str, &str)| {
+            Target::of(&format!("{version}+deb13-{flavour}").parse().unwrap())
+        };
+        let all = [
+            ("7.1", "cloud"),
+            ("7.2", "amd64"),
+            ("7.2", "rt"),
+            ("7.3", "rt"),
+            ("7.4", "amd64"),
+            ("7.4", "rt"),
+        ];
+        let chosen = most_flavours(all.map(target).to_vec());
+        let chosen: Vec<&str> = chosen.iter().map(|target| target.release.as_str()).take(4).collect();
+        assert_eq!(chosen, ["7.2+deb13-amd64", "7.2+deb13-rt", "7.4+deb13-amd64", "7.4+deb13-rt"]);
+    }
 }
