@@ -14,6 +14,7 @@ mod roots;
 mod rpm;
 mod rpm_install;
 mod rpm_making;
+mod rpm_matrix;
 mod rpm_sign;
 mod sign;
 mod suite;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         rpm::trials(&suite),
         rpm_install::trials(&suite),
         rpm_making::trials(&suite),
+        rpm_matrix::trials(&suite),
         rpm_sign::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),

@@ -135,7 +135,7 @@ fn sha256(content: &[u8]) -> String {
 }
 
 /// Of the rebuild's package, `inspect` has shown the patches of the kernel's line and no other, each with its file's hash.
-fn shows_patches(shown: &str, release: &Release) {
+pub(crate) fn shows_patches(shown: &str, release: &Release) {
     let series = Series::open(&repository().join("cifs"), release).unwrap().unwrap();
     let expected = series.names().map(|name| {
         let file = series.file(name);
