@@ -109,7 +109,9 @@ fn audited(suite: &Suite) {
     assert!(same_line >= 1, "no other kernel of the line {}", made.release.line());
     releases.extend(of_line(&old, "6.1").into_iter().take(1));
     assert!(releases.len() > same_line, "no kernel 6.1 in the release before");
+    releases.push(made.release.clone());
     let findings = audit::audit(context, &made.release, &[("cifs".into(), module)], &releases).unwrap();
+    assert!(findings.last().unwrap().loads, "not even the kernel that it was built for would load it");
     assert_eq!(findings.len(), releases.len());
     for finding in findings {
         let (_, text) = audit::facts(context, &finding.kernel).unwrap();

@@ -73,12 +73,18 @@ pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kernel) = discover::known(&archive, release) {
         return of_headers(context, &archive, &kernel);
     }
-    let old = Archive::open_old(context)?;
+    let mut old = Archive::open_old(context)?;
     if let Some(kernel) = discover::known(&old, release) {
         return of_headers(context, &old, &kernel);
     }
-    let kernel = discover::find(&mut archive, release)?;
-    of_headers(context, &archive, &kernel)
+    // Neither has it, unless it is newer than the indexes are.
+    match discover::find(&mut archive, release) {
+        Ok(kernel) => of_headers(context, &archive, &kernel),
+        Err(unknown) => match discover::find(&mut old, release) {
+            Ok(kernel) => of_headers(context, &old, &kernel),
+            Err(_) => Err(unknown),
+        },
+    }
 }
 
 fn of_headers(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<(Config, String)> {
