@@ -39,20 +39,27 @@ endif
 , := ,
 prepare := run "cargo xtask kernel prepare $(release)", then give its directory as KDIR=
 
+# Empty, or what this kernel with Rust still lacks.
+unprepared = $(if $(filter y,$(call config,CONFIG_RUST)),$(if $(wildcard $(KDIR)/rust/libcore.rmeta),, \
+	$(KDIR): no Rust artefacts there (rust/libcore.rmeta): $(prepare)))
+
 # Empty, or why the guard cannot be built against KDIR.
 refusal := $(strip \
 	$(if $(wildcard $(KDIR)/Makefile),, \
 		$(KDIR): no kernel build directory: install the kernel's headers$(,) or $(prepare)) \
 	$(if $(config-file),$(if $(filter y,$(call config,CONFIG_RUST)),, \
 		$(KDIR): this kernel is built without Rust (CONFIG_RUST is not set): the guard cannot be built for it)) \
-	$(if $(filter y,$(call config,CONFIG_RUST)),$(if $(wildcard $(KDIR)/rust/libcore.rmeta),, \
-		$(KDIR): no Rust artefacts there (rust/libcore.rmeta): $(prepare))))
+	$(unprepared))
 
 kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
 	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
 
-.PHONY: default modules modules_install clean help
+.PHONY: default prepared modules modules_install clean help
 default: modules
+
+# What DKMS asks before it builds: module/prepared.sh.
+prepared:
+	$(if $(unprepared),$(error cifs-fix: $(unprepared)))
 
 modules:
 	$(if $(refusal),$(error cifs-fix: $(refusal)))

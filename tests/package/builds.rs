@@ -21,6 +21,10 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("build::a_place_in_the_module_is_found_in_the_source", debug_information_is_kept),
         suite.trial("build::the_source_tree_is_not_written_to", the_source_tree_is_untouched),
         suite.trial("build::nothing_changed_is_one_line", nothing_changed),
+        suite.trial(
+            "build::a_program_before_make_costs_what_was_made_only_if_it_changed_something",
+            before_make,
+        ),
         suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
         suite.trial("make::builds_installs_and_cleans_without_cargo", make_alone),
         suite.trial("make::a_module_that_lacks_the_function_is_refused", another_module_is_refused),
@@ -124,6 +128,32 @@ fn an_error_is_shown(suite: &Suite) {
     let (status, output) = run(&tool(&["build", "--project", copy.as_str(), "--kernel", release(suite)]));
     assert_eq!(status, 1, "{output}");
     assert!(output.contains("cifs_fix.rs:1") && output.contains("whole output: "), "{output}");
+}
+
+/// The object file of a project with a `PRE_BUILD` is kept from one build to the next, until that changes a file.
+fn before_make(suite: &Suite) {
+    let (_dir, path) = scratch();
+    let source = repository().join("tests/dkms/replacement");
+    for file in ["Kbuild", "nls_utf8.c"] {
+        fs_err::copy(source.join(file), path.join(file)).unwrap();
+    }
+    let conf = fs_err::read_to_string(source.join("dkms.conf")).unwrap();
+    let conf = conf.replace("replacement", "before-make") + "\nPRE_BUILD=\"before.sh x\"\n";
+    let made = |program: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::write(path.join("before.sh"), format!("#!/bin/sh\n# {program}\n{program}\n")).unwrap();
+        fs_err::set_permissions(path.join("before.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs_err::write(path.join("dkms.conf"), &conf).unwrap();
+        let built = build(suite.context(), &Project::open(&path).unwrap(), suite.prepared()).unwrap();
+        let object = built.objects[0].unstripped.with_extension("o");
+        object.metadata().unwrap().modified().unwrap()
+    };
+    made("touch changed");
+    let first = made("true");
+    assert_eq!(made("test $# = 1"), first);
+    let changed = made("echo >> nls_utf8.c");
+    assert_ne!(changed, first);
+    assert_ne!(made("true"), changed);
 }
 
 /// `make` in a copy, in the kernel's root, as on a machine that runs the kernel and has its tree.

@@ -15,6 +15,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("dkms::the_guard_is_installed_found_and_taken_away", the_guard),
         suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
         suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
+        suite.trial("dkms::a_kernel_that_nobody_prepared_is_passed_over_and_not_by_name", unprepared),
         suite.trial("dkms::an_rpm_and_a_tar_file_carry_it", bundles),
         suite.trial("dkms::another_systems_tree_is_served_and_the_machine_left_alone", another_system),
         suite.trial("dkms::kernels_are_built_beside_each_other", several_kernels),
@@ -134,6 +135,27 @@ fn refused(suite: &Suite) {
     machine.ok(&format!("echo 'BUILD_EXCLUSIVE_CONFIG=CONFIG_NO_SUCH' >> {dir}/dkms.conf"));
     let (status, text) = tool(&machine, &broken);
     assert!(status == 77 && text.contains("CONFIG_NO_SUCH"), "{text}");
+}
+
+/// A kernel with Rust whose headers lack the artefacts, as Debian's do: the distribution's hook passes over it, and who names
+/// it is told why it cannot be.
+fn unprepared(suite: &Suite) {
+    let machine = machine(suite);
+    machine.ok("mkdir /lib/modules/$KERNEL/build && cd /lib/modules/$KERNEL/build \
+         && ln -s $KDIR/* $KDIR/.config . && rm rust && mkdir rust");
+    machine.tool_ok("dkms-add --kernel $KERNEL");
+    let hook = "/etc/kernel/postinst.d/dkms $KERNEL";
+    let said = machine.ok(&format!("PREPARED=/nowhere {hook}"));
+    assert!(said.contains("skipped for module(s) cifs-fix"), "{said}");
+    let (status, said) = machine.sh("PREPARED=/nowhere dkms build cifs-fix/0.1.0 -k $KERNEL");
+    assert!(status == 77 && said.contains("cifs-fix/0.1.0/build/make.log"), "{said}");
+    let log = machine.ok("cat /var/lib/dkms/cifs-fix/0.1.0/build/make.log");
+    assert!(log.contains(&format!("cargo xtask kernel prepare {}", machine.release)), "{log}");
+    assert_eq!(machine.resolved("cifs_fix"), "");
+
+    // Once it is prepared, the same hook makes up for it.
+    let said = machine.ok(hook);
+    assert!(machine.resolved("cifs_fix").contains("/updates/dkms/"), "{said}");
 }
 
 fn bundles(suite: &Suite) {

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::stage::Sources;
+use super::stage::{self, Sources};
 use super::{Module, Project, Target, command};
 use crate::context::{Context, repository};
 use crate::failure::Failure;
@@ -255,10 +255,11 @@ impl Building<'_> {
         self.target.tree.join(&self.project.name).join(&self.project.version).join("build")
     }
 
-    /// The staged copy. One in which patches were applied, or a program of the project was run, begins anew.
+    /// The staged copy. One in which patches were applied, or that a program of the project changed, begins anew.
     fn lay_out(&self, sources: &Sources) -> Result<()> {
         let stage = self.stage();
-        let changed = !self.project.patches.is_empty() || self.project.pre_build.is_some();
+        let by_program = self.project.pre_build.is_some() && !self.unchanged_by_program().exists();
+        let changed = !self.project.patches.is_empty() || by_program;
         if changed && stage.exists() {
             fs_err::remove_dir_all(&stage)?;
         }
@@ -289,10 +290,24 @@ impl Building<'_> {
             self.warn(&format!("PRE_BUILD: {program} is no executable file of the project; it is not run"));
             return Ok(());
         }
-        let line = format!("./{}", line.trim_start());
+        let line = line.trim_start();
+        let line = format!("./{}", line.strip_prefix("./").unwrap_or(line));
         let cmd = self.command("PRE_BUILD", &line)?.log(self.place.join("pre_build.log"));
+        let (mark, stage) = (self.unchanged_by_program(), self.stage());
+        if mark.exists() {
+            fs_err::remove_file(&mark)?;
+        }
+        let before = stage::state(&stage)?;
         self.in_stage(cmd).run(&self.context.report)?;
+        if stage::state(&stage)? == before {
+            fs_err::write(&mark, "")?;
+        }
         Ok(())
+    }
+
+    /// Is there when `PRE_BUILD` was last run and changed nothing, so that what make did in the stage is still good.
+    fn unchanged_by_program(&self) -> Utf8PathBuf {
+        self.place.join("pre_build.unchanged")
     }
 
     fn make_line(&self) -> String {

@@ -71,6 +71,9 @@ const GONE: &[&str] = &[
     "REMAKE_INITRD",
 ];
 
+/// Programs that are run when DKMS changes the machine, which a build does not.
+const OF_DKMS: &[&str] = &["POST_ADD", "POST_INSTALL", "POST_REMOVE", "PRE_INSTALL"];
+
 /// The names of all directives.
 pub fn all() -> impl Iterator<Item = &'static str> {
     [KNOWN, OURS, GONE].into_iter().flatten().copied()
@@ -91,7 +94,9 @@ pub fn notices(evaluated: &Evaluated) -> Vec<String> {
         let said = if GONE.contains(&name) {
             "has no effect since DKMS 3.0"
         } else if name == "POST_BUILD" {
-            "is not run: what is built stays in the staged copy"
+            "is not run: DKMS runs it when the modules are made and put away"
+        } else if OF_DKMS.contains(&name) {
+            "is run by DKMS alone (dkms-add, dkms-install and the like)"
         } else if name == "BUILD_DEPENDS" {
             "is left to DKMS: other projects' modules are not built first"
         } else if is_directive(name) || evaluated.used.contains(name) {
@@ -316,12 +321,16 @@ mod tests {
 
     #[test]
     fn what_is_no_directive_is_said() {
-        let text = "PACKAGE_NAME=x\nAUTO_INSTALL=yes\nDIR=src\nBUILT_MODULE_LOCATION=$DIR\nREMAKE_INITRD=no\nMAKE=\"m $OTHER\"";
+        let text = "PACKAGE_NAME=x\nAUTO_INSTALL=yes\nDIR=src\nBUILT_MODULE_LOCATION=$DIR\nREMAKE_INITRD=no\nMAKE=\"m $OTHER\"\n\
+                    PRE_INSTALL=x.sh\nPRE_BUILD=y.sh";
         let notices = notices(&evaluated(text));
-        assert_eq!(notices.len(), 3, "{notices:?}");
-        for (notice, said) in
-            notices.iter().zip(["line 6: $OTHER", "AUTO_INSTALL is no directive", "REMAKE_INITRD"])
-        {
+        assert_eq!(notices.len(), 4, "{notices:?}");
+        for (notice, said) in notices.iter().zip([
+            "line 6: $OTHER",
+            "AUTO_INSTALL is no directive",
+            "PRE_INSTALL is run by DKMS alone",
+            "REMAKE_INITRD",
+        ]) {
             assert!(notice.starts_with(said), "{notice}");
         }
     }

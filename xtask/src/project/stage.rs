@@ -3,7 +3,8 @@
 //! its directory, so that directory is never the source tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -173,6 +174,17 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// What tells whether anything in a staged copy was changed: of each file its path, size, mode, and time of change.
+pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<(PathBuf, u64, u32, (i64, i64))>> {
+    let entries = WalkDir::new(stage).sort_by_file_name().into_iter();
+    let one = |entry: walkdir::Result<walkdir::DirEntry>| {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        Ok((entry.into_path(), meta.size(), meta.mode(), (meta.ctime(), meta.ctime_nsec())))
+    };
+    entries.map(one).collect()
 }
 
 /// Whether the link at `path`, which leads to `to`, leads to something of the project in `dir`, wherever that is.
