@@ -117,9 +117,17 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Vec<&'a 
 fn install(bench: &Bench, machine: &Machine<'_>, release: &Release) -> Result<String> {
     let mut archive = Archive::open(&bench.context)?;
     let kernel = discover::find(&mut archive, release)?;
-    let files = archive.fetch(&packages(&archive, &kernel)?)?;
-    let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-    Ok(machine.ok(&format!("DEBIAN_FRONTEND=noninteractive dpkg --install {}", files.join(" "))))
+    // The image wants that of its own suite, or a newer one, before it is unpacked.
+    let same = |package: &&Package| package.name == "linux-base" && package.suite == kernel.headers.suite;
+    let base: Vec<&Package> = archive.packages().iter().filter(same).collect();
+    let mut said = String::new();
+    for packages in [base, packages(&archive, &kernel)?].iter().filter(|packages| !packages.is_empty()) {
+        let files = archive.fetch(packages)?;
+        let words = files.iter().map(|file| format!(" {file}")).collect::<String>();
+        said +=
+            &machine.ok(&format!("DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io --install{words}"));
+    }
+    Ok(said)
 }
 
 /// A system with this kernel and its headers.
