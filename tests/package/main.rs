@@ -4,6 +4,7 @@
 
 mod builds;
 mod dkms;
+mod dkms_versions;
 mod inspection;
 mod install;
 mod kernels;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         inspection::trials(&suite),
         rebuild::trials(&suite),
         dkms::trials(&suite),
+        dkms_versions::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
         third_party::trials(&suite),

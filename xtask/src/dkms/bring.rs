@@ -11,6 +11,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::check;
+use super::command::rows;
 use super::place::ARCH;
 use super::source::{self, Difference, Source};
 use super::status::State;
@@ -23,7 +24,17 @@ use crate::process::Cmd;
 /// What is left to do for a kernel once its source is registered.
 enum Left {
     Nothing(Outcome),
-    Work { package: Package, target: Target, alone: bool },
+    Work(Work),
+}
+
+/// A kernel that something is to be built or installed for.
+struct Work {
+    package: Package,
+    target: Target,
+    /// How far DKMS is already. Asking it takes as long as what it does next.
+    state: Option<State>,
+    /// Whether nothing may be built beside it.
+    alone: bool,
 }
 
 impl Dkms<'_> {
@@ -36,29 +47,29 @@ impl Dkms<'_> {
         for release in releases {
             results.push(match self.register(release, goal, repair) {
                 Ok(Left::Nothing(outcome)) => Some(Ok(outcome)),
-                Ok(Left::Work { package, target, alone }) => {
-                    work.push_back((results.len(), package, target, alone));
+                Ok(Left::Work(left)) => {
+                    work.push_back((results.len(), left));
                     None
                 }
                 Err(error) => Some(Err(error)),
             });
         }
         let at_once =
-            if work.iter().any(|(.., alone)| *alone) { 1 } else { self.context.jobs.min(work.len()) };
+            if work.iter().any(|(_, left)| left.alone) { 1 } else { self.context.jobs.min(work.len()) };
         // The first makes the key that all are signed with.
         if at_once > 1
             && !self.place.tree().join("mok.pub").exists()
-            && let Some((index, package, target, _)) = work.pop_front()
+            && let Some((index, left)) = work.pop_front()
         {
-            results[index] = Some(self.finish(&package, &target, goal, 1));
+            results[index] = Some(self.finish(&left, goal, 1));
         }
         let (work, results) = (Mutex::new(work), Mutex::new(results));
         let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         std::thread::scope(|scope| {
             for _ in 0..at_once.max(1) {
                 scope.spawn(|| {
-                    while let Some((index, package, target, _)) = next() {
-                        let result = self.finish(&package, &target, goal, at_once);
+                    while let Some((index, left)) = next() {
+                        let result = self.finish(&left, goal, at_once);
                         results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
                     }
                 });
@@ -82,19 +93,25 @@ impl Dkms<'_> {
             let skipped = Some(reason);
             return Ok(Left::Nothing(Outcome { skipped, ..self.outcome(&package, release)? }));
         }
-        let source = self.add(&package, release)?;
-        Ok(Left::Work { package, target, alone: source.depends_on_others() })
+        let (source, state) = self.add_source(&package, release)?;
+        Ok(Left::Work(Work { alone: source.depends_on_others(), package, target, state }))
     }
 
     /// Registers the source, and gives it.
     pub(super) fn add(&self, package: &Package, release: &Release) -> Result<Source> {
+        self.add_source(package, release).map(|(source, _)| source)
+    }
+
+    /// The same, and how far DKMS is with the kernel.
+    fn add_source(&self, package: &Package, release: &Release) -> Result<(Source, Option<State>)> {
         let source = Source::of(self.context, self.project, release)?;
         let dir = self.place.source_of(package);
-        let registered = self.state(package, None)?.is_some();
+        let rows = rows(self.context, self.place, Some(package))?;
+        let registered = !rows.is_empty();
         match source.differs_from(&dir)? {
             None if registered => {
                 self.context.report.note("Fresh", &format!("{package} is added, source unchanged"));
-                return Ok(source);
+                return Ok((source, State::for_kernel(&rows, Some(release))));
             }
             None => {}
             Some(Difference::Changed(files)) => return Err(changed(package, &dir, &files, registered).into()),
@@ -110,23 +127,25 @@ impl Dkms<'_> {
             }
             self.run("Adding", "Added", &package.to_string(), &self.dkms("add", package), package)?;
         }
-        Ok(source)
+        Ok((source, State::for_kernel(&rows, Some(release))))
     }
 
     /// Builds, installs and looks at the result.
-    fn finish(&self, package: &Package, target: &Target, goal: Goal, at_once: usize) -> Result<Outcome> {
-        self.build(package, target, at_once)?;
+    fn finish(&self, work: &Work, goal: Goal, at_once: usize) -> Result<Outcome> {
+        let Work { package, target, .. } = work;
+        self.build(work, at_once)?;
         if goal == Goal::Installed {
-            self.install(package, target)?;
+            self.install(work)?;
         }
         let outcome = self.outcome(package, &target.release)?;
         check::require_signatures(self.context, &outcome.modules, &target.config)?;
         Ok(outcome)
     }
 
-    fn build(&self, package: &Package, target: &Target, at_once: usize) -> Result<()> {
+    fn build(&self, work: &Work, at_once: usize) -> Result<()> {
+        let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
-        if self.state(package, Some(&target.release))? >= Some(State::Built) {
+        if *state >= Some(State::Built) {
             self.context.report.note("Fresh", &format!("{what} is built"));
         } else if at_once > 1 && !self.context.dry_run {
             self.build_beside(package, target, &what, (self.context.jobs / at_once).max(1))?;
@@ -163,13 +182,21 @@ impl Dkms<'_> {
         Ok(fs_err::remove_dir_all(tree)?)
     }
 
-    fn install(&self, package: &Package, target: &Target) -> Result<()> {
+    fn install(&self, work: &Work) -> Result<()> {
+        let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
-        if self.state(package, Some(&target.release))? >= Some(State::Installed) {
+        if *state >= Some(State::Installed) {
             self.context.report.note("Fresh", &format!("{what} is installed"));
         } else {
             let cmd = self.for_target(self.dkms("install", package), target);
-            let cmd = if self.force { cmd.arg("--force") } else { cmd };
+            let same = || -> Result<bool> {
+                Ok(!self.context.dry_run && self.check(package, &target.release).replaces_same_version()?)
+            };
+            let cmd = match self.force {
+                true => cmd.arg("--force"),
+                false if same()? => cmd.arg("--force-version-override"),
+                false => cmd,
+            };
             self.run("Installing", "Installed", &what, &cmd, package)?;
             self.depmod_in_root(&target.release)?;
         }
@@ -184,7 +211,8 @@ impl Dkms<'_> {
         let Some(dir) = &target.kdir else { return cmd };
         // dkms looks for this beside the kernel's modules alone, and leaves modules unsigned where it is not; a path in
         // framework.conf comes first.
-        cmd.arg("--kernelsourcedir").arg(dir).env("sign_file", dir.join("scripts/sign-file"))
+        let cmd = cmd.arg("--kernelsourcedir").arg(dir).args(self.spare.iter().copied());
+        cmd.env("sign_file", dir.join("scripts/sign-file"))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::install::modprobe::{self, Answer};
 use crate::kernel::config::Config;
 use crate::kernel::release::Release;
 use crate::object::file::ModuleFile;
+use crate::object::modinfo::Modinfo;
 use crate::project::Project;
 
 /// A module file, as it was found.
@@ -51,6 +52,20 @@ impl Check<'_> {
     /// The modules that modprobe(8) takes: each is the one that was built.
     pub fn installed(&self) -> Result<Vec<Found>> {
         self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
+    }
+
+    /// Whether all modules of the kernel's own that these take the place of are of the same version, as those of its own
+    /// source are. DKMS 2.8, and 3 before 3.0.11, then leaves the kernel's own in its place, and ends well.
+    pub fn replaces_same_version(&self) -> Result<bool> {
+        let mut same = None;
+        for module in &self.project.modules {
+            let name = &module.installed_name;
+            if let (Some(theirs), Some(ours)) = (self.resolve(name)?, self.built_file(name)) {
+                let (theirs, ours) = (Modinfo::read(&theirs)?, Modinfo::read(&ours)?);
+                same = Some(same.unwrap_or(true) && theirs.get("version") == ours.get("version"));
+            }
+        }
+        Ok(same.unwrap_or(false))
     }
 
     /// What is found of each module after it was taken away: the kernel's own, or none. Refused while it is still that

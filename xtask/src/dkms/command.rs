@@ -67,6 +67,18 @@ fn complaint(tail: &str) -> &str {
     line.unwrap_or("dkms could not build it")
 }
 
+/// What keeps dkms from preparing and cleaning a kernel's directory that it is told of. DKMS 2 runs `make mrproper` there, before and
+/// after, which leaves neither symbols nor Rust artefacts; later ones do nothing of that, and have no such option in their help.
+pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
+    if context.dry_run {
+        return Ok(&[]);
+    }
+    let help = host::inside(Cmd::new("dkms").arg("--help")).finish(&context.report)?;
+    Ok(if help.text().contains(SPARING[0]) { SPARING } else { &[] })
+}
+
+const SPARING: &[&str] = &["--no-prepare-kernel", "--no-clean-kernel"];
+
 /// The rows of `dkms status`.
 pub fn rows(context: &Context, place: &Place, package: Option<&Package>) -> Result<Vec<Row>> {
     let cmd = dkms(context, place, "status");

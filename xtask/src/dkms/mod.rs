@@ -26,7 +26,7 @@ use crate::project::Project;
 use check::{Check, Found};
 use command::rows;
 use place::Place;
-use status::{Row, State};
+use status::State;
 
 /// dkms; its package brings what it compiles with, and kmod.
 pub const PROGRAMS: &[Program] =
@@ -91,6 +91,8 @@ pub struct Dkms<'a> {
     project: &'a Project,
     /// Whether a newer module of the kernel's own may be replaced (dkms(8), `--force`).
     force: bool,
+    /// What this dkms must be told so that it leaves the kernel's directory as it is.
+    spare: &'static [&'static str],
 }
 
 impl<'a> Dkms<'a> {
@@ -102,7 +104,7 @@ impl<'a> Dkms<'a> {
                 .remedy("run the same as root")
                 .into());
         }
-        Ok(Self { context, place, project, force })
+        Ok(Self { context, place, project, force, spare: command::sparing(context)? })
     }
 
     /// Takes the modules out of the kernel's way again; they stay built.
@@ -202,12 +204,7 @@ impl<'a> Dkms<'a> {
 
     /// What DKMS says: for a kernel or, without one, at all. A package that is only added is that for every kernel.
     fn state(&self, package: &Package, release: Option<&Release>) -> Result<Option<State>> {
-        let rows = rows(self.context, self.place, Some(package))?;
-        let of_release = |row: &&Row| match (&row.kernel, release) {
-            (Some(kernel), Some(release)) => kernel == release.as_str(),
-            _ => true,
-        };
-        Ok(rows.iter().filter(of_release).map(|row| row.state).max())
+        Ok(State::for_kernel(&rows(self.context, self.place, Some(package))?, release))
     }
 
     fn check<'b>(&'b self, package: &'b Package, release: &'b Release) -> Check<'b> {

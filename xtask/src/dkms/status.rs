@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::Package;
+use crate::kernel::release::Release;
 
 /// What DKMS says of a package, for a kernel or as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +46,16 @@ impl State {
             Self::Installed => "installed",
             Self::InstalledWeak => "installed-weak",
         }
+    }
+
+    /// How far a package of which `rows` are all is: for a kernel or, without one, at all. One that is only added is that for
+    /// every kernel.
+    pub fn for_kernel(rows: &[Row], release: Option<&Release>) -> Option<Self> {
+        let of_release = |row: &&Row| match (&row.kernel, release) {
+            (Some(kernel), Some(release)) => kernel == release.as_str(),
+            _ => true,
+        };
+        rows.iter().filter(of_release).map(|row| row.state).max()
     }
 
     fn parse(text: &str) -> Option<Self> {
