@@ -36,8 +36,14 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     }
     let dir = scratch::Scratch::new(context, "dkms")?;
     let system = System::new(context, &kdirs, &dir)?;
+    let results = measure_on(&system, &kdirs, runs);
+    // Also after a failure; what a killed run left, the next one removes.
+    system.tree.remove(context).and(results)
+}
+
+fn measure_on(system: &System<'_>, kdirs: &[Kdir], runs: usize) -> Result<Results> {
     let timings = in_turns(
-        &context.report,
+        &system.context.report,
         runs,
         vec![
             system.subject("xtask dkms-install", system.ours(&kdirs[..1])),
@@ -46,7 +52,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     )?;
     let mut judgements = vec![Judgement::ratio(&timings[0], &timings[1], ONE)];
     let mut all = timings;
-    if let [_, _, _, ..] = kdirs.as_slice() {
+    if let [_, _, _, ..] = kdirs {
         let three = system.three(&kdirs[..3], runs)?;
         judgements.push(Judgement::ratio(&three[0], &three[1], THREE));
         all.extend(three);
@@ -54,7 +60,6 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
         let why = "no three kernels with Rust are prepared for one build root".to_owned();
         judgements.push(Judgement::skipped("three kernels at once", THREE, why));
     }
-    system.tree.remove(context)?;
     Ok(Results { timings: all, judgements })
 }
 
@@ -83,7 +88,7 @@ impl<'a> System<'a> {
         let root = DebianRoot::provide(context, &recipe)?;
         let source = dir.path().join("source");
         Sources::read(&Project::open(&repository())?)?.write(&source)?;
-        let tree = Scratch::over(&root, &dir.path().join("changes"))?;
+        let tree = Scratch::over(&root, &dir.path().join(scratch::CHANGES))?;
         let tree = kdirs.iter().fold(tree, |tree, kdir| tree.with_layer(kdir.image()));
         let program = context.program.parent().context("a program is in a directory")?;
         let access =

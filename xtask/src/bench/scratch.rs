@@ -6,6 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cache::{Lock, remove_plain};
 use crate::context::Context;
+use crate::root::removal;
+
+/// Where a measure in a root keeps its changes to it.
+pub(super) const CHANGES: &str = "changes";
 
 /// Empty at first, removed when dropped; what a stopped run left is removed by the next. Links in it are not followed then.
 pub(super) struct Scratch {
@@ -18,7 +22,7 @@ impl Scratch {
     pub(super) fn new(context: &Context, measure: &str) -> Result<Self> {
         let lock = context.cache.lock(&format!("bench {measure}"), &context.report)?;
         let place = context.cache.path(format!("bench-{measure}"));
-        let dir = context.cache.partial(&place, &context.report, remove_plain)?;
+        let dir = context.cache.partial(&place, &context.report, |left| remove(context, left))?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -26,6 +30,12 @@ impl Scratch {
     pub(super) fn path(&self) -> &Utf8Path {
         &self.dir
     }
+}
+
+/// Removes what a stopped run left. The changes to a root are its users' files, not the user's.
+fn remove(context: &Context, dir: &Utf8Path) -> Result<()> {
+    removal::remove(context, &dir.join(CHANGES))?;
+    remove_plain(dir)
 }
 
 impl Drop for Scratch {
