@@ -27,6 +27,9 @@ use crate::suite::{Suite, run, scratch, tool};
 const PROGRAMS: &[&str] =
     &["digimend-dkms", "lttng-modules-dkms", "mstflint-dkms", "openafs-modules-dkms", "v4l2loopback-dkms"];
 
+/// Dependencies that are of use where the module is, and bring half a desktop or an init with them.
+const WHEN_USED: &[&str] = &["udev", "xserver-xorg-input-wacom"];
+
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     let mut trials = vec![
         suite.trial("third_party::every_dkms_conf_of_debian_is_read_as_bash_reads_it", every_dkms_conf),
@@ -169,14 +172,39 @@ impl Outcome {
     }
 }
 
-/// A system with dkms on which the kernel is installed, and its own headers package.
-fn system<'a>(context: &'a Context, archive: &mut Archive<'_>, prepared: &Prepared) -> Machine<'a> {
+/// A system with dkms on which the kernel is installed, and its own headers package. What the module packages need besides is installed, too.
+fn system<'a>(
+    context: &'a Context,
+    archive: &mut Archive<'_>,
+    prepared: &Prepared,
+    modules: &[Package],
+) -> Machine<'a> {
     let machine = Machine::with_kernel(context, &prepared.kdir);
-    let headers = headers(archive, prepared);
-    let debs = archive.fetch(&headers.iter().collect::<Vec<_>>()).unwrap();
+    let mut debs = headers(archive, prepared);
+    debs.extend(needs(archive, &machine, modules));
+    let debs = archive.fetch(&debs.iter().collect::<Vec<_>>()).unwrap();
     let debs = debs.iter().map(|deb| format!(" {deb}")).collect::<String>();
-    machine.ok(&format!("dpkg --install --force-depends{debs}"));
+    machine.ok(&format!("dpkg --install --force-depends --force-unsafe-io{debs}"));
     machine
+}
+
+/// The packages that `modules` depend on, and those that these do, as far as the machine lacks them.
+fn needs(archive: &Archive<'_>, machine: &Machine<'_>, modules: &[Package]) -> Vec<Package> {
+    let installed = machine.ok("dpkg-query --show --showformat '${Package}\\n'");
+    let known = archive.named(|_| true).unwrap();
+    let mut all: Vec<Package> = modules.to_vec();
+    for at in 0.. {
+        let Some(package) = all.get(at).cloned() else { break };
+        for needed in package.depends.iter().filter(|needed| !WHEN_USED.contains(&needed.name.as_str())) {
+            let there = installed.lines().any(|name| name == needed.name)
+                || all.iter().any(|other| other.name == needed.name);
+            let same = |other: &&Package| other.name == needed.name && other.suite == package.suite;
+            if let Some(found) = known.iter().find(same).filter(|_| !there) {
+                all.push(found.clone());
+            }
+        }
+    }
+    all.split_off(modules.len())
 }
 
 /// Adds and builds with DKMS what `deb` brings, as its own installation would.
@@ -224,14 +252,15 @@ fn what_dkms_builds(suite: &Suite) {
     let of_suite = base_suite(&prepared.kdir.stamp().suite).to_owned();
     packages.retain(|package| package.suite == of_suite);
     let debs = archive.fetch(&packages.iter().collect::<Vec<_>>()).unwrap();
-    let machine = system(context, &mut archive, &prepared);
+    let machine = system(context, &mut archive, &prepared, &packages);
     let mut rows = vec![["PACKAGE", "VERSION", "DKMS", "OURS", "MACHINE"].map(str::to_owned)];
     let mut refused = Vec::new();
     for (package, deb) in packages.iter().zip(&debs) {
         let (_dir, path) = scratch();
         let dir = unpack(deb, &path);
-        let (theirs, ours) = (dkms(&machine, deb, &identity(&dir)), build(&dir, release));
-        let loaded = if ours == Outcome::Built { load(&dir, release) } else { "-".to_owned() };
+        let theirs = dkms(&machine, deb, &identity(&dir));
+        let (ours, needs) = build(&dir, release, package);
+        let loaded = if ours == Outcome::Built { load(&dir, release, &needs) } else { "-".to_owned() };
         if theirs == Outcome::Built && ours != theirs {
             refused.push(format!("{}: {ours:?}", package.name));
         }
@@ -256,27 +285,42 @@ fn identity(dir: &Utf8Path) -> (String, String) {
     }
 }
 
-/// The newest cloud kernel without Rust: that of the stable suite.
+/// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has what the modules of
+/// others build on, media, sound, USB and wireless, which the cloud flavour lacks.
 fn stable(context: &Context, archive: &Archive<'_>) -> Prepared {
     let without_rust =
         |kernel: &&Kernel| !Facts::of(&discover::config(context, archive, kernel).unwrap()).rust;
     let mut kernels = discover::all(archive);
-    kernels.retain(|kernel| kernel.release.flavour() == "cloud-amd64");
+    kernels.retain(|kernel| kernel.release.flavour() == "amd64");
     let stable = kernels.iter().filter(without_rust);
     let newest = stable.max_by(|a, b| Package::by_version(&a.headers, &b.headers)).unwrap();
     prepare::provide_for(context, Some(&newest.release), Choice::Auto, Rust::Optional).unwrap()
 }
 
-fn build(dir: &Utf8Path, release: &str) -> Outcome {
-    let (status, output) =
-        run(&tool(&["build", "--allow-shell", "--project", dir.as_str(), "--kernel", release]));
-    Outcome::of(status, output)
+/// What our own build makes of it, and the packages that it takes: those that the package depends on, if it is not built
+/// without.
+fn build(dir: &Utf8Path, release: &str, package: &Package) -> (Outcome, Vec<String>) {
+    let args = ["build", "--allow-shell", "--project", dir.as_str(), "--kernel", release];
+    let build = |needs: &[String]| {
+        let needs = needs.iter().flat_map(|name| ["--package", name.as_str()]);
+        let (status, output) = run(&tool(&args.into_iter().chain(needs).collect::<Vec<_>>()));
+        Outcome::of(status, output)
+    };
+    let alone = build(&[]);
+    let needs = package.depends.iter().map(|needed| needed.name.clone());
+    let there = |name: &str| name == "dkms" || name.starts_with("libc6") || WHEN_USED.contains(&name);
+    let needs: Vec<String> = needs.filter(|name| !there(name)).collect();
+    if !matches!(alone, Outcome::Failed(_)) || needs.is_empty() {
+        return (alone, Vec::new());
+    }
+    (build(&needs), needs)
 }
 
 /// The verdict of a machine that loads what was built, and if it is no pass, why.
-fn load(dir: &Utf8Path, release: &str) -> String {
+fn load(dir: &Utf8Path, release: &str, needs: &[String]) -> String {
     let args = ["--json", "insmod", "--allow-shell", "--project", dir.as_str(), "--kernel", release];
-    let output = tool(&args).finish(&Report::silent()).unwrap();
+    let needs = needs.iter().flat_map(|name| ["--package", name.as_str()]);
+    let output = tool(&args.into_iter().chain(needs).collect::<Vec<_>>()).finish(&Report::silent()).unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |name: &str| answer[0][name].as_str().unwrap_or_default().to_owned();
     match text("verdict").as_str() {

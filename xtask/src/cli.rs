@@ -296,6 +296,11 @@ pub struct BuildArgs {
     /// Build for every prepared kernel
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
+    /// Package of the kernel's distribution that the project's build needs besides, such as libxtables-dev; may be repeated
+    ///
+    /// It is installed in a build root made for that, never on the host.
+    #[arg(long = "package", value_name = "NAME")]
+    pub packages: Vec<String>,
     /// Which key the modules are signed with.
     #[command(flatten)]
     pub sign: SignWith,

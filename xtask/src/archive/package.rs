@@ -49,6 +49,12 @@ impl Package {
     }
 }
 
+/// Whether `text` can be the name of a package (Debian Policy, 5.6.7).
+pub fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() > 1 && text.starts_with(allowed) && text.chars().all(|c| allowed(c) || "+-.".contains(c))
+}
+
 /// The package of this name and exactly this version.
 pub fn find<'a>(packages: &'a [Package], name: &str, version: &str) -> Option<&'a Package> {
     packages.iter().find(|package| package.name == name && package.version == version)
@@ -116,6 +122,15 @@ SHA256: 00
 Package: linux-broken
 Version: 1
 ";
+
+    #[test]
+    fn names_are_told_from_options_and_lists() {
+        for (text, is) in
+            [("libstdc++6", true), ("--x", false), ("a,b", false), ("x", false), ("Upper", false)]
+        {
+            assert_eq!(is_name(text), is, "{text}");
+        }
+    }
 
     #[test]
     fn wanted_paragraphs_are_read_whole() {

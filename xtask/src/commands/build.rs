@@ -117,6 +117,7 @@ pub fn all(
                 Opened::Program { .. } => Rust::Optional,
             };
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
+            let prepared = prepared.with_packages(context, &args.packages)?;
             let project = match &opened {
                 Opened::Project(project) => project.for_kernel(&Target::of(&prepared)?)?,
                 Opened::Program { dir, .. } => Project::evaluated(context, dir, &prepared)?,

@@ -41,6 +41,25 @@ pub struct Prepared {
     _used: Arc<Lock>,
 }
 
+impl Prepared {
+    /// The same kernel with a root that has these packages of its distribution, too; for none, as it is.
+    ///
+    /// # Errors
+    ///
+    /// A mistake of the user's, if a name can be none of a package.
+    pub fn with_packages(self, context: &Context, names: &[String]) -> Result<Self> {
+        if names.is_empty() {
+            return Ok(self);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if let Some(name) = names.iter().find(|name| !package::is_name(name)) {
+            return Err(Failure::usage(format!("--package {name}"), "is no name of a package").into());
+        }
+        let recipe = self.kdir.stamp().recipe.clone().with(&names);
+        Ok(Self { root: Root::provide(context, &recipe, Choice::Made)?, ..self })
+    }
+}
+
 /// The packages one kernel is made of.
 struct Packages<'a> {
     headers: &'a Package,

@@ -51,6 +51,23 @@ impl Modinfo {
         names.filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
     }
 
+    /// Modules and algorithms that modprobe(8) loads before it where it can (`softdep` with `pre:`; modprobe.d(5)).
+    pub fn wanted_before(&self) -> Vec<String> {
+        let mut wanted = Vec::new();
+        for softdep in self.all("softdep") {
+            let mut before = false;
+            for word in softdep.split_whitespace() {
+                match word {
+                    "pre:" => before = true,
+                    "post:" => before = false,
+                    name if before => wanted.push(name.replace('-', "_")),
+                    _ => {}
+                }
+            }
+        }
+        wanted
+    }
+
     /// The release in `vermagic`: its first word.
     pub fn release(&self) -> Option<&str> {
         self.get("vermagic")?.split(' ').next()
@@ -85,6 +102,16 @@ mod tests {
         assert_eq!((info.release(), info.fields().count()), (Some("7.2.11"), 5));
         assert!(info.require_vermagic("x.ko".into(), &"7.2.11".parse().unwrap()).is_ok());
         assert!(info.require_vermagic("x.ko".into(), &"7.2.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn soft_dependencies_are_those_before() {
+        let wanted = |section: &[u8]| Modinfo::parse(section).wanted_before();
+        assert_eq!(
+            wanted(b"softdep=pre: crc32c a-b post: c\0softdep=gcm\0softdep=post: d pre: e\0"),
+            ["crc32c", "a_b", "e"]
+        );
+        assert!(wanted(b"depends=x\0").is_empty());
     }
 
     #[test]

@@ -176,8 +176,11 @@ impl Sources {
     }
 }
 
-/// What tells whether anything in a staged copy was changed: of each file its path, size, mode, and time of change.
-pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<(PathBuf, u64, u32, (i64, i64))>> {
+/// Path, size, mode, and time of change.
+pub(crate) type FileState = (PathBuf, u64, u32, (i64, i64));
+
+/// What tells whether anything in a staged copy was changed.
+pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<FileState>> {
     let entries = WalkDir::new(stage).sort_by_file_name().into_iter();
     let one = |entry: walkdir::Result<walkdir::DirEntry>| {
         let entry = entry?;

@@ -13,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::failure::Failure;
 use crate::object;
 use crate::object::file::ModuleFile;
+use crate::object::modinfo::Modinfo;
 
 /// A module, uncompressed, as it goes into the initramfs.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,8 +45,12 @@ impl Module {
 
     /// The names of the modules it depends on, as modpost wrote them.
     pub fn depends(&self) -> Result<Vec<String>> {
+        Ok(self.modinfo()?.depends())
+    }
+
+    fn modinfo(&self) -> Result<Modinfo> {
         let module = object::module::Module::parse(&self.image);
-        Ok(module.with_context(|| format!("reading {}", self.file()))?.modinfo.depends())
+        Ok(module.with_context(|| format!("reading {}", self.file()))?.modinfo)
     }
 }
 
@@ -101,7 +106,8 @@ impl Tree {
         Module::read(&self.dir.join(file))
     }
 
-    /// The modules `names` and all that they depend on, each after what it needs. What the kernel has built in is left out.
+    /// The modules `names` and all that they depend on, each after what it needs, and after what modprobe(8) would load before
+    /// it. What the kernel has built in is left out.
     pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
         let mut order = Vec::new();
         let mut path = Vec::new();
@@ -109,6 +115,12 @@ impl Tree {
             self.visit(&normal(name), &mut path, &mut order)?;
         }
         Ok(order)
+    }
+
+    /// The module that a soft dependency means: by its name or, for the name of an algorithm, that with the
+    /// kernel's generic implementation. Modprobe would find any by its aliases.
+    fn known(&self, name: &str) -> Option<String> {
+        [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.contains(name))
     }
 
     fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<Module>) -> Result<()> {
@@ -122,9 +134,15 @@ impl Tree {
             );
         }
         let module = self.module(name)?;
+        let modinfo = module.modinfo()?;
         path.push(name.to_owned());
-        for needed in module.depends()? {
+        for needed in modinfo.depends() {
             self.visit(&needed, path, order)?;
+        }
+        for wanted in modinfo.wanted_before().iter().filter_map(|name| self.known(name)) {
+            if !path.contains(&wanted) {
+                self.visit(&wanted, path, order)?;
+            }
         }
         path.pop();
         order.push(module);
