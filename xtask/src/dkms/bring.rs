@@ -37,6 +37,15 @@ struct Work {
     alone: bool,
 }
 
+/// What a build has of the machine.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Whether another may be building, so that it needs a DKMS tree of its own.
+    beside: bool,
+    /// Among how many the processors are divided.
+    of: usize,
+}
+
 impl Dkms<'_> {
     /// Brings the project to `goal` for each kernel; what is done already is not done again. What a stopped dkms left is
     /// refused or, with `repair`, set right first. One result a kernel, in their order.
@@ -61,15 +70,20 @@ impl Dkms<'_> {
             && !self.place.tree().join("mok.pub").exists()
             && let Some((index, left)) = work.pop_front()
         {
-            results[index] = Some(self.finish(&left, goal, 1));
+            results[index] = Some(self.finish(&left, goal, Share { beside: false, of: 1 }));
         }
         let (work, results) = (Mutex::new(work), Mutex::new(results));
-        let next = || work.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        // With how many that are beside it: the last has the processors for itself.
+        let next = || {
+            let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+            let beside = at_once.min(work.len());
+            work.pop_front().map(|(index, left)| (index, left, beside))
+        };
         std::thread::scope(|scope| {
             for _ in 0..at_once.max(1) {
                 scope.spawn(|| {
-                    while let Some((index, left)) = next() {
-                        let result = self.finish(&left, goal, at_once);
+                    while let Some((index, left, beside)) = next() {
+                        let result = self.finish(&left, goal, Share { beside: at_once > 1, of: beside });
                         results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
                     }
                 });
@@ -131,9 +145,9 @@ impl Dkms<'_> {
     }
 
     /// Builds, installs and looks at the result.
-    fn finish(&self, work: &Work, goal: Goal, at_once: usize) -> Result<Outcome> {
+    fn finish(&self, work: &Work, goal: Goal, share: Share) -> Result<Outcome> {
         let Work { package, target, .. } = work;
-        self.build(work, at_once)?;
+        self.build(work, share)?;
         if goal == Goal::Installed {
             self.install(work)?;
         }
@@ -142,13 +156,13 @@ impl Dkms<'_> {
         Ok(outcome)
     }
 
-    fn build(&self, work: &Work, at_once: usize) -> Result<()> {
+    fn build(&self, work: &Work, share: Share) -> Result<()> {
         let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
         if *state >= Some(State::Built) {
             self.context.report.note("Fresh", &format!("{what} is built"));
-        } else if at_once > 1 && !self.context.dry_run {
-            self.build_beside(package, target, &what, (self.context.jobs / at_once).max(1))?;
+        } else if share.beside && !self.context.dry_run {
+            self.build_beside(package, target, &what, (self.context.jobs / share.of).max(1))?;
         } else {
             let cmd = self.for_target(self.dkms("build", package), target);
             let cmd = cmd.arg("-j").arg(self.context.jobs.to_string());
