@@ -178,3 +178,14 @@ fn clippy_has_nothing_to_say() {
     let suites = SUITES.iter().flat_map(|suite| ["--test", suite]).collect::<Vec<_>>();
     assert_cargo_is_content(&[&clippy[..], &["--package", "xtask"], &suites, &deny].concat());
 }
+
+/// `fuzz/` is a workspace of its own, and what it builds depends on the tool.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_is_up_to_date() {
+    assert_cargo_is_content(&[
+        "metadata",
+        "--locked",
+        "--format-version=1",
+        "--manifest-path=fuzz/Cargo.toml",
+    ]);
+}
