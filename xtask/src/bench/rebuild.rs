@@ -27,16 +27,18 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let project = Project::open(&repository().join("cifs"))?;
     build(context, &project, &prepared)?;
     let place = place_of(&project, prepared.kdir.release());
-    let make = again(context, &project, &prepared)?.project;
+    let again = again(context, &project, &prepared)?;
+    let (make, stage) = (again.project, again.stage);
     let tool = Cmd::new(&context.program).args(["build", "--project", project.dir.as_str()]);
     let report = &context.report;
     let subjects = vec![
         Subject::new("xtask build --project cifs, from nothing", || {
             remove_plain(&place)?;
+            remove_plain(&stage)?;
             tool.run(report).map(drop)
         }),
         Subject::new("the same make over staged sources", || {
-            remove_made(&place.join("stage"))?;
+            remove_made(&stage)?;
             make.run(report).map(drop)
         }),
     ];

@@ -131,6 +131,8 @@ pub fn build_signed(
 /// Commands over a staged copy that is built already.
 #[derive(Clone, Debug)]
 pub struct Again {
+    /// The staged copy.
+    pub stage: Utf8PathBuf,
     /// The project's own make command.
     pub project: Cmd,
     /// Kbuild without the project's Makefile.
@@ -150,6 +152,7 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
     let kbuild = kbuild.arg("-C").arg(&building.target.build).arg(format!("M={stage}")).arg("modules");
     Ok(Again {
+        stage: stage.clone(),
         project: building.in_stage(building.command("MAKE", &building.make_line())?),
         kbuild: building.in_stage(kbuild),
         nothing: building.in_stage(Cmd::new("true")),
