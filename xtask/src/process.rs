@@ -5,12 +5,13 @@
 //! with its output captured and streamed, keeps the end of it for the error, ends with its caller,
 //! and says which package a missing program is in.
 
+mod outputs;
+
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::failure::{Exit, Failure};
 use crate::machine::programs;
 use crate::report::Report;
+use outputs::{Outputs, Stream};
 
 /// Lines of output that an error repeats.
 const TAIL_LINES: usize = 25;
@@ -323,50 +325,43 @@ impl Cmd {
         programs::not_found(&program)
     }
 
-    /// Reads both outputs to their ends, then the exit status.
-    fn collect(&self, mut child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
+    /// Reads both outputs until the program ends, then its exit status.
+    fn collect(&self, child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
         let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
-        let (sender, lines) = mpsc::channel();
-        let most = self.output_limit.unwrap_or(u64::MAX);
-        let readers = [
-            child.stdout.take().map(|pipe| forward(pipe.take(most), Stream::Out, sender.clone())),
-            child.stderr.take().map(|pipe| forward(pipe.take(most), Stream::Err, sender)),
-        ];
+        let reading = || format!("reading what {} prints", self.line());
+        let mut outputs = Outputs::of(child).with_context(reading)?;
         let started = Instant::now();
         let mut stdout = Vec::new();
         let mut tail = VecDeque::new();
         let mut length = 0;
         loop {
-            match lines.recv_timeout(Duration::from_millis(200)) {
-                Ok((stream, line)) => {
-                    if let Some(log) = &mut log {
-                        log.write_all(&line)?;
-                    }
-                    length += line.len() as u64;
-                    let text = String::from_utf8_lossy(&line);
-                    on_line(text.trim_end());
-                    if tail.len() == TAIL_LINES {
-                        tail.pop_front();
-                    }
-                    tail.push_back(text.into_owned());
-                    if stream == Stream::Out {
-                        stdout.extend_from_slice(&line);
-                    }
+            let turn = outputs.next().with_context(reading)?;
+            for (stream, line) in &turn.lines {
+                if let Some(log) = &mut log {
+                    log.write_all(line)?;
                 }
-                Err(RecvTimeoutError::Timeout) => report.tick(),
-                Err(RecvTimeoutError::Disconnected) => break,
+                let text = String::from_utf8_lossy(line);
+                on_line(text.trim_end());
+                if tail.len() == TAIL_LINES {
+                    tail.pop_front();
+                }
+                tail.push_back(text.into_owned());
+                if *stream == Stream::Out {
+                    stdout.extend_from_slice(line);
+                }
             }
+            if turn.bytes == 0 {
+                report.tick();
+            }
+            length += turn.bytes;
             if let Some(failure) = self.exceeded(started.elapsed(), length) {
-                child.kill().ok();
-                child.wait().ok();
+                outputs.kill();
                 return Err(failure.into());
             }
+            if let Some(status) = turn.ended {
+                return Ok(Output { status, stdout, tail: tail.into_iter().collect() });
+            }
         }
-        for reader in readers.into_iter().flatten() {
-            reader.join().expect("a reader thread does not panic").context("reading a program's output")?;
-        }
-        let status = child.wait().with_context(|| format!("waiting for {}", self.line()))?;
-        Ok(Output { status, stdout, tail: tail.into_iter().collect() })
     }
 
     /// The error for a command that is over one of its limits.
@@ -397,12 +392,6 @@ impl Cmd {
         }
         Failure::new(Exit::Failed, format!("`{}`", self.line()), reason.trim_end()).into()
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stream {
-    Out,
-    Err,
 }
 
 /// Runs commands at once, each reading what the one before writes. The first that failed is the error.
@@ -447,23 +436,6 @@ pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
     let Some((cmd, output)) = culprit else { return Ok(()) };
     let tail = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(cmd.failure(&Output { status: output.status, stdout: Vec::new(), tail }))
-}
-
-/// Sends each line of `pipe`, with its line end, to `sender`.
-fn forward(
-    pipe: impl Read + Send + 'static,
-    stream: Stream,
-    sender: mpsc::Sender<(Stream, Vec<u8>)>,
-) -> thread::JoinHandle<io::Result<()>> {
-    thread::spawn(move || {
-        let mut reader = BufReader::new(pipe);
-        loop {
-            let mut line = Vec::new();
-            if reader.read_until(b'\n', &mut line)? == 0 || sender.send((stream, line)).is_err() {
-                return Ok(());
-            }
-        }
-    })
 }
 
 /// `word` as a POSIX shell would need it.
@@ -549,6 +521,32 @@ mod tests {
         let cmd = Cmd::new("sleep").arg("60").limit(Duration::from_millis(300));
         assert_eq!(exit_of(&cmd.run(&quiet()).unwrap_err()), Exit::TimeLimit);
         assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn who_has_ended_is_not_waited_for_because_of_what_it_left() {
+        let started = Instant::now();
+        let script = "sleep 60 & echo out; echo err >&2; printf 'no end'";
+        let output = Cmd::new("sh").args(["-c", script]).run(&quiet()).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert_eq!(output.text(), "out\nno end");
+        assert!(output.tail.contains("err"), "{}", output.tail);
+    }
+
+    #[test]
+    fn much_is_read_whole_and_in_order() {
+        let count = 200_000;
+        let script = format!("seq {count} & seq {count} >&2; wait");
+        let output = Cmd::new("sh").args(["-c", &script]).run(&quiet()).unwrap();
+        let wanted: String = (1..=count).map(|number| format!("{number}\n")).collect();
+        assert!(output.text() == wanted, "{} bytes of {}", output.stdout.len(), wanted.len());
+    }
+
+    #[test]
+    fn who_closes_its_outputs_is_waited_for() {
+        let output =
+            Cmd::new("sh").args(["-c", "exec >&- 2>&-; sleep 0.5; exit 3"]).finish(&quiet()).unwrap();
+        assert_eq!(output.status.code(), Some(3));
     }
 
     #[test]
