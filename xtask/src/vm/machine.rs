@@ -163,7 +163,7 @@ impl<'a> Machine<'a> {
         fs_err::write(&initrd, self.payload.initramfs(&fs_err::read(self.init)?, &plan)?)?;
         let port = dir.join("port");
         let listener = UnixListener::bind(&port).with_context(|| format!("listening on {port}"))?;
-        let parameters = qemu::kernel_parameters(&self.append);
+        let parameters = qemu::kernel_parameters(accelerator, self.processors, &self.append);
         let firmware = self
             .secure_boot
             .map(|secure_boot| secure_boot.lay_out(context, dir, &initrd, &parameters))

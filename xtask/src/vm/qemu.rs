@@ -37,6 +37,10 @@ const PARAMETERS: &[&str] = &[
 /// sure that the timer ticks by waiting for ticks, and gives up when the host is too busy to send them in time.
 const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off", "noreplace-smp", "no_timer_check"];
 
+/// For one emulated processor: how fast its own timer ticks, the kernel finds out by waiting a tenth of a second for it, and nothing
+/// here needs a timer that fine. The one of the board does; for several processors it is not enough.
+const ONE_EMULATED: &str = "nolapic_timer";
+
 /// What QEMU is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments<'a> {
@@ -136,9 +140,10 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     }
 }
 
-/// The parameters that every kernel gets, then `append`; the last of several alike counts.
-pub fn kernel_parameters(append: &[String]) -> String {
-    let fixed = PARAMETERS.iter().chain(FASTER).copied();
+/// The parameters that a kernel gets, then `append`; the last of several alike counts.
+pub fn kernel_parameters(accelerator: Accelerator, processors: u32, append: &[String]) -> String {
+    let one = (accelerator == Accelerator::Tcg && processors == 1).then_some(ONE_EMULATED);
+    let fixed = PARAMETERS.iter().chain(FASTER).copied().chain(one);
     fixed.chain(append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
@@ -155,7 +160,11 @@ mod tests {
         let (vmlinux, initrd) = (Utf8Path::new("/k/vmlinux"), Utf8Path::new("/k/initrd"));
         let arguments = Arguments {
             accelerator: Accelerator::Tcg,
-            boot: Boot::Direct { vmlinux, initrd, parameters: &kernel_parameters(append) },
+            boot: Boot::Direct {
+                vmlinux,
+                initrd,
+                parameters: &kernel_parameters(Accelerator::Tcg, 1, append),
+            },
             memory: 256,
             processors: 1,
             console: Utf8Path::new("/k/a,b.log"),
@@ -174,6 +183,14 @@ mod tests {
         assert!(!line.contains("netdev"), "{line}");
         assert!(!line.contains("filter-dump") && !line.contains("icount"), "{line}");
         assert!(line.contains("path=/k/a,,b.log"), "{line}");
+    }
+
+    #[test]
+    fn the_boards_timer_is_for_one_emulated_processor() {
+        let has =
+            |accelerator, processors| kernel_parameters(accelerator, processors, &[]).contains(ONE_EMULATED);
+        assert!(has(Accelerator::Tcg, 1));
+        assert!(!has(Accelerator::Tcg, 2) && !has(Accelerator::Kvm, 1));
     }
 
     #[test]
