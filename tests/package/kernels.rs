@@ -2,14 +2,19 @@
 //! Prepared kernels: the proof, what is refused, and what a stopped run leaves.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
 use xtask::archive::Archive;
 use xtask::failure::{Exit, exit_of, remedy_of};
 use xtask::kernel::discover::{self, Facts};
-use xtask::kernel::kdir::Kdir;
+use xtask::kernel::kdir::{Kdir, Stamp};
+use xtask::kernel::release::Release;
 use xtask::kernel::{rust, symvers};
+use xtask::process::Cmd;
+use xtask::root::Access;
 
 use crate::suite::{Suite, run, scratch, tool};
 
@@ -27,6 +32,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("kernel::list_says_which_images_are_signed", list_says_which_are_signed),
         suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
         suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
+        suite.trial("kernel::a_tree_that_lost_files_is_made_again", a_tree_that_lost_files),
     ]
 }
 
@@ -144,33 +150,91 @@ fn preparing_again_does_nothing(suite: &Suite) {
     assert_eq!(fs_err::metadata(&stamp).unwrap().modified().unwrap(), before);
 }
 
-/// In a cache that shares archive and roots with the user's, but no kernels: killed while it unpacks, the next
-/// run says so and starts over.
-fn a_killed_run(suite: &Suite) {
-    let (_dir, base) = scratch();
-    let cache = base.join("cifs-fix");
-    fs_err::create_dir(&cache).unwrap();
-    for part in ["archive", "roots"] {
-        std::os::unix::fs::symlink(suite.context().cache.path(part), cache.join(part)).unwrap();
+/// A cache that shares archive and roots with the user's, but no kernels.
+struct Elsewhere {
+    _dir: tempfile::TempDir,
+    base: Utf8PathBuf,
+}
+
+impl Elsewhere {
+    fn new(suite: &Suite) -> Self {
+        let (dir, base) = scratch();
+        let cache = base.join("cifs-fix");
+        fs_err::create_dir(&cache).unwrap();
+        for part in ["archive", "roots"] {
+            symlink(suite.context().cache.path(part), cache.join(part)).unwrap();
+        }
+        Self { _dir: dir, base }
     }
-    let release = suite.prepared().kdir.release();
-    let place = cache.join("kernels").join(release);
-    let until = |wanted: &str| {
-        let cmd = tool(&["kernel", "prepare", release.as_str()]).env("XDG_CACHE_HOME", &base);
+
+    /// Where a kernel of this release is there.
+    fn place(&self, release: &Release) -> Utf8PathBuf {
+        self.base.join("cifs-fix/kernels").join(release)
+    }
+
+    fn tool(&self, args: &[&str]) -> Cmd {
+        tool(args).env("XDG_CACHE_HOME", &self.base)
+    }
+
+    /// Prepares a kernel until a line says this, and kills the run there; gives the lines before.
+    fn prepare_until(&self, release: &Release, wanted: &str) -> String {
+        let cmd = self.tool(&["kernel", "prepare", release.as_str()]);
         let mut child = cmd.spawn(Stdio::null(), Stdio::piped()).unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let seen = lines.take_while(|line| !line.contains(wanted)).collect::<Vec<_>>().join("\n");
         child.kill().unwrap();
         child.wait().unwrap();
         seen
-    };
-    let first = until("Unpacking source");
+    }
+}
+
+/// Killed while it unpacks, the next run says so and starts over.
+fn a_killed_run(suite: &Suite) {
+    let elsewhere = Elsewhere::new(suite);
+    let release = suite.prepared().kdir.release();
+    let place = elsewhere.place(release);
+    let first = elsewhere.prepare_until(release, "Unpacking source");
     assert!(!first.contains("Discarding"), "{first}");
     assert!(place.exists() && !place.join("stamp.json").exists());
-    let second = until("Making kernel tree");
+    let second = elsewhere.prepare_until(release, "Making kernel tree");
     assert!(
         second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
         "{second}"
     );
     assert!(!place.join("stamp.json").exists());
+}
+
+/// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is still there.
+fn a_tree_that_lost_files(suite: &Suite) {
+    let elsewhere = Elsewhere::new(suite);
+    let kdir = &suite.prepared().kdir;
+    let release = kdir.release();
+    let place = elsewhere.place(release);
+    copy_kernel(kdir, &place);
+    let (status, said) = run(&elsewhere.tool(&["kernel", "prepare", release.as_str()]));
+    assert!(status == 0 && said.contains("Fresh kernel"), "{said}");
+
+    let out = format!("O={place}/build");
+    let mrproper = Cmd::new("make").arg("-C").arg(kdir.source()).arg(out).arg("mrproper");
+    let access = Access::default().read(kdir.place()).write(&place);
+    let (status, said) = run(&suite.prepared().root.inside(suite.context(), mrproper, &access));
+    assert_eq!(status, 0, "{said}");
+
+    // Whoever only looks does not take it for a kernel.
+    let (status, said) = run(&elsewhere.tool(&["build", "--all-kernels"]));
+    let reason = format!("kernel {release}: its tree lost {place}/build/");
+    assert!(status == 3 && said.contains(&reason) && said.contains(&format!("--kernel {release}")), "{said}");
+    let said = elsewhere.prepare_until(release, "Unpacking source");
+    assert!(said.contains(&format!("Discarding {place}, lost {place}/build/")), "{said}");
+}
+
+/// Copies a prepared kernel to another place, which it then believes to have been made in.
+fn copy_kernel(kdir: &Kdir, place: &Utf8Path) {
+    fs_err::create_dir_all(place).unwrap();
+    let (status, said) = run(&Cmd::new("cp").arg("-a").arg(kdir.build()).arg(place.join("build")));
+    assert_eq!(status, 0, "{said}");
+    symlink(kdir.source(), place.join("source")).unwrap();
+    symlink(kdir.image(), place.join("image")).unwrap();
+    let stamp = Stamp { place: place.to_owned(), ..kdir.stamp().clone() };
+    fs_err::write(place.join("stamp.json"), serde_json::to_vec(&stamp).unwrap()).unwrap();
 }

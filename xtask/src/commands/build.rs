@@ -38,8 +38,9 @@ pub fn run(context: &Context, args: &BuildCommand) -> Result<()> {
 /// Compresses what was built, or says that the kernel's own modules are not.
 fn compress(context: &Context, built: &mut Built) -> Result<()> {
     let release = built.release.clone();
-    let kdir = Kdir::open(context, &release)
-        .ok_or_else(|| Failure::missing(release.as_str(), "was removed while the project was built"))?;
+    let kdir = Kdir::open(context, &release).ok_or_else(|| {
+        Failure::missing(release.as_str(), "was removed, or lost files, while the project was built")
+    })?;
     built.pack(&kdir.config()?)?;
     if built.objects.iter().all(|object| object.packed.is_none()) {
         context.report.note("Left", &format!("uncompressed, as the own modules of {release} are"));

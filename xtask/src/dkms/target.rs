@@ -121,7 +121,7 @@ impl Target {
         let config = match (&headers, &prepared) {
             (Some(dir), _) => read_config(dir)?,
             (None, Some(kdir)) => kdir.config()?,
-            (None, None) => return Err(no_headers(place, release).into()),
+            (None, None) => return Err(no_headers(place, release, &lost(context, release)).into()),
         };
         let complete =
             |dir: &Utf8Path| !config.is_yes("CONFIG_RUST") || dir.join("rust/libcore.rmeta").exists();
@@ -129,7 +129,9 @@ impl Target {
             // On the machine dkms finds them where they are.
             (Some(dir), _) if complete(&dir) => place.root().map(|_| dir),
             (_, Some(kdir)) => Some(kdir.build()),
-            (Some(_), None) if needs_artefacts(project) => return Err(no_artefacts(release).into()),
+            (Some(_), None) if needs_artefacts(project) => {
+                return Err(no_artefacts(release, &lost(context, release)).into());
+            }
             (dir, None) => dir.filter(|_| place.root().is_some()),
         };
         Ok(Self { release: release.clone(), kdir, config })
@@ -157,23 +159,31 @@ fn read_config(dir: &Utf8Path) -> Result<Config> {
     Ok(Config::parse(&fs_err::read_to_string(file)?))
 }
 
-fn no_headers(place: &Place, release: &Release) -> Failure {
+/// What is to be added where a prepared kernel would have done, and there is one that lost files.
+fn lost(context: &Context, release: &Release) -> String {
+    Kdir::lost(context, release)
+        .map_or_else(String::new, |file| format!("; the kernel that was prepared lost {file}"))
+}
+
+fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
     let known = installed(place);
     let reason = if known.contains(release) {
         format!("its headers are not installed (no {}/build/include)", place.modules(release))
     } else {
         format!("is not installed in {}: installed are {}", place.install(), list(&known))
     };
-    Failure::missing(release.as_str(), reason).remedy(format!(
+    Failure::missing(release.as_str(), reason + lost).remedy(format!(
         "apt-get install linux-headers-{release} (elsewhere kernel-devel-{release}), \
          or cargo xtask kernel prepare {release}"
     ))
 }
 
-fn no_artefacts(release: &Release) -> Failure {
+fn no_artefacts(release: &Release, lost: &str) -> Failure {
     Failure::missing(
         release.as_str(),
-        "its headers hold no Rust artefacts (rust/libcore.rmeta), which the project is built with",
+        format!(
+            "its headers hold no Rust artefacts (rust/libcore.rmeta), which the project is built with{lost}"
+        ),
     )
     .remedy(format!("cargo xtask kernel prepare {release}"))
 }

@@ -269,7 +269,7 @@ impl Making<'_> {
         let (report, release) = (&self.context.report, &self.kernel.release);
         let started = Instant::now();
         let place = Kdir::place_of(self.context, release);
-        discard(&place, self.context)?;
+        discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
         let make_time = self.make(&place).inspect_err(|_| {
             // A refused or failed tree is of no use, and its log is in the error.
@@ -287,8 +287,9 @@ impl Making<'_> {
             rust_symbols,
             seconds: started.elapsed().as_secs_f64(),
             make_seconds: make_time.as_secs_f64(),
+            of_some: Vec::new(),
         };
-        write_stamp(&place, &stamp)?;
+        write_stamp(&place, Kdir::made(stamp)?.stamp())?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
         Ok(())
     }
@@ -492,19 +493,27 @@ fn matters((name, wanted, made): &Difference<'_>) -> bool {
     !compiler_text && !of_build_machine.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Removes what an earlier run left at `place`.
-fn discard(place: &Utf8Path, context: &Context) -> Result<()> {
-    if place.exists() {
-        let whole = place.join("stamp.json").exists();
-        let why = if whole { "made of other packages" } else { "half-made by a run that was stopped" };
-        context.report.note("Discarding", &format!("{place}, {why}"));
-        // First what says that it is whole, so that a removal that is cut short leaves it half-made.
-        if whole {
-            fs_err::remove_file(place.join("stamp.json"))?;
-        }
-        fs_err::remove_dir_all(place)?;
+/// Removes what an earlier run left at `place`, and says why.
+fn discard(place: &Utf8Path, context: &Context, release: &Release) -> Result<()> {
+    if !place.exists() {
+        return Ok(());
     }
-    Ok(())
+    let why = match Kdir::lost(context, release) {
+        Some(file) => format!("lost {file}"),
+        None if place.join("stamp.json").exists() => "made of other packages".to_owned(),
+        None => "half-made by a run that was stopped".to_owned(),
+    };
+    context.report.note("Discarding", &format!("{place}, {why}"));
+    erase(place)
+}
+
+/// First what says that it is whole, so that a removal that is cut short leaves it half-made.
+fn erase(place: &Utf8Path) -> Result<()> {
+    let stamp = place.join("stamp.json");
+    if stamp.exists() {
+        fs_err::remove_file(stamp)?;
+    }
+    Ok(fs_err::remove_dir_all(place)?)
 }
 
 fn write_stamp(place: &Utf8Path, stamp: &Stamp) -> Result<()> {
@@ -524,7 +533,8 @@ pub fn remove(context: &Context, release: &Release) -> Result<()> {
             .into());
     }
     let _lock = context.cache.lock(&lock_name(release), &context.report)?;
-    discard(&place, context)
+    context.report.note("Removing", place.as_str());
+    erase(&place)
 }
 
 #[cfg(test)]
