@@ -2,7 +2,11 @@
 //! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
 
 use libtest_mimic::Trial;
+use xtask::commands::test::LONG;
+use xtask::context::repository;
+use xtask::dkms::source::Source;
 use xtask::kernel::kdir::Kdir;
+use xtask::project::Project;
 
 use crate::machine::Machine;
 use crate::suite::Suite;
@@ -16,6 +20,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
         suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
         suite.trial("dkms::a_kernel_that_nobody_prepared_is_passed_over_and_not_by_name", unprepared),
+        suite.trial("dkms::the_rebuilt_client_is_passed_over_where_it_cannot_be", the_client),
         suite.trial("dkms::an_rpm_and_a_tar_file_carry_it", bundles),
         suite.trial("dkms::another_systems_tree_is_served_and_the_machine_left_alone", another_system),
         suite.trial("dkms::kernels_are_built_beside_each_other", several_kernels),
@@ -137,15 +142,20 @@ fn refused(suite: &Suite) {
     assert!(status == 77 && text.contains("CONFIG_NO_SUCH"), "{text}");
 }
 
-/// A kernel with Rust whose headers lack the artefacts, as Debian's do: the distribution's hook passes over it, and who names
-/// it is told why it cannot be.
+/// Headers that lack the artefacts of Rust, as Debian's do.
+const HEADERS: &str = "mkdir /lib/modules/$KERNEL/build && cd /lib/modules/$KERNEL/build \
+                       && ln -s $KDIR/* $KDIR/.config . && rm rust && mkdir rust";
+
+/// What the distribution runs when a kernel is installed.
+const HOOK: &str = "/etc/kernel/postinst.d/dkms";
+
+/// A kernel with Rust that is not prepared: the distribution's hook passes over it, and who names it is told why it cannot
+/// be.
 fn unprepared(suite: &Suite) {
     let machine = machine(suite);
-    machine.ok("mkdir /lib/modules/$KERNEL/build && cd /lib/modules/$KERNEL/build \
-         && ln -s $KDIR/* $KDIR/.config . && rm rust && mkdir rust");
+    machine.ok(HEADERS);
     machine.tool_ok("dkms-add --kernel $KERNEL");
-    let hook = "/etc/kernel/postinst.d/dkms $KERNEL";
-    let said = machine.ok(&format!("PREPARED=/nowhere {hook}"));
+    let said = machine.ok(&format!("PREPARED=/nowhere {HOOK} $KERNEL"));
     assert!(said.contains("skipped for module(s) cifs-fix"), "{said}");
     let (status, said) = machine.sh("PREPARED=/nowhere dkms build cifs-fix/0.1.0 -k $KERNEL");
     assert!(status == 77 && said.contains("cifs-fix/0.1.0/build/make.log"), "{said}");
@@ -154,8 +164,55 @@ fn unprepared(suite: &Suite) {
     assert_eq!(machine.resolved("cifs_fix"), "");
 
     // Once it is prepared, the same hook makes up for it.
-    let said = machine.ok(hook);
+    let said = machine.ok(&format!("{HOOK} $KERNEL"));
     assert!(machine.resolved("cifs_fix").contains("/updates/dkms/"), "{said}");
+}
+
+/// The client's source is one kernel's: for another, for one without a client and for one that nobody prepared it is passed
+/// over by the hook, refused where it is named, and the kernel's own stays.
+fn the_client(suite: &Suite) {
+    let machine = machine(suite);
+    // The machine has no network: what is imported is in the cache then.
+    let project = Project::open(&repository().join("cifs")).unwrap();
+    let source = Source::of(suite.context(), &project, &machine.release).unwrap();
+    let (before, stock) = (machine.modules(), machine.resolved("cifs"));
+    machine.ok(HEADERS);
+    machine.tool_ok("dkms-add --project cifs --kernel $KERNEL");
+    let package = source.package.to_string();
+    let passed_over = |kernel: &str, words: [&str; 2]| {
+        let said = machine.ok(&format!("PREPARED=/nowhere {HOOK} {kernel}"));
+        assert!(said.contains("skipped for module(s) cifs"), "{said}");
+        let (status, said) = machine.sh(&format!(
+            "rm -rf /var/lib/dkms/{package}/build
+             PREPARED=/nowhere dkms build {package} -k {kernel}; status=$?
+             cat /var/lib/dkms/{package}/build/make.log; exit $status"
+        ));
+        assert!(status == 77 && words.iter().all(|word| said.contains(word)), "{status}: {said}");
+    };
+    let remedy = format!("cargo xtask kernel prepare {}", machine.release);
+    passed_over("$KERNEL", ["no Rust artefacts there", &remedy]);
+    // DKMS does not say which of them.
+    let excluded = ["BUILD_EXCLUSIVE directive", "does not match this kernel"];
+    machine.ok("mkdir /lib/modules/9.9.9-other && ln -s $KDIR /lib/modules/9.9.9-other/build");
+    passed_over("9.9.9-other", excluded);
+    // Both are files in which DKMS looks for a kernel's options.
+    machine.ok("cd /lib/modules/$KERNEL/build && rm .config include && mkdir -p include/config
+         ln -s $(ls -d $KDIR/include/* | grep -v config) include
+         for file in .config include/config/auto.conf; do sed /^CONFIG_CIFS=/d $KDIR/$file > $file; done");
+    passed_over("$KERNEL", excluded);
+    machine.ok("rm -r /lib/modules/9.9.9-other /lib/modules/$KERNEL/build");
+    assert_eq!((machine.modules(), machine.resolved("cifs")), (before, stock));
+
+    // Prepared, the kernel that it is for is not passed over; building for it takes a minute.
+    machine.ok(HEADERS);
+    machine.ok(&format!(
+        "cd /usr/src/{} && ./prepared.sh $KERNEL /lib/modules/$KERNEL/build",
+        package.replace('/', "-")
+    ));
+    if std::env::var_os(LONG).is_some() {
+        let said = machine.ok(&format!("{HOOK} $KERNEL"));
+        assert!(machine.resolved("cifs").contains("/updates/dkms/"), "{said}");
+    }
 }
 
 fn bundles(suite: &Suite) {
