@@ -3,7 +3,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
+use guest::{RANGE, RANGES};
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, getxattr, seek};
 
@@ -34,6 +37,31 @@ pub(crate) fn copy(from: &str, to: &str) -> io::Result<()> {
 
 pub(crate) fn find_hole(path: &str) -> io::Result<String> {
     Ok(seek(&File::open(path)?, SeekFrom::Hole(0))?.to_string())
+}
+
+/// Makes a file of several ranges of data, and asks for data and holes in it: from its start on, from the first hole on, from
+/// the last but one range on, and from the last.
+pub(crate) fn ask_ranges(path: &str) -> io::Result<String> {
+    let file = File::options().read(true).write(true).create_new(true).open(path)?;
+    for range in 0..2 * RANGES - 1 {
+        file.write_all_at(&[b'd'; RANGE as usize], range * RANGE)?;
+    }
+    file.sync_all()?;
+    for hole in 0..RANGES - 1 {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&file, flags, (2 * hole + 1) * RANGE, RANGE)?;
+    }
+    let mut answers = String::new();
+    for from in [0, RANGE, 2 * (RANGES - 2) * RANGE, 2 * (RANGES - 1) * RANGE] {
+        for (what, place) in [("data", SeekFrom::Data(from)), ("hole", SeekFrom::Hole(from))] {
+            let answer = match seek(&file, place) {
+                Ok(at) => at.to_string(),
+                Err(errno) => format!("{:?}", Errno::from_raw(errno.raw_os_error())),
+            };
+            answers.push_str(&format!("{what} from {from}: {answer}\n"));
+        }
+    }
+    Ok(answers)
 }
 
 /// Frees the second half of a file.

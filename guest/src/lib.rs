@@ -164,6 +164,12 @@ pub enum Step {
         /// Which.
         path: String,
     },
+    /// Makes a file of [`RANGES`] ranges of data with a hole between each two, [`RANGE`] bytes long each, and asks lseek(2) for
+    /// data and for a hole from several places on; the output has a line for each answer, a place or the name of an error.
+    AskRanges {
+        /// Which.
+        path: String,
+    },
     /// Frees the second half of a file (fallocate(2)), which leaves a hole there.
     PunchHole {
         /// Which.
@@ -232,6 +238,12 @@ pub const LISTED_SIZES: u32 = 17;
 /// The large file that [`Step::Work`] leaves behind.
 pub const BULK_FILE: &str = "bulk";
 
+/// How many ranges of data [`Step::AskRanges`] makes.
+pub const RANGES: u64 = 4;
+
+/// How long each is, and each hole between them, in bytes; a multiple of any block that a server may count in.
+pub const RANGE: u64 = 1 << 16;
+
 /// What comes before the SHA-256 of [`BULK_FILE`], in hexadecimal digits, in the output of [`Step::Work`].
 pub const DIGEST: &str = "sha256=";
 
@@ -263,6 +275,7 @@ impl fmt::Display for Step {
             Self::ReadAttribute { path, name } => write!(f, "getfattr -n {name} {path}"),
             Self::CopyFile { from, to } => write!(f, "cp {from} {to}"),
             Self::FindHole { path } => write!(f, "find a hole in {path}"),
+            Self::AskRanges { path } => write!(f, "ask for data and holes in {path}"),
             Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
             Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
             Self::LayOut { directory, .. } => write!(f, "lay out {directory}"),

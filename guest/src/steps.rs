@@ -80,6 +80,7 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::ReadAttribute { path, name } => told(path, files::read_attribute(path, name)),
         Step::CopyFile { from, to } => done(to, files::copy(from, to)),
         Step::FindHole { path } => told(path, files::find_hole(path)),
+        Step::AskRanges { path } => told(path, files::ask_ranges(path)),
         Step::PunchHole { path } => done(path, files::punch_hole(path)),
         Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
         Step::LayOut { directory, listed } => done(directory, workload::lay_out(directory, *listed)),

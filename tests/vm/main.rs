@@ -16,6 +16,7 @@ mod machine;
 mod malformed;
 mod parameter;
 mod proxy;
+mod ranges;
 mod rebuild;
 mod reload;
 mod rpm;
@@ -160,6 +161,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("cifs_loads_and_unloads", cifs),
         ("steps_bring_back_output", output),
         ("share_is_mounted", share),
+        ("data_and_holes_are_found_as_the_stock_client_finds_them", ranges::as_the_stock_client),
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
         ("modinfo_is_complete", parameter::modinfo),
