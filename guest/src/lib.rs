@@ -180,6 +180,20 @@ pub enum Step {
         /// A path in it.
         path: String,
     },
+    /// Asks the server of an SMB share to tell of changes in a directory (`CIFS_IOC_NOTIFY_INFO`), in which a file is made and
+    /// removed until it does; how many bytes it tells comes back as the step's output.
+    Watch {
+        /// Which.
+        path: String,
+    },
+    /// Opens a file that another mount of the share has made, reads it, and has that one write to it: from then on the server
+    /// forbids to keep what was read. `ESTALE` when the client keeps it because it makes nothing of what the server sent.
+    BreakLease {
+        /// The file, where it is read.
+        path: String,
+        /// The same on the other mount; it is made there.
+        other: String,
+    },
     /// Makes a directory with [`LISTED_DIRECTORY`] in it, as the host does for [`Step::Work`]: for a server in the machine.
     LayOut {
         /// The directory.
@@ -278,6 +292,8 @@ impl fmt::Display for Step {
             Self::AskRanges { path } => write!(f, "ask for data and holes in {path}"),
             Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
             Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
+            Self::Watch { path } => write!(f, "watch {path}"),
+            Self::BreakLease { path, .. } => write!(f, "break the lease of {path}"),
             Self::LayOut { directory, .. } => write!(f, "lay out {directory}"),
             Self::Digest { path } => write!(f, "sha256sum {path}"),
             Self::Work(Work { directory, .. }) => write!(f, "work in {directory}"),

@@ -8,6 +8,7 @@
 mod files;
 mod kernel_log;
 mod network;
+mod notifications;
 mod port;
 mod processor;
 mod program;

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::{files, network, processor, program, workload};
+use crate::{files, network, notifications, processor, program, workload};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::AskRanges { path } => told(path, files::ask_ranges(path)),
         Step::PunchHole { path } => done(path, files::punch_hole(path)),
         Step::StatFileSystem { path } => done(path, files::stat_file_system(path)),
+        Step::Watch { path } => told(path, notifications::watch(path)),
+        Step::BreakLease { path, other } => notifications::break_lease(path, other).map(|()| None),
         Step::LayOut { directory, listed } => done(directory, workload::lay_out(directory, *listed)),
         Step::Digest { path } => told(path, workload::digest(path)),
         Step::Work(work) => workload::perform(work).map(Some),

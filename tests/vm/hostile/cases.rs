@@ -45,6 +45,10 @@ pub(crate) enum Reply {
     Absence,
     Read,
     Directory,
+    /// To CHANGE_NOTIFY.
+    Notify,
+    /// The notification of a broken lease, which the server sends unasked.
+    Break,
     /// Of this `InfoType` and class.
     Info(u8, u8),
     /// To this `CtlCode`.
@@ -58,6 +62,8 @@ pub(crate) enum Change {
     Put(usize, usize, u32),
     /// Several fields; says whether they are there.
     With(fn(&mut [u8]) -> bool),
+    /// Only so many bytes are left.
+    Cut(usize),
     /// All behind the header, and the status.
     Body(u32, fn() -> Vec<u8>),
 }
@@ -80,6 +86,10 @@ pub(crate) enum Act {
     StatFileSystem,
     Copy,
     FindHole,
+    /// Waits for a change in a directory.
+    Watch,
+    /// Reads a file that another mount of the share then writes to.
+    BreakLease,
 }
 
 /// How an act ends of which the reply was refused.
@@ -89,6 +99,10 @@ pub(crate) enum End {
     Error,
     /// Well: the client does without that answer.
     Without,
+    /// With what the file held before: the client makes nothing of the notification.
+    Stale,
+    /// Well: the client heeds the notification although its own first check refused it.
+    Heeded,
 }
 
 /// `FSCTL_DFS_GET_REFERRALS` and so on (MS-FSCC 2.3).
@@ -121,7 +135,7 @@ const fn client(name: &'static str, rule: Rule, reply: Reply, change: Change, ac
     Case { name, judge: Judge::Client(rule), reply, change, act, end: End::Error }
 }
 
-use Change::{Body, Put, With};
+use Change::{Body, Cut, Put, With};
 
 /// All of them.
 #[rustfmt::skip]
@@ -166,6 +180,12 @@ pub(crate) const CASES: &[Case] = &[
     Case { end: End::Without, ..client("entry-name-outside", R::DirectoryNameOutside, Reply::Directory, Put(BLOB + 60, 4, 0x2000), Act::List) },
     without("read-outside", R::ReplyDataOutside, Reply::Read, Put(68, 4, 0x1_0000), Act::ReadLinkLike),
     Case { end: End::Without, ..client("read-long", R::ReplyDataIgnored, Reply::Read, Put(68, 4, 0x3_0000), Act::ReadLinkLike) },
+    rule("notify-outside", R::ReplyDataOutside, Reply::Notify, Put(68, 4, 0x1_0000), Act::Watch),
+    rule("notify-far", R::NotifyOutside, Reply::Notify, Put(66, 2, FAR), Act::Watch),
+    rule("notify-short", R::NotifyShort, Reply::Notify, Put(68, 4, 8), Act::Watch),
+    Case { end: End::Stale, ..rule("break-size", R::ReplySize, Reply::Break, Put(64, 2, 40), Act::BreakLease) },
+    // Without the mask hints, which nobody reads.
+    Case { end: End::Heeded, ..rule("break-short", R::ReplyShort, Reply::Break, Cut(100), Act::BreakLease) },
     rule("resume-key-short", R::ResumeKeyShort, Reply::Ioctl(RESUME_KEY), Put(100, 4, 8), Act::Copy),
     rule("resume-key-far", R::IoctlOutside, Reply::Ioctl(RESUME_KEY), Put(96, 4, FAR), Act::Copy),
     rule("ranges-partial", R::RangesPartial, Reply::Ioctl(RANGES), Put(100, 4, 15), Act::FindHole),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use verify::header::{
-    CREATE, IOCTL, LEN as HEADER_LEN, MORE_PROCESSING, NEGOTIATE, QUERY_DIRECTORY, QUERY_INFO, READ,
-    SESSION_SETUP, SUCCESS, TREE_CONNECT,
+    CHANGE_NOTIFY, CREATE, IOCTL, LEN as HEADER_LEN, MORE_PROCESSING, NEGOTIATE, OPLOCK_BREAK,
+    QUERY_DIRECTORY, QUERY_INFO, READ, SESSION_SETUP, SUCCESS, TREE_CONNECT,
 };
 use verify::{Cursor, Header};
 
@@ -16,6 +16,9 @@ use crate::proxy::Tamper;
 
 /// What the name of a file begins with that is asked for so that a case is due from then on.
 pub(crate) const DUE: &str = "due.";
+
+/// `MessageId` of what a server sends unasked (MS-SMB2 2.2.23).
+const UNASKED: u64 = u64::MAX;
 
 /// The case whose reply is to be changed next, if there is one. All connections of a proxy share it.
 pub(crate) type Due = Arc<Mutex<Option<&'static Case>>>;
@@ -85,6 +88,10 @@ impl Conversation {
         if header.status == PENDING {
             return None;
         }
+        if id == UNASKED && header.command == OPLOCK_BREAK {
+            let mut due = self.due.lock().expect("no holder panics");
+            return due.take_if(|case| case.reply == Reply::Break);
+        }
         let case = self.by_message_id.remove(&id)?;
         let wanted = match case.reply {
             Reply::Challenge => header.status == MORE_PROCESSING,
@@ -113,6 +120,9 @@ fn asks_for(message: &[u8], alone: bool, case: &Case) -> bool {
         Reply::Absence => command == Some(CREATE) && is_file(),
         Reply::Read => command == Some(READ),
         Reply::Directory => command == Some(QUERY_DIRECTORY),
+        Reply::Notify => command == Some(CHANGE_NOTIFY),
+        // Nobody asks for it.
+        Reply::Break => false,
         Reply::Info(kind, class) => {
             command == Some(QUERY_INFO) && bytes.bytes(HEADER_LEN + 2, 2) == Some(&[kind, class])
         }
@@ -125,6 +135,11 @@ fn change(message: &mut Vec<u8>, change: Change) -> bool {
     match change {
         Change::Put(at, size, value) => put(message, at, size, value),
         Change::With(change) => change(message),
+        Change::Cut(length) => {
+            let longer = message.len() > length;
+            message.truncate(length);
+            longer
+        }
         Change::Body(status, body) => {
             message.truncate(HEADER_LEN);
             message.extend(body());

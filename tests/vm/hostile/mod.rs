@@ -153,7 +153,8 @@ fn lay_out(files: &Utf8Path) -> Result<()> {
                     rustix::fs::XattrFlags::empty(),
                 )?;
             }
-            Act::ReadAbsent => {}
+            Act::Watch => fs_err::create_dir(&path)?,
+            Act::ReadAbsent | Act::BreakLease => {}
             _ => fs_err::write(&path, CONTENT)?,
         }
         // Served as a guest.
@@ -182,6 +183,13 @@ fn visits(payload: &mut Payload, vehicle: Vehicle, server: u16) -> Result<Vec<Vi
         };
         visits.push(match mounts {
             Some(share) => visit_by_mount(payload, vehicle, case, share, tampering(Some(case))?),
+            None if case.act == Act::BreakLease => {
+                // Nobody is between that mount and the server.
+                payload.mount_share(smb::NAME, server, &options(), OTHER);
+                let visit = visit(payload, vehicle, case, Arc::clone(&proxy));
+                payload.step(Step::Unmount { target: OTHER.to_owned() });
+                visit
+            }
             None => visit(payload, vehicle, case, Arc::clone(&proxy)),
         });
         if vehicle == Vehicle::Rebuild && visits.len().is_multiple_of(LOGGED_AT_ONCE) {
@@ -256,6 +264,11 @@ fn step(case: &Case, path: &str, time: &str) -> Step {
         Act::StatFileSystem => Step::StatFileSystem { path },
         Act::Copy => Step::CopyFile { to: format!("{path}.{time}"), from: path },
         Act::FindHole => Step::FindHole { path },
+        Act::Watch => Step::Watch { path },
+        Act::BreakLease => Step::BreakLease {
+            path: format!("{path}.{time}"),
+            other: format!("{OTHER}/{}.{time}", case.name),
+        },
         Act::Mount | Act::MountReferred | Act::Read | Act::ReadLinkLike | Act::ReadAbsent => {
             Step::ReadFile { path }
         }
@@ -345,7 +358,8 @@ fn judge(vehicle: Vehicle, says_rules: bool, visit: &Visit, seen: &Seen) -> Resu
     ensure!(seen.tampered == 1, "{} replies were changed", seen.tampered);
     let asked = seen.asked.as_ref().context("not reached")?;
     match (case.end, asked, vehicle) {
-        (_, _, Vehicle::Counting | Vehicle::Stock) | (End::Without, None, _) => {}
+        (_, _, Vehicle::Counting | Vehicle::Stock) | (End::Without | End::Heeded, None, _) => {}
+        (End::Stale, Some(errno), _) if errno == "ESTALE" => {}
         (End::Error, Some(errno), _) if is_clean(errno) => {}
         _ => bail!("asking ended with {asked:?}"),
     }
