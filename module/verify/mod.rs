@@ -15,7 +15,8 @@
 //!   SESSION_SETUP, the share of TREE_CONNECT, the symbolic link in an error; of
 //!   QUERY_INFO, QUERY_DIRECTORY and CHANGE_NOTIFY the place of the output, and of IOCTL the output
 //!   too where its code says what it is. Notifications of broken oplocks and leases have neither
-//!   offsets nor lengths; their size is verified with the frame.
+//!   offsets nor lengths; their size is verified with the frame. The client looks at one although
+//!   its first check has refused it, so that refusing one is only telling of it.
 //! - **The request besides**: [`Content::verify`], for whoever can tell what was asked for: extended
 //!   attributes, POSIX information, security descriptors, entries of a directory, what a reparse
 //!   point holds.
