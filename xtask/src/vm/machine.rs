@@ -180,6 +180,7 @@ impl<'a> Machine<'a> {
             console: self.console_log,
             port: &port,
             network: self.payload.needs_network(),
+            forward: self.payload.forwarded(),
             capture: self.capture.as_deref(),
             counted: self.counted,
         });

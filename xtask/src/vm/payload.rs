@@ -45,6 +45,7 @@ pub struct Payload {
     system: Option<System>,
     modules: BTreeMap<String, Vec<u8>>,
     steps: Vec<PlannedStep>,
+    forwarded: Option<(u16, u16)>,
 }
 
 impl Payload {
@@ -129,6 +130,17 @@ impl Payload {
             prefix: 24,
             gateway: None,
         }))
+    }
+
+    /// Makes `port` of the host's loopback interface, which must be free, lead to a port of the machine. It needs a network.
+    pub fn forward(&mut self, port: u16, to: u16) -> &mut Self {
+        self.forwarded = Some((port, to));
+        self
+    }
+
+    /// The port that leads to the machine, and to which of its ports.
+    pub fn forwarded(&self) -> Option<(u16, u16)> {
+        self.forwarded
     }
 
     /// Inserts what the SMB client asks for at a mount; a kernel that lacks one has it built in, or does without.

@@ -58,6 +58,8 @@ pub struct Arguments<'a> {
     pub port: &'a Utf8Path,
     /// Whether there is a network interface.
     pub network: bool,
+    /// A free port of the host's loopback interface, and the port of the guest that it leads to.
+    pub forward: Option<(u16, u16)>,
     /// Gets what passes over it, as pcap.
     pub capture: Option<&'a Utf8Path>,
     /// Whether each instruction takes the guest a nanosecond. Emulated only.
@@ -130,8 +132,9 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
         return cmd;
     }
     // Only a host on which something listens on the loopback interface can be reached; names are not looked up.
-    let cmd =
-        cmd.args(["-netdev", "user,id=net,ipv6=off"]).args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    let forward = arguments.forward.map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+    let netdev = format!("user,id=net,ipv6=off{}", forward.unwrap_or_default());
+    let cmd = cmd.args(["-netdev", &netdev]).args(["-device", "virtio-net-pci,netdev=net,romfile="]);
     match arguments.capture {
         Some(file) => {
             cmd.args(["-object", &format!("filter-dump,id=capture,netdev=net,file={}", escaped(file))])
@@ -170,6 +173,7 @@ mod tests {
             console: Utf8Path::new("/k/a,b.log"),
             port: Utf8Path::new("/k/port"),
             network,
+            forward: network.then_some((4455, 445)),
             capture: Some(Utf8Path::new("/k/a.pcap")),
             counted: network,
         };
@@ -198,6 +202,7 @@ mod tests {
         let line = line(true, &["panic=0".to_owned()]);
         assert!(line.contains("panic=0'"), "{line}");
         assert!(line.contains("user,id=net"), "{line}");
+        assert!(line.contains(",hostfwd=tcp:127.0.0.1:4455-:445"), "{line}");
         assert!(line.contains("-icount shift=0"), "{line}");
         assert!(line.contains("filter-dump,id=capture,netdev=net,file=/k/a.pcap"), "{line}");
     }
