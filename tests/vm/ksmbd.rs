@@ -29,8 +29,11 @@ const CONFIGURATION: &str = "/etc/ksmbd/ksmbd.conf";
 const ACCOUNTS: &str = "/etc/ksmbd/ksmbdpwd.db";
 
 /// The share, and the directory of the machine that it shares.
-const SHARE: &str = "share";
-const SHARED: &str = "/shared";
+pub(crate) const SHARE: &str = "share";
+pub(crate) const SHARED: &str = "/shared";
+
+/// The port that it listens on.
+pub(crate) const PORT: u16 = 445;
 
 /// How many files are listed, and MiB in the large file: they are in the machine's memory.
 const LISTED: u32 = 2000;
@@ -38,7 +41,7 @@ const BULK: u32 = 4;
 
 /// Does the work on a share of ksmbd, once for each way to speak.
 pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
-    let account = Account { name: "somebody".to_owned(), password: "a-password-of-no-worth".to_owned() };
+    let account = account();
     let mut payload = vehicle.payload(bench, &bench.prepared)?;
     serve(bench, &mut payload, &account)?;
     let mut works = Vec::new();
@@ -55,6 +58,7 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
                 target: MOUNT.to_owned(),
             })
             .step(Step::Work(Work { directory: format!("{MOUNT}/{directory}"), listed: LISTED, bulk: BULK }))
+            .step(Step::AskRanges { path: format!("{MOUNT}/{directory}/ranges") })
             .step(Step::Unmount { target: MOUNT.to_owned() })
             .step(Step::Digest { path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE) });
         works.push((speech, at + 2));
@@ -67,14 +71,32 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     for (speech, work) in works {
         let told = run.output(work).context("the work told nothing")?;
         eprintln!("ksmbd, {vehicle}, {}: {}", speech.directory(), told.trim_end().replace('\n', "; "));
-        let digest = run.output(work + 2).context("no digest")?;
+        let ranges = run.output(work + 1).context("nothing told of ranges")?;
+        ensure!(ranges == all_ranges(), "{ranges}");
+        let digest = run.output(work + 3).context("no digest")?;
         ensure!(told_bytes(told, digest), "the server has {digest}; the client says {told}");
     }
     nothing_is_rejected(&run, counters)
 }
 
+/// The right answers to [`Step::AskRanges`]: a server that has more ranges than the client has room for gives what there is
+/// room for, in a reply that says that it is cut short.
+fn all_ranges() -> String {
+    let answer = |(from, data, hole): (u64, u64, u64)| {
+        let [from, data, hole] = [from, data, hole].map(|range| range * guest::RANGE);
+        format!("data from {from}: {data}\nhole from {from}: {hole}\n")
+    };
+    let last = 2 * (guest::RANGES - 1);
+    [(0, 0, 1), (1, 2, 1), (last - 2, last - 2, last - 1), (last, last, last + 1)].map(answer).concat()
+}
+
+/// Who may log in.
+pub(crate) fn account() -> Account {
+    Account { name: "somebody".to_owned(), password: "a-password-of-no-worth".to_owned() }
+}
+
 /// Adds the steps that start the server.
-fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> {
+pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> {
     let Root::Debian(root) = &bench.prepared.root else {
         anyhow::bail!("no root of Debian's to take ksmbd-tools from")
     };
@@ -101,7 +123,7 @@ fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> 
 /// ksmbd.conf(5).
 fn configuration() -> String {
     format!(
-        "[global]\n    server min protocol = SMB2_10\n    smb3 encryption = auto\n    tcp port = 445\n\n\
+        "[global]\n    server min protocol = SMB2_10\n    smb3 encryption = auto\n    tcp port = {PORT}\n\n\
          [{SHARE}]\n    path = {SHARED}\n    read only = no\n    vfs objects = acl_xattr, streams_xattr\n"
     )
 }
