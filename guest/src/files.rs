@@ -3,15 +3,34 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, PermissionsExt as _};
 
 use guest::{RANGE, RANGES};
 use nix::errno::Errno;
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::statvfs;
+use nix::unistd::mkfifo;
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, getxattr, seek};
 
 /// Longer than any attribute that is asked for.
 const VALUE_BYTES: usize = 64 * 1024;
+
+pub(crate) fn make_pipe(path: &str) -> io::Result<()> {
+    mkfifo(path, Mode::empty())?;
+    // Whatever the mask is.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+}
+
+pub(crate) fn kind(path: &str) -> io::Result<String> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    let names = [
+        (kind.is_file(), "file"),
+        (kind.is_dir(), "directory"),
+        (kind.is_symlink(), "link"),
+        (kind.is_fifo(), "pipe"),
+    ];
+    Ok(names.into_iter().find_map(|(is, name)| is.then_some(name)).unwrap_or("other").to_owned())
+}
 
 pub(crate) fn read_link(path: &str) -> io::Result<String> {
     Ok(fs::read_link(path)?.to_string_lossy().into_owned())

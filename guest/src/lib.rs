@@ -135,6 +135,16 @@ pub enum Step {
         /// Which.
         path: String,
     },
+    /// Makes a named pipe (mkfifo(3)) that anybody may open.
+    MakePipe {
+        /// Which.
+        path: String,
+    },
+    /// lstat(2); what kind of file it is, `file`, `directory`, `link`, `pipe` or `other`, comes back as the step's output.
+    Stat {
+        /// Which.
+        path: String,
+    },
     /// Removes a file.
     RemoveFile {
         /// Which.
@@ -284,6 +294,8 @@ impl fmt::Display for Step {
             Self::WriteFile { path, .. } => write!(f, "write {path}"),
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),
+            Self::MakePipe { path } => write!(f, "mkfifo {path}"),
+            Self::Stat { path } => write!(f, "stat {path}"),
             Self::RemoveFile { path } => write!(f, "rm {path}"),
             Self::ReadLink { path } => write!(f, "readlink {path}"),
             Self::ReadAttribute { path, name } => write!(f, "getfattr -n {name} {path}"),

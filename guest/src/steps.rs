@@ -75,6 +75,8 @@ pub(crate) fn perform(step: &Step) -> Result<Option<String>, StepError> {
         Step::WriteFile { path, content } => done(path, fs::write(path, content)),
         Step::ReadFile { path } => told(path, read_file(path)),
         Step::ListDirectory { path } => told(path, list_directory(path)),
+        Step::MakePipe { path } => done(path, files::make_pipe(path)),
+        Step::Stat { path } => told(path, files::kind(path)),
         Step::RemoveFile { path } => done(path, fs::remove_file(path)),
         Step::ReadLink { path } => told(path, files::read_link(path)),
         Step::ReadAttribute { path, name } => told(path, files::read_attribute(path, name)),

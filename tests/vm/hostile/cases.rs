@@ -5,6 +5,8 @@
 use verify::Rule;
 use verify::Rule as R;
 
+use crate::frames::put;
+
 /// One change of one reply.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -51,6 +53,8 @@ pub(crate) enum Reply {
     Break,
     /// Of this `InfoType` and class.
     Info(u8, u8),
+    /// Likewise, and in the compound that opens the file that bears the case's name.
+    Lookup(u8, u8),
     /// To this `CtlCode`.
     Ioctl(u32),
 }
@@ -90,6 +94,10 @@ pub(crate) enum Act {
     Watch,
     /// Reads a file that another mount of the share then writes to.
     BreakLease,
+    /// Looks at a file.
+    Stat,
+    /// Looks at a named pipe.
+    StatPipe,
 }
 
 /// How an act ends of which the reply was refused.
@@ -110,11 +118,18 @@ const REFERRALS: u32 = 0x0006_0194;
 const RANGES: u32 = 0x0009_40cf;
 const RESUME_KEY: u32 = 0x0014_0078;
 const INTERFACES: u32 = 0x0014_01fc;
+const REPARSE: u32 = 0x0009_00a8;
 
 /// QUERY_INFO of `FileFullEaInformation`, of `FileFsFullSizeInformation` and of security (MS-SMB2 2.2.37; MS-FSCC 2.4, 2.5).
 const ATTRIBUTES: Reply = Reply::Info(1, 15);
 const FILE_SYSTEM: Reply = Reply::Info(2, 7);
 const SECURITY: Reply = Reply::Info(3, 0);
+
+/// QUERY_INFO of POSIX information, and where the owner's SID begins in its reply.
+const POSIX: Reply = Reply::Lookup(1, 100);
+const OWNER: usize = BLOB + 80;
+/// Where it begins in an entry of a directory with POSIX information.
+const ENTRY_OWNER: usize = 92;
 
 /// Where a challenge, an attribute list, a descriptor or a directory begins in its reply, and the output of an IOCTL by Samba.
 const BLOB: usize = 72;
@@ -137,7 +152,7 @@ const fn client(name: &'static str, rule: Rule, reply: Reply, change: Change, ac
 
 use Change::{Body, Cut, Put, With};
 
-/// All of them.
+/// Those about what Samba answers.
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
     rule("negotiate-blob-outside", R::ReplyDataOutside, Reply::Negotiate, Put(122, 2, 0xfff0), Act::Mount),
@@ -197,6 +212,30 @@ pub(crate) const CASES: &[Case] = &[
     rule("symlink-target-outside", R::SymlinkTargetOutside, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 32, 0xfff0_0000))), Act::ReadAbsent),
     rule("symlink-print-outside", R::SymlinkPrintOutside, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 36, 0xfff0_0000))), Act::ReadAbsent),
 ];
+
+/// Those about what ksmbd answers and the host's Samba does not: a named pipe is a reparse point, and with the extensions for
+/// POSIX, which the mount asks for, it says of every file what stat(2) does.
+#[rustfmt::skip]
+pub(crate) const KSMBD_CASES: &[Case] = &[
+    without("reparse-short", R::ReparseShort, Reply::Ioctl(REPARSE), Put(100, 4, 4), Act::StatPipe),
+    without("reparse-data-outside", R::ReparseDataOutside, Reply::Ioctl(REPARSE), Put(OUTPUT + 4, 2, 0x100), Act::StatPipe),
+    without("reparse-far", R::IoctlOutside, Reply::Ioctl(REPARSE), Put(96, 4, FAR), Act::StatPipe),
+    rule("posix-info-outside", R::ReplyDataOutside, POSIX, Put(68, 4, 0x1_0000), Act::Stat),
+    rule("posix-info-far", R::InfoOutside, POSIX, Put(66, 2, FAR), Act::Stat),
+    // The client goes on without owner and group: it forgets the error.
+    Case { end: End::Without, ..client("posix-short", R::PosixShort, POSIX, Put(68, 4, 80), Act::Stat) },
+    Case { end: End::Without, ..client("posix-owner", R::PosixOwner, POSIX, Put(OWNER + 1, 1, 0), Act::Stat) },
+    Case { end: End::Without, ..client("posix-group", R::PosixGroup, POSIX, With(many_groups), Act::Stat) },
+    rule("posix-context-outside", R::CreateDataOutside, Reply::Create, With(long_posix_context), Act::Read),
+    rule("posix-directory-far", R::DirectoryOutside, Reply::Directory, Put(66, 2, FAR), Act::List),
+    // The client takes the entries before.
+    Case { end: End::Without, ..client("posix-entry-owner", R::DirectoryPosix, Reply::Directory, Put(BLOB + ENTRY_OWNER + 1, 1, 0), Act::List) },
+];
+
+/// The case of this name.
+pub(crate) fn named(name: &str) -> Option<&'static Case> {
+    CASES.iter().chain(KSMBD_CASES).find(|case| case.name == name)
+}
 
 /// `STATUS_STOPPED_ON_SYMLINK`.
 const STOPPED: u32 = 0x8000_002d;
@@ -259,4 +298,20 @@ fn another_name(message: &mut [u8]) -> bool {
     put32(message, BLOB, 4);
     message[BLOB + 8] ^= 1;
     true
+}
+
+/// The group's SID, after the owner's, has more parts than there may be.
+fn many_groups(message: &mut [u8]) -> bool {
+    let parts = message.get(OWNER + 1).map_or(0, |parts| usize::from(*parts));
+    put(message, OWNER + 8 + 4 * parts + 1, 1, 0xff)
+}
+
+/// The name of the create context with POSIX information begins like this.
+const POSIX_CONTEXT: &[u8] = b"\x93\xad\x25\x50\x9c\xb4\x11\xe7";
+
+/// The data of the create context with POSIX information end past the context.
+fn long_posix_context(message: &mut [u8]) -> bool {
+    let name = message.windows(POSIX_CONTEXT.len()).position(|bytes| bytes == POSIX_CONTEXT);
+    // The name comes after the fixed part.
+    name.and_then(|name| name.checked_sub(16)).is_some_and(|context| put(message, context + 12, 4, 0x1000))
 }

@@ -10,7 +10,7 @@ use verify::header::{
 };
 use verify::{Cursor, Header};
 
-use super::cases::{CASES, Case, Change, Reply};
+use super::cases::{Case, Change, Reply, named};
 use crate::frames::{MESSAGE_ID, NEXT_COMMAND, PENDING, file_to_create, messages, put};
 use crate::proxy::Tamper;
 
@@ -43,15 +43,17 @@ impl Tamper for Conversation {
         let mut due = self.due.lock().expect("no holder panics");
         let messages = messages(frame);
         let alone = messages.len() == 1;
+        let mut opened = None;
         for message in messages.into_iter().filter_map(|range| frame.get(range)) {
-            let named = file_to_create(message).and_then(|file| Some(file.strip_prefix(DUE)?.to_owned()));
-            if let Some(name) = named {
-                *due = CASES.iter().find(|case| case.name == name);
+            opened = file_to_create(message).or(opened);
+            let asked = opened.as_deref().and_then(|file| Some(file.strip_prefix(DUE)?.to_owned()));
+            if let Some(name) = asked {
+                *due = named(&name);
                 // The rest of the compound is about that file.
                 return;
             }
             if let (Some(case), Some(id)) = (*due, Cursor::new(message).le64(MESSAGE_ID))
-                && asks_for(message, alone, case)
+                && asks_for(message, alone, opened.as_deref(), case)
             {
                 *due = None;
                 self.by_message_id.insert(id, case);
@@ -105,12 +107,15 @@ impl Conversation {
     }
 }
 
-/// Whether the reply to the request `message` is the one that a case is about. Of a compound, by which the client looks
-/// up a path, it passes over the create contexts.
-fn asks_for(message: &[u8], alone: bool, case: &Case) -> bool {
+/// Whether the reply to the request `message` is the one that a case is about; `opened` is the file that it opens, or that its
+/// compound has opened before it. Of a compound, by which the client looks up a path, it passes over the create contexts.
+fn asks_for(message: &[u8], alone: bool, opened: Option<&str>, case: &Case) -> bool {
     let bytes = Cursor::new(message);
     let command = Header::read(bytes).map(|header| header.command);
-    let is_file = || file_to_create(message).is_some_and(|file| file == case.name);
+    let is_file = || opened == Some(case.name);
+    let is_info = |kind: u8, class: u8| {
+        command == Some(QUERY_INFO) && bytes.bytes(HEADER_LEN + 2, 2) == Some(&[kind, class])
+    };
     match case.reply {
         Reply::Negotiate => command == Some(NEGOTIATE),
         Reply::Challenge => command == Some(SESSION_SETUP),
@@ -123,9 +128,8 @@ fn asks_for(message: &[u8], alone: bool, case: &Case) -> bool {
         Reply::Notify => command == Some(CHANGE_NOTIFY),
         // Nobody asks for it.
         Reply::Break => false,
-        Reply::Info(kind, class) => {
-            command == Some(QUERY_INFO) && bytes.bytes(HEADER_LEN + 2, 2) == Some(&[kind, class])
-        }
+        Reply::Info(kind, class) => is_info(kind, class),
+        Reply::Lookup(kind, class) => is_info(kind, class) && is_file(),
         Reply::Ioctl(code) => command == Some(IOCTL) && bytes.le32(HEADER_LEN + 4) == Some(code),
     }
 }

@@ -8,6 +8,7 @@ mod cases;
 mod conversation;
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,18 +21,24 @@ use xtask::kernel::kdir::Kdir;
 use xtask::kernel::prepare::Prepared;
 use xtask::kernel::release::Release;
 use xtask::share::{self as smb, Share};
+use xtask::vm::payload::HOST;
 use xtask::vm::{Payload, Run, Verdict};
 
+use crate::ksmbd;
 use crate::proxy::Proxy;
 use crate::rebuild::has_series;
 use crate::vehicle::{self, GUARD, Vehicle};
+use crate::workload::MEMORY;
 use crate::{Bench, verdict_is};
-use cases::{Act, CASES, Case, End, Judge};
+use cases::{Act, CASES, Case, End, Judge, KSMBD_CASES};
 use conversation::{Conversation, DUE};
 
 /// Where the guest mounts the share, and where it mounts it once more for one case.
 const MOUNT: &str = "/mnt";
 const OTHER: &str = "/other";
+
+/// Mount options: what could be a symbolic link is looked at, and nothing is remembered of a file.
+const REMEMBERING_NOTHING: &str = "mfsymlinks,actimeo=0";
 
 /// What a file holds.
 const CONTENT: &str = "as the server has it";
@@ -60,9 +67,12 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     let mut trials = vec![
         trial("the_guard_rejects_each_by_its_rule", |bench| check(bench, &bench.prepared, Vehicle::Guard)),
         trial("the_rebuilt_client_rejects_each", |bench| check(bench, &bench.prepared, Vehicle::Rebuild)),
+        trial("the_guard_rejects_each_of_ksmbd", |bench| check_ksmbd(bench, Vehicle::Guard)),
+        trial("the_rebuilt_client_rejects_each_of_ksmbd", |bench| check_ksmbd(bench, Vehicle::Rebuild)),
     ];
     if std::env::var_os(LONG).is_some() {
         trials.push(trial("the_guard_counts_each", |bench| check(bench, &bench.prepared, Vehicle::Counting)));
+        trials.push(trial("the_stock_client_of_ksmbd_is_shown", |bench| check_ksmbd(bench, Vehicle::Stock)));
         trials.extend(bench.into_iter().flat_map(|bench| Kdir::all(&bench.context)).map(|kdir| {
             Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
                 let bench = bench.expect("trials are run with a bench");
@@ -101,17 +111,60 @@ struct Visit {
     proxy: Arc<Proxy<&'static str>>,
 }
 
-/// Runs the machine of a vehicle, shows what came of each case, and judges it.
+/// What the cases of one machine ask.
+struct Site {
+    cases: &'static [Case],
+    /// The server's port on the host's loopback interface.
+    server: u16,
+    share: &'static str,
+    /// Mount options.
+    options: String,
+}
+
+/// Judges the cases about Samba, which runs on the host.
 fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     let referred = CASES.iter().filter(|case| case.act == Act::MountReferred);
     let referred: Vec<_> = referred.map(|case| (case.name, REFERRED)).collect();
     let server = Share::serve_as(&bench.context.report, &referred)?;
     lay_out(&server.files())?;
-    let mut payload = vehicle.payload(bench, prepared)?;
-    let visits = visits(&mut payload, vehicle, server.port())?;
+    let payload = vehicle.payload(bench, prepared)?;
+    let site = Site {
+        cases: CASES,
+        server: server.port(),
+        share: smb::NAME,
+        options: format!("{},{REMEMBERING_NOTHING}", smb::OPTIONS),
+    };
+    check_at(bench, prepared, vehicle, payload, &site)
+}
+
+/// Judges the cases about ksmbd, which runs in the machine: from there to the proxy, and back into the machine.
+fn check_ksmbd(bench: &Bench, vehicle: Vehicle) -> Result<()> {
+    let account = ksmbd::account();
+    let mut payload = vehicle.payload(bench, &bench.prepared)?;
+    ksmbd::serve(bench, &mut payload, &account)?;
+    for case in KSMBD_CASES {
+        lay_out_inside(&mut payload, case);
+    }
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    payload.forward(server, ksmbd::PORT);
+    let options = format!("vers=3.1.1,posix,{},{REMEMBERING_NOTHING}", account.options());
+    let site = Site { cases: KSMBD_CASES, server, share: ksmbd::SHARE, options };
+    check_at(bench, &bench.prepared, vehicle, payload, &site)
+}
+
+/// Runs the machine of a vehicle, shows what came of each case, and judges it.
+fn check_at(
+    bench: &Bench,
+    prepared: &Prepared,
+    vehicle: Vehicle,
+    mut payload: Payload,
+    site: &Site,
+) -> Result<()> {
+    let visits = visits(&mut payload, vehicle, site)?;
     vehicle.unload(&mut payload);
     let name = format!("{vehicle}-{}", prepared.kdir.release());
-    let run = vehicle::boot(bench, prepared, &payload, &format!("hostile-{name}"), 256)?;
+    let log = format!("hostile-{}-{name}", site.share);
+    let run = vehicle::boot(bench, prepared, &payload, &log, MEMORY)?;
     // A client mended in C has no rules to tell of.
     let says_rules = vehicle == Vehicle::Rebuild && has_rust(prepared)?;
     let mut wrong = Vec::new();
@@ -131,6 +184,16 @@ fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     ensure!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), visits.len(), wrong.join("\n"));
     verdict_is(&run, Verdict::Pass)?;
     vehicle.require_loaded(&run)
+}
+
+/// Adds the steps that make what the share in the machine holds for a case.
+fn lay_out_inside(payload: &mut Payload, case: &Case) {
+    let path = format!("{}/{}", ksmbd::SHARED, case.name);
+    payload.step(match case.act {
+        Act::StatPipe => Step::MakePipe { path },
+        Act::List => Step::LayOut { directory: path, listed: 1 },
+        _ => Step::WriteFile { path, content: CONTENT.to_owned() },
+    });
 }
 
 /// What the share holds for each case.
@@ -167,25 +230,35 @@ fn lay_out(files: &Utf8Path) -> Result<()> {
 }
 
 /// Adds the steps about every case.
-fn visits(payload: &mut Payload, vehicle: Vehicle, server: u16) -> Result<Vec<Visit>> {
+fn visits(payload: &mut Payload, vehicle: Vehicle, site: &Site) -> Result<Vec<Visit>> {
+    let server = site.server;
     let mut visits: Vec<Visit> = Vec::new();
     let tampering = |due: Option<&'static Case>| -> Result<Arc<Proxy<&'static str>>> {
         let due = Arc::new(Mutex::new(due));
         Ok(Arc::new(Proxy::tampering(server, move || Conversation::new(&due))?))
     };
     let proxy = tampering(None)?;
-    payload.mount_share(smb::NAME, proxy.port(), &options(), MOUNT);
-    for case in CASES {
+    payload.mount_share(site.share, proxy.port(), &site.options, MOUNT);
+    for case in site.cases {
         let mounts = match case.act {
-            Act::Mount => Some(smb::NAME),
+            Act::Mount => Some(site.share),
             Act::MountReferred => Some(case.name),
             _ => None,
         };
         visits.push(match mounts {
-            Some(share) => visit_by_mount(payload, vehicle, case, share, tampering(Some(case))?),
+            Some(share) => {
+                let proxy = tampering(Some(case))?;
+                let options = format!("ip={0},port={1},{2}", HOST, proxy.port(), site.options);
+                let mount = Step::MountCifs {
+                    source: format!("//{HOST}/{share}"),
+                    options,
+                    target: OTHER.to_owned(),
+                };
+                visit_by_mount(payload, vehicle, case, mount, proxy)
+            }
             None if case.act == Act::BreakLease => {
                 // Nobody is between that mount and the server.
-                payload.mount_share(smb::NAME, server, &options(), OTHER);
+                payload.mount_share(site.share, server, &site.options, OTHER);
                 let visit = visit(payload, vehicle, case, Arc::clone(&proxy));
                 payload.step(Step::Unmount { target: OTHER.to_owned() });
                 visit
@@ -200,11 +273,6 @@ fn visits(payload: &mut Payload, vehicle: Vehicle, server: u16) -> Result<Vec<Vi
     Ok(visits)
 }
 
-/// Mount options: what could be a symbolic link is looked at, and nothing is remembered of a file.
-fn options() -> String {
-    format!("{},mfsymlinks,actimeo=0", smb::OPTIONS)
-}
-
 /// The place of the next step.
 fn next(payload: &Payload) -> usize {
     payload.plan("").steps.len()
@@ -215,14 +283,9 @@ fn visit_by_mount(
     payload: &mut Payload,
     vehicle: Vehicle,
     case: &'static Case,
-    share: &str,
+    mount: Step,
     proxy: Arc<Proxy<&'static str>>,
 ) -> Visit {
-    let mount = Step::MountCifs {
-        source: format!("//{}/{share}", xtask::vm::payload::HOST),
-        options: format!("ip={},port={},{}", xtask::vm::payload::HOST, proxy.port(), options()),
-        target: OTHER.to_owned(),
-    };
     let asks = next(payload);
     let unmount = Step::Unmount { target: OTHER.to_owned() };
     payload.expect(mount.clone(), Expect::Any).expect(unmount.clone(), Expect::Any);
@@ -265,6 +328,7 @@ fn step(case: &Case, path: &str, time: &str) -> Step {
         Act::Copy => Step::CopyFile { to: format!("{path}.{time}"), from: path },
         Act::FindHole => Step::FindHole { path },
         Act::Watch => Step::Watch { path },
+        Act::Stat | Act::StatPipe => Step::Stat { path },
         Act::BreakLease => Step::BreakLease {
             path: format!("{path}.{time}"),
             other: format!("{OTHER}/{}.{time}", case.name),
@@ -281,6 +345,8 @@ struct Seen {
     /// How asking ended: an error's name, or none. Outside, whether it was asked at all.
     asked: Option<Option<String>>,
     again: Option<Option<String>>,
+    /// What asking again brought back.
+    told: Option<String>,
     /// How the counters moved.
     counted: HashMap<String, i64>,
     /// What the kernel logged meanwhile.
@@ -324,7 +390,8 @@ impl Seen {
         }
         counted.retain(|name, _| !matches!(name.as_str(), "seen" | "checked" | "mode" | "unlogged"));
         let again = ended(run, visit.again).map(|(end, _)| end);
-        Ok(Self { tampered, asked, again, counted, log: log.unwrap_or_default() })
+        let told = run.output(visit.again).map(str::to_owned);
+        Ok(Self { tampered, asked, again, told, counted, log: log.unwrap_or_default() })
     }
 }
 
@@ -366,6 +433,7 @@ fn judge(vehicle: Vehicle, says_rules: bool, visit: &Visit, seen: &Seen) -> Resu
     let again = seen.again.as_ref().context("not reached")?;
     let expected = (case.act == Act::ReadAbsent).then_some("ENOENT");
     ensure!(again.as_deref() == expected, "asking again ended with {again:?}");
+    ensure!(case.act != Act::StatPipe || seen.told.as_deref() == Some("pipe"), "it is a {:?}", seen.told);
     let rule = match case.judge {
         Judge::Verifier(rule) => Some(rule),
         Judge::Client(_) => None,
