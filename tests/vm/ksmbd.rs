@@ -50,6 +50,8 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
         let at = payload.plan("").steps.len();
         let shared = format!("{SHARED}/{directory}");
         let options = format!("ip=127.0.0.1,{}", speech.options(&account));
+        let frees =
+            if speech.frees_parts() { Expect::Success } else { Expect::Failure("EOPNOTSUPP".to_owned()) };
         payload
             .step(Step::LayOut { directory: shared.clone(), listed: LISTED })
             .step(Step::MountCifs {
@@ -58,7 +60,7 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
                 target: MOUNT.to_owned(),
             })
             .step(Step::Work(Work { directory: format!("{MOUNT}/{directory}"), listed: LISTED, bulk: BULK }))
-            .step(Step::AskRanges { path: format!("{MOUNT}/{directory}/ranges") })
+            .expect(Step::AskRanges { path: format!("{MOUNT}/{directory}/ranges") }, frees)
             .step(Step::Unmount { target: MOUNT.to_owned() })
             .step(Step::Digest { path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE) });
         works.push((speech, at + 2));
@@ -71,8 +73,8 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     for (speech, work) in works {
         let told = run.output(work).context("the work told nothing")?;
         eprintln!("ksmbd, {vehicle}, {}: {}", speech.directory(), told.trim_end().replace('\n', "; "));
-        let ranges = run.output(work + 1).context("nothing told of ranges")?;
-        ensure!(ranges == all_ranges(), "{ranges}");
+        let (found, expected) = (run.output(work + 1), speech.frees_parts().then(all_ranges));
+        ensure!(found == expected.as_deref(), "{found:?}");
         let digest = run.output(work + 3).context("no digest")?;
         ensure!(told_bytes(told, digest), "the server has {digest}; the client says {told}");
     }

@@ -73,6 +73,11 @@ impl Speech {
         self.dialect == "3.1.1" && self.protection == Protection::Sealed
     }
 
+    /// Whether the client can free a part of a file: from dialect 3.0 on.
+    pub(crate) fn frees_parts(self) -> bool {
+        self.dialect != "2.1"
+    }
+
     pub(crate) fn options(self, account: &Account) -> String {
         format!("vers={}{},{},mfsymlinks", self.dialect, self.protection.option(), account.options())
     }
