@@ -98,7 +98,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes, which takes a moment.
-    pub fn named(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
+    pub fn named(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let _lock = self.context.cache.lock("archive", &self.context.report)?;
         self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
     }
@@ -211,13 +211,13 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
-    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives.
-    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
+    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives: all at once,
+    /// as the large ones have 50 MB each.
+    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let lists = self.dir.join("lists");
         let names: Vec<String> =
             lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
-        let mut packages = Vec::new();
-        for (uri, suite) in self.suites.of(mirror) {
+        let read_list = |uri: &str, suite: &str| {
             // apt names the files after the address, which ends in these.
             let read = |end: String| {
                 let name = names.iter().find(|name| name.ends_with(&end));
@@ -227,9 +227,19 @@ impl<'a> Archive<'a> {
             let release = read(format!("_dists_{suite}_InRelease"))?;
             let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
             let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
-            packages.extend(package::read_index(&index, uri, codename, &wanted));
-        }
-        Ok(packages)
+            Ok(package::read_index(&index, uri, codename, &wanted))
+        };
+        let parts: Vec<Vec<Package>> = std::thread::scope(|scope| {
+            let read_list = &read_list;
+            let suites = self.suites.of(mirror);
+            let reading: Vec<_> =
+                suites.map(|(uri, suite)| scope.spawn(move || read_list(uri, suite))).collect();
+            reading
+                .into_iter()
+                .map(|list| list.join().expect("reading does not panic"))
+                .collect::<Result<_>>()
+        })?;
+        Ok(parts.concat())
     }
 
     /// An apt program whose state is ours; fetching settings (proxies, the person's choices) stay the host's.
