@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs every fuzz target of `fuzz/`: for 20 seconds each when something of what they are made of has changed since they last passed,
+//! Runs every fuzz target of `fuzz/`: for a minute when something of what it is made of has changed since it last passed,
 //! for a moment otherwise, for ten minutes with `CIFS_FIX_LONG_TESTS` set. What is found stays in the cache, so that each
 //! run begins where the last one ended.
 //!
 //! The targets are compiled by the stable compiler: what libFuzzer needs of it is a pass of LLVM. They are safe code, in which
 //! a sanitizer of addresses would find nothing that a panic does not.
+
+mod seeds;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +25,7 @@ use xtask::report::Report;
 use xtask::root::Choice;
 
 /// How long each target runs.
-const CHANGED: Duration = Duration::from_secs(20);
+const CHANGED: Duration = Duration::from_secs(60);
 const UNCHANGED: Duration = Duration::from_secs(3);
 const LONG_RUN: Duration = Duration::from_secs(600);
 
@@ -36,17 +38,13 @@ const INSTRUMENTED: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 const INPUT_LIMIT: u32 = 10;
 const MEMORY_LIMIT: u32 = 1024;
 
-/// What targets are made of, below the repository.
-const SOURCES: [&str; 8] = [
-    "capture/src",
-    "fuzz/fuzz_targets",
-    "fuzz/src",
-    "module/verify",
-    "fuzz/Cargo.lock",
-    "tests/host/elf.rs",
-    "xtask/src/object",
-    "xtask/src/project/dkms_conf",
-];
+/// What every target is made of, below the repository, besides its own file.
+const SHARED: &[&str] = &["fuzz/src", "fuzz/Cargo.lock"];
+
+/// And what some are made of: of replies all others.
+const OF_MODULES: &[&str] = &["xtask/src/object", "tests/host/elf.rs"];
+const OF_CONFIGURATION: &[&str] = &["xtask/src/project/dkms_conf"];
+const OF_REPLIES: &[&str] = &["module/verify", "capture/src"];
 
 /// The built targets.
 #[derive(Debug)]
@@ -54,8 +52,6 @@ struct Bench {
     context: Context,
     programs: Utf8PathBuf,
     seeds: Utf8PathBuf,
-    /// A hash over [`SOURCES`].
-    sources: String,
 }
 
 fn main() -> ExitCode {
@@ -107,23 +103,23 @@ impl Bench {
         let dir = repository().join("target/fuzz");
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let build = || {
-            Cmd::new(&cargo)
-                .args(["build", "--release", "--locked", "--manifest-path"])
-                .arg(repository().join("fuzz/Cargo.toml"))
-                .env("CARGO_TARGET_DIR", &dir)
-        };
         let step = context.report.step("Building", "the fuzz targets");
         let names = targets()?;
         let bins = names.iter().flat_map(|name| ["--bin", name.as_str()]);
         // A target of its own keeps the flags away from build scripts.
-        build().args(bins).args(["--target", &host]).env("RUSTFLAGS", INSTRUMENTED).run(&context.report)?;
-        build().args(["--bin", "seeds"]).run(&context.report)?;
+        Cmd::new(cargo)
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(repository().join("fuzz/Cargo.toml"))
+            .args(bins)
+            .args(["--target", &host])
+            .env("RUSTFLAGS", INSTRUMENTED)
+            .env("CARGO_TARGET_DIR", &dir)
+            .run(&context.report)?;
         let seeds = dir.join("seeds");
-        Cmd::new(dir.join("release/seeds")).arg(&seeds).run(&context.report)?;
+        seeds::write(&seeds)?;
         step.done("Built", &format!("{} fuzz targets", names.len()));
         let programs = dir.join(host).join("release");
-        Ok(Self { context, programs, seeds, sources: hash(&repository())? })
+        Ok(Self { context, programs, seeds })
     }
 
     /// Runs one target.
@@ -131,7 +127,8 @@ impl Bench {
         let dir = self.context.cache.path("fuzz").join(target);
         fs_err::create_dir_all(dir.join("corpus"))?;
         let stamp = dir.join("passed");
-        let fresh = fs_err::read_to_string(&stamp).is_ok_and(|hash| hash == self.sources);
+        let sources = hash(&repository(), target)?;
+        let fresh = fs_err::read_to_string(&stamp).is_ok_and(|hash| hash == sources);
         let time = match std::env::var_os(LONG) {
             Some(_) => LONG_RUN,
             None if fresh => UNCHANGED,
@@ -164,7 +161,7 @@ impl Bench {
             if fresh { ", unchanged" } else { "" }
         );
         if time >= CHANGED {
-            fs_err::write(&stamp, &self.sources)?;
+            fs_err::write(&stamp, sources)?;
         }
         Ok(())
     }
@@ -176,10 +173,16 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
-/// A hash over the names and contents of [`SOURCES`].
-fn hash(repository: &Utf8Path) -> Result<String> {
+/// A hash over the names and contents of what a target is made of.
+fn hash(repository: &Utf8Path, target: &str) -> Result<String> {
+    let own = format!("fuzz/fuzz_targets/{target}.rs");
+    let sources = match target {
+        "kernel_module" | "signature" => OF_MODULES,
+        "dkms_conf" => OF_CONFIGURATION,
+        _ => OF_REPLIES,
+    };
     let mut hash = Sha256::new();
-    for source in SOURCES {
+    for source in SHARED.iter().chain(sources).copied().chain([own.as_str()]) {
         for entry in walkdir::WalkDir::new(repository.join(source)).sort_by_file_name() {
             let entry = entry?;
             if entry.file_type().is_file() {

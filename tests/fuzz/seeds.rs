@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes the seed corpus, `TARGET/NUMBER` in the directory that is given or in `corpus`, from the messages and modules that the
-//! tests are made of, and from the `dkms.conf` of this repository.
+//! What fuzzing begins with: the messages and modules that the tests are made of, and the `dkms.conf` of this repository.
 
-#[path = "../../../module/verify/tests/bytes/mod.rs"]
+#[path = "../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
-#[path = "../../../tests/host/elf.rs"]
+#[path = "../host/elf.rs"]
 mod elf;
-#[path = "../../../module/verify/tests/replies/mod.rs"]
+#[path = "../../module/verify/tests/replies/mod.rs"]
 mod replies;
+#[expect(unreachable_pub, reason = "it is of a library")]
+#[path = "../../fuzz/src/segment.rs"]
+mod segment;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use anyhow::Result;
+use camino::Utf8Path;
 
 use bytes::{Bytes, attribute, negotiate_context as context};
-use verify_fuzz::segment;
+use segment::segment;
 
 /// Targets, and well-formed messages for each.
 fn seeds() -> Vec<(&'static str, Vec<Bytes>)> {
@@ -96,17 +98,16 @@ fn modules() -> Vec<Vec<u8>> {
 
 /// Every `dkms.conf` here.
 const CONFS: [&str; 3] = [
-    include_str!("../../../dkms.conf"),
-    include_str!("../../../cifs/dkms.conf"),
-    include_str!("../../../tests/vm/fault/dkms.conf"),
+    include_str!("../../dkms.conf"),
+    include_str!("../../cifs/dkms.conf"),
+    include_str!("../../tests/vm/fault/dkms.conf"),
 ];
 
-fn main() -> std::io::Result<()> {
-    let given = std::env::args_os().nth(1).map(PathBuf::from);
-    let corpus = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"));
+/// Writes them as `TARGET/NUMBER` in a directory.
+pub(crate) fn write(corpus: &Utf8Path) -> Result<()> {
     let write = |target: &str, number: usize, bytes: &[u8]| {
-        fs::create_dir_all(corpus.join(target))?;
-        fs::write(corpus.join(target).join(number.to_string()), bytes)
+        fs_err::create_dir_all(corpus.join(target))?;
+        fs_err::write(corpus.join(target).join(number.to_string()), bytes)
     };
     let mut messages = 0;
     for (target, seeds) in seeds() {
@@ -132,6 +133,5 @@ fn main() -> std::io::Result<()> {
     for (number, conf) in CONFS.iter().enumerate() {
         write("dkms_conf", number, conf.as_bytes())?;
     }
-    println!("{messages} messages, each also in a compound and for its own target: {}", corpus.display());
     Ok(())
 }
