@@ -61,6 +61,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The last lines of both outputs together.
     pub tail: String,
+    /// The first line that a compiler calls an error, if others have pushed it out of the last ones.
+    pub complaint: Option<String>,
 }
 
 impl Output {
@@ -283,7 +285,7 @@ impl Cmd {
         if status.success() {
             return Ok(());
         }
-        Err(self.failure(&Output { status, stdout: Vec::new(), tail: String::new() }))
+        Err(self.failure(&Output { status, stdout: Vec::new(), tail: String::new(), complaint: None }))
     }
 
     /// Replaces this program by the command. Returns only when that fails.
@@ -333,6 +335,7 @@ impl Cmd {
         let started = Instant::now();
         let mut stdout = Vec::new();
         let mut tail = VecDeque::new();
+        let mut complaint = None;
         let mut length = 0;
         loop {
             let turn = outputs.next().with_context(reading)?;
@@ -343,7 +346,8 @@ impl Cmd {
                 let text = String::from_utf8_lossy(line);
                 on_line(text.trim_end());
                 if tail.len() == TAIL_LINES {
-                    tail.pop_front();
+                    let gone: Option<String> = tail.pop_front();
+                    complaint = complaint.or(gone.filter(|line| is_complaint(line)));
                 }
                 tail.push_back(text.into_owned());
                 if *stream == Stream::Out {
@@ -359,7 +363,7 @@ impl Cmd {
                 return Err(failure.into());
             }
             if let Some(status) = turn.ended {
-                return Ok(Output { status, stdout, tail: tail.into_iter().collect() });
+                return Ok(Output { status, stdout, tail: tail.into_iter().collect(), complaint });
             }
         }
     }
@@ -383,8 +387,13 @@ impl Cmd {
             (None, None) => "ended abnormally".to_owned(),
         };
         let mut reason = how;
+        if let Some(complaint) = &output.complaint {
+            reason.push_str(&format!("; its first error:\n    | {}\n   ", complaint.trim_end()));
+        } else if !output.tail.trim().is_empty() {
+            reason.push(';');
+        }
         if !output.tail.trim().is_empty() {
-            reason.push_str("; the end of its output:\n");
+            reason.push_str(" the end of its output:\n");
             reason.extend(output.tail.lines().map(|line| format!("    | {line}\n")));
         }
         if let Some(log) = &self.log {
@@ -392,6 +401,12 @@ impl Cmd {
         }
         Failure::new(Exit::Failed, format!("`{}`", self.line()), reason.trim_end()).into()
     }
+}
+
+/// Whether a line is where gcc, clang or rustc begins to tell of an error.
+fn is_complaint(line: &str) -> bool {
+    let begin = ["error: ", "error[E"].iter().any(|word| line.starts_with(word));
+    begin || [": error: ", ": fatal error: "].iter().any(|word| line.contains(word))
 }
 
 /// Runs commands at once, each reading what the one before writes. The first that failed is the error.
@@ -435,7 +450,7 @@ pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
     }
     let Some((cmd, output)) = culprit else { return Ok(()) };
     let tail = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(cmd.failure(&Output { status: output.status, stdout: Vec::new(), tail }))
+    Err(cmd.failure(&Output { status: output.status, stdout: Vec::new(), tail, complaint: None }))
 }
 
 /// `word` as a POSIX shell would need it.
@@ -540,6 +555,19 @@ mod tests {
         let output = Cmd::new("sh").args(["-c", &script]).run(&quiet()).unwrap();
         let wanted: String = (1..=count).map(|number| format!("{number}\n")).collect();
         assert!(output.text() == wanted, "{} bytes of {}", output.stdout.len(), wanted.len());
+    }
+
+    #[test]
+    fn the_first_error_is_shown_however_much_follows_it() {
+        let script = |lines: u32| {
+            format!("echo a; echo 'x.c:1:2: error: bad'; echo 'x.c:3:4: error: worse'; seq {lines}; exit 1")
+        };
+        for (lines, wanted) in
+            [(100, "its first error:\n    | x.c:1:2: error: bad\n    the end of"), (9, "; the end of")]
+        {
+            let error = Cmd::new("sh").args(["-c", &script(lines)]).run(&quiet()).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 
     #[test]
