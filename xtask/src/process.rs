@@ -359,7 +359,6 @@ impl Cmd {
             }
             length += turn.bytes;
             if let Some(failure) = self.exceeded(started.elapsed(), length) {
-                outputs.kill();
                 return Err(failure.into());
             }
             if let Some(status) = turn.ended {
@@ -568,6 +567,19 @@ mod tests {
             let error = Cmd::new("sh").args(["-c", &script(lines)]).run(&quiet()).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
+    }
+
+    #[test]
+    fn who_cannot_be_logged_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("process");
+        let script = r#"echo $$ > "$FILE"; echo x; exec sleep 60"#;
+        let cmd = Cmd::new("sh").args(["-c", script]).env("FILE", &file);
+        // The device that is always full.
+        let error = cmd.log("/dev/full").finish(&quiet()).unwrap_err();
+        assert!(format!("{error:#}").contains("No space"), "{error:#}");
+        let process = std::fs::read_to_string(file).unwrap();
+        assert!(!std::path::Path::new("/proc").join(process.trim()).exists(), "{process}");
     }
 
     #[test]

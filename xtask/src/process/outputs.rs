@@ -37,13 +37,14 @@ pub(super) struct Turn {
     pub ended: Option<ExitStatus>,
 }
 
-/// A running program and its outputs, where they are pipes.
+/// A running program and its outputs, where they are pipes. Killed when dropped before its end, so that no error leaves it behind.
 #[derive(Debug)]
 pub(super) struct Outputs {
     child: Child,
     /// Can be read when the program has ended (`pidfd_open(2)`).
     end: OwnedFd,
     pipes: Vec<Pipe>,
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Outputs {
         let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
         let out = child.stdout.take().map(|pipe| Pipe::new(pipe.into(), Stream::Out));
         let err = child.stderr.take().map(|pipe| Pipe::new(pipe.into(), Stream::Err));
-        Ok(Self { child, end, pipes: out.into_iter().chain(err).collect() })
+        Ok(Self { child, end, pipes: out.into_iter().chain(err).collect(), over: false })
     }
 
     /// Waits until something is printed, the program ends, or a moment has passed.
@@ -78,14 +79,9 @@ impl Outputs {
         if ended {
             self.pipes.iter_mut().for_each(|pipe| pipe.finish(&mut turn));
             turn.ended = Some(self.child.wait()?);
+            self.over = true;
         }
         Ok(turn)
-    }
-
-    /// Kills the program.
-    pub(super) fn kill(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 
     /// Whether the program has ended, and which pipes have something to read.
@@ -99,6 +95,15 @@ impl Outputs {
         }
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         Ok((ready.next().unwrap_or_default(), ready.collect()))
+    }
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        if !self.over {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
     }
 }
 
