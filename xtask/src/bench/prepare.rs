@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use clap::ValueEnum as _;
 
 use super::Results;
@@ -24,42 +24,25 @@ use crate::root::Access;
 const RATIO: f64 = 1.15;
 
 /// Prepares the default kernel once in a cache of its own, which shares only the build roots with the user's: indexes and
-/// packages are fetched, unpacked, made and proven. Then runs the same make lines once more, over the
-/// source that was unpacked, in an empty build directory; and once before both. Minutes each, so `--runs` does not count here.
+/// packages are fetched, unpacked, made and proven. The same make lines run over source that is unpacked already, in an empty build
+/// directory, before it and after it: minutes pass, in which a machine's speed may change. Minutes each, so `--runs` does not count.
 pub fn measure(context: &Context) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let release = prepared.kdir.release().clone();
     let cold = ColdCache::new(context)?;
-    // Not counted: it reads the compilers from the disk, which the one that is timed first would do for the other.
-    let build = cold.bare(&prepared.kdir, "once")?;
-    once(
-        &context.report,
-        Subject::new("the bare make steps, not counted", || {
-            make_steps(context, &prepared, &prepared.kdir, &build)
-        }),
-    )?;
-    fs_err::remove_dir_all(build)?;
-    let tool = cold.tool(context, &release);
+    let bare = || cold.make_steps(context, &prepared);
     let report = &context.report;
+    // Not counted: it reads the compilers from the disk, which the first that is timed would do for the others.
+    once(report, Subject::new("the bare make steps, not counted", bare))?;
+    let before = once(report, Subject::new("the bare make steps, before", bare))?;
+    let tool = cold.tool(context, &release);
     let ours = once(report, Subject::new("kernel prepare, cold", || tool.run(report).map(drop)))?;
     let made = cold.kdir(context, &release)?;
-    let build = cold.bare(&made, "bare")?;
-    let make = Subject::new("the bare make steps", || make_steps(context, &prepared, &made, &build));
-    let theirs = once(report, make)?;
+    let after = once(report, Subject::new("the bare make steps, after", bare))?;
+    let theirs = Timing::new("the bare make steps", [before.runs, after.runs].concat());
     let within = Timing::new("make within kernel prepare", vec![made.stamp().make_seconds]);
     let judgements = vec![Judgement::ratio(&ours, &theirs, RATIO)];
     Ok(Results { timings: vec![ours, theirs, within], judgements })
-}
-
-/// The steps as [`prepare`] runs them, in the same root, with nothing beside them.
-fn make_steps(context: &Context, prepared: &Prepared, made: &Kdir, build: &Utf8Path) -> Result<()> {
-    let (source, config) = (made.source(), made.config()?);
-    let access = Access::default().read(&source).write(build);
-    for targets in [CONFIGURE, PREPARE] {
-        let make = make_step(made.release(), &config, &source, build, targets, context.jobs);
-        prepared.root.inside(context, make, &access).run(&context.report)?;
-    }
-    Ok(())
 }
 
 /// A cache that shares nothing with the user's but the build roots.
@@ -102,15 +85,22 @@ impl ColdCache {
         Kdir::open(&here, release).context("the tool ended well but prepared nothing")
     }
 
-    /// A build directory of this name that holds what the make steps start from.
-    fn bare(&self, made: &Kdir, name: &str) -> Result<Utf8PathBuf> {
-        let build = self.scratch.path().join(name);
+    /// The steps as [`prepare`] runs them, in the same root, with nothing beside them.
+    fn make_steps(&self, context: &Context, prepared: &Prepared) -> Result<()> {
+        let kdir = &prepared.kdir;
+        let build = self.scratch.path().join("bare");
         fs_err::create_dir(&build)?;
         for file in [".config", "Module.symvers", "vmlinux"] {
-            if made.build().join(file).exists() {
-                fs_err::copy(made.build().join(file), build.join(file))?;
+            if kdir.build().join(file).exists() {
+                fs_err::copy(kdir.build().join(file), build.join(file))?;
             }
         }
-        Ok(build)
+        let (source, config) = (kdir.source(), kdir.config()?);
+        let access = Access::default().read(&source).write(&build);
+        for targets in [CONFIGURE, PREPARE] {
+            let make = make_step(kdir.release(), &config, &source, &build, targets, context.jobs);
+            prepared.root.inside(context, make, &access).run(&context.report)?;
+        }
+        Ok(fs_err::remove_dir_all(build)?)
     }
 }
