@@ -13,7 +13,7 @@ use xtask::project::build::build;
 use xtask::root::Choice;
 use xtask::vm::boot::{self, Options};
 use xtask::vm::modules::Module;
-use xtask::vm::{Payload, Run, Verdict};
+use xtask::vm::{Payload, Run};
 
 use crate::Bench;
 
@@ -96,11 +96,7 @@ impl Vehicle {
     }
 }
 
-/// How often a machine is started that does not come up.
-const STARTS: usize = 3;
-
-/// Boots a kernel with `payload`. An emulated machine now and then ends before its init runs, which tells nothing of what
-/// is in the payload: it is started again.
+/// Boots a kernel with `payload`.
 pub(crate) fn boot(
     bench: &Bench,
     prepared: &Prepared,
@@ -110,15 +106,7 @@ pub(crate) fn boot(
 ) -> Result<Run> {
     let options = Options { memory, append: Vec::new(), limit: None };
     let log = bench.logs.join(format!("{name}.log"));
-    let mut starts = 0;
-    loop {
-        starts += 1;
-        let run = boot::boot(&bench.context, &prepared.kdir, payload, &log, &options)?;
-        if run.judgement.verdict != Verdict::NeverUp || starts == STARTS {
-            return Ok(run);
-        }
-        eprintln!("{name}: started again: {}", run.judgement.reason);
-    }
+    boot::boot(&bench.context, &prepared.kdir, payload, &log, &options)
 }
 
 fn client() -> Result<Project> {
