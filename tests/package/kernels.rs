@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Prepared kernels: the proof, what is refused, and what a stopped run leaves.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::Trial;
@@ -31,6 +33,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("kernel::list_marks_the_default", list_marks_the_default),
         suite.trial("kernel::list_says_which_images_are_signed", list_says_which_are_signed),
         suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
+        suite.trial("kernel::old_indexes_serve_where_there_is_no_network", without_network),
         suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
         suite.trial("kernel::a_tree_that_lost_files_is_made_again", a_tree_that_lost_files),
     ]
@@ -139,6 +142,37 @@ fn has_certificate_table(image: &[u8]) -> bool {
     let entry = word(0x3c) + 24 + 112 + 4 * 8;
     let (offset, size) = (word(entry), word(entry + 4));
     size > 0 && image.len() >= offset + size
+}
+
+/// What was fetched two days ago serves, with a warning; where nothing was, that is the error.
+fn without_network(suite: &Suite) {
+    // With a network first: of each kernel that is listed, the configuration is in the cache then.
+    let (status, output) = run(&tool(&["kernel", "list"]));
+    assert_eq!(status, 0, "{output}");
+    let (_dir, dir) = scratch();
+    let (known, ours) = (suite.context().cache.path("archive"), dir.join("cifs-fix/archive"));
+    fs_err::create_dir_all(ours.join("configs")).unwrap();
+    for entry in known.join("configs").read_dir_utf8().unwrap() {
+        let entry = entry.unwrap();
+        fs_err::copy(entry.path(), ours.join("configs").join(entry.file_name())).unwrap();
+    }
+    let index = ours.join("packages.json");
+    fs_err::copy(known.join("packages.json"), &index).unwrap();
+    let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+    File::options().write(true).open(&index).unwrap().set_modified(two_days_ago).unwrap();
+    let list = || {
+        let alone = Cmd::new("unshare").args(["--user", "--map-root-user", "--net"]);
+        run(&tool(&["kernel", "list"]).wrapped_in(alone, "alone").env("XDG_CACHE_HOME", &dir))
+    };
+    let (status, output) = list();
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("cannot be reached; its indexes of 48 hours ago are used"), "{output}");
+    assert!(output.contains(suite.prepared().kdir.release().as_str()), "{output}");
+
+    fs_err::remove_file(&index).unwrap();
+    let (status, output) = list();
+    assert_eq!(status, Exit::Missing as i32, "{output}");
+    assert!(output.contains("check the network"), "{output}");
 }
 
 fn preparing_again_does_nothing(suite: &Suite) {

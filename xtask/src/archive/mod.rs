@@ -78,17 +78,21 @@ impl<'a> Archive<'a> {
             fs_err::create_dir_all(dir.join(part))?;
         }
         let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
-        let age = archive.age().filter(|_| archive.load().is_ok());
-        if age.is_none_or(|age| age > FRESH)
-            && let Err(error) = archive.refresh()
-        {
-            let Some(age) = age else { return Err(error) };
-            let hours = age.as_secs() / 3600;
-            context
-                .report
-                .warn(&format!("the archive cannot be reached; its indexes of {hours} hours ago are used"));
-        }
-        archive.packages = archive.load()?;
+        let known = archive.age().zip(archive.load().ok());
+        archive.packages = match known {
+            Some((age, packages)) if age <= FRESH => packages,
+            known => match (archive.refresh(), known) {
+                (Ok(()), _) => archive.load()?,
+                (Err(error), None) => return Err(error),
+                (Err(_), Some((age, packages))) => {
+                    let hours = age.as_secs() / 3600;
+                    context.report.warn(&format!(
+                        "the archive cannot be reached; its indexes of {hours} hours ago are used"
+                    ));
+                    packages
+                }
+            },
+        };
         Ok(archive)
     }
 
