@@ -187,7 +187,9 @@ fn hash(repository: &Utf8Path, target: &str) -> Result<String> {
             let entry = entry?;
             if entry.file_type().is_file() {
                 let content = fs_err::read(entry.path())?;
-                hash.update(format!("{}\0{}\0", entry.path().display(), content.len()));
+                // Wherever the repository is.
+                let name = entry.path().strip_prefix(repository)?.display();
+                hash.update(format!("{name}\0{}\0", content.len()));
                 hash.update(content);
             }
         }
