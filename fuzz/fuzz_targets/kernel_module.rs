@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::kernel::config::Config;
-use xtask::object::load::target::Target;
-use xtask::object::module::Module;
+use kmodfile::config::Config;
+use kmodfile::load::target::Target;
+use kmodfile::module::Module;
 
 fuzz_target!(|image: &[u8]| {
     if let Ok(module) = Module::parse(image) {

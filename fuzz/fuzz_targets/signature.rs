@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xtask::object::signature::{MARKER, Trailer, split};
+use kmodfile::signature::{MARKER, Trailer, split};
 
 fuzz_target!(|message: &[u8]| {
     let mut block = [0; 12];

@@ -3,15 +3,16 @@
 //! run there is the distribution's dkms, kmod and compilers, and the tool itself.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use xtask::context::{Context, repository};
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::process::Cmd;
-use xtask::report::Report;
-use xtask::root::Access;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::scratch::Scratch;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
+use kmodfile::release::Release;
+use report::Report;
+use report::process::Cmd;
+use xtask::repository;
 
 /// What such a system has beyond what a kernel is built with.
 const PACKAGES: &[&str] = &["dkms", "linux-base", "openssl", "rpm", "tiny-initramfs"];
@@ -121,6 +122,6 @@ impl Drop for Machine<'_> {
     fn drop(&mut self) {
         // Files of the tree's root user, and the work directory of the overlay, are not the temporary directory's to remove.
         let changes = Utf8Path::from_path(self.dir.path()).unwrap().join("changes");
-        xtask::root::removal::remove(self.context, &changes).ok();
+        kernel::root::removal::remove(self.context, &changes).ok();
     }
 }

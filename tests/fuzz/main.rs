@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::context::{Context, processors};
+use kernel::machine::programs;
 use libtest_mimic::{Arguments, Failed, Trial};
+use report::Report;
+use report::cache::Cache;
+use report::failure::Exit;
+use report::process::Cmd;
 use sha2::{Digest as _, Sha256};
-use xtask::cache::Cache;
 use xtask::commands::test::LONG;
-use xtask::context::{Context, processors, repository};
-use xtask::failure::Exit;
-use xtask::machine::programs;
-use xtask::process::Cmd;
-use xtask::report::Report;
-use xtask::root::Choice;
+use xtask::repository;
 
 /// How long each target runs.
 const CHANGED: Duration = Duration::from_secs(60);
@@ -91,15 +91,16 @@ impl Bench {
     /// Builds the targets and writes their seeds.
     fn prepare() -> Result<Self> {
         let context = Context {
-            report: Report::new(std::env::var_os("VERBOSE").is_some(), false),
-            cache: Cache::of_user()?,
-            program: env!("CARGO_BIN_EXE_xtask").into(),
             yes: true,
-            dry_run: false,
-            root_fs: Choice::Auto,
-            jobs: processors(),
+            home: Some(repository()),
+            target: Some(repository().join("target")),
+            ..Context::new(
+                Report::new(std::env::var_os("VERBOSE").is_some(), false, "cargo xtask"),
+                Cache::of_user()?,
+                env!("CARGO_BIN_EXE_xtask").into(),
+            )
         };
-        programs::ensure(&context, &[programs::FUZZ])?;
+        programs::ensure(&context, &[xtask::commands::test::FUZZ_PROGRAMS])?;
         let dir = repository().join("target/fuzz");
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

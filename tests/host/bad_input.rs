@@ -5,9 +5,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use xtask::cache::Cache;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use report::Report;
+use report::cache::Cache;
+use report::process::Cmd;
 
 use crate::tool::{Scratch, assert_refused, run};
 

@@ -9,12 +9,12 @@ use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
 use der::asn1::{Any, ObjectIdentifier, OctetString, SetOfVec};
 use der::{Encode as _, Tag};
+use kmodfile::signature::MARKER;
 use object::write::{Object, Relocation, SectionId, StandardSegment, Symbol, SymbolId, SymbolSection};
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind,
     SymbolScope, elf,
 };
-use xtask::object::signature::MARKER;
 
 /// Where a module says which of its exports are for the GPL only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::Utf8Path;
-use xtask::object::compression::Compression;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use kmodfile::compression::Compression;
+use report::Report;
+use report::process::Cmd;
 
 use crate::tool::{Scratch, assert_refused, run};
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Modules read: each part of a made one is found again, and of a spoilt one reading ends, in a value or in an error.
 
+use kmodfile::config::Config;
+use kmodfile::exports::Export;
+use kmodfile::file::ModuleFile;
+use kmodfile::load::target::Target;
+use kmodfile::module::{Module, Unreadable};
+use kmodfile::signature::{KeyId, Trailer};
+use kmodfile::versions::Crc;
 use object::Architecture;
-use xtask::kernel::config::Config;
-use xtask::object::exports::Export;
-use xtask::object::file::ModuleFile;
-use xtask::object::load::target::Target;
-use xtask::object::module::{Module, Unreadable};
-use xtask::object::signature::{KeyId, Trailer};
-use xtask::object::versions::Crc;
 
 use crate::elf::{Exports, module, signed};
 
@@ -142,7 +142,7 @@ fn spoilt_modules_are_read_to_an_end() {
 
 #[test]
 fn spoilt_compressed_modules_are_undone_or_refused() {
-    use xtask::object::compression::Compression;
+    use kmodfile::compression::Compression;
     let module = module(Architecture::X86_64, Exports::Flags);
     let mut random = Random(42);
     for kind in Compression::ALL {

@@ -2,7 +2,7 @@
 //! docs/rules.md is true to the code.
 
 use verify::{Level, Rule};
-use xtask::context::repository;
+use xtask::repository;
 
 /// The cells of every row of a table, without their backticks.
 fn rows(text: &str) -> Vec<Vec<String>> {

@@ -3,10 +3,10 @@
 //! paths and no archive's host is written down.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use report::Report;
+use report::process::Cmd;
 use walkdir::WalkDir;
-use xtask::context::repository;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use xtask::repository;
 
 /// Files that are not ours to head: generated, or texts of law.
 const WITHOUT_HEADER: &[&str] = &["Cargo.lock", "LICENSE"];

@@ -2,9 +2,9 @@
 //! Runs the tool the way a user does, with a cache of its own.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use report::Report;
+use report::process::Cmd;
 use tempfile::TempDir;
-use xtask::process::Cmd;
-use xtask::report::Report;
 
 /// The tool's program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_xtask");

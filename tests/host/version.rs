@@ -2,8 +2,8 @@
 //! The version is kept in `Cargo.toml`; what DKMS reads has to say the same.
 
 use camino::Utf8Path;
-use xtask::context::repository;
-use xtask::project::Project;
+use project::Project;
+use xtask::repository;
 
 #[test]
 fn dkms_conf_says_the_version_of_the_workspace() {

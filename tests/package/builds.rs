@@ -2,16 +2,16 @@
 //! Builds: the guard through the tool, and through `make` alone.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::root::Access;
+use kmodfile::file::ModuleFile;
+use kmodfile::modinfo::Modinfo;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use xtask::context::repository;
-use xtask::object::file::ModuleFile;
-use xtask::object::modinfo::Modinfo;
-use xtask::process::{Cmd, Output};
-use xtask::project::Project;
-use xtask::project::build::{Object, build};
-use xtask::project::stage::Sources;
-use xtask::root::Access;
+use project::Project;
+use project::build::{Object, build};
+use project::stage::Sources;
+use report::process::{Cmd, Output};
+use xtask::repository;
 
 use crate::suite::{Suite, run, scratch, tool};
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
 
+use deploy::dkms::source::Source;
+use kernel::kdir::Kdir;
 use libtest_mimic::Trial;
+use project::Project;
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::dkms::source::Source;
-use xtask::kernel::kdir::Kdir;
-use xtask::project::Project;
+use xtask::repository;
 
 use crate::machine::Machine;
 use crate::suite::Suite;

@@ -3,17 +3,17 @@
 //! the tool, with the kernel of today and with their own.
 
 use camino::Utf8PathBuf;
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
 use libtest_mimic::Trial;
+use project::Project;
+use project::stage::Sources;
+use report::Report;
+use report::process::Cmd;
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::project::stage::Sources;
-use xtask::report::Report;
-use xtask::root::Access;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::scratch::Scratch;
+use xtask::repository;
 
 use crate::machine::Machine;
 use crate::suite::{Suite, scratch};
@@ -100,7 +100,7 @@ fn with_its_own_kernel(suite: &Suite, root: &DebianRoot) -> String {
     let told = status != 0 && said.contains("this kernel is built without Rust");
     assert!(skipped || told, "{status}: {said}");
     let version = sh("dkms --version; echo $KERNEL").1.replace('\n', " ");
-    xtask::root::removal::remove(
+    kernel::root::removal::remove(
         suite.context(),
         &Utf8PathBuf::from_path_buf(changes.path().join("changes")).unwrap(),
     )

@@ -4,22 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
+use kernel::kdir::Kdir;
+use kernel::prepare::{self, Prepared, Rust};
+use kernel::root::Access;
+use kmodfile::compression::Compression;
+use kmodfile::exports::Export;
+use kmodfile::file::ModuleFile;
+use kmodfile::inspection::modules_in;
+use kmodfile::module::Module;
+use kmodfile::signature::{MARKER, Trailer, hex, split};
+use kmodfile::symvers;
+use kmodfile::versions::Crc;
 use libtest_mimic::Trial;
+use project::packed::{Complete, Packed};
+use report::process::Cmd;
 use serde_json::json;
 use xtask::commands::test::LONG;
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::prepare::{self, Prepared, Rust};
-use xtask::kernel::symvers;
-use xtask::object::compression::Compression;
-use xtask::object::exports::Export;
-use xtask::object::file::ModuleFile;
-use xtask::object::inspection::modules_in;
-use xtask::object::module::Module;
-use xtask::object::packed::{Complete, Packed};
-use xtask::object::signature::{MARKER, Trailer, hex, split};
-use xtask::object::versions::Crc;
-use xtask::process::Cmd;
-use xtask::root::Access;
 
 use crate::suite::{Suite, run, scratch, tool};
 

@@ -8,15 +8,16 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::archive::Archive;
+use kernel::discover::{self, Facts};
+use kernel::kdir::{Kdir, Stamp};
+use kernel::root::Access;
+use kernel::rust;
+use kmodfile::release::Release;
+use kmodfile::symvers;
 use libtest_mimic::Trial;
-use xtask::archive::Archive;
-use xtask::failure::{Exit, exit_of, remedy_of};
-use xtask::kernel::discover::{self, Facts};
-use xtask::kernel::kdir::{Kdir, Stamp};
-use xtask::kernel::release::Release;
-use xtask::kernel::{rust, symvers};
-use xtask::process::Cmd;
-use xtask::root::Access;
+use report::failure::{Exit, exit_of, remedy_of};
+use report::process::Cmd;
 
 use crate::suite::{Suite, run, scratch, tool};
 

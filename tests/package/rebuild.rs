@@ -4,20 +4,20 @@
 use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::archive::Archive;
+use kernel::root::Access;
+use kernel::{discover, prepare};
+use kmodfile::file::ModuleFile;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSymbol as _};
-use xtask::archive::Archive;
-use xtask::context::repository;
-use xtask::kernel::{discover, prepare};
-use xtask::object::file::ModuleFile;
-use xtask::process::{self, Cmd};
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::project::stage::Sources;
-use xtask::root::Access;
-use xtask::source::Tree;
-use xtask::source::fetch::{self, Kernel};
-use xtask::source::series::Series;
+use project::Project;
+use project::build::build;
+use project::source::Tree;
+use project::source::fetch::{self, Kernel};
+use project::source::series::Series;
+use project::stage::Sources;
+use report::process::{self, Cmd};
+use xtask::repository;
 
 use crate::suite::{Suite, run, scratch, tool};
 

@@ -5,10 +5,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
+use kernel::root::scratch::Scratch;
+use kernel::root::{Access, Root, mounts, removal};
 use libtest_mimic::Trial;
-use xtask::process::Cmd;
-use xtask::root::scratch::Scratch;
-use xtask::root::{Access, Root, mounts, removal};
+use report::process::Cmd;
 
 use crate::suite::{PROGRAM, Suite, scratch, tool};
 

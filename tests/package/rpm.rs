@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::rpm::source::Ready;
+use deploy::rpm::target::Target;
+use kernel::archive::Archive;
+use kernel::discover::{self, Facts};
+use kernel::kdir::Kdir;
+use kernel::root::{Access, Root};
+use kmodfile::release::Release;
+use kmodfile::symvers;
 use libtest_mimic::Trial;
+use project::Project;
+use report::process::Cmd;
 use rpm::{DependencyFlags, Package};
-use xtask::archive::Archive;
-use xtask::kernel::discover::{self, Facts};
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::kernel::symvers;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::root::{Access, Root};
-use xtask::rpm::source::Ready;
-use xtask::rpm::target::Target;
 
 use crate::suite::{Suite, run, scratch, tool};
 
@@ -80,7 +80,7 @@ impl Made {
         let (temporary, dir) = scratch();
         let args =
             ["rpm", "--srpm", "--project", project, "--kernel", release.as_str(), "--output", dir.as_str()];
-        let cmd = tool(&args).cwd(xtask::context::repository()).env("SOURCE_DATE_EPOCH", DATE);
+        let cmd = tool(&args).cwd(xtask::repository()).env("SOURCE_DATE_EPOCH", DATE);
         let (status, output) = run(&cmd);
         assert_eq!(status, 0, "{output}");
         Self { _dir: temporary, dir, release: release.clone() }
@@ -192,7 +192,7 @@ fn the_rebuild(suite: &Suite) {
     }
     // As the module itself has it, which is what the kernel compares.
     let module = module_in(suite, &made.package("kmod-cifs"));
-    let versions = xtask::object::module::Module::parse(&module).unwrap().versions;
+    let versions = kmodfile::module::Module::parse(&module).unwrap().versions;
     let in_module: Vec<_> =
         versions.all().map(|(symbol, crc)| (symbol.to_owned(), crc.to_string())).collect();
     assert!(in_module.len() > 300, "{}", in_module.len());
@@ -218,12 +218,12 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
 
 /// The default kernel's build root with rpm in it.
 pub(crate) fn suite_root(suite: &Suite) -> Root {
-    let recipe = xtask::rpm::build::recipe(&suite.prepared().kdir);
+    let recipe = deploy::rpm::build::recipe(&suite.prepared().kdir);
     Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 
 fn ready(suite: &Suite, release: &Release) -> Ready {
-    let project = Project::open(&xtask::context::repository().join("cifs")).unwrap();
+    let project = Project::open(&xtask::repository().join("cifs")).unwrap();
     Ready::provide(suite.context(), &project, Some(Target::of(release))).unwrap()
 }
 
@@ -288,7 +288,7 @@ fn another_source(suite: &Suite) {
 /// A project with a copy of the guard's spec in which `from` is `to`.
 pub(crate) fn edited(from: &str, to: &str) -> (tempfile::TempDir, Utf8PathBuf) {
     let (dir, path) = scratch();
-    let repository = xtask::context::repository();
+    let repository = xtask::repository();
     for file in ["Kbuild", "Makefile", "LICENSE"] {
         fs_err::copy(repository.join(file), path.join(file)).unwrap();
     }

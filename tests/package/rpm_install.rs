@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::rpm::target::Target;
+use kernel::kdir::Kdir;
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
+use kmodfile::release::Release;
+use kmodfile::symvers;
 use libtest_mimic::Trial;
+use project::Project;
+use project::stage::Sources;
+use report::process::{Cmd, Output};
 use rpm::{BuildConfig, CompressionType, CompressionWithLevel, Dependency, PackageBuilder};
-use xtask::context::repository;
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::kernel::symvers;
-use xtask::process::{Cmd, Output};
-use xtask::project::Project;
-use xtask::project::stage::Sources;
-use xtask::root::Access;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::scratch::Scratch;
-use xtask::rpm::target::Target;
+use xtask::repository;
 
 use crate::rpm::{guard, module_in, rebuild, uname_version};
 use crate::suite::{Suite, run, scratch, tool};

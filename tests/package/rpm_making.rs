@@ -4,22 +4,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::rpm::audit;
+use deploy::rpm::kabi::Obstacle;
+use deploy::rpm::payload::OpenPackage;
+use deploy::rpm::target::Target;
+use kernel::archive::Archive;
+use kernel::discover;
+use kernel::kdir::Kdir;
+use kernel::root::Access;
+use kmodfile::module::Module;
+use kmodfile::release::Release;
+use kmodfile::symvers;
 use libtest_mimic::Trial;
+use project::source::series::Series;
+use report::process::Cmd;
 use sha2::{Digest as _, Sha256};
-use xtask::archive::Archive;
-use xtask::context::repository;
-use xtask::kernel::discover;
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::kernel::symvers;
-use xtask::object::module::Module;
-use xtask::process::Cmd;
-use xtask::root::Access;
-use xtask::rpm::audit;
-use xtask::rpm::kabi::Obstacle;
-use xtask::rpm::payload::OpenPackage;
-use xtask::rpm::target::Target;
-use xtask::source::series::Series;
+use xtask::repository;
 
 use crate::rpm::{edited, guard, module_in, rebuild, suite_root, symbols_required};
 use crate::suite::{PROGRAM, Suite, run, scratch, tool};
@@ -218,7 +218,7 @@ fn filling(left: u32) -> (tempfile::TempDir, Utf8PathBuf) {
 
 /// Packages `project` with a small file system of its own for `small`, and gives what is left in there.
 fn on_a_small_disk(suite: &Suite, project: &Utf8Path, small: &Utf8Path, size: &str) -> (i32, String, String) {
-    let user: &[&str] = if xtask::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
     let script = r#"
         mount -t tmpfs -o size="$4" tmpfs "$3"
         status=0

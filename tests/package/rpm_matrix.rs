@@ -4,21 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
+use deploy::rpm::payload::OpenPackage;
+use deploy::rpm::source::Ready;
+use deploy::rpm::target::Target;
+use kernel::archive::Archive;
+use kernel::discover::{self, Facts};
+use kernel::kdir::Kdir;
+use kernel::root::Access;
+use kmodfile::module::Module;
+use kmodfile::release::Release;
 use libtest_mimic::Trial;
+use project::Project;
+use report::process::Cmd;
 use rpm::Package;
-use xtask::archive::Archive;
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::kernel::discover::{self, Facts};
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::object::module::Module;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::root::Access;
-use xtask::rpm::payload::OpenPackage;
-use xtask::rpm::source::Ready;
-use xtask::rpm::target::Target;
+use xtask::repository;
 
 use crate::rpm_making::shows_patches;
 use crate::suite::{Suite, run, scratch, tool};

@@ -3,13 +3,13 @@
 //! was to be, which leaves nothing.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::machine::programs;
+use kmodfile::module::Module;
+use kmodfile::signature::{Trailer, split};
 use libtest_mimic::Trial;
-use xtask::key::certificate::Certificate;
-use xtask::machine::programs;
-use xtask::object::module::Module;
-use xtask::object::sign;
-use xtask::object::signature::{Trailer, split};
-use xtask::process::Cmd;
+use project::key::certificate::Certificate;
+use project::sign;
+use report::process::Cmd;
 
 use crate::rpm::{guard, module_in};
 use crate::rpm_install::System;
@@ -33,7 +33,7 @@ struct Keyring {
 
 impl Keyring {
     fn empty(suite: &Suite) -> Self {
-        programs::ensure(suite.context(), &[programs::RPM_SIGN]).unwrap();
+        programs::ensure(suite.context(), &[deploy::rpm::sign::PROGRAMS]).unwrap();
         // Only its owner may enter a directory that is made so.
         let (dir, home) = scratch();
         Self { home, _dir: dir }
@@ -47,7 +47,7 @@ impl Keyring {
 
     fn gpg(&self, args: &[&str]) -> Vec<u8> {
         let cmd = Cmd::new("gpg").args(["--batch", "--homedir", self.home.as_str()]).args(args);
-        cmd.run(&xtask::report::Report::silent()).unwrap().stdout
+        cmd.run(&report::Report::silent()).unwrap().stdout
     }
 
     fn tool(&self, args: &[&str]) -> Cmd {
@@ -59,7 +59,7 @@ impl Drop for Keyring {
     fn drop(&mut self) {
         // The agent that gpg started for it.
         let kill = Cmd::new("gpgconf").args(["--homedir", self.home.as_str(), "--kill", "all"]);
-        kill.run(&xtask::report::Report::silent()).ok();
+        kill.run(&report::Report::silent()).ok();
     }
 }
 

@@ -4,17 +4,17 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
 use libtest_mimic::Trial;
+use project::Project;
+use project::build::build;
+use project::key::certificate::Certificate;
+use project::sign;
+use report::process::Cmd;
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::key::certificate::Certificate;
-use xtask::object::sign;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::Access;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
+use xtask::repository;
 
 use crate::suite::{PROGRAM, Suite, run, scratch, tool};
 

@@ -5,15 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use xtask::repository;
 
 use camino::Utf8PathBuf;
+use kernel::context::{Context, processors};
+use kernel::prepare::{self, Prepared};
+use kernel::root::Choice;
 use libtest_mimic::{Arguments, Failed, Trial};
-use xtask::cache::Cache;
-use xtask::context::{Context, processors};
-use xtask::kernel::prepare::{self, Prepared};
-use xtask::process::Cmd;
-use xtask::report::{Report, seconds};
-use xtask::root::Choice;
+use report::cache::Cache;
+use report::process::Cmd;
+use report::{Report, seconds};
 
 /// The tool's program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_xtask");
@@ -33,13 +34,10 @@ struct Shared {
 /// A context over `cache` that shows nothing.
 pub(crate) fn quiet_context(cache: Cache) -> Context {
     Context {
-        report: Report::silent(),
-        cache,
-        program: PROGRAM.into(),
         yes: true,
-        dry_run: false,
-        root_fs: Choice::Auto,
-        jobs: processors(),
+        home: Some(repository()),
+        target: Some(repository().join("target")),
+        ..Context::new(Report::silent(), cache, PROGRAM.into())
     }
 }
 
@@ -47,7 +45,8 @@ impl Suite {
     /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it goes.
     pub(crate) fn prepare() -> Self {
         let cache = Cache::of_user().expect("the user's cache");
-        let loud = Context { report: Report::new(false, false), ..quiet_context(cache.clone()) };
+        let loud =
+            Context { report: Report::new(false, false, "cargo xtask"), ..quiet_context(cache.clone()) };
         let prepared =
             prepare::provide(&loud, None, Choice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
         Self(Arc::new(Shared { context: quiet_context(cache), prepared }))

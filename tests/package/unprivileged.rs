@@ -7,13 +7,13 @@ use std::os::unix::fs::chown;
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::machine::programs;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::{Access, removal};
 use libtest_mimic::Trial;
-use xtask::cache::Cache;
-use xtask::machine::programs;
-use xtask::process::Cmd;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::{Access, removal};
+use report::cache::Cache;
+use report::process::Cmd;
 
 use crate::suite::{Suite, quiet_context, scratch};
 

@@ -5,11 +5,11 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::Step;
+use report::Report;
+use report::process::Cmd;
 use serde_json::Value;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use vm::Verdict;
 use xtask::share::{self as smb, Share};
-use xtask::vm::Verdict;
 
 use crate::{Bench, verdict_is};
 

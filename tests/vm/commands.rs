@@ -2,9 +2,9 @@
 //! The commands that boot machines, as a user types them: `insmod` and `demo`.
 
 use anyhow::{Context as _, Result, ensure};
-use xtask::context::repository;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use report::Report;
+use report::process::Cmd;
+use xtask::repository;
 
 use crate::Bench;
 

@@ -5,12 +5,12 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Expect;
+use kmodfile::compression::Compression;
+use kmodfile::file::ModuleFile;
 use liblzma::stream::{Check, Stream};
-use xtask::object::compression::Compression;
-use xtask::object::file::ModuleFile;
-use xtask::object::packed::{Complete, Packed};
-use xtask::vm::Verdict;
-use xtask::vm::modules::Module;
+use project::packed::{Complete, Packed};
+use vm::Verdict;
+use vm::modules::Module;
 
 use crate::{Bench, verdict_is};
 

@@ -4,16 +4,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::install::module::ModuleFile;
 use guest::{Expect, Step};
-use xtask::context::repository;
-use xtask::install::module::ModuleFile;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::scratch::Scratch;
-use xtask::root::{Access, Root};
-use xtask::vm::system::System;
-use xtask::vm::{Run, Verdict};
+use kernel::root::scratch::Scratch;
+use kernel::root::{Access, Root};
+use project::Project;
+use project::build::build;
+use report::process::Cmd;
+use vm::system::System;
+use vm::{Run, Verdict};
+use xtask::repository;
 
 use crate::{Bench, verdict_is};
 

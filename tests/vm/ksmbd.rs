@@ -4,14 +4,14 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step, Work};
-use xtask::process::Cmd;
-use xtask::root::Root;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::scratch::Scratch;
+use kernel::root::Root;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
+use report::process::Cmd;
+use vm::system::{Further, System};
+use vm::{Payload, Verdict};
 use xtask::share::Account;
-use xtask::vm::system::{Further, System};
-use xtask::vm::{Payload, Verdict};
 
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MEMORY, MOUNT, Speech, nothing_is_rejected, told_bytes};

@@ -33,20 +33,22 @@ use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use guest::{Expect, Step};
-use xtask::cache::Cache;
-use xtask::context::{Context, processors, repository};
-use xtask::failure::Exit;
-use xtask::kernel::prepare::{self, Prepared};
-use xtask::machine::programs;
-use xtask::project::Project;
-use xtask::project::build::{Built, build};
-use xtask::report::{Report, seconds};
-use xtask::root::Choice;
+use kernel::context::{Context, processors};
+use kernel::machine::programs;
+use kernel::prepare::{self, Prepared};
+use kernel::root::Choice;
+use project::Project;
+use project::build::{Built, build};
+use report::cache::Cache;
+use report::failure::Exit;
+use report::{Report, seconds};
+use vm;
+use vm::accelerator::{self, Accelerator};
+use vm::boot;
+use vm::modules::{Module, Tree};
+use vm::{Limits, Machine, Payload, Run, Verdict};
+use xtask::repository;
 use xtask::share::{self as smb, Share};
-use xtask::vm::accelerator::{self, Accelerator};
-use xtask::vm::boot;
-use xtask::vm::modules::{Module, Tree};
-use xtask::vm::{self, Limits, Machine, Payload, Run, Verdict};
 
 /// What all trials share.
 #[derive(Debug)]
@@ -83,15 +85,16 @@ fn main() -> ExitCode {
 /// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for it.
 fn bench(scratch: &Utf8Path) -> Result<Bench> {
     let context = Context {
-        report: Report::new(std::env::var_os("VERBOSE").is_some(), false),
-        cache: Cache::of_user()?,
-        program: env!("CARGO_BIN_EXE_xtask").into(),
         yes: true,
-        dry_run: false,
-        root_fs: Choice::Auto,
-        jobs: processors(),
+        home: Some(repository()),
+        target: Some(repository().join("target")),
+        ..Context::new(
+            Report::new(std::env::var_os("VERBOSE").is_some(), false, "cargo xtask"),
+            Cache::of_user()?,
+            env!("CARGO_BIN_EXE_xtask").into(),
+        )
     };
-    programs::ensure(&context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    programs::ensure(&context, &[programs::ROOTS, vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
     let prepared = prepare::provide(&context, None, Choice::Auto)?;
     let project = Project::open(&repository().join("tests/vm/fault"))?;
     let faults = build(&context, &project, &prepared)?;

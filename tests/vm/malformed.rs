@@ -11,13 +11,13 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use guest::{Event, Expect, Outcome, Step};
 use libtest_mimic::{Failed, Trial};
+use project::Project;
+use project::build::build;
 use verify::Rule;
-use xtask::context::repository;
-use xtask::project::Project;
-use xtask::project::build::build;
+use vm::modules::Module;
+use vm::{Payload, Run, Verdict};
+use xtask::repository;
 use xtask::share::{self as smb, Share};
-use xtask::vm::modules::Module;
-use xtask::vm::{Payload, Run, Verdict};
 
 use crate::frames::{RULES, Spoil};
 use crate::proxy::Proxy;

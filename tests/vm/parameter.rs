@@ -3,12 +3,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step};
-use xtask::context::repository;
-use xtask::object::modinfo::Modinfo;
-use xtask::project::Project;
-use xtask::project::build::{Built, build};
-use xtask::vm::Verdict;
-use xtask::vm::modules::Module;
+use kmodfile::modinfo::Modinfo;
+use project::Project;
+use project::build::{Built, build};
+use vm::Verdict;
+use vm::modules::Module;
+use xtask::repository;
 
 use crate::{Bench, verdict_is};
 
@@ -35,7 +35,7 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
     payload.insert(module(bench)?, "mode=3", refused());
     payload.insert(module(bench)?, "mode=", refused());
     payload.insert(module(bench)?, "mode=2", Expect::Success);
-    let mut seen = |payload: &mut xtask::vm::Payload, mode: &str| {
+    let mut seen = |payload: &mut vm::Payload, mode: &str| {
         for path in [PARAMETER, DEBUGFS] {
             expected.push((payload.plan("").steps.len(), format!("{mode}\n")));
             payload.step(read(path));

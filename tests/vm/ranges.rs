@@ -4,8 +4,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Step;
+use vm::Verdict;
 use xtask::share::{self as smb, Share};
-use xtask::vm::Verdict;
 
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MOUNT, nothing_is_rejected};

@@ -3,22 +3,22 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Event, Expect, Outcome, Step};
+use kernel::archive::Archive;
+use kernel::discover::{self, Facts};
+use kernel::kdir::Kdir;
+use kernel::prepare::{self, Prepared};
+use kernel::root::Choice;
+use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
-use xtask::archive::Archive;
+use project::Project;
+use project::build::build;
+use project::source::series::Series;
+use vm::boot::{self, Options};
+use vm::modules::{Module, Tree};
+use vm::{Payload, Run, Verdict};
 use xtask::commands::test::LONG;
-use xtask::context::repository;
-use xtask::kernel::discover::{self, Facts};
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::prepare::{self, Prepared};
-use xtask::kernel::release::Release;
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::Choice;
+use xtask::repository;
 use xtask::share::{self as smb, Share};
-use xtask::source::series::Series;
-use xtask::vm::boot::{self, Options};
-use xtask::vm::modules::{Module, Tree};
-use xtask::vm::{Payload, Run, Verdict};
 
 use crate::frames::{LeftOpen, Spoil};
 use crate::proxy::Proxy;

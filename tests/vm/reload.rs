@@ -3,16 +3,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
+use deploy::install::module::ModuleFile;
 use guest::{Expect, Step};
-use xtask::context::repository;
-use xtask::install::module::ModuleFile;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::scratch::Scratch;
-use xtask::root::{Access, Root};
-use xtask::vm::Verdict;
-use xtask::vm::system::{Further, System};
+use kernel::root::scratch::Scratch;
+use kernel::root::{Access, Root};
+use project::Project;
+use project::build::build;
+use report::process::Cmd;
+use vm::Verdict;
+use vm::system::{Further, System};
+use xtask::repository;
 
 use crate::{Bench, verdict_is};
 
@@ -43,10 +43,10 @@ pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result
     let further = Further { programs: &PROGRAMS, files: &MODULES };
     payload.system(System::with(context, &tree, release, &["cifs"], &further)?);
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
-    let shows = |payload: &mut xtask::vm::Payload| {
+    let shows = |payload: &mut vm::Payload| {
         payload.expect(Step::ReadFile { path: "/sys/module/cifs/srcversion".to_owned() }, Expect::Any);
     };
-    let tool = |payload: &mut xtask::vm::Payload, args: &[&str], expect| {
+    let tool = |payload: &mut vm::Payload, args: &[&str], expect| {
         let env = ["XDG_CACHE_HOME=/cache", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", TOOL];
         payload.run("/usr/bin/env", &[&env, args].concat(), expect);
     };

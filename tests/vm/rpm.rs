@@ -3,19 +3,19 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
+use deploy::rpm::build::{Kind, Order, Signing};
+use deploy::rpm::source::{self, Ready};
+use deploy::rpm::source_date;
+use deploy::rpm::spec::Spec;
+use deploy::rpm::target::Target;
 use guest::Expect;
-use xtask::context::repository;
-use xtask::process::Cmd;
-use xtask::project::Project;
-use xtask::root::scratch::Scratch;
-use xtask::root::{Access, Root};
-use xtask::rpm::build::{Kind, Order, Signing};
-use xtask::rpm::source::{self, Ready};
-use xtask::rpm::source_date;
-use xtask::rpm::spec::Spec;
-use xtask::rpm::target::Target;
-use xtask::vm::Verdict;
-use xtask::vm::system::System;
+use kernel::root::scratch::Scratch;
+use kernel::root::{Access, Root};
+use project::Project;
+use report::process::Cmd;
+use vm::Verdict;
+use vm::system::System;
+use xtask::repository;
 
 use crate::{Bench, verdict_is};
 

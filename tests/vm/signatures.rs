@@ -4,13 +4,13 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::Expect;
-use xtask::key::certificate::Certificate;
-use xtask::key::generate::{Request, generate};
-use xtask::key::pair::{KeyPair, PrivateKey};
-use xtask::object::sign::{Signer, Unsigned};
-use xtask::vm::modules::Module;
-use xtask::vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
-use xtask::vm::{Machine, Payload, Run, Verdict};
+use project::key::certificate::Certificate;
+use project::key::generate::{Request, generate};
+use project::key::pair::{KeyPair, PrivateKey};
+use project::sign::{Signer, Unsigned};
+use vm::modules::Module;
+use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
+use vm::{Machine, Payload, Run, Verdict};
 
 use crate::commands::tool;
 use crate::{Bench, verdict_is};

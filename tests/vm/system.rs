@@ -4,11 +4,11 @@
 
 use anyhow::{Result, ensure};
 use guest::{Expect, Step};
-use xtask::process::Cmd;
-use xtask::root::Root;
-use xtask::root::scratch::Scratch;
-use xtask::vm::Verdict;
-use xtask::vm::system::System;
+use kernel::root::Root;
+use kernel::root::scratch::Scratch;
+use report::process::Cmd;
+use vm::Verdict;
+use vm::system::System;
 
 use crate::{Bench, verdict_is};
 

@@ -5,15 +5,15 @@ use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Step;
-use xtask::context::repository;
-use xtask::kernel::prepare::{self, Prepared};
-use xtask::kernel::release::Release;
-use xtask::project::Project;
-use xtask::project::build::build;
-use xtask::root::Choice;
-use xtask::vm::boot::{self, Options};
-use xtask::vm::modules::Module;
-use xtask::vm::{Payload, Run};
+use kernel::prepare::{self, Prepared};
+use kernel::root::Choice;
+use kmodfile::release::Release;
+use project::Project;
+use project::build::build;
+use vm::boot::{self, Options};
+use vm::modules::Module;
+use vm::{Payload, Run};
+use xtask::repository;
 
 use crate::Bench;
 

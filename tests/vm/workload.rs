@@ -7,12 +7,12 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::{Step, Work};
+use kernel::prepare::Prepared;
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
+use vm::{Run, Verdict};
 use xtask::commands::test::LONG;
-use xtask::kernel::prepare::Prepared;
 use xtask::share::{self as smb, Account, Share};
-use xtask::vm::{Run, Verdict};
 
 use crate::ksmbd;
 use crate::rebuild::without_rust;

@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The tool behind `cargo xtask`: prepares kernel trees, builds out-of-tree modules against them,
-//! and boots them. A library with a thin binary, so that the test suites can call any part.
+//! `cargo xtask`: the tool's commands, and those that only this repository has.
 
-pub mod archive;
 pub mod bench;
-pub mod cache;
 pub mod cli;
 pub mod commands;
-pub mod context;
-pub mod dkms;
-pub mod failure;
-pub mod install;
-pub mod kernel;
-pub mod key;
-pub mod machine;
-pub mod object;
-pub mod process;
-pub mod project;
-pub mod report;
-pub mod root;
-pub mod rpm;
 pub mod share;
-pub mod source;
-pub mod vm;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The root of this repository: where the workspace's `Cargo.toml` is.
+pub fn repository() -> Utf8PathBuf {
+    let manifest = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("xtask is a member of the workspace").to_owned()
+}

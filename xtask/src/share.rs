@@ -2,6 +2,7 @@
 //! A real Samba server for as long as it is needed: on loopback, with a configuration of its own, beside and
 //! without touching a Samba that the machine may run already.
 
+use kernel::machine::programs::{Program, program};
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,10 +13,16 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
-use crate::failure::{Exit, Failure};
-use crate::machine::programs;
-use crate::process::Cmd;
-use crate::report::Report;
+use kernel::machine::programs;
+use report::Report;
+use report::failure::{Exit, Failure};
+use report::process::Cmd;
+
+/// What the share needs of this machine.
+pub const PROGRAMS: &[Program] = &[
+    program("smbd", "samba", "the SMB server of the demo"),
+    program("pdbedit", "samba", "a user of that server, for the tests"),
+];
 
 /// The name of the one share.
 pub const NAME: &str = "demo";
@@ -68,7 +75,7 @@ impl Share {
         open_to(path, 0o711)?;
         let port = free_port()?;
         lay_out(path, port, further)?;
-        let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
+        let smbd = programs::find("smbd").ok_or_else(|| Failure::no_program("smbd"))?;
         let cmd = Cmd::new(smbd)
             .bound("TERM")
             // In a process group of its own, which smbd makes: when it ends it signals its whole group.
@@ -95,7 +102,7 @@ impl Share {
     /// in can have messages signed and encrypted; guests cannot.
     pub fn add_account(&self, report: &Report) -> Result<Account> {
         let account = Account { name: user_name()?, password: password()? };
-        let pdbedit = programs::find("pdbedit").ok_or_else(|| programs::not_found("pdbedit"))?;
+        let pdbedit = programs::find("pdbedit").ok_or_else(|| Failure::no_program("pdbedit"))?;
         Cmd::new(pdbedit)
             .args(["--create", "--password-from-stdin", "--user", account.name.as_str(), "--configfile"])
             .arg(self.path().join("smb.conf"))
@@ -106,7 +113,7 @@ impl Share {
 
     /// The server's version, such as `Version 4.17.12-Debian`.
     pub fn version(report: &Report) -> Result<String> {
-        let smbd = programs::find("smbd").ok_or_else(|| programs::not_found("smbd"))?;
+        let smbd = programs::find("smbd").ok_or_else(|| Failure::no_program("smbd"))?;
         Cmd::new(smbd).arg("--version").read(report)
     }
 

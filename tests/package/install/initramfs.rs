@@ -3,14 +3,14 @@
 //! stock one again once it is not.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
+use kmodfile::file::ModuleFile;
 use libtest_mimic::Trial;
+use report::process::{Cmd, Output};
 use xtask::commands::test::LONG;
-use xtask::object::file::ModuleFile;
-use xtask::process::{Cmd, Output};
-use xtask::root::Access;
-use xtask::root::debian::DebianRoot;
-use xtask::root::recipe::Recipe;
-use xtask::root::scratch::Scratch;
 
 use super::MODULE;
 use crate::suite::{PROGRAM, Suite};

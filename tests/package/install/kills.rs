@@ -4,10 +4,10 @@
 //! system exactly as it was, or exactly as it was to become.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::install::modprobe::Answer;
 use libtest_mimic::Trial;
+use report::process::Cmd;
 use xtask::commands::test::LONG;
-use xtask::install::modprobe::Answer;
-use xtask::process::Cmd;
 
 use super::{Fixture, MODULE, Snapshot, copy, differences, snapshot};
 use crate::suite::{Suite, run};

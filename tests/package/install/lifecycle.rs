@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Installing, looking, installing again, uninstalling, as it goes well.
 
+use deploy::install::modprobe::Answer;
 use libtest_mimic::Trial;
-use xtask::install::modprobe::Answer;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use report::Report;
+use report::process::Cmd;
 
 use super::{Fixture, MODULE, OTHERS, assert_same, copy, differences};
 use crate::suite::Suite;
@@ -60,7 +60,7 @@ fn another_order(suite: &Suite) {
     let before = fixture.snapshot();
     let other = fixture.path().join(format!("{}.ko", OTHERS[0]));
     let stock = suite.prepared().kdir.stock_module(OTHERS[0]).unwrap();
-    fs_err::write(&other, xtask::object::file::ModuleFile::read(&stock).unwrap().image).unwrap();
+    fs_err::write(&other, kmodfile::file::ModuleFile::read(&stock).unwrap().image).unwrap();
     fixture.install();
     fixture.must(&["install", other.as_str()]);
     fixture.must(&["uninstall", MODULE]);

@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deploy::install::modprobe::{self, Answer};
+use deploy::install::system::System;
+use kernel::kdir::Kdir;
+use kmodfile::file::ModuleFile;
+use kmodfile::inspection::modules_in;
+use kmodfile::release::Release;
 use libtest_mimic::Trial;
-use xtask::install::modprobe::{self, Answer};
-use xtask::install::system::System;
-use xtask::kernel::kdir::Kdir;
-use xtask::kernel::release::Release;
-use xtask::object::file::ModuleFile;
-use xtask::object::inspection::modules_in;
-use xtask::process::Cmd;
-use xtask::report::Report;
+use report::Report;
+use report::process::Cmd;
 
 use crate::suite::{PROGRAM, Suite, run};
 

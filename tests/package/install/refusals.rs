@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is refused, with the system left as it was.
 
+use kmodfile::signature::{MARKER, split};
 use libtest_mimic::Trial;
-use xtask::object::signature::{MARKER, split};
 
 use super::{Fixture, MODULE, assert_same, copy};
 use crate::suite::{Suite, run};

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use libtest_mimic::Trial;
-use xtask::process::Cmd;
+use report::process::Cmd;
 
 use super::{Fixture, MODULE, assert_same, differences, snapshot};
 use crate::suite::{PROGRAM, Suite, run};
@@ -23,7 +23,7 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
 /// The system is copied to a small file system of its own, in a mount namespace, where `then` runs; what is there in the end
 /// comes back in `out`.
 fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
-    let user: &[&str] = if xtask::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
     let script = format!(
         r#"mount -t tmpfs -o size={kib}k,mode=755 tmpfs "$1/small"
         cp -a "$1/system/." "$1/small"

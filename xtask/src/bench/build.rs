@@ -3,14 +3,15 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::{Subject, in_turns};
-use crate::context::{Context, repository};
-use crate::kernel::prepare;
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::project::build::{Object, again, build};
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::{Subject, in_turns};
+use crate::repository;
+use kernel::context::Context;
+use kernel::prepare;
+use project::Project;
+use project::build::{Object, again, build};
+use report::process::Cmd;
 
 /// Seconds that a build with nothing to do may take.
 const LIMIT: f64 = 0.150;

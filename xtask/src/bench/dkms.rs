@@ -3,20 +3,21 @@
 
 use anyhow::{Context as _, Result};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::scratch;
-use super::timing::{Subject, Timing, in_turns};
-use crate::context::{Context, repository};
-use crate::kernel::kdir::Kdir;
-use crate::kernel::prepare;
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::project::stage::Sources;
-use crate::root::Access;
-use crate::root::debian::DebianRoot;
-use crate::root::recipe::Recipe;
-use crate::root::scratch::Scratch;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::scratch;
+use crate::bench::timing::{Subject, Timing, in_turns};
+use crate::repository;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::prepare;
+use kernel::root::Access;
+use kernel::root::debian::DebianRoot;
+use kernel::root::recipe::Recipe;
+use kernel::root::scratch::Scratch;
+use project::Project;
+use project::stage::Sources;
+use report::process::Cmd;
 
 /// What part of plain add, build and install the tool may take.
 const ONE: f64 = 1.1;

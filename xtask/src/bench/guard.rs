@@ -7,21 +7,22 @@
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::Timing;
-use crate::context::{Context, repository};
-use crate::kernel::prepare;
-use crate::machine::programs;
-use crate::project::Project;
-use crate::project::build::build;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::Timing;
+use crate::repository;
 use crate::share::{self, Share};
-use crate::vm::accelerator::Accelerator;
-use crate::vm::machine::{Limits, Machine, Run};
-use crate::vm::modules::Module;
-use crate::vm::payload::Payload;
-use crate::vm::verdict::Verdict;
-use crate::vm::{boot, guest as init};
+use kernel::context::Context;
+use kernel::machine::programs;
+use kernel::prepare;
+use project::Project;
+use project::build::build;
+use vm::accelerator::Accelerator;
+use vm::machine::{Limits, Machine, Run};
+use vm::modules::Module;
+use vm::payload::Payload;
+use vm::verdict::Verdict;
+use vm::{boot, guest as init};
 
 /// What part of the instructions without the guard those with it may be.
 const RATIO: f64 = 1.02;
@@ -34,7 +35,7 @@ const OPTIONS: &str = "actimeo=0,closetimeo=0,nolease";
 
 /// Counts, in turns, in one machine.
 pub fn measure(context: &Context, runs: usize) -> Result<Results> {
-    programs::ensure(context, &[programs::SHARE])?;
+    programs::ensure(context, &[crate::share::PROGRAMS])?;
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let built = build(context, &Project::open(&repository())?, &prepared)?;
     let guard = Module::read(&built.objects.first().context("the build made no module")?.file)?;

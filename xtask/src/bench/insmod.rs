@@ -3,18 +3,19 @@
 
 use anyhow::{Context as _, Result};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::{Subject, in_turns};
-use super::virtme_ng::{Guest, VirtmeNg};
-use crate::context::{Context, repository};
-use crate::failure::remedy_of;
-use crate::kernel::prepare::{self, Prepared};
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::project::build::{Built, build};
-use crate::vm::accelerator::{self, Accelerator};
-use crate::vm::boot;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::{Subject, in_turns};
+use crate::bench::virtme_ng::{Guest, VirtmeNg};
+use crate::repository;
+use kernel::context::Context;
+use kernel::prepare::{self, Prepared};
+use project::Project;
+use project::build::{Built, build};
+use report::failure::remedy_of;
+use report::process::Cmd;
+use vm::accelerator::{self, Accelerator};
+use vm::boot;
 
 /// Seconds from the start of the tool to its end.
 const LIMIT: f64 = 6.5;

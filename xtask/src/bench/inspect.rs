@@ -4,15 +4,15 @@
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::{Subject, in_turns};
-use crate::context::Context;
-use crate::kernel::kdir::Kdir;
-use crate::kernel::prepare::{self, Prepared, Rust};
-use crate::object::inspection::modules_in;
-use crate::process::Cmd;
-use crate::root::Access;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::{Subject, in_turns};
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::prepare::{self, Prepared, Rust};
+use kernel::root::Access;
+use kmodfile::inspection::modules_in;
+use report::process::Cmd;
 
 /// What part of modinfo's time it may be.
 const RATIO: f64 = 0.2;

@@ -4,16 +4,17 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::scratch::Scratch;
-use super::timing::{Subject, in_turns};
-use crate::context::{Context, repository};
-use crate::kernel::prepare;
-use crate::kernel::release::Release;
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::project::build::build;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::scratch::Scratch;
+use crate::bench::timing::{Subject, in_turns};
+use crate::repository;
+use kernel::context::Context;
+use kernel::prepare;
+use kmodfile::release::Release;
+use project::Project;
+use project::build::build;
+use report::process::Cmd;
 
 /// What part of the time by hand it may take.
 const RATIO: f64 = 1.2;

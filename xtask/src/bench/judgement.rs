@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::timing::Timing;
+use crate::bench::timing::Timing;
 
 /// Whether a limit was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

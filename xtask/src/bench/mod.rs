@@ -19,10 +19,18 @@ pub mod timing;
 pub mod verifier;
 mod virtme_ng;
 
+use kernel::machine::programs::{Program, program};
 use serde::Serialize;
 
 use judgement::Judgement;
 use timing::Timing;
+
+/// What the comparisons need of this machine, and nothing else does. virtme-ng itself comes from Python's registry.
+pub const PROGRAMS: &[Program] = &[
+    program("busybox", "busybox-static", "the initramfs of virtme-ng"),
+    program("python3", "python3-venv", "runs virtme-ng"),
+    program("udevadm", "udev", "the guest of virtme-ng hands its output over through ports that udev names"),
+];
 
 /// What measures found.
 #[derive(Debug, Default, Serialize)]

@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use clap::ValueEnum as _;
 
-use super::Results;
-use super::judgement::Judgement;
-use super::scratch::Scratch;
-use super::timing::{Subject, Timing, once};
-use crate::cache::Cache;
-use crate::context::Context;
-use crate::kernel::kdir::Kdir;
-use crate::kernel::prepare::{self, CONFIGURE, PREPARE, Prepared, make_step};
-use crate::kernel::release::Release;
-use crate::process::Cmd;
-use crate::report::Report;
-use crate::root::Access;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::scratch::Scratch;
+use crate::bench::timing::{Subject, Timing, once};
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::prepare::{self, CONFIGURE, PREPARE, Prepared, make_step};
+use kernel::root::Access;
+use kmodfile::release::Release;
+use report::Report;
+use report::cache::Cache;
+use report::process::Cmd;
 
 /// How much longer than the make steps alone it may take.
 const RATIO: f64 = 1.15;
@@ -76,12 +76,7 @@ impl ColdCache {
 
     /// What was prepared here.
     fn kdir(&self, context: &Context, release: &Release) -> Result<Kdir> {
-        let here = Context {
-            report: Report::silent(),
-            cache: Cache::at(self.dir())?,
-            program: context.program.clone(),
-            ..*context
-        };
+        let here = Context::new(Report::silent(), Cache::at(self.dir())?, context.program.clone());
         Kdir::open(&here, release).context("the tool ended well but prepared nothing")
     }
 

@@ -4,16 +4,17 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::{Subject, in_turns};
-use crate::cache::remove_plain;
-use crate::context::{Context, repository};
-use crate::kernel::prepare;
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::project::build::{again, build, place_of};
-use crate::project::stage::LIST;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::{Subject, in_turns};
+use crate::repository;
+use kernel::context::Context;
+use kernel::prepare;
+use project::Project;
+use project::build::{again, build, place_of};
+use project::stage::LIST;
+use report::cache::remove_plain;
+use report::process::Cmd;
 
 /// What part of the bare make's time the tool may take.
 const RATIO: f64 = 1.05;
@@ -26,7 +27,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let project = Project::open(&repository().join("cifs"))?;
     build(context, &project, &prepared)?;
-    let place = place_of(&project, prepared.kdir.release());
+    let place = place_of(context, &project, prepared.kdir.release());
     let again = again(context, &project, &prepared)?;
     let (make, stage) = (again.project, again.stage);
     let tool = Cmd::new(&context.program).args(["build", "--project", project.dir.as_str()]);

@@ -6,19 +6,20 @@ use std::cmp::Reverse;
 
 use anyhow::Result;
 
-use super::Results;
-use super::judgement::Judgement;
-use super::scratch::Scratch;
-use super::timing::{Subject, in_turns};
-use crate::context::{Context, repository};
-use crate::kernel::kdir::Kdir;
-use crate::process::Cmd;
-use crate::project::Project;
-use crate::rpm::build::{Rpmbuild, Signing};
-use crate::rpm::source::{self, Ready};
-use crate::rpm::source_date;
-use crate::rpm::spec::Spec;
-use crate::rpm::target::Target;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::scratch::Scratch;
+use crate::bench::timing::{Subject, in_turns};
+use crate::repository;
+use deploy::rpm::build::{Rpmbuild, Signing};
+use deploy::rpm::source::{self, Ready};
+use deploy::rpm::source_date;
+use deploy::rpm::spec::Spec;
+use deploy::rpm::target::Target;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use project::Project;
+use report::process::Cmd;
 
 /// How much longer than rpmbuild the tool may take.
 const OVERHEAD: f64 = 1.05;

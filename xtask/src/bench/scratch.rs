@@ -4,9 +4,9 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cache::{Lock, remove_plain};
-use crate::context::Context;
-use crate::root::removal;
+use kernel::context::Context;
+use kernel::root::removal;
+use report::cache::{Lock, remove_plain};
 
 /// Where a measure in a root keeps its changes to it.
 pub(super) const CHANGES: &str = "changes";
@@ -47,23 +47,14 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Cache;
-    use crate::report::Report;
-    use crate::root::Choice;
+    use report::Report;
+    use report::cache::Cache;
 
     #[test]
     fn it_vanishes_and_what_it_links_to_stays() {
         let dir = tempfile::tempdir().unwrap();
         let base = Utf8Path::from_path(dir.path()).unwrap();
-        let context = Context {
-            report: Report::silent(),
-            cache: Cache::at(base).unwrap(),
-            program: "xtask".into(),
-            yes: false,
-            dry_run: false,
-            root_fs: Choice::Auto,
-            jobs: 1,
-        };
+        let context = Context::new(Report::silent(), Cache::at(base).unwrap(), "xtask".into());
         fs_err::create_dir(base.join("roots")).unwrap();
         fs_err::write(base.join("roots/tree"), "").unwrap();
         fs_err::create_dir_all(base.join("bench-x.partial/left")).unwrap();

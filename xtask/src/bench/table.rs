@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Results for people: what was timed, then each limit and whether it was kept.
 
-use super::Results;
-use super::judgement::{Judgement, Outcome, Unit};
-use super::timing::Timing;
-use crate::report::table;
+use crate::bench::Results;
+use crate::bench::judgement::{Judgement, Outcome, Unit};
+use crate::bench::timing::Timing;
+use report::table;
 
 /// Both tables.
 pub fn shown(results: &Results) -> String {

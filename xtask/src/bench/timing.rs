@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::report::Report;
+use report::Report;
 
 /// How long one thing took, in seconds, each time.
 #[derive(Clone, Debug, PartialEq, Serialize)]

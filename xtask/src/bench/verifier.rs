@@ -3,12 +3,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Results;
-use super::judgement::Judgement;
-use super::timing::Timing;
-use crate::context::{Context, repository};
-use crate::kernel::prepare;
-use crate::process::Cmd;
+use crate::bench::Results;
+use crate::bench::judgement::Judgement;
+use crate::bench::timing::Timing;
+use crate::repository;
+use kernel::context::Context;
+use kernel::prepare;
+use report::process::Cmd;
 
 /// What part of the client's time the verifier may take.
 const RATIO: f64 = 1.0;

@@ -7,15 +7,16 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::scratch::Scratch;
-use crate::cache::remove_plain;
-use crate::context::Context;
-use crate::kernel::kdir::Kdir;
-use crate::machine::programs;
-use crate::process::Cmd;
-use crate::project::build::Object;
-use crate::report::Report;
-use crate::vm::modules::Tree;
+use crate::bench::scratch::Scratch;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::machine::programs;
+use project::build::Object;
+use report::Report;
+use report::cache::remove_plain;
+use report::failure::Failure;
+use report::process::Cmd;
+use vm::modules::Tree;
 
 /// How long one boot may take; on the slowest machine seen it took a fifth of this.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -33,7 +34,7 @@ pub(super) struct VirtmeNg {
 impl VirtmeNg {
     /// From the cache, or installed there now.
     pub(super) fn provide(context: &Context) -> Result<Self> {
-        programs::ensure(context, &[programs::VM, programs::BENCH])?;
+        programs::ensure(context, &[vm::qemu::PROGRAMS, crate::bench::PROGRAMS])?;
         let _lock = context.cache.lock("virtme-ng", &context.report)?;
         let virtiofsd = virtiofsd(context)?;
         let place = context.cache.path("virtme-ng");
@@ -83,7 +84,7 @@ fn virtiofsd(context: &Context) -> Result<Utf8PathBuf> {
     let policy = Cmd::new("apt-cache").args(["policy", "virtiofsd"]).env("LC_ALL", "C.UTF-8");
     if policy.read(&context.report)?.lines().any(is_candidate) {
         programs::ensure_packages(context, &["virtiofsd"])?;
-        return programs::find("virtiofsd").ok_or_else(|| programs::not_found("virtiofsd").into());
+        return programs::find("virtiofsd").ok_or_else(|| Failure::no_program("virtiofsd").into());
     }
     let place = context.cache.path("virtiofsd");
     let built = place.join("bin/virtiofsd");

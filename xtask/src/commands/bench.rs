@@ -8,10 +8,46 @@ use crate::bench::judgement::Outcome;
 use crate::bench::{
     Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier,
 };
-use crate::cli::{BenchArgs, Measure};
-use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::machine::programs;
+use clap::Args;
+use kernel::context::Context;
+use kernel::machine::programs;
+use report::failure::{Exit, Failure};
+
+/// `cargo xtask bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Which measures [default: all]
+    #[arg(value_enum)]
+    pub names: Vec<Measure>,
+    /// Runs per figure; the median counts
+    #[arg(long, default_value_t = 5)]
+    pub runs: usize,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    /// `kernel prepare` beside the bare make steps
+    Prepare,
+    /// `build` with nothing changed beside a no-op make
+    Build,
+    /// `inspect` of every module of a kernel beside modinfo called for each
+    Inspect,
+    /// `insmod` beside virtme-ng doing the same
+    Insmod,
+    /// `install` beside cp and depmod
+    Install,
+    /// `dkms-install` beside dkms alone, for one kernel and for three
+    Dkms,
+    /// `rpm` beside rpmbuild of the same spec, and several kernels at once
+    Rpm,
+    /// Guest instructions to open files on a share, with the guard and without
+    Guard,
+    /// `build --project cifs` from nothing beside the same make by hand
+    Rebuild,
+    /// The verifier beside the client's own checks, on the same replies
+    Verify,
+}
 
 /// Measures, prints what was found, and fails when a limit was not kept.
 pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
@@ -23,7 +59,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
         wanted.iter().for_each(|measure| context.report.say(&format!("would measure {}", name(*measure))));
         return Ok(());
     }
-    programs::ensure(context, &[programs::ROOTS, programs::VM, programs::INSTALL])?;
+    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, deploy::install::PROGRAMS])?;
     let mut results = Results::default();
     for measure in wanted {
         results.extend(match measure {
@@ -64,7 +100,7 @@ mod tests {
     use super::*;
     use crate::bench::judgement::Judgement;
     use crate::bench::timing::Timing;
-    use crate::failure::exit_of;
+    use report::failure::exit_of;
 
     #[test]
     fn only_a_limit_that_was_not_kept_fails() {

@@ -8,19 +8,29 @@ use anyhow::{Context as _, Result};
 use guest::Step;
 use serde::Serialize;
 
-use crate::cli::DemoArgs;
-use crate::context::{Context, repository};
-use crate::failure::{Exit, Failure};
-use crate::kernel::prepare::{self, Prepared};
-use crate::machine::programs;
-use crate::project::Project;
-use crate::project::build::{Built, Object, build};
-use crate::report::{seconds, size, table};
+use crate::repository;
 use crate::share::{self, Share};
-use crate::vm::boot::{self, Options};
-use crate::vm::machine::Run;
-use crate::vm::modules::{Module, Tree};
-use crate::vm::payload::Payload;
+use clap::Args;
+use kernel::context::Context;
+use kernel::machine::programs;
+use kernel::prepare::{self, Prepared};
+use kmodfile::release::Release;
+use project::Project;
+use project::build::{Built, Object, build};
+use report::failure::{Exit, Failure};
+use report::{seconds, size, table};
+use vm::boot::{self, Options};
+use vm::machine::Run;
+use vm::modules::{Module, Tree};
+use vm::payload::Payload;
+
+/// `cargo xtask demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// The kernel [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+}
 
 /// The guard's module.
 const MODULE: &str = "cifs_fix";
@@ -54,7 +64,7 @@ struct Story {
 /// Does it all and tells the story.
 pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
     let started = Instant::now();
-    programs::ensure(context, &[programs::ROOTS, programs::VM, programs::SHARE])?;
+    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
     if context.dry_run {
         context
             .report

@@ -1,25 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One file a command: each turns the user's words into calls of the nouns, and their results into
-//! what is printed.
+//! The commands that only this repository has.
 
 pub mod bench;
-pub mod build;
-pub mod completions;
 pub mod demo;
-pub mod dkms;
-pub mod doctor;
-pub mod insmod;
-pub mod inspect;
-pub mod install;
-pub mod kernel;
-pub mod key;
-pub mod man;
-pub mod patch;
-pub mod rpm;
-pub mod secure_boot;
-pub mod sign;
-pub mod status;
 pub mod test;
-pub mod uninstall;
 pub mod verify;
-pub mod weak_modules;

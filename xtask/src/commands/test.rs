@@ -2,12 +2,49 @@
 //! `cargo xtask test`: runs the suites and sums up.
 
 use anyhow::Result;
+use kernel::machine::programs::{Program, program};
 
-use crate::cli::{Suite, TestArgs};
-use crate::context::{Context, repository};
-use crate::failure::{Exit, Failure};
-use crate::machine::programs;
-use crate::process::Cmd;
+use crate::repository;
+use clap::Args;
+use kernel::context::Context;
+use kernel::machine::programs;
+use report::failure::{Exit, Failure};
+use report::process::Cmd;
+
+/// `cargo xtask test`.
+#[derive(Clone, Debug, Args)]
+pub struct TestArgs {
+    /// The suites
+    #[arg(value_enum, default_value = "all")]
+    pub suite: Suite,
+    /// Also run what takes longer than CI has time for
+    #[arg(long)]
+    pub long: bool,
+    /// Only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+}
+
+/// A group of tests by what they need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// Unit tests and what needs neither archive nor VM
+    Host,
+    /// Build roots, kernels and builds: needs the archive
+    Package,
+    /// Feeds the verifier, and the reader of captures, with what nobody thought of
+    Fuzz,
+    /// Boots kernels
+    Vm,
+    /// All of them
+    All,
+}
+
+/// What only the tests need of this machine: a program that kills the tool at each of its system calls.
+pub const PROGRAMS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
+
+/// What the fuzz targets are compiled with.
+pub const FUZZ_PROGRAMS: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
 
 /// Set for the suites when `--long` was given.
 pub const LONG: &str = "CIFS_FIX_LONG_TESTS";
@@ -25,7 +62,13 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
     if !matches!(args.suite, Suite::Host | Suite::Fuzz) {
         programs::ensure(
             context,
-            &[programs::ROOTS, programs::VM, programs::SHARE, programs::INSTALL, programs::TESTS],
+            &[
+                programs::ROOTS,
+                vm::qemu::PROGRAMS,
+                crate::share::PROGRAMS,
+                deploy::install::PROGRAMS,
+                crate::commands::test::PROGRAMS,
+            ],
         )?;
     }
     let mut count = Count::default();

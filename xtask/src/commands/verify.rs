@@ -10,10 +10,31 @@ use capture::{Counts, Dialect, Found, Survey, Tally, Totals, Verdict};
 use serde_json::{Value, json};
 use verify::Malformed;
 
-use crate::cli::VerifyArgs;
-use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::report::table;
+use camino::Utf8PathBuf;
+use clap::Args;
+use kernel::context::Context;
+use report::failure::{Exit, Failure};
+use report::table;
+
+/// `cargo xtask verify`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct VerifyArgs {
+    /// Captures, pcap or pcapng; parts of one capture in their order
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// TCP port of the servers
+    #[arg(long, default_value_t = capture::PORT)]
+    pub port: u16,
+    /// List every reply, not only those that break a rule
+    #[arg(long)]
+    pub each: bool,
+}
+
+const AFTER: &str = "\
+Example:
+  tcpdump -i any -s 0 -w smb.pcap tcp port 445     while a share is mounted and used
+  cargo xtask verify smb.pcap";
 
 /// How many replies are listed for a person, unless all are asked for.
 const LISTED: usize = 50;

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line of `cargo kmod`: its commands by name, and the options that all of them take. A command's own options
+//! stand beside its `run()`, in `commands/`.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::commands::build::BuildCommand;
+use crate::commands::dkms::DkmsCommand;
+use crate::commands::insmod::InsmodArgs;
+use crate::commands::inspect::InspectArgs;
+use crate::commands::install::InstallArgs;
+use crate::commands::kernel::KernelCommand;
+use crate::commands::key::KeyCommand;
+use crate::commands::man::ManArgs;
+use crate::commands::patch::PatchCommand;
+use crate::commands::rpm::RpmArgs;
+use crate::commands::sign::SignArgs;
+use crate::commands::status::StatusArgs;
+use crate::commands::uninstall::UninstallArgs;
+use crate::commands::weak_modules::WeakModulesArgs;
+use crate::tool::Tool;
+use kernel::context::Context;
+use kernel::root::Choice;
+use kernel::root::enter::Entry;
+use kernel::root::removal;
+
+/// Builds, checks, boots and ships out-of-tree kernel modules
+#[derive(Debug, Parser)]
+#[command(name = "cargo kmod", bin_name = "cargo kmod", version, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What the help of the whole tool ends with.
+pub const EXIT_STATUS: &str = "\
+Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing on this machine, 4 refused, 10 the kernel
+refused the module, 20 it warned, 21 oops, 22 lockdep, 23 hang, 24 leak, 25 panic, 30 the guest never
+came up, 31 time limit, 32 QEMU ended, 77 skipped.";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show each command that is run, and its output
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Say what would be done and do not do it
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Parallel jobs [default: the number of processors]
+    #[arg(short, long, global = true, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Where compilers run: on the host where its distribution is the kernel's, or in a made root
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
+    pub root_fs: Choice,
+    /// Where what is built goes [default: target in the project's directory]
+    #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
+    pub target_dir: Option<Utf8PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this machine has and lacks, and which command supplies it
+    Doctor,
+    /// Kernels of the archive, and the trees modules are built against
+    #[command(subcommand)]
+    Kernel(KernelCommand),
+    /// Build a project for one or more kernels, in a staged copy
+    Build(BuildCommand),
+    /// The patches of a project that is rebuilt from the kernel's own source
+    #[command(subcommand)]
+    Patch(PatchCommand),
+    /// Put modules into a system's /lib/modules, so that modprobe loads them instead of the distribution's
+    ///
+    /// All or nothing for each kernel: what is new is made and checked beside what is there, then renamed in. A run that is
+    /// killed is finished or undone by the next install, uninstall or status. A module that the kernel would not load is
+    /// refused before that, with every reason why, as by inspect --kernel.
+    #[command(after_help = "\
+Examples:
+  cargo kmod install --kernel 7.2.13+deb14-cloud-amd64             the guard, built for that kernel
+  cargo kmod install --project cifs --all-kernels --root /mnt      into a system that is mounted there
+  cargo kmod install cifs_fix.ko --load --options mode=1           a module that is built already")]
+    Install(InstallArgs),
+    /// Take modules away again: with the last one, every byte and mode is as before the first
+    Uninstall(UninstallArgs),
+    /// Say which file modprobe would load, why, and whether the distribution's own module has changed since
+    Status(StatusArgs),
+    /// Say what is in a module or a package of modules, and whether a kernel would load it
+    ///
+    /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
+    /// compilers. With --kernel it says without booting whether that kernel would load it, and every reason why not: vermagic,
+    /// missing symbols, CRCs, namespaces, symbols for the GPL only, signatures. One file is shown in full, several as a
+    /// table. It ends with status 4 if one would not be loaded. Of a package it also says what it was made of.
+    #[command(after_help = "\
+Examples:
+  cargo kmod inspect cifs_fix.ko
+  cargo kmod inspect cifs.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
+  cargo kmod inspect target/rpm/kmod-cifs-cloud-amd64-0.1.0-1.k6.12.107+deb13.x86_64.rpm
+  cargo kmod inspect --json /lib/modules/*/extra/*.ko.xz")]
+    Inspect(InspectArgs),
+    /// Keys that modules are signed with
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sign built modules in place with the kernel's own sign-file, and verify each signature
+    ///
+    /// The hash is the one of the kernel's configuration. Everything is checked first: a key that does not fit the
+    /// certificate, an expired certificate, a module that is compressed or signed already is refused, and a file is only
+    /// replaced by one whose signature was verified. A passphrase or PIN is taken from KBUILD_SIGN_PIN.
+    Sign(SignArgs),
+    /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
+    Insmod(InsmodArgs),
+    /// Make kmod RPMs of a project, for several kernels at once
+    Rpm(RpmArgs),
+    /// Link modules of one kernel into others that would load them, where the system has no weak-modules
+    ///
+    /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if each symbol that it imports
+    /// has the CRC there that it was built against (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
+    WeakModules(WeakModulesArgs),
+    /// Register a project with DKMS, build and install it, and the way back
+    #[command(subcommand)]
+    Dkms(DkmsCommand),
+    /// Print the manual page of a command, or write those of all
+    Man(ManArgs),
+    /// Print what a shell completes the tool's words with
+    ///
+    /// For the program `xtask`, which `cargo kmod` runs: `alias xtask='cargo kmod'` gives it that name in a shell.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Runs a command in a build root; started by the tool itself in namespaces of its own
+    #[command(hide = true)]
+    EnterRoot(Entry),
+    /// Removes a build root; started by the tool itself in namespaces of its own
+    #[command(hide = true)]
+    RemoveRoot {
+        /// The root.
+        dir: Utf8PathBuf,
+    },
+}
+
+impl Command {
+    /// A command that the tool starts itself, in namespaces of its own; it needs nothing of the user's. None for all others.
+    pub fn run_inside(&self) -> Option<Result<()>> {
+        match self {
+            Self::EnterRoot(entry) => Some(entry.run()),
+            Self::RemoveRoot { dir } => Some(removal::remove_in_namespace(dir)),
+            _ => None,
+        }
+    }
+
+    /// Runs the command.
+    pub fn run(&self, tool: &Tool, context: &Context) -> Result<()> {
+        match self {
+            Self::Doctor => commands::doctor::run(context, tool),
+            Self::Kernel(command) => commands::kernel::run(context, command),
+            Self::Build(args) => commands::build::run(context, args),
+            Self::Inspect(args) => commands::inspect::run(context, args),
+            Self::Patch(command) => commands::patch::run(context, command),
+            Self::Key(command) => commands::key::run(context, command),
+            Self::Sign(args) => commands::sign::run(context, args),
+            Self::EnterRoot(_) | Self::RemoveRoot { .. } => unreachable!("run_inside comes first"),
+            Self::Dkms(command) => commands::dkms::run(context, command),
+            Self::Install(args) => commands::install::run(context, args),
+            Self::Uninstall(args) => commands::uninstall::run(context, args),
+            Self::Status(args) => commands::status::run(context, args),
+            Self::Insmod(args) => commands::insmod::run(context, args),
+            Self::Rpm(args) => commands::rpm::run(context, args),
+            Self::WeakModules(args) => commands::weak_modules::run(context, args),
+            Self::Man(args) => commands::man::run(context, tool, args),
+            Self::Completions { shell } => commands::completions::run(tool, *shell),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod build`.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use crate::commands::patch;
+use clap::Args;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::machine::programs;
+use kernel::prepare::{self, Prepared, Rust};
+use kmodfile::release::Release;
+use project::build::{Built, build_signed};
+use project::key::pair::KeyPair;
+use project::key::pair::PrivateKey;
+use project::source::edit;
+use project::{Opened, Project, Target, find};
+use report::failure::{Exit, Failure, exit_of};
+use report::{size, table};
+
+/// `cargo kmod build`.
+#[derive(Clone, Debug, Args)]
+pub struct BuildCommand {
+    /// What to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
+    #[arg(long, conflicts_with = "all_kernels")]
+    pub import_only: bool,
+    /// Also compress the modules as the kernel's own are (CONFIG_MODULE_COMPRESS_*), beside NAME.ko
+    #[arg(long, conflicts_with = "import_only")]
+    pub compress: bool,
+}
+
+/// Which project and which kernels.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// Directory with a dkms.conf [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no privilege
+    ///
+    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got are shown.
+    #[arg(long)]
+    pub allow_shell: bool,
+    /// Build for every prepared kernel
+    #[arg(long, conflicts_with = "kernels")]
+    pub all_kernels: bool,
+    /// Package of the kernel's distribution that the project's build needs besides, such as libxtables-dev; may be repeated
+    ///
+    /// It is installed in a build root made for that, never on the host.
+    #[arg(long = "package", value_name = "NAME")]
+    pub packages: Vec<String>,
+    /// Which key the modules are signed with.
+    #[command(flatten)]
+    pub sign: SignWith,
+}
+
+/// A key that built modules leave signed with.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SignWith {
+    /// Sign the modules with this private key, a PEM file or a pkcs11: URI; no unsigned one is left
+    #[arg(long, value_name = "FILE|URI", requires = "sign_cert")]
+    pub sign_key: Option<PrivateKey>,
+    /// The key's certificate, PEM or DER
+    #[arg(long, value_name = "FILE", requires = "sign_key")]
+    pub sign_cert: Option<Utf8PathBuf>,
+}
+
+/// Builds and prints a table of what was made.
+pub fn run(context: &Context, args: &BuildCommand) -> Result<()> {
+    if args.import_only {
+        return import(context, &args.build);
+    }
+    let Batch { mut built, first_error } = all(context, &args.build, |_, _, _| Ok(()))?;
+    if args.compress {
+        built.iter_mut().try_for_each(|built| compress(context, built))?;
+    }
+    if !built.is_empty() {
+        context.report.data(&built);
+        context.report.say(&summary(&built));
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Compresses what was built, or says that the kernel's own modules are not.
+fn compress(context: &Context, built: &mut Built) -> Result<()> {
+    let release = built.release.clone();
+    let kdir = Kdir::open(context, &release).ok_or_else(|| {
+        Failure::missing(release.as_str(), "was removed, or lost files, while the project was built")
+    })?;
+    built.pack(&kdir.config()?)?;
+    if built.objects.iter().all(|object| object.packed.is_none()) {
+        context.report.note("Left", &format!("uncompressed, as the own modules of {release} are"));
+    }
+    Ok(())
+}
+
+/// A source tree that was laid out.
+#[derive(Serialize)]
+struct LaidOut {
+    release: Release,
+    source: Utf8PathBuf,
+}
+
+/// Lays out the source for each kernel asked for and prints where.
+fn import(context: &Context, args: &BuildArgs) -> Result<()> {
+    programs::ensure(context, &[programs::ROOTS])?;
+    let project = project(context, args)?;
+    let mut laid_out = Vec::new();
+    for release in releases(context, args, &Opened::Project(Box::new(project.clone())))? {
+        let release = patch::release(context, release.as_ref())?;
+        if context.dry_run {
+            context.report.say(&format!("would lay out {}", edit::place(context, &project, &release)));
+            continue;
+        }
+        let source = edit::lay_out(context, &project, &release)?;
+        context.report.say(source.as_str());
+        laid_out.push(LaidOut { release, source });
+    }
+    context.report.data(&laid_out);
+    Ok(())
+}
+
+fn project(context: &Context, args: &BuildArgs) -> Result<Project> {
+    Project::open(&find::directory(context, args.project.as_deref())?)
+}
+
+/// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and its root.
+pub(super) fn opened(context: &Context, args: &BuildArgs) -> Result<Opened> {
+    match Project::open_any(&find::directory(context, args.project.as_deref())?)? {
+        Opened::Program { failure, .. } if !args.allow_shell => Err(failure.into()),
+        opened => Ok(opened),
+    }
+}
+
+/// What was built for several kernels: one bad kernel neither stops nor hides the others.
+pub struct Batch {
+    /// What was built.
+    pub built: Vec<Built>,
+    /// The first kernel's failure; further ones were shown as warnings. Of kernels that the project is not for, only
+    /// when there is no other.
+    pub first_error: Option<anyhow::Error>,
+}
+
+/// Builds for each kernel asked for and hands each build to `then`.
+pub fn all(
+    context: &Context,
+    args: &BuildArgs,
+    mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
+) -> Result<Batch> {
+    programs::ensure(context, &[programs::ROOTS])?;
+    let opened = opened(context, args)?;
+    let pair = key_pair(context, &args.sign)?;
+    let mut done = Vec::new();
+    let mut failed = Failed::default();
+    for release in releases(context, args, &opened)? {
+        if context.dry_run {
+            let kernel = release.as_ref().map_or("the default kernel", |release| release.as_str());
+            context.report.say(&format!("would build {} for {kernel}", name(&opened)));
+            continue;
+        }
+        let mut one = || -> Result<Built> {
+            let rust = match &opened {
+                Opened::Project(project) => project.rust(),
+                Opened::Program { .. } => Rust::Optional,
+            };
+            let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
+            let prepared = prepared.with_packages(context, &args.packages)?;
+            let project = match &opened {
+                Opened::Project(project) => {
+                    project.for_kernel(&Target::of(context, &project.dir, &prepared)?)?
+                }
+                Opened::Program { dir, .. } => Project::evaluated(context, dir, &prepared)?,
+            };
+            let built = build_signed(context, &project, &prepared, pair.as_ref())?;
+            then(&project, &prepared, &built)?;
+            Ok(built)
+        };
+        match one() {
+            Ok(built) => done.push(built),
+            Err(error) => failed.add(context, error),
+        }
+    }
+    Ok(Batch { first_error: failed.first.or(failed.skipped.filter(|_| done.is_empty())), built: done })
+}
+
+/// What went wrong for some of the kernels.
+#[derive(Default)]
+struct Failed {
+    first: Option<anyhow::Error>,
+    skipped: Option<anyhow::Error>,
+}
+
+impl Failed {
+    /// Shows the failure, unless it is to be the end's.
+    fn add(&mut self, context: &Context, error: anyhow::Error) {
+        if exit_of(&error) == Exit::Skipped {
+            context.report.note("Skipping", &format!("{error:#}"));
+            self.skipped.get_or_insert(error);
+        } else if self.first.is_none() {
+            self.first = Some(error);
+        } else {
+            context.report.warn(&format!("{error:#}"));
+        }
+    }
+}
+
+fn name(opened: &Opened) -> String {
+    match opened {
+        Opened::Project(project) => format!("{} {}", project.name, project.version),
+        Opened::Program { dir, .. } => dir.to_string(),
+    }
+}
+
+/// The key that modules are to be signed with, checked before anything is built.
+pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
+    match (&args.sign_key, &args.sign_cert) {
+        (Some(key), Some(certificate)) => KeyPair::open(context, key, certificate).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
+pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
+    if args.all_kernels {
+        let mut prepared = Kdir::all(context);
+        prepared.retain(|kdir| match opened {
+            Opened::Project(project) => is_for(context, project, kdir),
+            Opened::Program { .. } => true,
+        });
+        if prepared.is_empty() {
+            return Err(Failure::missing(
+                "--all-kernels",
+                "no kernel is prepared that the project can be built for",
+            )
+            .remedy("cargo kmod kernel prepare")
+            .into());
+        }
+        return Ok(prepared.iter().map(|kdir| Some(kdir.release().clone())).collect());
+    }
+    if args.kernels.is_empty() {
+        Ok(vec![None])
+    } else {
+        Ok(args.kernels.iter().cloned().map(Some).collect())
+    }
+}
+
+/// Whether a project is for a kernel; says so when it is not.
+fn is_for(context: &Context, project: &Project, kdir: &Kdir) -> bool {
+    let Ok(config) = kdir.config() else { return false };
+    let reason = project.excludes(kdir.release(), &config);
+    if let Some(reason) = &reason {
+        context.report.note("Skipping", &format!("{} for {}: {reason}", project.name, kdir.release()));
+    }
+    reason.is_none()
+}
+
+fn summary(built: &[Built]) -> String {
+    let mut rows =
+        vec![["KERNEL", "MODULE", "BUILT", "STRIPPED", "SIGNER", "FILE"].map(str::to_owned).to_vec()];
+    for (built, object) in
+        built.iter().flat_map(|built| built.objects.iter().map(move |object| (built, object)))
+    {
+        rows.push(vec![
+            built.release.to_string(),
+            object.name.clone(),
+            size(object.unstripped_size),
+            size(object.size),
+            built.signer.clone().unwrap_or_else(|| "-".to_owned()),
+            object.packed.as_ref().unwrap_or(&object.file).to_string(),
+        ]);
+    }
+    table(&rows)
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod dkms`: registered, built, installed, and the way back.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+use deploy::dkms::command::rows;
+use deploy::dkms::fault::{self, Fault};
+use deploy::dkms::place::Place;
+use deploy::dkms::status::{Row, State};
+use deploy::dkms::target::{self, Wanted};
+use deploy::dkms::{self, Bundle, Dkms, Goal, Outcome};
+use kernel::context::Context;
+use kernel::machine::programs;
+use kmodfile::release::Release;
+use project::{Project, find};
+use report::failure::{Exit, Failure};
+use report::table;
+
+/// `cargo kmod dkms`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DkmsCommand {
+    /// Register a project's source with DKMS
+    Add(DkmsArgs),
+    /// Build a project with DKMS, and check that its modules are for the kernel
+    Build(DkmsArgs),
+    /// Register, build and install a project with DKMS, and check that modprobe takes its modules
+    ///
+    /// Does what is not done yet, and checks the result: dkms ends well where signing failed or where
+    /// another module is found first. Where the headers lack the Rust artefacts a prepared kernel is built against.
+    Install(DkmsArgs),
+    /// Uninstall a project's modules; the kernel's own come back
+    Uninstall(DkmsArgs),
+    /// Remove all that DKMS knows of a project, with the source that `dkms add` wrote
+    Remove(DkmsArgs),
+    /// Make an RPM of a project's source, which DKMS builds where it is installed
+    ///
+    /// It is in /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds it for every kernel whose headers are
+    /// there and installs the modules; erasing it undoes all of that.
+    Mkrpm(DkmsArgs),
+    /// Make a tar file that `dkms ldtarball` reads, with what is built for the kernels named
+    Mktarball(DkmsArgs),
+    /// Say what DKMS knows, what is really there, and what an interrupted dkms left half-done
+    Status(DkmsPlace),
+}
+
+/// Runs one of them.
+pub fn run(context: &Context, command: &DkmsCommand) -> Result<()> {
+    match command {
+        DkmsCommand::Add(args) => bring(context, args, Goal::Added),
+        DkmsCommand::Build(args) => bring(context, args, Goal::Built),
+        DkmsCommand::Install(args) => bring(context, args, Goal::Installed),
+        DkmsCommand::Uninstall(args) => uninstall(context, args),
+        DkmsCommand::Remove(args) => remove(context, args),
+        DkmsCommand::Mkrpm(args) => bundle(context, args, Bundle::Rpm),
+        DkmsCommand::Mktarball(args) => bundle(context, args, Bundle::Tarball),
+        DkmsCommand::Status(place) => status(context, place),
+    }
+}
+
+/// Where DKMS keeps its trees.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsPlace {
+    /// Root directory of another system, whose trees are used instead of this machine's
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<Utf8PathBuf>,
+}
+
+/// `cargo kmod dkms-add` and the like.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsArgs {
+    /// Directory with a dkms.conf [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel, as `uname -r` prints it; may be repeated [default: the one that runs]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Every kernel that is installed
+    #[arg(long, conflicts_with = "kernels")]
+    pub all_kernels: bool,
+    /// Where DKMS keeps its trees.
+    #[command(flatten)]
+    pub place: DkmsPlace,
+    /// Set right first what a stopped dkms left half-done
+    #[arg(long)]
+    pub repair: bool,
+    /// Install although the kernel's own module says that it is newer
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `dkms-add`, `dkms-build`, `dkms-install`: as far as `goal`, for each kernel asked for.
+fn bring(context: &Context, args: &DkmsArgs, goal: Goal) -> Result<()> {
+    for_each_kernel(context, args, |dkms, releases| dkms.bring(releases, goal, args.repair))
+}
+
+/// `dkms-uninstall`.
+fn uninstall(context: &Context, args: &DkmsArgs) -> Result<()> {
+    for_each_kernel(context, args, |dkms, releases| {
+        Ok(releases.iter().map(|release| dkms.uninstall(release, args.repair)).collect())
+    })
+}
+
+/// `dkms-remove`.
+fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
+    let (place, project) = (place(&args.place)?, project(context, args)?);
+    let removed = Dkms::open(context, &place, &project, args.force)?.remove(args.repair)?;
+    context.report.data(&removed);
+    Ok(())
+}
+
+/// `dkms-mkrpm`, `dkms-mktarball`: one file for each kernel named, or one alone.
+fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
+    let (place, project) = (place(&args.place)?, project(context, args)?);
+    let dkms = Dkms::open(context, &place, &project, args.force)?;
+    let mut releases = args.kernels.clone();
+    if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
+        releases = target::releases(context, &place, wanted(args))?;
+    }
+    if releases.is_empty() {
+        // Only its name is needed, and not even that for a source that is the same for every kernel.
+        releases.push(target::running(context)?);
+    }
+    let mut files = Vec::new();
+    for release in &releases {
+        files.push(dkms.bundle(release, bundle, args.repair)?);
+    }
+    files.dedup();
+    context.report.data(&files);
+    files.iter().for_each(|file| context.report.say(file.as_str()));
+    Ok(())
+}
+
+fn wanted(args: &DkmsArgs) -> Wanted<'_> {
+    if args.all_kernels { Wanted::All } else { Wanted::Named(&args.kernels) }
+}
+
+/// What `dkms-status` says of one row.
+#[derive(Serialize)]
+struct Known {
+    #[serde(flatten)]
+    row: Row,
+    faults: Vec<Fault>,
+}
+
+/// `dkms-status`.
+fn status(context: &Context, args: &DkmsPlace) -> Result<()> {
+    programs::ensure(context, &[dkms::PROGRAMS])?;
+    let place = place(args)?;
+    let mut known = Vec::new();
+    for row in rows(context, &place, None)? {
+        let mut faults = fault::find(&place, &row.package)?;
+        faults.retain(|fault| {
+            fault.release().is_none_or(|release| row.kernel.as_deref() == Some(release.as_str()))
+        });
+        known.push(Known { row, faults });
+    }
+    context.report.data(&known);
+    context.report.say(&shown(&known));
+    match known.iter().find(|known| !known.faults.is_empty()) {
+        None => Ok(()),
+        Some(known) => fault::refuse(&place, &known.row.package),
+    }
+}
+
+fn shown(known: &[Known]) -> String {
+    let mut rows = vec![["PACKAGE", "KERNEL", "STATE", "REMARK"].map(str::to_owned).to_vec()];
+    for Known { row, faults } in known {
+        let faults = faults.iter().map(ToString::to_string);
+        let remarks: Vec<String> = row.remark.iter().cloned().chain(faults).collect();
+        let kernel = row.kernel.clone().unwrap_or_else(|| "-".to_owned());
+        rows.push(vec![row.package.to_string(), kernel, row.state.word().to_owned(), remarks.join("; ")]);
+    }
+    table(&rows)
+}
+
+/// Does `all` for the kernels asked for: one bad kernel neither stops nor hides the others.
+fn for_each_kernel(
+    context: &Context,
+    args: &DkmsArgs,
+    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<Outcome>>>,
+) -> Result<()> {
+    let (place, project) = (place(&args.place)?, project(context, args)?);
+    let dkms = Dkms::open(context, &place, &project, args.force)?;
+    let (mut outcomes, mut first_error) = (Vec::new(), None);
+    for result in all(&dkms, &target::releases(context, &place, wanted(args))?)? {
+        match result {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) if first_error.is_none() => first_error = Some(error),
+            Err(error) => context.report.warn(&format!("{error:#}")),
+        }
+    }
+    if !outcomes.is_empty() {
+        context.report.data(&outcomes);
+        context.report.say(&summary(&outcomes));
+    }
+    first_error.map_or_else(|| all_skipped(&outcomes), Err)
+}
+
+/// Skipping every kernel is nothing done: the status says so.
+fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
+    match outcomes.first() {
+        Some(Outcome { kernel, skipped: Some(reason), .. })
+            if outcomes.iter().all(|outcome| outcome.skipped.is_some()) =>
+        {
+            let reason = format!("skipped: {reason}");
+            Err(Failure::new(Exit::Skipped, kernel.as_str(), reason).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let mut rows = vec![["KERNEL", "PACKAGE", "STATE", "SIGNED", "FILE"].map(str::to_owned).to_vec()];
+    for outcome in outcomes {
+        let state = match (&outcome.skipped, outcome.state) {
+            (Some(_), _) => "skipped",
+            (None, state) => state.map_or("unknown", State::word),
+        };
+        let head = [outcome.kernel.to_string(), outcome.package.to_string(), state.to_owned()];
+        if outcome.modules.is_empty() {
+            rows.push(head.to_vec());
+        }
+        for found in &outcome.modules {
+            let signed = if found.signed { "yes" } else { "no" };
+            rows.push([&head[..], &[signed.to_owned(), found.file.to_string()]].concat());
+        }
+    }
+    table(&rows)
+}
+
+fn place(args: &DkmsPlace) -> Result<Place> {
+    args.root.as_deref().map_or_else(|| Ok(Place::machine()), Place::in_root)
+}
+
+fn project(context: &Context, args: &DkmsArgs) -> Result<Project> {
+    Project::open(&find::directory(context, args.project.as_deref())?)
+}

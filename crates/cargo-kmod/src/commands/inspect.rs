@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod inspect`.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use clap::Args;
+use deploy::rpm::payload::{OpenPackage, is_package};
+use deploy::rpm::provenance::{Provenance, SUFFIX};
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::machine::programs;
+use kernel::prepare::{self, Rust};
+use kmodfile::file::ModuleFile;
+use kmodfile::inspection::{Inspected, is_module_name, judge_all, read_all};
+use kmodfile::load::target::Target;
+use kmodfile::module::Btf;
+use kmodfile::release::Release;
+use kmodfile::signature::Trailer;
+use report::failure::{Failure, exit_of, remedy_of};
+use report::{size, table};
+
+/// `cargo kmod inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Modules: .ko, or that compressed with xz, zstd or gzip. Of a package of modules (.rpm), or an SPDX document of one
+    /// (.spdx.json), also what it was made of; so of an installed module whose package has brought such a document
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<Utf8PathBuf>,
+    /// Say whether this kernel would load them, all of them together; it is prepared if need be
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+    /// Ask about a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
+    #[arg(long, requires = "kernel")]
+    pub secure_boot: bool,
+    /// Show every symbol, with its CRC and who exports it; for one file
+    #[arg(long)]
+    pub symbols: bool,
+}
+
+/// From this many files on it may take a while.
+const MANY: usize = 200;
+
+/// How many reasons are shown of one module; `--json` has all.
+const SHOWN: usize = 12;
+
+/// What came of one file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Read(Box<Inspected>),
+    Origin(Box<Origin>),
+    Failed { file: String, error: String, remedy: Option<String>, exit: u8 },
+}
+
+/// Where modules are from: a package, or what one says of itself.
+#[derive(Serialize)]
+struct Origin {
+    /// The package, the document, or the module that a document was found for.
+    file: Utf8PathBuf,
+    package: Option<PackageFacts>,
+    provenance: Option<Provenance>,
+}
+
+#[derive(Serialize)]
+struct PackageFacts {
+    name: String,
+    size: u64,
+    signatures: usize,
+}
+
+/// Files and what came of each, and where they are from.
+#[derive(Default)]
+struct Findings {
+    read: Vec<(Utf8PathBuf, Result<Inspected>)>,
+    origins: Vec<Origin>,
+}
+
+impl Findings {
+    fn of(files: &[Utf8PathBuf], jobs: usize) -> Self {
+        let mut findings = Self::default();
+        let special = |file: &&Utf8PathBuf| file.as_str().ends_with(SUFFIX) || is_package(file);
+        let (special, modules): (Vec<_>, Vec<_>) = files.iter().partition(special);
+        for file in special {
+            let found = if file.as_str().ends_with(SUFFIX) {
+                findings.document(file)
+            } else {
+                findings.package(file)
+            };
+            if let Err(error) = found {
+                findings.read.push((file.clone(), Err(error)));
+            }
+        }
+        let modules: Vec<Utf8PathBuf> = modules.into_iter().cloned().collect();
+        let read = read_all(&modules, jobs);
+        // What says where it is from is of interest for one module; a table has no room for it.
+        if let [module] = modules.as_slice()
+            && let Some(document) = Provenance::document_of(module)
+            && let Err(error) = findings.document(&document)
+        {
+            findings.read.push((document, Err(error)));
+        }
+        findings.read.extend(modules.into_iter().zip(read));
+        findings
+    }
+
+    fn document(&mut self, file: &Utf8Path) -> Result<()> {
+        let text = fs_err::read(file).map_err(|error| Failure::usage(file.as_str(), error.to_string()))?;
+        let provenance = Some(Provenance::parse(file.as_str(), &text)?);
+        self.origins.push(Origin { file: file.to_owned(), package: None, provenance });
+        Ok(())
+    }
+
+    fn package(&mut self, file: &Utf8Path) -> Result<()> {
+        let package = OpenPackage::read(file)?;
+        let facts =
+            PackageFacts { name: package.name()?, size: package.size, signatures: package.signatures() };
+        let documents = package.files(|path| path.as_str().ends_with(SUFFIX))?;
+        let document = documents.first();
+        let provenance = document.map(|(path, text)| Provenance::parse(path.as_str(), text)).transpose()?;
+        for (path, image) in package.files(is_module)? {
+            let inspected = ModuleFile::of(&path, image).and_then(Inspected::of);
+            self.read.push((path, inspected));
+        }
+        self.origins.push(Origin { file: file.to_owned(), package: Some(facts), provenance });
+        Ok(())
+    }
+}
+
+/// Reads the files, asks about the kernel, and prints: one file in full, several as a table.
+pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
+    let step = (args.files.len() >= MANY)
+        .then(|| context.report.step("Reading", &format!("{} modules", args.files.len())));
+    let Findings { mut read, origins } = Findings::of(&args.files, context.jobs);
+    if let Some(step) = step {
+        step.done("Read", &format!("{} modules", args.files.len()));
+    }
+    if let Some(release) = &args.kernel {
+        if context.dry_run && Kdir::open(context, release).is_none() {
+            context
+                .report
+                .say(&format!("would prepare kernel {release}, and say whether it would load them"));
+            return Ok(());
+        }
+        let target = target(context, release)?;
+        let target = if args.secure_boot { target.secured() } else { target };
+        judge_all(read.iter_mut().filter_map(|(_, read)| read.as_mut().ok()), target);
+    }
+    origins.iter().for_each(|origin| context.report.say(&(origin.lines() + "\n")));
+    let inspected: Vec<&Inspected> = read.iter().filter_map(|(_, read)| read.as_ref().ok()).collect();
+    if !read.is_empty() {
+        context.report.say(&shown(&inspected, read.len(), args));
+    }
+    let result = verdict(&read, args);
+    let origins = origins.into_iter().map(|origin| Outcome::Origin(Box::new(origin)));
+    context.report.data(&origins.chain(outcomes(read)).collect::<Vec<_>>());
+    result
+}
+
+/// The kernel asked about; prepared if need be.
+fn target(context: &Context, release: &Release) -> Result<Target> {
+    if Kdir::open(context, release).is_none() {
+        programs::ensure(context, &[programs::ROOTS])?;
+    }
+    let prepared = prepare::provide_for(context, Some(release), context.root_fs, Rust::Optional)?;
+    prepared.kdir.target()
+}
+
+fn outcomes(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = Outcome> {
+    read.into_iter().map(|(file, read)| match read {
+        Ok(inspected) => Outcome::Read(Box::new(inspected)),
+        Err(error) => Outcome::Failed {
+            file: file.to_string(),
+            error: format!("{error:#}"),
+            remedy: remedy_of(&error).map(str::to_owned),
+            exit: exit_of(&error) as u8,
+        },
+    })
+}
+
+/// The error that the command ends with: of the first file that could not be read, or that would not be loaded.
+fn verdict(read: &[(Utf8PathBuf, Result<Inspected>)], args: &InspectArgs) -> Result<()> {
+    let mut failures = read.iter().filter_map(|(_, read)| read.as_ref().err());
+    if let Some(first) = failures.next() {
+        let more = failures.count();
+        let mut failure = Failure::new(exit_of(first), "inspect", format!("{first:#}"));
+        if more > 0 {
+            failure.reason.push_str(&format!("; {more} more could not be read"));
+        }
+        failure.remedy = remedy_of(first).map(str::to_owned);
+        return Err(failure.into());
+    }
+    let Some(release) = &args.kernel else { return Ok(()) };
+    let refused = |inspected: &&Inspected| inspected.load.as_ref().is_some_and(|answer| !answer.loads());
+    let refused: Vec<&Inspected> =
+        read.iter().filter_map(|(_, read)| read.as_ref().ok()).filter(refused).collect();
+    let Some(first) = refused.first() else { return Ok(()) };
+    let object = if refused.len() == 1 {
+        first.file.to_string()
+    } else {
+        format!("{} and {} more", first.file, refused.len() - 1)
+    };
+    let reasons = first.load.iter().flat_map(|answer| &answer.refusals).take(1).map(ToString::to_string);
+    let reason = format!("kernel {release} would not load it: {}", reasons.collect::<String>());
+    Err(Failure::refused(object, reason)
+        .remedy(format!("build it for that kernel: cargo kmod build --kernel {release}"))
+        .into())
+}
+
+fn shown(inspected: &[&Inspected], of: usize, args: &InspectArgs) -> String {
+    match inspected {
+        [] => String::new(),
+        [one] if of == 1 => in_full(one, args),
+        several => overview(several),
+    }
+}
+
+/// One line a module.
+fn overview(inspected: &[&Inspected]) -> String {
+    let asked = inspected.iter().any(|one| one.load.is_some());
+    let mut head = vec!["MODULE", "FOR", "SIZE", "IMPORTS", "EXPORTS", "CRCS", "SIGNED", "BTF", "RUST"];
+    head.extend(asked.then_some("LOADS"));
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    for one in inspected {
+        let module = &one.module;
+        let name = module.name().unwrap_or_else(|| one.file.file_name().unwrap_or_default().to_owned());
+        let mut row = vec![
+            name,
+            module.modinfo.release().unwrap_or("-").to_owned(),
+            size(one.size),
+            module.imports.len().to_string(),
+            module.exports.len().to_string(),
+            module.versions.all().count().to_string(),
+            signed(&module.signature).to_owned(),
+            btf(module.btf).to_owned(),
+            yes(module.rust).to_owned(),
+        ];
+        row.extend(one.load.as_ref().map(|answer| match answer.refusals.as_slice() {
+            [] => "yes".to_owned(),
+            [only] => format!("no: {only}"),
+            [first, more @ ..] => format!("no: {first}, and {} more", more.len()),
+        }));
+        rows.push(row.iter().map(|cell| printable(cell)).collect());
+    }
+    table(&rows)
+}
+
+/// Everything, a line each, as modinfo(8) does.
+fn in_full(one: &Inspected, args: &InspectArgs) -> String {
+    let module = &one.module;
+    let mut lines = Lines(Vec::new());
+    lines.add("filename", &one.file);
+    let compression = one.compression.map(|kind| format!(", {kind:?}").to_lowercase()).unwrap_or_default();
+    lines.add("size", format!("{}{compression}", size(one.size)));
+    module.modinfo.fields().for_each(|(name, value)| lines.add(name, value));
+    lines.add("architecture", &module.architecture);
+    module.compilers.iter().for_each(|compiler| lines.add("compiler", compiler));
+    lines.add("rust", yes(module.rust));
+    lines.add("debug info", yes(module.debug_info));
+    lines.add("btf", btf(module.btf));
+    lines.add("build-id", module.build_id.as_deref().unwrap_or("-"));
+    lines.signature(&module.signature);
+    lines.add("imports", imports(one));
+    lines.add("crcs", module.versions.all().count());
+    lines.add("exports", module.exports.len());
+    if args.symbols {
+        lines.symbols(one);
+    }
+    if let (Some(answer), Some(release)) = (&one.load, &args.kernel) {
+        lines.add(
+            "loads",
+            if answer.loads() { format!("yes, into {release}") } else { format!("no, not into {release}") },
+        );
+        answer.refusals.iter().take(SHOWN).for_each(|refusal| lines.add("  because", refusal));
+        if answer.refusals.len() > SHOWN {
+            lines.add("", format!("and {} more reasons (--json has all)", answer.refusals.len() - SHOWN));
+        }
+        answer.notes.iter().for_each(|note| lines.add("  note", note));
+    }
+    lines.0.join("\n")
+}
+
+impl Origin {
+    /// What a package is and what it was made of, a line each; `--json` has every source file.
+    fn lines(&self) -> String {
+        let mut lines = Lines(Vec::new());
+        if let Some(package) = &self.package {
+            lines.add("package", &package.name);
+            lines.add("filename", &self.file);
+            lines.add("size", size(package.size));
+            lines.add("signed", yes(package.signatures > 0));
+        }
+        match &self.provenance {
+            None => lines.add("provenance", "none: there is no SPDX document in it"),
+            Some(provenance) => lines.provenance(provenance),
+        }
+        lines.0.join("\n")
+    }
+}
+
+struct Lines(Vec<String>);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl ToString) {
+        let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+        self.0.push(format!("{:15} {}", printable(&name), printable(&value.to_string())));
+    }
+
+    fn provenance(&mut self, provenance: &Provenance) {
+        self.add("provenance", &provenance.document);
+        self.add("made of", format!("{}, {}", provenance.of, provenance.date));
+        self.add("for", &provenance.kernel);
+        provenance.tools.iter().for_each(|tool| self.add("made with", tool));
+        provenance.proof.iter().for_each(|proof| self.add("proof", proof));
+        self.add("source", format!("{} files (--json has their hashes)", provenance.sources.len()));
+        provenance
+            .patches
+            .iter()
+            .for_each(|patch| self.add("patch", format!("{} {}", patch.sha256, patch.file)));
+    }
+
+    fn signature(&mut self, trailer: &Trailer) {
+        self.add("signed", signed(trailer));
+        match trailer {
+            Trailer::Unsigned => {}
+            Trailer::Malformed(why) => self.add("signature", why),
+            Trailer::Signed(signature) => {
+                for signer in &signature.signers {
+                    self.add("signer", signer.name.as_deref().unwrap_or("-"));
+                    self.add("sig_key", &signer.key);
+                    self.add("sig_hashalgo", &signer.hash);
+                }
+            }
+        }
+    }
+
+    /// Every symbol with its CRC; an imported one with who exports it, if a kernel was asked about.
+    fn symbols(&mut self, one: &Inspected) {
+        let resolved = one.load.iter().flat_map(|answer| &answer.imports);
+        let exporters: BTreeMap<&str, &str> =
+            resolved.map(|import| (import.symbol.as_str(), import.exporter.as_str())).collect();
+        let crc = |crc: Option<_>| {
+            crc.map_or_else(|| "-".to_owned(), |crc: kmodfile::versions::Crc| crc.to_string())
+        };
+        for import in &one.module.imports {
+            let exporter = exporters.get(import.symbol.as_str()).copied().unwrap_or_default();
+            let weak = if import.weak { " (weak)" } else { "" };
+            let crc = crc(one.module.versions.get(&import.symbol));
+            self.add("import", format!("{crc} {}{weak} {exporter}", import.symbol).trim_end());
+        }
+        for export in &one.module.exports {
+            let gpl = if export.gpl_only { " GPL" } else { "" };
+            let line = format!("{} {}{gpl} {}", crc(export.crc), export.symbol, export.namespace);
+            self.add("export", line.trim_end());
+        }
+    }
+}
+
+/// How many symbols it needs, and of whom.
+fn imports(one: &Inspected) -> String {
+    let total = one.module.imports.len().to_string();
+    let Some(answer) = &one.load else { return total };
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    answer.imports.iter().for_each(|import| *counts.entry(&import.exporter).or_default() += 1);
+    let parts: Vec<String> =
+        counts.iter().map(|(exporter, count)| format!("{count} of {exporter}")).collect();
+    if parts.is_empty() { total } else { format!("{total}: {}", parts.join(", ")) }
+}
+
+fn signed(trailer: &Trailer) -> &'static str {
+    match trailer {
+        Trailer::Unsigned => "no",
+        Trailer::Signed(_) => "yes",
+        Trailer::Malformed(_) => "malformed",
+    }
+}
+
+fn btf(btf: Btf) -> &'static str {
+    match btf {
+        Btf::None => "no",
+        Btf::Split => "split",
+        Btf::Distilled => "distilled",
+    }
+}
+
+/// Whether a file of a package is a module, compressed or not.
+fn is_module(path: &Utf8Path) -> bool {
+    let below = |dir: &str| path.starts_with(dir);
+    (below("/lib/modules") || below("/usr/lib/modules")) && is_module_name(path.as_str())
+}
+
+fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+/// What a module says goes to a terminal only as text: no control character of it does.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_character_reaches_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\u{9b}c\nd"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+    }
+}

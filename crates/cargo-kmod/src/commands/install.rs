@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod install`: each kernel a transaction of its own.
+
+use anyhow::Result;
+
+use crate::commands::build;
+use crate::commands::build::BuildArgs;
+use camino::Utf8PathBuf;
+use clap::Args;
+use deploy::install::initramfs;
+use deploy::install::installation::ModDir;
+use deploy::install::installation::{self, Wish};
+use deploy::install::module::ModuleFile;
+use deploy::install::outcome::{Outcome, Outcomes};
+use deploy::install::system::System;
+use deploy::install::transaction;
+use kernel::context::Context;
+use kernel::machine::programs;
+use kmodfile::release::Release;
+use report::failure::Failure;
+
+/// The system whose modules are changed or looked at.
+#[derive(Clone, Debug, Args)]
+pub struct SystemArgs {
+    /// The directory that is `/` of the system
+    #[arg(long, value_name = "DIR", env = "INSTALL_MOD_PATH", default_value = "/")]
+    pub root: Utf8PathBuf,
+}
+
+/// `cargo kmod install`.
+#[derive(Clone, Debug, Args)]
+pub struct InstallArgs {
+    /// Modules that are built already, for the kernel that they name; without any, a project is built
+    #[arg(value_name = "FILE.ko", conflicts_with = "project", conflicts_with = "all_kernels")]
+    pub files: Vec<Utf8PathBuf>,
+    /// What to build.
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Where to.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Directory below /lib/modules/RELEASE
+    #[arg(long, value_name = "DIR", env = "INSTALL_MOD_DIR", default_value = "extra")]
+    pub dir: ModDir,
+    /// Load the modules at boot, by /etc/modules-load.d
+    #[arg(long)]
+    pub load: bool,
+    /// Parameter that modprobe gives the modules, such as mode=0, by /etc/modprobe.d; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
+    pub options: Vec<String>,
+    /// Stand before a module of the distribution's even if that has become newer; install a module even if it needs symbols that
+    /// nothing exports yet, or is not signed where signatures are enforced
+    #[arg(long)]
+    pub force: bool,
+    /// Whether the initramfs is rebuilt where the module is in it
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub initramfs: initramfs::Choice,
+    /// Replace the modules in memory, too: unload the old, load the new, and put all back if that fails
+    #[arg(long)]
+    pub reload: bool,
+}
+
+/// A module parameter: one word of modprobe.d, which ends with the line.
+fn option(text: &str) -> Result<String, String> {
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !"#\\\"'".contains(c));
+    if plain && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("not one plain word NAME=VALUE".to_owned())
+    }
+}
+
+/// Installs for each kernel, and prints how each ended.
+pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
+    programs::ensure(context, &[deploy::install::PROGRAMS])?;
+    let system = System::open(&args.system.root)?;
+    let mut outcomes = Outcomes::default();
+    if args.files.is_empty() {
+        for release in build::releases(context, &args.build, &build::opened(context, &args.build)?)? {
+            let name = release.as_ref().map_or("the default kernel", |release| release.as_str()).to_owned();
+            outcomes.add(&name, built(context, &system, release, args));
+        }
+    } else {
+        for (release, modules) in by_release(args)? {
+            outcomes.add(release.as_str(), one(context, &system, &release, &modules, args));
+        }
+    }
+    outcomes.show(context)
+}
+
+/// The files given, by the kernels asked for, or by the kernel that each says it is for.
+fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<ModuleFile>)>> {
+    let files = args.files.iter().map(|file| ModuleFile::read(file)).collect::<Result<Vec<_>>>()?;
+    if !args.build.kernels.is_empty() {
+        return Ok(args.build.kernels.iter().map(|release| (release.clone(), files.clone())).collect());
+    }
+    let mut groups: Vec<(Release, Vec<ModuleFile>)> = Vec::new();
+    for file in files {
+        let release = file.release()?;
+        match groups.iter_mut().find(|(of, _)| *of == release) {
+            Some((_, group)) => group.push(file),
+            None => groups.push((release, vec![file])),
+        }
+    }
+    Ok(groups)
+}
+
+/// Builds the project for one kernel, and installs what was built.
+fn built(
+    context: &Context,
+    system: &System,
+    release: Option<Release>,
+    args: &InstallArgs,
+) -> Result<Outcome> {
+    let only = BuildArgs { kernels: release.into_iter().collect(), all_kernels: false, ..args.build.clone() };
+    let batch = build::all(context, &only, |_, _, _| Ok(()))?;
+    if let Some(error) = batch.first_error {
+        return Err(error);
+    }
+    let Some(built) = batch.built.into_iter().next() else {
+        return Ok(Outcome::would("install what was built".to_owned()));
+    };
+    let modules =
+        built.objects.iter().map(|object| ModuleFile::read(&object.file)).collect::<Result<Vec<_>>>()?;
+    one(context, system, &built.release, &modules, args)
+}
+
+fn one(
+    context: &Context,
+    system: &System,
+    release: &Release,
+    modules: &[ModuleFile],
+    args: &InstallArgs,
+) -> Result<Outcome> {
+    require_different(modules)?;
+    let wish = Wish {
+        dir: args.dir.clone(),
+        load: args.load,
+        options: args.options.clone(),
+        force: args.force,
+        initramfs: args.initramfs,
+        reload: args.reload,
+    };
+    let _lock = system.lock(&context.report)?;
+    transaction::recover(context, system);
+    let plan = installation::plan(context, system, release, modules, &wish)?;
+    transaction::run_or_say(context, system, &plan)
+}
+
+/// Two files of one name cannot both be what modprobe loads.
+fn require_different(modules: &[ModuleFile]) -> Result<()> {
+    let mut names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => {
+            Err(Failure::usage(pair[0], "two files of this module are given for one kernel").into())
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod patch`: an edited import and its patch series.
+
+use anyhow::Result;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use clap::Subcommand;
+use kernel::archive::Archive;
+use kernel::context::Context;
+use kernel::discover;
+use kernel::machine::programs;
+use kmodfile::release::Release;
+use project::Project;
+use project::source::edit;
+use project::source::edit::DEFAULT_NAME;
+
+/// `cargo kmod patch`.
+#[derive(Debug, Subcommand)]
+pub enum PatchCommand {
+    /// Write an edit of the source that `build --import-only` laid out back into the patch series
+    ///
+    /// The edit becomes one patch at the end of the kernel line's series. If the last patch has that name already, it is
+    /// written anew.
+    Refresh(RefreshArgs),
+}
+
+/// `cargo kmod patch refresh`.
+#[derive(Clone, Debug, Args)]
+pub struct RefreshArgs {
+    /// Directory with a dkms.conf and an import.toml
+    #[arg(long, value_name = "DIR")]
+    pub project: Utf8PathBuf,
+    /// The kernel whose source was edited, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+    /// File name of the patch
+    #[arg(long, value_name = "NAME.patch", default_value = DEFAULT_NAME)]
+    pub name: String,
+}
+
+/// Runs one of them.
+pub fn run(context: &Context, command: &PatchCommand) -> Result<()> {
+    programs::ensure(context, &[programs::ROOTS])?;
+    match command {
+        PatchCommand::Refresh(args) => refresh(context, args),
+    }
+}
+
+fn refresh(context: &Context, args: &RefreshArgs) -> Result<()> {
+    let project = Project::open(&args.project)?;
+    let release = release(context, args.kernel.as_ref())?;
+    let refreshed = edit::refresh(context, &project, &release, &args.name)?;
+    context.report.data(&refreshed);
+    let verb = if context.dry_run { "would write" } else { "wrote" };
+    context.report.say(&match &refreshed.patch {
+        None => format!("nothing is edited in {}", edit::place(context, &project, &release)),
+        Some(patch) => {
+            let files = refreshed.files.iter().map(|file| format!("\n  {file}")).collect::<String>();
+            format!("{verb} {patch}, which changes{files}")
+        }
+    });
+    Ok(())
+}
+
+/// The kernel named, or the default one.
+pub fn release(context: &Context, named: Option<&Release>) -> Result<Release> {
+    match named {
+        Some(release) => Ok(release.clone()),
+        None => Ok(discover::default(context, &Archive::open(context)?)?.release),
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod rpm`.
+
+use anyhow::Result;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use deploy::rpm::audit::{self, Finding};
+use deploy::rpm::build::{Kind, Order, Package, Rpmbuild, Signing};
+use deploy::rpm::kabi::{self, Obstacle};
+use deploy::rpm::sign::PackageKey;
+use deploy::rpm::source::{self, Ready, SourcePackage};
+use deploy::rpm::source_date;
+use deploy::rpm::spec::Spec;
+use deploy::rpm::target::Target;
+use kernel::context::Context;
+use kernel::machine::programs;
+use kernel::prepare;
+use kmodfile::release::Release;
+use project::build::build;
+use project::key::pair::KeyPair;
+use project::key::pair::PrivateKey;
+use project::sign::Signer;
+use project::{Project, find};
+use report::failure::Failure;
+use report::{size, table};
+
+/// `cargo kmod rpm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER)]
+pub struct RpmArgs {
+    /// Directory with a dkms.conf and a kmod.spec [default: the guard]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+    /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated
+    /// [default: the newest cloud-amd64 kernel with Rust]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// What follows the kernel's version in the release of each variant, separator included; \"\" is the plain one
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
+    pub kvariants: Option<String>,
+    /// Also make the source package; it builds with rpmbuild alone, without this tool and without a network
+    #[arg(long)]
+    pub srpm: bool,
+    /// Directory for what is made
+    #[arg(long, value_name = "DIR", default_value = "target/rpm")]
+    pub output: Utf8PathBuf,
+    /// Print the spec with all its macros expanded, and make nothing
+    #[arg(long, conflicts_with = "srpm")]
+    pub print_spec: bool,
+    /// Make nothing, but say of these kernels whether each would load what is built for --kernel, through weak-updates;
+    /// status 4 when one would not
+    #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
+    pub audit: Vec<Release>,
+    /// GPG key to sign the packages with, by any name that gpg knows it by; each signature is checked
+    #[arg(long, value_name = "KEY")]
+    pub sign: Option<String>,
+    /// Private key to sign the modules with, in PEM; if it is encrypted, its passphrase is taken from KBUILD_SIGN_PIN
+    #[arg(long, value_name = "FILE", requires = "modsign_cert")]
+    pub modsign_key: Option<PrivateKey>,
+    /// Its certificate, PEM or DER
+    #[arg(long, value_name = "FILE", requires = "modsign_key")]
+    pub modsign_cert: Option<Utf8PathBuf>,
+}
+
+const AFTER: &str = "\
+Examples:
+  cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
+  cargo kmod rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
+  cargo kmod rpm --kernel 6.12.107+deb13-amd64 --project cifs --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
+
+The same by hand, where kernel-devel is installed:
+  rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec
+
+The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the last commit is taken.";
+
+/// Makes packages and prints a table of them.
+pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
+    programs::ensure(context, &[programs::ROOTS])?;
+    let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
+    let spec = Spec::of(&project)?;
+    let signing = signing(context, args)?;
+    if context.dry_run {
+        targets(args)?.iter().for_each(|target| {
+            let kernel = target.as_ref().map_or("the default kernel", |target| target.release.as_str());
+            context.report.say(&format!("would package {} {} for {kernel}", spec.name, spec.version));
+        });
+        return Ok(());
+    }
+    if !args.audit.is_empty() {
+        return audit(context, args, &project);
+    }
+    let sources = sources(context, args, &project, &spec)?;
+    if let Some(pair) = &signing.modules {
+        // A kernel that verifies none would be given modules that end in garbage.
+        let kernels = sources.iter().flat_map(|source| &source.kernels);
+        kernels.into_iter().try_for_each(|ready| Signer::new(context, &ready.prepared, pair).map(drop))?;
+    }
+    if args.print_spec {
+        return print(context, &project, &sources, &signing);
+    }
+    let order =
+        Order { project: &project, sources: &sources, srpm: args.srpm, output: &args.output, signing };
+    let made = order.run(context)?;
+    if !made.packages.is_empty() {
+        context.report.data(&made.packages);
+        context.report.say(&summary(&made.packages));
+    }
+    made.first_error.map_or(Ok(()), Err)
+}
+
+/// The keys asked for. One that is missing, does not fit or cannot sign is found here, before anything is built.
+fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
+    let packages = args.sign.as_deref().map(|name| PackageKey::open(context, name)).transpose()?;
+    let modules = match (&args.modsign_key, &args.modsign_cert) {
+        (Some(key), Some(certificate)) => Some(KeyPair::open(context, key, certificate)?),
+        _ => None,
+    };
+    Ok(Signing { packages, modules })
+}
+
+/// The kernels asked for; `None` is the default one.
+fn targets(args: &RpmArgs) -> Result<Vec<Option<Target>>> {
+    let all: Vec<Target> = match &args.kvariants {
+        None => args.kernels.iter().map(Target::of).collect(),
+        Some(kvariants) => {
+            let each = args.kernels.iter().map(|kernel| Target::all(kernel, kvariants));
+            each.collect::<Result<Vec<_>, _>>()?.concat()
+        }
+    };
+    Ok(if args.kernels.is_empty() { vec![None] } else { all.into_iter().map(Some).collect() })
+}
+
+/// Prepares the kernels and puts the source for each together.
+fn sources(context: &Context, args: &RpmArgs, project: &Project, spec: &Spec) -> Result<Vec<SourcePackage>> {
+    let provide = |target| Ready::provide(context, project, target);
+    let ready = targets(args)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
+    source::packages(context, project, spec, &ready, source_date(&project.dir, &context.report)?)
+}
+
+fn print(context: &Context, project: &Project, sources: &[SourcePackage], signing: &Signing) -> Result<()> {
+    let mut all = Vec::new();
+    for source in sources {
+        for ready in &source.kernels {
+            let text = Rpmbuild::new(context, project, "rpmspec", source, ready, signing)?.expanded()?;
+            context.report.say(&text);
+            all.push(serde_json::json!({ "kernel": ready.target.release, "spec": text }));
+        }
+    }
+    context.report.data(&all);
+    Ok(())
+}
+
+/// Builds for the kernels asked for and prints what others would do with that.
+fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
+    let mut findings = Vec::new();
+    for target in targets(args)? {
+        let release = target.as_ref().map(|target| &target.release);
+        let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
+        let built = build(context, project, &prepared)?;
+        let modules = audit::modules_of(&built)?;
+        findings.extend(audit::audit(context, &built.release, &modules, &args.audit)?);
+    }
+    context.report.data(&findings);
+    context.report.say(&audited(&findings));
+    let refusing = findings.iter().filter(|finding| !finding.loads).count();
+    if refusing == 0 {
+        return Ok(());
+    }
+    let reason = format!("{refusing} of {} kernels asked would not load it", findings.len());
+    Err(Failure::refused(format!("audit of {}", project.name), reason)
+        .remedy("make a package for each of those: cargo kmod rpm --kernel RELEASE")
+        .into())
+}
+
+/// Symbols that are named below the table, for each kernel.
+const NAMED: usize = 20;
+
+fn audited(findings: &[Finding]) -> String {
+    let mut rows = vec![["MODULE", "BUILT FOR", "KERNEL", "LOADS", "WHY NOT"].map(str::to_owned).to_vec()];
+    let mut named = String::new();
+    for finding in findings {
+        let why = match &finding.obstacle {
+            None => String::new(),
+            Some(Obstacle::NoVersions) => "without CRCs a module is for one kernel".to_owned(),
+            Some(Obstacle::Vermagic { module, kernel }) => {
+                format!("vermagic: {module}; the kernel: {kernel}")
+            }
+            Some(Obstacle::Symbols(differences)) => {
+                named.push_str(&format!("\n{} in {}:\n", finding.module, finding.kernel));
+                named.extend(differences.iter().take(NAMED).map(|difference| format!("  {difference}\n")));
+                if differences.len() > NAMED {
+                    named.push_str(&format!("  and {} more (--json)\n", differences.len() - NAMED));
+                }
+                let counts = kabi::counts(differences);
+                let counts = counts.iter().map(|(kind, count)| format!("{count} {kind}"));
+                format!("symbols: {}", counts.collect::<Vec<_>>().join(", "))
+            }
+        };
+        rows.push(vec![
+            finding.module.clone(),
+            finding.built_for.to_string(),
+            finding.kernel.to_string(),
+            if finding.loads { "yes" } else { "no" }.to_owned(),
+            why,
+        ]);
+    }
+    format!("{}\n{named}", table(&rows)).trim_end().to_owned()
+}
+
+fn summary(packages: &[Package]) -> String {
+    let mut rows = vec![["KERNEL", "HOLDS", "SIZE", "SHA-256", "FILE"].map(str::to_owned).to_vec()];
+    rows.extend(packages.iter().map(|package| {
+        let holds = match package.kind {
+            Kind::Source => "source",
+            Kind::Modules => "modules",
+            Kind::Debug => "debug information",
+        };
+        vec![
+            package.kernel.clone(),
+            holds.to_owned(),
+            size(package.size),
+            package.sha256[..12].to_owned(),
+            package.file.to_string(),
+        ]
+    }));
+    table(&rows)
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod sign`: signs built modules in place.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use clap::Args;
+use kernel::context::Context;
+use kernel::prepare::{self, Rust};
+use kmodfile::release::Release;
+use project::key::pair::KeyPair;
+use project::key::pair::PrivateKey;
+use project::sign::{Signer, Unsigned};
+use report::failure::Failure;
+use report::table;
+
+/// `cargo kmod sign`.
+#[derive(Clone, Debug, Args)]
+pub struct SignArgs {
+    /// Built modules, neither compressed nor signed
+    #[arg(required = true, value_name = "FILE.ko")]
+    pub files: Vec<Utf8PathBuf>,
+    /// The private key: a PEM file, or a pkcs11: URI
+    #[arg(long, value_name = "FILE|URI")]
+    pub key: PrivateKey,
+    /// Its certificate, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    pub cert: Utf8PathBuf,
+    /// The kernel, as `uname -r` prints it [default: the one the modules were built for]
+    #[arg(long, value_name = "RELEASE")]
+    pub kernel: Option<Release>,
+}
+
+/// A module that was signed.
+#[derive(Serialize)]
+struct Outcome {
+    file: Utf8PathBuf,
+    release: Release,
+    hash: String,
+    signer: String,
+}
+
+/// Looks at every file before the first is signed; each is replaced whole, once its signature is verified.
+pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
+    let modules = args.files.iter().map(|file| Unsigned::read(file)).collect::<Result<Vec<_>>>()?;
+    let release = release(args, &modules)?;
+    let pair = KeyPair::open(context, &args.key, &args.cert)?;
+    if context.dry_run {
+        for module in &modules {
+            context.report.say(&format!(
+                "would sign {} as {}",
+                module.file(),
+                pair.certificate.facts.subject
+            ));
+        }
+        return Ok(());
+    }
+    let prepared = prepare::provide_for(context, Some(&release), context.root_fs, Rust::Optional)?;
+    let signer = Signer::new(context, &prepared, &pair)?;
+    let signed = modules.iter().map(|module| signer.sign(module)).collect::<Result<Vec<_>>>()?;
+    let mut outcomes = Vec::new();
+    for (module, signed) in modules.iter().zip(signed) {
+        signed.write(module.file())?;
+        outcomes.push(Outcome {
+            file: module.file().to_owned(),
+            release: release.clone(),
+            hash: signer.hash().to_owned(),
+            signer: pair.certificate.facts.subject.clone(),
+        });
+    }
+    context.report.data(&outcomes);
+    context.report.say(&summary(&outcomes));
+    Ok(())
+}
+
+/// The kernel that all modules are for.
+fn release(args: &SignArgs, modules: &[Unsigned]) -> Result<Release> {
+    let release = match &args.kernel {
+        Some(release) => release.clone(),
+        None => of_vermagic(&modules[0])?,
+    };
+    for module in modules {
+        module.modinfo().require_vermagic(module.file(), &release)?;
+    }
+    Ok(release)
+}
+
+fn of_vermagic(module: &Unsigned) -> Result<Release> {
+    let vermagic = module.modinfo().get("vermagic").unwrap_or_default();
+    vermagic.split(' ').next().unwrap_or_default().parse().map_err(|_| {
+        Failure::refused(
+            module.file().as_str(),
+            format!("its vermagic is {vermagic:?}, which names no kernel"),
+        )
+        .remedy("FILE.ko, a module built for a kernel of `cargo kmod kernel list`")
+        .into()
+    })
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let head = ["KERNEL", "HASH", "SIGNER", "FILE"].map(str::to_owned).to_vec();
+    let row = |outcome: &Outcome| {
+        let Outcome { file, release, hash, signer } = outcome;
+        vec![release.to_string(), hash.clone(), signer.clone(), file.to_string()]
+    };
+    table(&std::iter::once(head).chain(outcomes.iter().map(row)).collect::<Vec<_>>())
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod status`.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::commands::install::SystemArgs;
+use clap::Args;
+use deploy::install::record::Record;
+use deploy::install::status::{self, Status};
+use deploy::install::system::System;
+use deploy::install::transaction;
+use kernel::context::Context;
+use kernel::machine::programs;
+use kmodfile::release::Release;
+use report::table;
+
+/// `cargo kmod status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Names of modules [default: all that were installed by this tool]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Kernel to look at; may be repeated [default: each that is installed]
+    #[arg(long = "kernel", value_name = "RELEASE")]
+    pub kernels: Vec<Release>,
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
+/// Looks at each kernel, and prints a table, and below it what the user should know.
+pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
+    programs::ensure(context, &[deploy::install::PROGRAMS])?;
+    let system = System::open(&args.system.root)?;
+    let _lock = system.lock(&context.report)?;
+    transaction::recover(context, &system);
+    let releases = if args.kernels.is_empty() { system.releases() } else { args.kernels.clone() };
+    let mut all = Vec::new();
+    for release in &releases {
+        for name in names(&system, release, args)? {
+            all.push(status::of(context, &system, release, &name)?);
+        }
+    }
+    context.report.data(&all);
+    context.report.say(&shown(&all));
+    Ok(())
+}
+
+/// The modules asked for, or those that are installed for the release.
+fn names(system: &System, release: &Release, args: &StatusArgs) -> Result<BTreeSet<String>> {
+    if args.names.is_empty() {
+        return Ok(Record::read(system, release)?.modules.into_keys().collect());
+    }
+    Ok(args.names.iter().map(|name| name.replace('-', "_")).collect())
+}
+
+fn shown(all: &[Status]) -> String {
+    if all.is_empty() {
+        return "no module is installed by this tool; name one to see what modprobe would load".to_owned();
+    }
+    let mut rows =
+        vec![["KERNEL", "MODULE", "MODPROBE LOADS", "WHY", "OURS", "IN MEMORY"].map(str::to_owned).to_vec()];
+    rows.extend(all.iter().map(|status| {
+        vec![
+            status.release.to_string(),
+            status.module.clone(),
+            status.loads.clone(),
+            status.why.clone(),
+            if status.ours { "yes" } else { "no" }.to_owned(),
+            status.memory.to_string(),
+        ]
+    }));
+    let remarks = all.iter().flat_map(|status| {
+        status.remarks.iter().map(move |remark| format!("\n{}: {}: {remark}", status.release, status.module))
+    });
+    table(&rows) + &remarks.collect::<String>()
+}

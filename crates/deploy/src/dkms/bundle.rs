@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A registered module as a file that carries it to other machines: an RPM, which DKMS itself made until 3.0, or DKMS's
+//! own tar file.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::dkms::Package;
+use crate::dkms::place::Place;
+use crate::dkms::source::Source;
+use kernel::context::Context;
+use kernel::machine::programs::{self, Program, program};
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// Makes RPMs.
+pub const PROGRAMS: &[Program] = &[program("rpmbuild", "rpm", "makes RPM packages")];
+
+/// What is built, with macros still in it.
+const SPEC: &str = include_str!("dkms.spec");
+
+/// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. Made beside its place and renamed in.
+pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8PathBuf> {
+    let package = &source.package;
+    let dir = place.package(package).join("rpm");
+    let name = format!("{}-dkms-{}-1.noarch.rpm", package.name, rpm_version(&package.version));
+    if context.dry_run {
+        context.report.say(&format!("would write {}", dir.join(&name)));
+        return Ok(dir.join(name));
+    }
+    programs::ensure(context, &[PROGRAMS])?;
+    let step = context.report.step("Packing", &package.to_string());
+    let work = tempfile::tempdir()?;
+    let work = Utf8Path::from_path(work.path()).expect("a temporary directory's path is UTF-8");
+    source.write_into(&work.join("source"))?;
+    fs_err::write(work.join("dkms.spec"), SPEC)?;
+    rpmbuild(package, source.licence(), work).run(&context.report)?;
+    let made = work.join("RPMS/noarch").join(&name);
+    require_source(context, package, &made)?;
+    fs_err::create_dir_all(&dir)?;
+    let (partial, file) = (dir.join(format!(".{name}.partial")), dir.join(name));
+    fs_err::copy(made, &partial)?;
+    fs_err::rename(partial, &file)?;
+    step.done("Packed", file.as_str());
+    Ok(file)
+}
+
+fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
+    let macros = [
+        ("dkms_name", package.name.as_str()),
+        ("dkms_version", &package.version),
+        ("rpm_version", &rpm_version(&package.version)),
+        ("dkms_license", licence),
+        ("dkms_source", work.join("source").as_str()),
+        ("_topdir", work.as_str()),
+        ("_dbpath", work.join("db").as_str()),
+        // The same source gives the same package wherever it is made.
+        ("_buildhost", "localhost"),
+        ("use_source_date_epoch_as_buildtime", "1"),
+        ("clamp_mtime_to_source_date_epoch", "1"),
+    ]
+    .map(|(name, value)| format!("{name} {value}"));
+    let cmd = Cmd::new("rpmbuild").arg("-bb").env("SOURCE_DATE_EPOCH", "0").env("LC_ALL", "C.UTF-8");
+    macros.iter().fold(cmd, |cmd, line| cmd.arg("--define").arg(line)).arg(work.join("dkms.spec"))
+}
+
+/// Refuses an RPM that lacks what DKMS reads first.
+fn require_source(context: &Context, package: &Package, file: &Utf8Path) -> Result<()> {
+    let list = Cmd::new("rpm").args(["--query", "--list", "--package"]).arg(file).read(&context.report)?;
+    let conf = format!("/usr/src/{}-{}/dkms.conf", package.name, package.version);
+    if list.lines().any(|line| line == conf) {
+        return Ok(());
+    }
+    Err(Failure::refused(file.as_str(), format!("rpmbuild ended well, but there is no {conf} in it")).into())
+}
+
+/// A version in the letters that RPM takes: the dash parts version and release there.
+fn rpm_version(version: &str) -> String {
+    version.replace('-', "_")
+}
+
+/// Makes DKMS's own tar file in `/var/lib/dkms/NAME/VERSION/tarball`, by `cmd`, a dkms mktarball without `--archive`.
+/// Made beside its place and renamed in.
+pub fn tarball(context: &Context, place: &Place, package: &Package, cmd: Cmd) -> Result<Utf8PathBuf> {
+    let dir = place.package(package).join("tarball");
+    let name = format!("{}-{}.dkms.tar.gz", package.name, package.version);
+    // tar packs by the end of the name.
+    let (partial, file) = (dir.join(format!(".partial-{name}")), dir.join(name));
+    let cmd = cmd.arg("--archive").arg(&partial);
+    if context.dry_run {
+        context.report.say(&format!("would run: {}", cmd.line()));
+        return Ok(file);
+    }
+    let step = context.report.step("Packing", &package.to_string());
+    fs_err::create_dir_all(&dir)?;
+    cmd.run(&context.report)?;
+    let list = Cmd::new("tar").args(["--list", "--file"]).arg(&partial).read(&context.report)?;
+    if !list.lines().any(|line| line == "./dkms_source_tree/dkms.conf") {
+        let reason = "dkms mktarball ended well, but there is no source in it";
+        return Err(Failure::refused(partial.as_str(), reason).into());
+    }
+    fs_err::rename(partial, &file)?;
+    step.done("Packed", file.as_str());
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_written_in_rpms_letters() {
+        assert_eq!(rpm_version("0.1.0+6.12.107+deb13"), "0.1.0+6.12.107+deb13");
+        assert_eq!(rpm_version("1.0-rc1"), "1.0_rc1");
+    }
+
+    #[test]
+    fn nothing_of_the_source_is_expanded_as_a_macro() {
+        let package = Package { name: "x".into(), version: "1".into() };
+        let line = rpmbuild(&package, "MIT", Utf8Path::new("/w")).line();
+        assert!(
+            line.contains("--define 'dkms_name x'") && line.contains("--define 'dkms_license MIT'"),
+            "{line}"
+        );
+    }
+}

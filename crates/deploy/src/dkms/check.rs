@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Looks at what dkms made, instead of believing its exit status: it ends with 0 where there are no headers, and
+//! where signing failed.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use crate::dkms::Package;
+use crate::dkms::place::Place;
+use crate::install::modprobe::{self, Answer};
+use kernel::context::Context;
+use kmodfile::config::Config;
+use kmodfile::file::ModuleFile;
+use kmodfile::modinfo::Modinfo;
+use kmodfile::release::Release;
+use project::Project;
+use report::failure::Failure;
+
+/// A module file, as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The module's name.
+    pub module: String,
+    /// Its file.
+    pub file: Utf8PathBuf,
+    /// Whether it carries a signature.
+    pub signed: bool,
+}
+
+/// What is to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The surroundings.
+    pub context: &'a Context,
+    /// Where.
+    pub place: &'a Place,
+    /// Its modules are looked for.
+    pub project: &'a Project,
+    /// What DKMS calls it.
+    pub package: &'a Package,
+    /// For which kernel.
+    pub release: &'a Release,
+}
+
+impl Check<'_> {
+    /// The modules in DKMS's own tree: each is there and for this kernel.
+    pub fn built(&self) -> Result<Vec<Found>> {
+        self.project.modules.iter().map(|module| self.built_module(&module.installed_name)).collect()
+    }
+
+    /// The modules that modprobe(8) takes: each is the one that was built.
+    pub fn installed(&self) -> Result<Vec<Found>> {
+        self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
+    }
+
+    /// Whether all modules of the kernel's own that these take the place of are of the same version, as those of its own
+    /// source are. DKMS 2.8, and 3 before 3.0.11, then leaves the kernel's own in its place, and ends well.
+    pub fn replaces_same_version(&self) -> Result<bool> {
+        let mut same = None;
+        for module in &self.project.modules {
+            let name = &module.installed_name;
+            if let (Some(theirs), Some(ours)) = (self.resolve(name)?, self.built_file(name)) {
+                let (theirs, ours) = (Modinfo::read(&theirs)?, Modinfo::read(&ours)?);
+                same = Some(same.unwrap_or(true) && theirs.get("version") == ours.get("version"));
+            }
+        }
+        Ok(same.unwrap_or(false))
+    }
+
+    /// What is found of each module after it was taken away: the kernel's own, or none. Refused while it is still that
+    /// of the package.
+    pub fn uninstalled(&self) -> Result<Vec<Option<Utf8PathBuf>>> {
+        let originals = self.place.originals(&self.package.name, self.release);
+        if let Some(left) = module_files(&originals).first() {
+            return Err(self.refused(left, "the kernel's own module is still out of the way").into());
+        }
+        let one = |name: &str| -> Result<Option<Utf8PathBuf>> {
+            let resolved = self.resolve(name)?;
+            let ours = self.built_file(name);
+            match (&resolved, ours) {
+                (Some(file), Some(ours)) if fs_err::read(file)? == fs_err::read(&ours)? => {
+                    Err(self.refused(file, "is still installed, although dkms says that it is not").into())
+                }
+                _ => Ok(resolved),
+            }
+        };
+        self.project.modules.iter().map(|module| one(&module.installed_name)).collect()
+    }
+
+    fn built_module(&self, name: &str) -> Result<Found> {
+        let file = self.built_file(name).ok_or_else(|| {
+            let dir = self.place.built(self.package, self.release).join("module");
+            self.refused(&dir, &format!("dkms ended well, but there is no {name}.ko in it"))
+        })?;
+        self.found(name, file)
+    }
+
+    fn installed_module(&self, name: &str) -> Result<Found> {
+        let built = self.built_module(name)?;
+        let Some(file) = self.resolve(name)? else {
+            return Err(self
+                .refused(&self.place.modules(self.release), &format!("modprobe finds no module {name} there"))
+                .into());
+        };
+        if fs_err::read(&file)? != fs_err::read(&built.file)? {
+            let reason =
+                format!("is what modprobe takes for {name}, and not what dkms built ({})", built.file);
+            return Err(self.refused(&file, &reason).into());
+        }
+        self.found(name, file)
+    }
+
+    /// Reads a module and refuses what this kernel would.
+    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<Found> {
+        let module = ModuleFile::read(&file)?.module()?;
+        module.modinfo.require_vermagic(&file, self.release)?;
+        Ok(Found { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
+    }
+
+    fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
+        let files = module_files(&self.place.built(self.package, self.release).join("module"));
+        files.into_iter().find(|file| module_name(file) == Some(name))
+    }
+
+    /// The file that modprobe takes for a module; none where it knows none.
+    fn resolve(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
+        let root = self.place.root().unwrap_or(Utf8Path::new("/"));
+        let answer = modprobe::ask(root, root, self.release, name, &self.context.report)?;
+        let Answer::File(file) = answer else { return Ok(None) };
+        Ok(Some(root.join("lib/modules").join(self.release).join(file)))
+    }
+
+    fn refused(&self, object: &Utf8Path, reason: &str) -> Failure {
+        Failure::refused(object.as_str(), reason).remedy(format!(
+            "cargo kmod dkms-status says what is known of {}; dkms-install --repair sets it right",
+            self.package
+        ))
+    }
+}
+
+/// Refuses modules without a signature for a kernel that loads none such, and warns for another whose modules are signed.
+pub fn require_signatures(context: &Context, found: &[Found], config: &Config) -> Result<()> {
+    let Some(unsigned) = found.iter().find(|found| !found.signed) else { return Ok(()) };
+    if config.is_yes("CONFIG_MODULE_SIG_FORCE") {
+        let reason =
+            "carries no signature, and this kernel loads no module without one (CONFIG_MODULE_SIG_FORCE)";
+        return Err(Failure::refused(unsigned.file.as_str(), reason)
+            .remedy("see why dkms could not sign: is openssl installed, mok_signing_key in /etc/dkms/framework.conf right?")
+            .into());
+    }
+    if config.is_yes("CONFIG_MODULE_SIG") {
+        context.report.warn(&format!(
+            "{}: dkms did not sign it; a machine with Secure Boot will not load it",
+            unsigned.file
+        ));
+    }
+    Ok(())
+}
+
+/// The modules in a directory, compressed or not.
+pub(super) fn module_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| entry.into_path()).filter(|path| module_name(path).is_some()).collect()
+}
+
+/// The name of the module in a file `NAME.ko`, `NAME.ko.xz` and the like.
+pub(super) fn module_name(path: &Utf8Path) -> Option<&str> {
+    let (name, end) = path.file_name()?.split_once(".ko")?;
+    matches!(end, "" | ".gz" | ".xz" | ".zst").then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::failure::exit_of;
+
+    #[test]
+    fn modules_are_told_by_their_names() {
+        for (file, name) in
+            [("a/x.ko", Some("x")), ("x.ko.zst", Some("x")), ("x.ko.xz.origin", None), ("x.o", None)]
+        {
+            assert_eq!(module_name(Utf8Path::new(file)), name, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_wants_signatures_is_given_none_without() {
+        let context = Context {
+            report: report::Report::silent(),
+            cache: report::cache::Cache::at(
+                Utf8Path::from_path(tempfile::tempdir().unwrap().path()).unwrap(),
+            )
+            .unwrap(),
+            program: "".into(),
+            yes: false,
+            dry_run: false,
+            root_fs: kernel::root::Choice::Auto,
+            jobs: 1,
+        };
+        let found = |signed| [Found { module: "x".into(), file: "/x.ko".into(), signed }];
+        let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+        let error = require_signatures(&context, &found(false), &force).unwrap_err();
+        assert_eq!(exit_of(&error), report::failure::Exit::Refused);
+        require_signatures(&context, &found(true), &force).unwrap();
+        require_signatures(&context, &found(false), &Config::parse("CONFIG_MODULE_SIG=y\n")).unwrap();
+    }
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a killed dkms leaves behind. dkms has no journal and no lock: it moves the kernel's own module away, copies, makes a
+//! link, runs depmod, and can be stopped between any two. Some of that it calls "built" afterwards, and
+//! would then archive its own module as the kernel's: the kernel's is lost.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use crate::dkms::Package;
+use crate::dkms::check::{module_files, module_name};
+use crate::dkms::command::depmod;
+use crate::dkms::place::{ARCH, Place};
+use kernel::context::Context;
+use kmodfile::release::Release;
+use report::failure::Failure;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "fault", rename_all = "kebab-case")]
+pub enum Fault {
+    /// The link to the source is missing, or leads nowhere.
+    NoSource {
+        /// The link.
+        link: Utf8PathBuf,
+    },
+    /// A build that was stopped.
+    HalfBuilt {
+        /// What it left.
+        left: Utf8PathBuf,
+    },
+    /// The kernel's own module is out of the way, and nothing is installed for that.
+    OriginalAway {
+        /// The kernel.
+        release: Release,
+        /// Where the module is now.
+        file: Utf8PathBuf,
+    },
+    /// Said to be installed, but it is not what was built, or not there.
+    NotInstalled {
+        /// The kernel.
+        release: Release,
+        /// The link that says so.
+        link: Utf8PathBuf,
+    },
+    /// modules.dep was not written after modules came or went: modprobe(8) reads nothing else.
+    Stale {
+        /// The kernel.
+        release: Release,
+        /// The module that it does not list, or lists without there being one.
+        file: Utf8PathBuf,
+    },
+    /// A module of the package is in place, but DKMS does not know.
+    Unknown {
+        /// The kernel.
+        release: Release,
+        /// The module.
+        file: Utf8PathBuf,
+    },
+}
+
+impl Fault {
+    /// The kernel that it concerns; none where it is all.
+    pub fn release(&self) -> Option<&Release> {
+        match self {
+            Self::NoSource { .. } | Self::HalfBuilt { .. } => None,
+            Self::OriginalAway { release, .. }
+            | Self::NotInstalled { release, .. }
+            | Self::Stale { release, .. }
+            | Self::Unknown { release, .. } => Some(release),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoSource { link } => write!(f, "{link}: leads to no source"),
+            Self::HalfBuilt { left } => write!(f, "{left}: left by a build that was stopped"),
+            Self::OriginalAway { release, file } => {
+                write!(f, "{file}: the own module of {release}, moved away, and none installed for it")
+            }
+            Self::NotInstalled { release, link } => {
+                write!(f, "{link}: says that it is installed for {release}, but what was built is not there")
+            }
+            Self::Stale { release, file } => {
+                write!(f, "{file}: came or went, and the modules.dep of {release} was not written anew")
+            }
+            Self::Unknown { release, file } => {
+                write!(f, "{file}: installed for {release}, but DKMS does not know")
+            }
+        }
+    }
+}
+
+/// What is wrong with a package.
+pub fn find(place: &Place, package: &Package) -> Result<Vec<Fault>> {
+    let dir = place.package(package);
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut faults = Vec::new();
+    let link = dir.join("source");
+    if !link.is_dir() {
+        faults.push(Fault::NoSource { link });
+    }
+    for release in kernels(place, package) {
+        let of_kernel = dir.join(&release);
+        let half = entries(&of_kernel).into_iter().filter(|path| is_half(path));
+        faults.extend(half.map(|left| Fault::HalfBuilt { left }));
+        faults.extend(of_release(place, package, &release)?);
+    }
+    Ok(faults)
+}
+
+/// Refuses a package that something is wrong with.
+pub fn refuse(place: &Place, package: &Package) -> Result<()> {
+    let faults = find(place, package)?;
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let lines: String = faults.iter().map(|fault| format!("\n    {fault}")).collect();
+    Err(Failure::refused(package.to_string(), format!("a dkms that was stopped has left it half-done:{lines}"))
+        .remedy("the same command with --repair takes it back to what was built, with the kernel's own modules in place")
+        .into())
+}
+
+/// Takes a package back to what was built, the kernel's own modules in their places. Gives what was wrong.
+pub fn repair(context: &Context, place: &Place, package: &Package) -> Result<Vec<Fault>> {
+    let faults = find(place, package)?;
+    for fault in &faults {
+        context.report.note("Repairing", &fault.to_string());
+        if !context.dry_run {
+            mend(context, place, package, fault)?;
+        }
+    }
+    Ok(faults)
+}
+
+fn mend(context: &Context, place: &Place, package: &Package, fault: &Fault) -> Result<()> {
+    match fault {
+        Fault::NoSource { link } => mend_source(place, package, link),
+        Fault::HalfBuilt { left } => Ok(fs_err::remove_dir_all(left)?),
+        Fault::OriginalAway { release, .. } => {
+            put_back(place, package, release)?;
+            depmod(context, place, release)
+        }
+        Fault::NotInstalled { release, link } => {
+            for file in ours(place, package, release)? {
+                fs_err::remove_file(file)?;
+            }
+            put_back(place, package, release)?;
+            fs_err::remove_file(link)?;
+            depmod(context, place, release)
+        }
+        Fault::Stale { release, .. } => depmod(context, place, release),
+        Fault::Unknown { release, file } => {
+            fs_err::remove_file(file)?;
+            put_back(place, package, release)?;
+            depmod(context, place, release)
+        }
+    }
+}
+
+/// The source is linked again; where there is none, the package is nothing but an empty directory, and goes.
+fn mend_source(place: &Place, package: &Package, link: &Utf8Path) -> Result<()> {
+    if link.is_symlink() {
+        fs_err::remove_file(link)?;
+    }
+    let source = place.source_of(package);
+    if source.is_dir() {
+        return std::os::unix::fs::symlink(&source, link).with_context(|| format!("linking {link}"));
+    }
+    if !kernels(place, package).is_empty() {
+        return Err(Failure::refused(
+            package.to_string(),
+            format!("its source {source} is gone, and modules of it are built"),
+        )
+        .remedy("put the source back there (cargo kmod dkms-add of the same version does)")
+        .into());
+    }
+    Ok(fs_err::remove_dir_all(place.package(package))?)
+}
+
+/// What is wrong for one kernel.
+fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec<Fault>> {
+    let link = place.active_link(&package.name, release);
+    let built = place.built(package, release);
+    let active = link.read_link_utf8().ok().map(|to| link.parent().unwrap_or(&link).join(to));
+    let mut faults = Vec::new();
+    match active {
+        Some(active) if active == built => {
+            if !all_installed(place, package, release)? {
+                faults.push(Fault::NotInstalled { release: release.clone(), link });
+            }
+        }
+        // Another version of the package is installed; that is no fault of this one.
+        Some(_) if link.exists() => {}
+        Some(_) => faults.push(Fault::NotInstalled { release: release.clone(), link }),
+        None => {
+            let unknown = ours(place, package, release)?;
+            let away = module_files(&place.originals(&package.name, release));
+            faults.extend(unknown.into_iter().map(|file| Fault::Unknown { release: release.clone(), file }));
+            if faults.is_empty() {
+                let away = away.into_iter();
+                faults.extend(away.map(|file| Fault::OriginalAway { release: release.clone(), file }));
+            }
+        }
+    }
+    if faults.is_empty() {
+        let file = stale(place, package, release)?;
+        faults.extend(file.map(|file| Fault::Stale { release: release.clone(), file }));
+    }
+    Ok(faults)
+}
+
+/// A module of the package's names that modules.dep and the directory disagree about.
+fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<Utf8PathBuf>> {
+    let modules = place.modules(release);
+    let Ok(text) = fs_err::read_to_string(modules.join("modules.dep")) else { return Ok(None) };
+    let listed: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    let built = module_files(&place.built(package, release).join("module"));
+    let is_ours = |path: &str| {
+        let name = module_name(Utf8Path::new(path));
+        built.iter().any(|file| module_name(file) == name)
+    };
+    let gone = listed.iter().filter(|path| is_ours(path)).map(|path| modules.join(path));
+    if let Some(gone) = gone.into_iter().find(|path| !path.exists()) {
+        return Ok(Some(gone));
+    }
+    let is_listed =
+        |path: &Utf8PathBuf| path.strip_prefix(&modules).is_ok_and(|path| listed.contains(&path.as_str()));
+    Ok(ours(place, package, release)?.into_iter().find(|path| !is_listed(path)))
+}
+
+/// Whether everything that was built of it is in place, byte for byte.
+fn all_installed(place: &Place, package: &Package, release: &Release) -> Result<bool> {
+    let built = module_files(&place.built(package, release).join("module"));
+    Ok(!built.is_empty() && ours(place, package, release)?.len() >= built.len())
+}
+
+/// Files of a kernel's `updates` and `extra` directories that are what was built.
+fn ours(place: &Place, package: &Package, release: &Release) -> Result<Vec<Utf8PathBuf>> {
+    let built = module_files(&place.built(package, release).join("module"));
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(place.modules(release)).into_iter().filter_map(Result::ok) {
+        let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
+        let same_name = built.iter().find(|file| file.file_name() == path.file_name());
+        if let Some(file) = same_name
+            && path.is_file()
+            && fs_err::read(file)? == fs_err::read(path)?
+        {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// Moves the kernel's own modules to where dkms noted that they were. What is there already stays.
+fn put_back(place: &Place, package: &Package, release: &Release) -> Result<()> {
+    let dir = place.originals(&package.name, release);
+    for file in module_files(&dir) {
+        let note = Utf8PathBuf::from(format!("{file}.origin"));
+        let origin = origin(place, release, &file, &note);
+        if !origin.exists() {
+            fs_err::create_dir_all(origin.parent().context("a module is in a directory")?)?;
+            // Both are on one file system only by chance.
+            let partial = Utf8PathBuf::from(format!("{origin}.partial"));
+            fs_err::copy(&file, &partial)?;
+            fs_err::rename(&partial, &origin)?;
+        }
+        fs_err::remove_file(&file)?;
+        fs_err::remove_file(&note).ok();
+    }
+    // Empty now, or something else of the user's.
+    for dir in dir.ancestors().take(3) {
+        fs_err::remove_dir(dir).ok();
+    }
+    Ok(())
+}
+
+/// Where a module was: as noted by DKMS 3.1.6 and later; earlier ones put it back to `kernel/`, found by modules.order.
+fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) -> Utf8PathBuf {
+    let modules = place.modules(release);
+    if let Ok(text) = fs_err::read_to_string(note) {
+        let noted = Utf8Path::new(text.trim());
+        let leaves = noted.components().any(|part| part == camino::Utf8Component::ParentDir);
+        if noted.starts_with(&modules) && !leaves {
+            return noted.to_owned();
+        }
+    }
+    let order = fs_err::read_to_string(modules.join("modules.order")).unwrap_or_default();
+    let name = module_name(file).unwrap_or_default();
+    let line = order.lines().map(Utf8Path::new).find(|path| module_name(path) == Some(name));
+    let dir = line.and_then(Utf8Path::parent).unwrap_or(Utf8Path::new("kernel"));
+    modules.join(dir).join(file.file_name().unwrap_or_default())
+}
+
+/// The kernels that DKMS has anything of for a package.
+pub(super) fn kernels(place: &Place, package: &Package) -> Vec<Release> {
+    let mut dirs = entries(&place.package(package));
+    dirs.extend(entries(&place.tree().join(&package.name).join("original_module")));
+    let dirs = dirs.iter().filter(|dir| dir.is_dir() && !dir.is_symlink());
+    let mut kernels: Vec<Release> = dirs.filter_map(|dir| dir.file_name()?.parse().ok()).collect();
+    kernels.sort();
+    kernels.dedup();
+    kernels
+}
+
+/// Where dkms makes what it then renames to [`ARCH`].
+fn is_half(path: &Utf8Path) -> bool {
+    path.file_name().is_some_and(|name| name.starts_with(&format!(".tmp_{ARCH}_")))
+}
+
+fn entries(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    let mut paths: Vec<_> = entries.map(|entry| entry.into_path()).collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A system with one module built for one kernel.
+    struct System {
+        _dir: tempfile::TempDir,
+        place: Place,
+        package: Package,
+        release: Release,
+    }
+
+    impl System {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let place = Place::in_root(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+            let package = Package { name: "x".into(), version: "1".into() };
+            let system = Self { _dir: dir, place, package, release: "6.12.1-a".parse().unwrap() };
+            system.file(&system.place.source_of(&system.package).join("dkms.conf"), "");
+            system.file(&system.place.built(&system.package, &system.release).join("module/m.ko"), "ours");
+            let link = system.place.package(&system.package).join("source");
+            std::os::unix::fs::symlink(system.place.source_of(&system.package), link).unwrap();
+            system.file(&system.place.modules(&system.release).join("modules.dep"), "updates/m.ko:\n");
+            system
+        }
+
+        fn file(&self, path: &Utf8Path, content: &str) {
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, content).unwrap();
+        }
+
+        fn install(&self, content: &str) {
+            self.file(&self.place.modules(&self.release).join("updates/m.ko"), content);
+        }
+
+        fn link(&self) {
+            let link = self.place.active_link("x", &self.release);
+            std::os::unix::fs::symlink("1/6.12.1-a/x86_64", link).unwrap();
+        }
+
+        fn faults(&self) -> Vec<String> {
+            let faults = find(&self.place, &self.package).unwrap();
+            faults
+                .iter()
+                .map(|fault| serde_json::to_value(fault).unwrap()["fault"].as_str().unwrap().into())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn what_is_whole_has_no_fault() {
+        let system = System::new();
+        system.install("ours");
+        system.link();
+        assert_eq!(system.faults(), [""; 0]);
+        refuse(&system.place, &system.package).unwrap();
+    }
+
+    #[test]
+    fn each_half_done_state_is_told_apart() {
+        type Make = fn(&System);
+        let states: [(&str, Make); 6] = [
+            ("unknown", |system| system.install("ours")),
+            ("not-installed", System::link),
+            ("not-installed", |system| {
+                system.install("half");
+                system.link();
+            }),
+            ("original-away", |system| {
+                system.file(&system.place.originals("x", &system.release).join("m.ko"), "stock");
+            }),
+            ("half-built", |system| {
+                let dir = system.place.package(&system.package).join(&system.release);
+                fs_err::create_dir(dir.join(".tmp_x86_64_abcd")).unwrap();
+                system.install("stock");
+            }),
+            ("no-source", |system| {
+                fs_err::remove_file(system.place.package(&system.package).join("source")).unwrap();
+                system.install("stock");
+            }),
+        ];
+        for (expected, make) in states {
+            let system = System::new();
+            make(&system);
+            assert_eq!(system.faults(), [expected]);
+            assert!(refuse(&system.place, &system.package).is_err());
+        }
+    }
+
+    #[test]
+    fn a_module_that_came_or_went_without_depmod_is_stale() {
+        let system = System::new();
+        assert_eq!(system.faults(), ["stale"]);
+        system.install("ours");
+        system.link();
+        system.file(&system.place.modules(&system.release).join("modules.dep"), "kernel/other.ko:\n");
+        assert_eq!(system.faults(), ["stale"]);
+    }
+
+    #[test]
+    fn the_kernels_own_module_goes_back_to_where_it_was() {
+        let system = System::new();
+        let originals = system.place.originals("x", &system.release);
+        let origin = system.place.modules(&system.release).join("kernel/fs/m.ko");
+        system.file(&originals.join("m.ko"), "stock");
+        system.file(&originals.join("m.ko.origin"), &format!("{origin}\n"));
+        put_back(&system.place, &system.package, &system.release).unwrap();
+        assert_eq!(fs_err::read_to_string(&origin).unwrap(), "stock");
+        assert!(!originals.exists());
+    }
+
+    #[test]
+    fn a_note_that_leads_elsewhere_is_not_followed() {
+        let system = System::new();
+        let (place, release) = (&system.place, &system.release);
+        let note = place.originals("x", release).join("m.ko.origin");
+        system.file(&place.modules(release).join("modules.order"), "kernel/fs/m.ko\n");
+        for elsewhere in ["/etc/passwd".to_owned(), format!("{}/../../x/m.ko", place.modules(release))] {
+            system.file(&note, &elsewhere);
+            let found = origin(place, release, Utf8Path::new("m.ko"), &note);
+            assert_eq!(found, place.modules(release).join("kernel/fs/m.ko"), "{elsewhere}");
+        }
+    }
+}

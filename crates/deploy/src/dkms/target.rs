@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernels that DKMS builds for, and the directory each is built against.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::dkms::place::Place;
+use kernel::archive::version;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::prepare::Rust;
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use project::Project;
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// A kernel that a project can be built for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The kernel.
+    pub release: Release,
+    /// What is given as `--kernelsourcedir`; none where dkms finds the headers by itself.
+    pub kdir: Option<Utf8PathBuf>,
+    /// The kernel's configuration.
+    pub config: Config,
+}
+
+/// Which kernels the user wants.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// These.
+    Named(&'a [Release]),
+    /// All that are installed.
+    All,
+}
+
+/// The kernels asked for; by default the running one or, in another system's tree, the only one there. Says so when
+/// a newer one than the running is installed.
+pub fn releases(context: &Context, place: &Place, wanted: Wanted<'_>) -> Result<Vec<Release>> {
+    match wanted {
+        Wanted::Named([]) => Ok(vec![default(context, place)?]),
+        Wanted::Named(releases) => Ok(releases.to_vec()),
+        Wanted::All => {
+            let all = installed(place);
+            if all.is_empty() {
+                return Err(Failure::missing(place.install().as_str(), "no kernel is installed there")
+                    .remedy("install a kernel and its headers, or name one: --kernel RELEASE")
+                    .into());
+            }
+            Ok(all)
+        }
+    }
+}
+
+/// The installed kernels, oldest first. A directory that holds no modules, as uninstalling leaves it, is none.
+pub fn installed(place: &Place) -> Vec<Release> {
+    let entries = place.install().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    let whole = |dir: &Utf8Path| dir.join("modules.dep").exists() || dir.join("kernel").is_dir();
+    let mut releases: Vec<Release> = entries
+        .filter(|entry| whole(entry.path()))
+        .filter_map(|entry| entry.file_name().parse().ok())
+        .collect();
+    releases.sort_by(|a, b| version::compare(a.as_str(), b.as_str()));
+    releases
+}
+
+fn default(context: &Context, place: &Place) -> Result<Release> {
+    let installed = installed(place);
+    if place.root().is_some() {
+        return match installed.as_slice() {
+            [one] => Ok(one.clone()),
+            several => Err(Failure::usage(
+                "--kernel",
+                format!("{} kernels are installed in {}: {}", several.len(), place.install(), list(several)),
+            )
+            .remedy("--kernel RELEASE, or --all-kernels")
+            .into()),
+        };
+    }
+    let running = running(context)?;
+    if !place.modules(&running).exists() {
+        return Err(Failure::missing(
+            running.as_str(),
+            format!(
+                "runs, but its modules are not in {}: installed are {}",
+                place.install(),
+                list(&installed)
+            ),
+        )
+        .remedy("--kernel RELEASE, or --all-kernels")
+        .into());
+    }
+    if let Some(newest) = installed.last().filter(|newest| **newest != running) {
+        context.report.warn(&format!(
+            "this is for {running}, which runs; {newest} is installed too and may be what boots next: \
+             --kernel {newest}, or --all-kernels"
+        ));
+    }
+    Ok(running)
+}
+
+/// The kernel that runs.
+pub fn running(context: &Context) -> Result<Release> {
+    Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse()?)
+}
+
+fn list(releases: &[Release]) -> String {
+    if releases.is_empty() {
+        return "none".to_owned();
+    }
+    releases.iter().map(Release::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl Target {
+    /// What `project` is built against for `release`: the installed headers or, where they lack what it needs, the
+    /// prepared kernel.
+    pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {
+        let prepared = Kdir::open(context, release);
+        let headers = headers_of(place, release);
+        let config = match (&headers, &prepared) {
+            (Some(dir), _) => read_config(dir)?,
+            (None, Some(kdir)) => kdir.config()?,
+            (None, None) => return Err(no_headers(place, release, &lost(context, release)).into()),
+        };
+        let complete =
+            |dir: &Utf8Path| !config.is_yes("CONFIG_RUST") || dir.join("rust/libcore.rmeta").exists();
+        let kdir = match (headers, prepared) {
+            // On the machine dkms finds them where they are.
+            (Some(dir), _) if complete(&dir) => place.root().map(|_| dir),
+            (_, Some(kdir)) => Some(kdir.build()),
+            (Some(_), None) if needs_artefacts(project) => {
+                return Err(no_artefacts(release, &lost(context, release)).into());
+            }
+            (dir, None) => dir.filter(|_| place.root().is_some()),
+        };
+        Ok(Self { release: release.clone(), kdir, config })
+    }
+}
+
+/// Whether it is, or may be, in Rust: what is imported is, for a kernel that has it.
+fn needs_artefacts(project: &Project) -> bool {
+    project.rust() == Rust::Needed || project.import.is_some()
+}
+
+/// The headers of an installed kernel. In another system's tree the link is read as that system would.
+fn headers_of(place: &Place, release: &Release) -> Option<Utf8PathBuf> {
+    let link = place.modules(release).join("build");
+    let dir = match (link.read_link_utf8(), place.root()) {
+        (Ok(target), Some(root)) if target.is_absolute() => root.join(target.strip_prefix("/").ok()?),
+        _ => link,
+    };
+    dir.join("include").exists().then_some(dir)
+}
+
+fn read_config(dir: &Utf8Path) -> Result<Config> {
+    let files = ["include/config/auto.conf", ".config"].map(|name| dir.join(name));
+    let file = files.iter().find(|file| file.exists()).unwrap_or(&files[1]);
+    Ok(Config::parse(&fs_err::read_to_string(file)?))
+}
+
+/// What is to be added where a prepared kernel would have done, and there is one that lost files.
+fn lost(context: &Context, release: &Release) -> String {
+    Kdir::lost(context, release)
+        .map_or_else(String::new, |file| format!("; the kernel that was prepared lost {file}"))
+}
+
+fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
+    let known = installed(place);
+    let reason = if known.contains(release) {
+        format!("its headers are not installed (no {}/build/include)", place.modules(release))
+    } else {
+        format!("is not installed in {}: installed are {}", place.install(), list(&known))
+    };
+    Failure::missing(release.as_str(), reason + lost).remedy(format!(
+        "apt-get install linux-headers-{release} (elsewhere kernel-devel-{release}), \
+         or cargo kmod kernel prepare {release}"
+    ))
+}
+
+fn no_artefacts(release: &Release, lost: &str) -> Failure {
+    Failure::missing(
+        release.as_str(),
+        format!(
+            "its headers hold no Rust artefacts (rust/libcore.rmeta), which the project is built with{lost}"
+        ),
+    )
+    .remedy(format!("cargo kmod kernel prepare {release}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::in_root(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        (dir, place)
+    }
+
+    #[test]
+    fn kernels_are_ordered_by_version_and_empty_directories_are_none() {
+        let (_dir, place) = place();
+        for name in ["6.12.9-a/kernel", "6.12.107-a/kernel", "6.12.94-a", "not-a-kernel/kernel"] {
+            fs_err::create_dir_all(place.install().join(name)).unwrap();
+        }
+        assert_eq!(list(&installed(&place)), "6.12.9-a, 6.12.107-a");
+    }
+
+    #[test]
+    fn headers_are_found_as_the_other_system_would() {
+        let (dir, place) = place();
+        let release: Release = "6.12.9-a".parse().unwrap();
+        fs_err::create_dir_all(place.modules(&release)).unwrap();
+        std::os::unix::fs::symlink("/usr/src/h", place.modules(&release).join("build")).unwrap();
+        assert_eq!(headers_of(&place, &release), None);
+        fs_err::create_dir_all(dir.path().join("usr/src/h/include")).unwrap();
+        assert_eq!(headers_of(&place, &release), Some(place.root().unwrap().join("usr/src/h")));
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One file that a transaction changes, and how it is changed so that it can be finished or undone at any point.
+//!
+//! What is new lies beside the place as `.NAME.cifs-fix-new`, what was there as a second name of the same file,
+//! `.NAME.cifs-fix-old`: bytes, mode, owner, times and attributes are kept by keeping the file. Neither name is one that
+//! depmod or modprobe look at.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use report::durable::{self, Digest};
+use report::failure::Failure;
+
+/// A file to be written, replaced or removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The file, relative to the system's `/`.
+    pub path: Utf8PathBuf,
+    /// What it will hold; none: it is removed.
+    pub new: Option<Digest>,
+    /// Whether there was a file.
+    pub existed: bool,
+    /// Whether depmod makes it, so that it can be made again and others may make it meanwhile.
+    pub index: bool,
+}
+
+/// What a file is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum New {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Another name of this file, which stays.
+    Link(Utf8PathBuf),
+    /// No file.
+    Nothing,
+}
+
+/// What was found of a change that may or may not have been applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// As the transaction left it.
+    Ours,
+    /// Something else has written the file since. For what depmod makes that is right, and it has to be made again.
+    Foreign,
+}
+
+impl Change {
+    fn beside(&self, root: &Utf8Path, suffix: &str) -> Utf8PathBuf {
+        let name = self.path.file_name().expect("a file has a name");
+        root.join(&self.path).with_file_name(format!(".{name}.cifs-fix-{suffix}"))
+    }
+
+    fn new_file(&self, root: &Utf8Path) -> Utf8PathBuf {
+        self.beside(root, "new")
+    }
+
+    fn old_file(&self, root: &Utf8Path) -> Utf8PathBuf {
+        self.beside(root, "old")
+    }
+
+    /// The directory it is in.
+    pub fn dir(&self, root: &Utf8Path) -> Utf8PathBuf {
+        root.join(&self.path).parent().expect("a file is in a directory").to_owned()
+    }
+
+    /// Lays out beside the place all that applying and undoing need, so that neither needs space on the disk.
+    pub fn stage(&self, root: &Utf8Path, new: &New) -> Result<()> {
+        if self.existed {
+            fs_err::hard_link(root.join(&self.path), self.old_file(root))?;
+        }
+        match new {
+            New::Bytes(bytes) => durable::write(&self.new_file(root), bytes),
+            New::Link(file) => Ok(fs_err::hard_link(file, self.new_file(root))?),
+            New::Nothing => Ok(()),
+        }
+    }
+
+    /// Puts the new file in its place, or removes the old; what is done already is left.
+    pub fn apply(&self, root: &Utf8Path) -> Result<Found> {
+        let place = root.join(&self.path);
+        if !self.is_untouched(root) {
+            return if durable::digest_of(&place)? == self.new {
+                Ok(Found::Ours)
+            } else {
+                self.foreign(root)
+            };
+        }
+        match &self.new {
+            Some(_) if exists(&self.new_file(root)) => fs_err::rename(self.new_file(root), &place)?,
+            Some(_) => return self.foreign(root),
+            None => durable::remove(&place)?,
+        }
+        Ok(Found::Ours)
+    }
+
+    /// Puts back what was there; what was not touched is left.
+    pub fn undo(&self, root: &Utf8Path) -> Result<Found> {
+        let place = root.join(&self.path);
+        let found = durable::digest_of(&place)?;
+        let touched_by_us = found == self.new && !exists(&self.new_file(root));
+        match self.existed {
+            _ if self.is_untouched(root) => {}
+            true if !exists(&self.old_file(root)) => {}
+            true if touched_by_us => fs_err::rename(self.old_file(root), &place)?,
+            false if touched_by_us => durable::remove(&place)?,
+            _ => return self.foreign(root),
+        }
+        Ok(Found::Ours)
+    }
+
+    /// Removes what lies beside the place.
+    pub fn clean(&self, root: &Utf8Path) -> Result<()> {
+        durable::remove(&self.new_file(root))?;
+        durable::remove(&self.old_file(root))
+    }
+
+    /// Whether the place is as it was before: the same file, or still none.
+    fn is_untouched(&self, root: &Utf8Path) -> bool {
+        let place = root.join(&self.path);
+        if self.existed { is_same_file(&place, &self.old_file(root)) } else { !exists(&place) }
+    }
+
+    fn foreign(&self, root: &Utf8Path) -> Result<Found> {
+        if self.index {
+            return Ok(Found::Foreign);
+        }
+        Err(Failure::refused(
+            root.join(&self.path).as_str(),
+            "was changed by something else while a change of the modules was under way",
+        )
+        .remedy("move it away and run the command again")
+        .into())
+    }
+}
+
+/// Whether two paths are names of one file.
+pub fn is_same_file(a: &Utf8Path, b: &Utf8Path) -> bool {
+    let id = |path: &Utf8Path| path.symlink_metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    id(a).is_some_and(|a| id(b) == Some(a))
+}
+
+fn exists(path: &Utf8Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The initramfs of a release: whether a module is in it, and how the distribution rebuilds it.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use crate::install::module::name_of;
+use crate::install::system::System;
+use kernel::context::Context;
+use kernel::root::host;
+use kmodfile::release::Release;
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// Whether the user wants it rebuilt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// On the running system, where the module is in it; a tree's is left alone.
+    #[default]
+    Auto,
+    /// In a tree, too, by its own program, in namespaces.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What makes an initramfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Maker {
+    /// Debian's and Ubuntu's initramfs-tools.
+    UpdateInitramfs,
+    /// dracut: Fedora, RHEL, SUSE.
+    Dracut,
+    /// Arch's.
+    Mkinitcpio,
+}
+
+/// An initramfs that is to be made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rebuild {
+    /// What makes it.
+    pub maker: Maker,
+    /// The file, as the system sees it.
+    pub image: Utf8PathBuf,
+}
+
+impl Maker {
+    const ALL: [Self; 3] = [Self::UpdateInitramfs, Self::Dracut, Self::Mkinitcpio];
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::UpdateInitramfs => "update-initramfs",
+            Self::Dracut => "dracut",
+            Self::Mkinitcpio => "mkinitcpio",
+        }
+    }
+
+    fn lister(self) -> &'static str {
+        match self {
+            Self::UpdateInitramfs => "lsinitramfs",
+            Self::Dracut => "lsinitrd",
+            Self::Mkinitcpio => "lsinitcpio",
+        }
+    }
+
+    /// The one that the system has.
+    fn of(system: &System) -> Option<Self> {
+        let has = |program: &str| {
+            let dirs = ["usr/sbin", "usr/bin", "sbin", "bin"];
+            dirs.iter().any(|dir| system.path(dir).join(program).exists())
+        };
+        Self::ALL.into_iter().find(|maker| has(maker.program()))
+    }
+
+    /// The image of a release that it has made, from the system's `/`.
+    fn image(self, system: &System, release: &Release) -> Option<Utf8PathBuf> {
+        let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
+        let image = images.into_iter().find(|image| system.path(image).exists())?;
+        Some(Utf8Path::new("/").join(image))
+    }
+
+    /// The names that distributions give it in `/boot`. With dracut each has its own: Fedora and RHEL, Debian and Ubuntu, SUSE.
+    fn images(self, system: &System, release: &Release) -> Vec<String> {
+        match self {
+            Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
+            Self::Dracut => {
+                let (fedora, debian) = (format!("initramfs-{release}.img"), format!("initrd.img-{release}"));
+                vec![fedora, debian, format!("initrd-{release}")]
+            }
+            Self::Mkinitcpio => {
+                let pkgbase = system.path(System::relative_dir(release)).join("pkgbase");
+                let package = fs_err::read_to_string(pkgbase).ok();
+                package.iter().map(|package| format!("initramfs-{}.img", package.trim())).collect()
+            }
+        }
+    }
+
+    fn list(self, image: &Utf8Path) -> Cmd {
+        Cmd::new(self.lister()).arg(image)
+    }
+
+    fn rebuild(self, image: &Utf8Path, release: &Release) -> Cmd {
+        let cmd = Cmd::new(self.program());
+        match self {
+            Self::UpdateInitramfs => cmd.args(["-u", "-k", release.as_str()]),
+            Self::Dracut => cmd.args(["--force", "--kver", release.as_str()]).arg(image),
+            Self::Mkinitcpio => cmd.args(["-k", release.as_str(), "-g"]).arg(image),
+        }
+    }
+}
+
+/// The initramfs to rebuild when modules `names` change; none if it holds none of them. Says what it found.
+pub fn concerned(
+    context: &Context,
+    system: &System,
+    release: &Release,
+    names: &[&str],
+    choice: Choice,
+) -> Result<Option<Rebuild>> {
+    let Some(maker) = Maker::of(system).filter(|_| choice != Choice::Never) else { return Ok(None) };
+    let Some(image) = maker.image(system, release) else {
+        let names = maker.images(system, release).join(", ");
+        let what =
+            format!("the initramfs of {release}: {} is here, and made none of {names}", maker.program());
+        context.report.note("Leaving", &what);
+        return Ok(None);
+    };
+    if !system.is_host() && choice == Choice::Auto {
+        let path = system.path(image.strip_prefix("/")?);
+        context.report.note("Leaving", &format!("{path}: --initramfs always looks into it, and rebuilds it"));
+        return Ok(None);
+    }
+    let listed = run(system, maker.list(&image))?.run(&context.report)?.text();
+    let inside = names_in(&listed, names);
+    if inside.is_empty() {
+        context.report.note("Leaving", &format!("{image}: it holds no {}", names.join(", ")));
+        return Ok(None);
+    }
+    Ok(Some(Rebuild { maker, image }))
+}
+
+/// Makes it again.
+pub fn rebuild(context: &Context, system: &System, release: &Release, wanted: &Rebuild) -> Result<()> {
+    let step = context.report.step("Rebuilding", wanted.image.as_str());
+    run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
+    step.done("Rebuilt", &format!("{} with {}", wanted.image, wanted.maker.program()));
+    Ok(())
+}
+
+/// `cmd` as the system itself would run it: in a tree with that as its `/`, in namespaces that end with it.
+fn run(system: &System, cmd: Cmd) -> Result<Cmd> {
+    let cmd = host::inside(cmd);
+    if system.is_host() {
+        return Ok(cmd);
+    }
+    use std::os::unix::fs::FileTypeExt as _;
+    let null = system.path("dev/null");
+    if !null.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
+        let reason = "is no device, and what rebuilds an initramfs would write a file there";
+        return Err(Failure::missing(null.as_str(), reason)
+            .remedy("leave out --initramfs always, and rebuild it where the system runs")
+            .into());
+    }
+    let outer = host::inside(Cmd::new("unshare")).args([
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--root",
+        system.root().as_str(),
+        "--mount-proc",
+    ]);
+    Ok(cmd.wrapped_in(outer, system.root().as_str()))
+}
+
+/// Which of `names` a listing of an initramfs has as modules.
+fn names_in<'a>(listing: &str, names: &[&'a str]) -> Vec<&'a str> {
+    // lsinitrd shows modes, sizes and dates before the path.
+    let files = listing.lines().filter_map(|line| line.rsplit(['/', ' ']).next());
+    let inside: std::collections::BTreeSet<String> = files.filter_map(name_of).collect();
+    names.iter().copied().filter(|name| inside.contains(*name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_all_three_are_read() {
+        for listing in [
+            "usr/lib/modules/7.1/kernel/fs/smb/client/cifs.ko.xz\nusr/bin/sh\n",
+            "-rw-r--r--   1 root     root   500 Jan  1  2026 usr/lib/modules/7.1/extra/cifs.ko.zst\n",
+            "/usr/lib/modules/7.1/cifs.ko\n",
+        ] {
+            assert_eq!(names_in(listing, &["cifs", "sh"]), ["cifs"], "{listing}");
+        }
+        assert!(names_in("usr/lib/modules/7.1/kernel/fs/cifs_md4.ko\n", &["cifs"]).is_empty());
+    }
+
+    #[test]
+    fn a_trees_initramfs_is_left_alone_unless_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        for file in ["usr/sbin/update-initramfs", "boot/initrd.img-7.1", "lib/modules/7.1/kernel/x"] {
+            fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs_err::write(root.join(file), "").unwrap();
+        }
+        let system = System::open(root).unwrap();
+        let release = "7.1".parse().unwrap();
+        assert_eq!(Maker::of(&system), Some(Maker::UpdateInitramfs));
+        let image = Maker::UpdateInitramfs.image(&system, &release).unwrap();
+        assert_eq!(image, "/boot/initrd.img-7.1");
+        let line = Maker::UpdateInitramfs.rebuild(&image, &release).line();
+        assert_eq!(line, "update-initramfs -u -k 7.1");
+        assert_eq!(Maker::Dracut.image(&system, &release), Some(image), "Debian's dracut names it so, too");
+        assert_eq!(Maker::Mkinitcpio.image(&system, &release), None);
+        // No device node there, so nothing of it is run.
+        assert!(run(&system, Cmd::new("true")).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How changes to several kernels ended: one bad kernel neither stops nor hides the others.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::install::journal::Expected;
+use kernel::context::Context;
+use report::failure::remedy_of;
+use report::table;
+
+/// How it ended for one kernel.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// What modprobe does now, by name of the module.
+    pub modules: BTreeMap<String, Expected>,
+    /// What would be done, with `--dry-run`.
+    pub would: Vec<String>,
+}
+
+impl Outcome {
+    /// Nothing was done, as the user wished.
+    pub fn would(step: String) -> Self {
+        Self { would: vec![step], ..Self::default() }
+    }
+}
+
+/// One kernel's outcome or failure, as it is printed.
+#[derive(Serialize)]
+struct Entry {
+    kernel: String,
+    #[serde(flatten)]
+    outcome: Outcome,
+    error: Option<String>,
+    remedy: Option<String>,
+}
+
+/// Those of all kernels.
+#[derive(Default)]
+pub struct Outcomes {
+    entries: Vec<Entry>,
+    first_error: Option<anyhow::Error>,
+}
+
+impl Outcomes {
+    /// Adds one kernel's.
+    pub fn add(&mut self, kernel: &str, outcome: Result<Outcome>) {
+        let kernel = kernel.to_owned();
+        match outcome {
+            Ok(outcome) => self.entries.push(Entry { kernel, outcome, error: None, remedy: None }),
+            Err(error) => {
+                let text = Some(format!("{error:#}"));
+                let remedy = remedy_of(&error).map(str::to_owned);
+                self.entries.push(Entry { kernel, outcome: Outcome::default(), error: text, remedy });
+                self.first_error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Prints them; gives the first failure.
+    pub fn show(self, context: &Context) -> Result<()> {
+        context.report.data(&self.entries);
+        for step in self.entries.iter().flat_map(|entry| &entry.outcome.would) {
+            context.report.say(step);
+        }
+        if !context.dry_run && self.entries.iter().any(|entry| entry.error.is_none()) {
+            context.report.say(&self.table());
+        }
+        self.first_error.map_or(Ok(()), Err)
+    }
+
+    fn table(&self) -> String {
+        let mut rows = vec![["KERNEL", "MODULE", "MODPROBE LOADS"].map(str::to_owned).to_vec()];
+        for entry in &self.entries {
+            if let Some(error) = &entry.error {
+                let first = error.lines().next().unwrap_or_default();
+                rows.push(vec![entry.kernel.clone(), "-".to_owned(), format!("unchanged: {first}")]);
+            }
+            for (name, expected) in &entry.outcome.modules {
+                let loads = match expected {
+                    Expected::File(file) => file.to_string(),
+                    Expected::OtherThan(file) => format!("no longer {file}"),
+                };
+                rows.push(vec![entry.kernel.clone(), name.clone(), loads]);
+            }
+        }
+        table(&rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::Report;
+    use report::failure::{Exit, Failure, exit_of};
+
+    #[test]
+    fn a_bad_kernel_is_in_the_table_beside_the_good_one() {
+        let mut outcomes = Outcomes::default();
+        outcomes.add("7.1", Err(Failure::refused("x.ko", "no").into()));
+        let modules = [("x".to_owned(), Expected::File("extra/x.ko".into()))].into();
+        outcomes.add("7.2", Ok(Outcome { modules, would: Vec::new() }));
+        assert_eq!(
+            outcomes.table(),
+            "KERNEL  MODULE  MODPROBE LOADS\n7.1     -       unchanged: x.ko: no\n7.2     x       extra/x.ko"
+        );
+        let context = kernel::context::Context { report: Report::silent(), ..silent() };
+        assert_eq!(exit_of(&outcomes.show(&context).unwrap_err()), Exit::Refused);
+    }
+
+    fn silent() -> Context {
+        Context {
+            report: Report::silent(),
+            cache: report::cache::Cache::at(std::env::temp_dir().to_str().unwrap()).unwrap(),
+            program: "xtask".into(),
+            yes: false,
+            dry_run: false,
+            root_fs: kernel::root::Choice::Auto,
+            jobs: 1,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What uninstalling modules from one release changes: with the last one, everything is as it was before the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::install::change::New;
+use crate::install::index::{Difference, Mirror, is_index};
+use crate::install::initramfs;
+use crate::install::installation::{Changes, require_unchanged};
+use crate::install::journal::{Action, Expected, Journal};
+use crate::install::record::{Before, Installed, Record};
+use crate::install::system::System;
+use crate::install::transaction::{Plan, Seen, require_none};
+use crate::install::tree::Tree;
+use kernel::context::Context;
+use kmodfile::release::Release;
+use report::durable::{Digest, digest_of};
+use report::failure::Failure;
+
+/// Thinks out what uninstalling `names` from `release` changes. Nothing of the system is changed; the caller holds its lock.
+///
+/// # Errors
+///
+/// Missing, if one is not installed; refused, if somebody has changed a file of it.
+pub fn plan(
+    context: &Context,
+    system: &System,
+    release: &Release,
+    names: &[String],
+    initramfs: initramfs::Choice,
+) -> Result<Plan> {
+    require_none(system, release)?;
+    let record = Record::read(system, release)?;
+    let others = Record::others(system, release)?;
+    let tree = Tree::scan(&system.release_dir(release)?)?;
+    Planning { context, system, release, record, others, tree }.plan(names, initramfs)
+}
+
+struct Planning<'a> {
+    context: &'a Context,
+    system: &'a System,
+    release: &'a Release,
+    record: Record,
+    others: Vec<(Release, Record)>,
+    tree: Tree,
+}
+
+impl Planning<'_> {
+    fn plan(&self, names: &[String], choice: initramfs::Choice) -> Result<Plan> {
+        let (mut left, mut expected) = (self.record.clone(), BTreeMap::new());
+        for name in names {
+            let installed = left.modules.remove(name).ok_or_else(|| self.not_installed(name))?;
+            expected.insert(name.clone(), Expected::OtherThan(installed.file));
+        }
+        let (mut changes, difference) = self.files(names, &left)?;
+        let seen = Seen::of(self.system, &self.tree, self.ours())?;
+        let index = self.index(&left, &seen, &difference)?;
+        self.state(&left, &mut changes)?;
+        changes.add_index(self.system, self.release, index)?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (changes, new) = changes.in_order();
+        let journal = Journal {
+            release: self.release.clone(),
+            action: Action::Uninstall,
+            make_dirs: Vec::new(),
+            drop_dirs: self.dirs_to_drop(&left),
+            changes,
+            expected,
+            initramfs: initramfs::concerned(self.context, self.system, self.release, &names, choice)?,
+            reload: Vec::new(),
+        };
+        Ok(Plan { journal, new, seen })
+    }
+
+    fn not_installed(&self, name: &str) -> Failure {
+        let there: Vec<&str> = self.record.modules.keys().map(String::as_str).collect();
+        let there = if there.is_empty() { "nothing is".to_owned() } else { there.join(", ") };
+        Failure::missing(
+            name,
+            format!("is not installed for {} by this tool; installed: {there}", self.release),
+        )
+        .remedy("cargo kmod status")
+    }
+
+    /// The modules' own files, but those that another release needs, too.
+    fn files(&self, names: &[String], left: &Record) -> Result<(Changes, Difference)> {
+        let (mut changes, mut difference) = (Changes::default(), Difference::default());
+        let files = names.iter().filter_map(|name| self.record.modules.get(name)).flat_map(|own| &own.files);
+        for (path, digest) in files.filter(|(path, _)| !self.is_needed(path, left)) {
+            require_unchanged(self.system, path, digest)?;
+            if let Ok(file) = path.strip_prefix(System::relative_dir(self.release)) {
+                difference.removed.push(file.to_owned());
+            } else if path.starts_with("etc/depmod.d") {
+                difference.depmod_d.insert(path.file_name().unwrap_or_default().to_owned(), None);
+            }
+            changes.add(self.system, path.clone(), New::Nothing)?;
+        }
+        Ok((changes, difference))
+    }
+
+    fn is_needed(&self, path: &Utf8Path, left: &Record) -> bool {
+        let mut records = self.others.iter().map(|(_, record)| record).chain([left]);
+        records.any(|record| record.digest_of(path).is_some())
+    }
+
+    /// depmod's files: those from before the first install where that is the state again, else made anew.
+    fn index(&self, left: &Record, seen: &Seen, difference: &Difference) -> Result<Vec<(String, New)>> {
+        if left.modules.is_empty()
+            && let Some(before) = self.whole_before(seen)?
+        {
+            return self.index_of_before(before);
+        }
+        let mirror = Mirror::make(self.context, self.system, self.release, &self.tree, difference)?;
+        Ok(mirror.files()?.into_iter().map(|(name, bytes)| (name, New::Bytes(bytes))).collect())
+    }
+
+    /// What depmod had made before, if nothing else has changed since and it is still there as it was.
+    fn whole_before(&self, seen: &Seen) -> Result<Option<&Before>> {
+        let Some(before) =
+            self.record.before.as_ref().filter(|before| before.fingerprint == seen.fingerprint)
+        else {
+            return Ok(None);
+        };
+        for (name, digest) in &before.files {
+            if digest_of(&self.before(name))?.as_ref() != Some(digest) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(before))
+    }
+
+    fn before(&self, name: &str) -> Utf8PathBuf {
+        self.system.path(Record::before_dir(self.release)).join(name)
+    }
+
+    fn index_of_before(&self, before: &Before) -> Result<Vec<(String, New)>> {
+        let kept = |name: &String| (name.clone(), New::Link(self.before(name)));
+        let mut files: Vec<(String, New)> = before.files.keys().map(kept).collect();
+        for entry in self.system.release_dir(self.release)?.read_dir_utf8()? {
+            let name = entry?.file_name().to_owned();
+            if is_index(name.as_str().into()) && !before.files.contains_key(&name) {
+                files.push((name, New::Nothing));
+            }
+        }
+        Ok(files)
+    }
+
+    /// The record, and what was kept beside it.
+    fn state(&self, left: &Record, changes: &mut Changes) -> Result<()> {
+        let record = Record::relative(self.release);
+        if !left.modules.is_empty() {
+            return changes.add(self.system, record, New::Bytes(left.bytes()));
+        }
+        let kept: BTreeMap<String, Digest> =
+            self.record.before.iter().flat_map(|before| before.files.clone()).collect();
+        for name in kept.keys() {
+            changes.add(self.system, Record::before_dir(self.release).join(name), New::Nothing)?;
+        }
+        changes.add(self.system, record, New::Nothing)
+    }
+
+    /// Directories that installs made, the inner ones first. Those of the state go with the last module.
+    fn dirs_to_drop(&self, left: &Record) -> Vec<Utf8PathBuf> {
+        if !left.modules.is_empty() {
+            return Vec::new();
+        }
+        let state = Record::before_dir(self.release);
+        let dirs: BTreeSet<Utf8PathBuf> = self.record.made_dirs.iter().cloned().chain([state]).collect();
+        dirs.into_iter().rev().collect()
+    }
+
+    fn ours(&self) -> BTreeSet<Utf8PathBuf> {
+        let records = self.others.iter().map(|(_, record)| record).chain([&self.record]);
+        let modules: Vec<&Installed> = records.flat_map(|record| record.modules.values()).collect();
+        modules.into_iter().flat_map(|own| own.files.keys().cloned()).collect()
+    }
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Carries out the changes to one release, all or none of them.
+//!
+//! Everything new is on the disk, and everything old has a second name, before the journal is committed; from there on
+//! only renames are needed, which take no space. What fails is undone; what is killed, the next run finishes or undoes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+
+use crate::install::change::{Found, New};
+use crate::install::index;
+use crate::install::initramfs;
+use crate::install::journal::{Action, Direction, Expected, Journal, remove_idle_state};
+use crate::install::memory;
+use crate::install::modprobe::{self, Answer};
+use crate::install::module::{Identity, ModuleFile};
+use crate::install::outcome::Outcome;
+use crate::install::record::Record;
+use crate::install::system::System;
+use crate::install::tree::Tree;
+use kernel::context::Context;
+use kmodfile::release::Release;
+use report::durable::{self, Digest};
+use report::failure::Failure;
+use report::size;
+
+/// Changes that were thought out and checked, and not begun.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What will be on the disk first.
+    pub journal: Journal,
+    /// What each of the journal's changes brings.
+    pub new: Vec<New>,
+    /// What all else came to when the changes were thought out.
+    pub seen: Seen,
+}
+
+/// The state of a release that a plan holds for.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Files of this tool, relative to `/`, which do not count.
+    pub ours: BTreeSet<Utf8PathBuf>,
+    /// Of all that depmod reads besides.
+    pub fingerprint: Digest,
+}
+
+impl Seen {
+    /// What a plan for `tree` holds for.
+    pub fn of(system: &System, tree: &Tree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
+        let fingerprint = tree.fingerprint(system, |path| ours.contains(path))?;
+        Ok(Self { ours, fingerprint })
+    }
+
+    fn require_same(&self, system: &System, release: &Release) -> Result<()> {
+        let tree = Tree::scan(&system.release_dir(release)?)?;
+        if tree.fingerprint(system, |path| self.ours.contains(path))? == self.fingerprint {
+            return Ok(());
+        }
+        Err(Failure::refused(
+            format!("kernel {release}"),
+            "its modules, or depmod's configuration, were changed by something else meanwhile",
+        )
+        .remedy("wait until that is done, and run the command again")
+        .into())
+    }
+}
+
+/// Carries out a plan, or says what it is where that is all the user wants.
+pub fn run_or_say(context: &Context, system: &System, plan: &Plan) -> Result<Outcome> {
+    if context.dry_run {
+        return Ok(Outcome { modules: BTreeMap::new(), would: plan.steps(system) });
+    }
+    let (doing, done) = plan.journal.action.verbs();
+    let step = context.report.step(doing, &plan.journal.subject());
+    run(context, system, plan)?;
+    step.done(done, &plan.journal.subject());
+    Ok(Outcome { modules: plan.journal.expected.clone(), would: Vec::new() })
+}
+
+impl Plan {
+    /// Its steps for people.
+    fn steps(&self, system: &System) -> Vec<String> {
+        let release = &self.journal.release;
+        let mut steps: Vec<String> =
+            self.journal.make_dirs.iter().map(|dir| format!("would make {}", system.path(dir))).collect();
+        let kept = self.new.iter().filter(|new| matches!(new, New::Link(_))).count();
+        if kept > 0 {
+            let verb = if self.journal.action == Action::Install { "keep" } else { "put back" };
+            steps.push(format!("would {verb} the {kept} files that depmod had made before"));
+        }
+        let changes = self.journal.changes.iter().zip(&self.new);
+        for (change, new) in
+            changes.filter(|(change, _)| !change.path.starts_with(Record::before_dir(release)))
+        {
+            let path = system.path(&change.path);
+            let verb = if change.existed { "replace" } else { "write" };
+            steps.push(match new {
+                New::Bytes(bytes) => format!("would {verb} {path} ({})", size(bytes.len() as u64)),
+                New::Link(_) => format!("would {verb} {path} by what was kept"),
+                New::Nothing => format!("would remove {path}"),
+            });
+        }
+        for (name, expected) in &self.journal.expected {
+            steps.push(match expected {
+                Expected::File(file) => {
+                    format!("would check that modprobe loads {file} for {name} on {release}")
+                }
+                Expected::OtherThan(file) => {
+                    format!("would check that modprobe no longer loads {file} for {name} on {release}")
+                }
+            });
+        }
+        let image = self.journal.initramfs.iter().map(|rebuild| format!("would rebuild {}", rebuild.image));
+        steps.extend(image);
+        steps
+            .extend(self.journal.reload.iter().map(|name| format!("would unload {name}, and load it again")));
+        steps
+    }
+}
+
+/// Carries out a plan. The caller holds the system's lock.
+fn run(context: &Context, system: &System, plan: &Plan) -> Result<()> {
+    let journal = &plan.journal;
+    let work = Work { context, system, journal };
+    let begun = journal
+        .write(system)
+        .and_then(|()| work.stage(&plan.new))
+        .and_then(|()| plan.seen.require_same(system, &journal.release))
+        .and_then(|()| journal.turn(system, Direction::Forward));
+    match begun {
+        Ok(()) => work.forward(),
+        Err(error) => Err(work.give_up(error)),
+    }
+}
+
+/// Finishes or undoes what killed runs left in any release. What cannot be is a warning here, and refused by [`require_none`].
+pub fn recover(context: &Context, system: &System) {
+    for release in system.releases() {
+        let recovered = if context.dry_run {
+            say_pending(context, system, &release)
+        } else {
+            recover_one(context, system, &release)
+        };
+        if let Err(error) = recovered {
+            context.report.warn(&format!("kernel {release}: {error:#}"));
+        }
+    }
+}
+
+fn say_pending(context: &Context, system: &System, release: &Release) -> Result<()> {
+    if let Some((journal, direction)) = Journal::find(system, release)? {
+        let verb = if direction == Direction::Forward { "finish" } else { "undo" };
+        context.report.say(&format!("would {verb} {}, which was stopped", journal.name()));
+    }
+    Ok(())
+}
+
+/// Refuses to begin while something is left half-done.
+pub fn require_none(system: &System, release: &Release) -> Result<()> {
+    match Journal::find(system, release)? {
+        None => Ok(()),
+        Some((journal, _)) => Err(Failure::refused(
+            format!("kernel {release}"),
+            format!("{} was stopped half-way, and could be neither finished nor undone", journal.name()),
+        )
+        .remedy("mend what the warning above names, and run the command again")
+        .into()),
+    }
+}
+
+fn recover_one(context: &Context, system: &System, release: &Release) -> Result<()> {
+    if !system.path(Journal::state(release)).exists() {
+        return Ok(());
+    }
+    let Some((journal, direction)) = Journal::find(system, release)? else {
+        return remove_idle_state(system, release);
+    };
+    let work = Work { context, system, journal: &journal };
+    let what = format!("{}, which was stopped", journal.name());
+    match direction {
+        Direction::Forward => {
+            context.report.note("Finishing", &what);
+            work.forward()
+        }
+        Direction::Undo => {
+            context.report.note("Undoing", &what);
+            work.undo()
+        }
+    }
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    system: &'a System,
+    journal: &'a Journal,
+}
+
+impl Work<'_> {
+    fn stage(&self, new: &[New]) -> Result<()> {
+        let root = self.system.root();
+        for dir in self.journal.make_dirs.iter().map(|dir| root.join(dir)) {
+            self.system.require_inside(dir.strip_prefix(root)?)?;
+            fs_err::create_dir(&dir)?;
+            durable::sync_dir(dir.parent().expect("it is below the root"))?;
+        }
+        for (change, new) in self.journal.changes.iter().zip(new) {
+            self.system.require_inside(&change.path)?;
+            change.stage(root, new)?;
+        }
+        self.sync()
+    }
+
+    /// From the commit to the end, from wherever a run was stopped.
+    fn forward(&self) -> Result<()> {
+        let done = self
+            .apply()
+            .and_then(|()| self.check())
+            .and_then(|()| self.rebuild())
+            .and_then(|()| self.reload());
+        let Err(error) = done else { return self.finish(&self.journal.drop_dirs) };
+        if let Err(error) = self.withdraw() {
+            self.context.report.warn(&format!("what was loaded stays in memory: {error:#}"));
+        }
+        match self.journal.turn(self.system, Direction::Undo) {
+            Ok(()) => Err(self.give_up(error)),
+            Err(second) => Err(self.half_done(error, &second)),
+        }
+    }
+
+    fn apply(&self) -> Result<()> {
+        let found = all(self.journal.changes.iter().map(|change| change.apply(self.system.root())))?;
+        self.sync()?;
+        self.make_index_if(found == Found::Foreign)
+    }
+
+    /// What modprobe makes of the result is the result.
+    fn check(&self) -> Result<()> {
+        let (root, release) = (self.system.root(), &self.journal.release);
+        for (name, expected) in &self.journal.expected {
+            let answer = modprobe::ask(root, root, release, name, &self.context.report)?;
+            let well = match expected {
+                Expected::File(file) => answer == Answer::File(file.clone()),
+                Expected::OtherThan(file) => answer != Answer::File(file.clone()),
+            };
+            if !well {
+                return Err(Failure::refused(name.clone(), format!("modprobe would load {answer}"))
+                    .remedy(format!("see what else names it: modprobe --showconfig | grep -w {name}"))
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn rebuild(&self) -> Result<()> {
+        let Some(wanted) = &self.journal.initramfs else { return Ok(()) };
+        initramfs::rebuild(self.context, self.system, &self.journal.release, wanted)
+    }
+
+    /// Replaces what is in memory.
+    fn reload(&self) -> Result<()> {
+        let names = &self.journal.reload;
+        if names.is_empty() { Ok(()) } else { memory::reload(self.context, names, &self.new_identities()?) }
+    }
+
+    fn withdraw(&self) -> Result<()> {
+        let names = &self.journal.reload;
+        if names.is_empty() { Ok(()) } else { memory::withdraw(self.context, names, &self.new_identities()?) }
+    }
+
+    /// What the installed files say of themselves.
+    fn new_identities(&self) -> Result<BTreeMap<String, Identity>> {
+        let dir = self.system.release_dir(&self.journal.release)?;
+        let files = self.journal.expected.iter().filter_map(|(name, expected)| match expected {
+            Expected::File(file) => Some((name.clone(), dir.join(file))),
+            Expected::OtherThan(_) => None,
+        });
+        files.map(|(name, file)| Ok((name, ModuleFile::read(&file)?.identity()))).collect()
+    }
+
+    /// After a failure before or after the commit; the journal says undo.
+    fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.undo() {
+            Ok(()) => error,
+            Err(second) => self.half_done(error, &second),
+        }
+    }
+
+    fn half_done(&self, error: anyhow::Error, second: &anyhow::Error) -> anyhow::Error {
+        error.context(format!(
+            "{} failed, and could not be undone ({second:#}); the next run undoes it",
+            self.journal.name()
+        ))
+    }
+
+    fn undo(&self) -> Result<()> {
+        let found = all(self.journal.changes.iter().rev().map(|change| change.undo(self.system.root())))?;
+        self.sync()?;
+        self.make_index_if(found == Found::Foreign)?;
+        memory::put_back(self.context, &self.journal.reload)?;
+        let made: Vec<Utf8PathBuf> = self.journal.make_dirs.iter().rev().cloned().collect();
+        self.finish(&made)
+    }
+
+    /// Clears away what lies beside the files, then the journal.
+    fn finish(&self, dirs: &[Utf8PathBuf]) -> Result<()> {
+        let root = self.system.root();
+        for change in &self.journal.changes {
+            change.clean(root)?;
+        }
+        self.sync()?;
+        for dir in dirs {
+            durable::remove_empty_dir(&root.join(dir))?;
+        }
+        self.journal.close(self.system)
+    }
+
+    fn make_index_if(&self, stale: bool) -> Result<()> {
+        if !stale {
+            return Ok(());
+        }
+        let release = &self.journal.release;
+        self.context
+            .report
+            .note("Indexing", &format!("{release} again: depmod ran since the change was stopped"));
+        index::depmod_in_place(self.context, self.system, release)
+    }
+
+    fn sync(&self) -> Result<()> {
+        let root = self.system.root();
+        let dirs: BTreeSet<Utf8PathBuf> =
+            self.journal.changes.iter().map(|change| change.dir(root)).collect();
+        dirs.iter()
+            .filter(|dir| dir.exists())
+            .try_for_each(|dir| durable::sync_dir(dir))
+            .context("writing to disk")
+    }
+}
+
+/// Whether any of the changes met something foreign; the first failure ends it.
+fn all(mut changes: impl Iterator<Item = Result<Found>>) -> Result<Found> {
+    changes
+        .try_fold(Found::Ours, |all, found| Ok(if found? == Found::Foreign { Found::Foreign } else { all }))
+}

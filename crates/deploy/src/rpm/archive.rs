@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A source tree as one file whose bytes depend on its contents and on a date alone: `NAME-VERSION.tar.gz`.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use flate2::{Compression, GzBuilder};
+use sha2::{Digest as _, Sha256};
+
+use project::source::Tree;
+
+/// A source archive.
+#[derive(Clone, Debug)]
+pub struct SourceArchive {
+    /// Its file name.
+    pub name: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+impl SourceArchive {
+    /// Packs `tree` below a directory `name-version`: sorted, owned by root, all files of `date`.
+    pub fn pack(name: &str, version: &str, tree: &Tree, date: u64) -> Result<Self> {
+        let directory = format!("{name}-{version}");
+        let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
+        let mut archive = tar::Builder::new(gzip);
+        for (path, content) in tree {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(date);
+            header.set_username("root")?;
+            header.set_groupname("root")?;
+            archive.append_data(&mut header, format!("{directory}/{path}"), content.as_slice())?;
+        }
+        let mut gzip = archive.into_inner()?;
+        gzip.flush()?;
+        Ok(Self { name: format!("{directory}.tar.gz"), content: gzip.finish()? })
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(&self.content).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    fn tree(names: &[&str]) -> Tree {
+        names.iter().map(|name| ((*name).into(), name.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn its_bytes_depend_on_content_and_date_alone() {
+        let pack = |names: &[&str], date| SourceArchive::pack("x", "1", &tree(names), date).unwrap().sha256();
+        assert_eq!(pack(&["a", "b"], 7), pack(&["b", "a"], 7));
+        assert_ne!(pack(&["a", "b"], 7), pack(&["a", "b"], 8));
+        assert_ne!(pack(&["a", "b"], 7), pack(&["a", "c"], 7));
+    }
+
+    #[test]
+    fn tar_reads_it_back() {
+        let long = format!("{}/file.c", "directory".repeat(12));
+        let packed = SourceArchive::pack("x", "1", &tree(&["a", &long]), 7).unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.content.as_slice()));
+        let mut seen = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            let header = entry.header();
+            let plain = (header.uid().unwrap(), header.mtime().unwrap(), header.mode().unwrap());
+            assert_eq!(plain, (0, 7, 0o644));
+            seen.push((entry.path().unwrap().display().to_string(), text));
+        }
+        assert_eq!(seen, [("x-1/a".into(), "a".into()), (format!("x-1/{long}"), long.clone())]);
+    }
+}

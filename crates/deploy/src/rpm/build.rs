@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+//! rpmbuild(8), run in the build root of the kernel that a package is for.
+
+use std::sync::Mutex;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+
+use crate::rpm::payload::OpenPackage;
+use crate::rpm::sbom;
+use crate::rpm::sign::PackageKey;
+use crate::rpm::source::{Ready, SourcePackage};
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kernel::root::recipe::Recipe;
+use kernel::root::{Access, Root};
+use kmodfile::release::Release;
+use project::Project;
+use project::build::place_of;
+use project::key::pair::{KeyPair, PrivateKey};
+use project::sign;
+use report::cache::{Lock, remove_plain};
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// What a root needs for rpmbuild besides what the kernel's modules need.
+const PACKAGES: &[&str] = &["debugedit", "elfutils", "file", "rpm"];
+
+/// The build root of a prepared kernel, with rpmbuild in it.
+pub fn recipe(kdir: &Kdir) -> Recipe {
+    kdir.stamp().recipe.clone().with(PACKAGES)
+}
+
+/// A package that was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct Package {
+    /// What is in it.
+    pub kind: Kind,
+    /// The kernel it is for; a source package is for all variants of one.
+    pub kernel: String,
+    /// The file.
+    pub file: Utf8PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its hash, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What is in a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Source.
+    Source,
+    /// Modules.
+    Modules,
+    /// Debug information.
+    Debug,
+}
+
+/// What signs: nothing, by default.
+#[derive(Clone, Debug, Default)]
+pub struct Signing {
+    /// The key for packages.
+    pub packages: Option<PackageKey>,
+    /// Key and certificate for modules.
+    pub modules: Option<KeyPair>,
+}
+
+impl Signing {
+    /// Checks that the modules in a package that was made, and there are some, are signed by the key for them.
+    fn verify_modules(&self, context: &Context, package: &Utf8Path) -> Result<()> {
+        let Some(pair) = &self.modules else { return Ok(()) };
+        let modules = OpenPackage::read(package)?.files(|path| path.extension() == Some("ko"))?;
+        anyhow::ensure!(!modules.is_empty(), "{package}: no module is in it");
+        modules.iter().try_for_each(|(path, image)| sign::verify(context, &pair.certificate, path, image))
+    }
+}
+
+/// What to make, and where to put it.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Its source packages.
+    pub sources: &'a [SourcePackage],
+    /// Whether those are wanted as packages, too.
+    pub srpm: bool,
+    /// The directory for all that is made.
+    pub output: &'a Utf8Path,
+    /// What signs it.
+    pub signing: Signing,
+}
+
+/// What was made: one kernel's failure neither stops nor hides the others.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The packages, kernel by kernel.
+    pub packages: Vec<Package>,
+    /// The first failure; further ones were shown as warnings.
+    pub first_error: Option<anyhow::Error>,
+}
+
+impl Order<'_> {
+    /// Makes all of it, as many kernels at a time as `--jobs` allows.
+    pub fn run(&self, context: &Context) -> Result<Made> {
+        fs_err::create_dir_all(self.output)?;
+        let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
+        let workers = context.jobs.min(tasks.len()).max(1);
+        let compilers = (context.jobs / workers).max(1);
+        let waiting = Mutex::new(tasks.iter().enumerate());
+        let done = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    loop {
+                        let next = waiting.lock().expect("no worker panics").next();
+                        let Some((number, task)) = next else { return };
+                        let made = self.perform(context, task, compilers);
+                        done.lock().expect("no worker panics").push((number, made));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().expect("no worker panics");
+        done.sort_by_key(|(number, _)| *number);
+        let mut all = Made::default();
+        for (_, made) in done {
+            match made {
+                Ok(packages) => all.packages.extend(packages),
+                Err(error) if all.first_error.is_none() => all.first_error = Some(error),
+                Err(error) => context.report.warn(&format!("{error:#}")),
+            }
+        }
+        Ok(all)
+    }
+
+    fn tasks<'b>(&self, source: &'b SourcePackage) -> Vec<Task<'b>> {
+        let first = source.kernels.first().filter(|_| self.srpm);
+        let srpm = first.map(|ready| Task { source, ready, kind: Kind::Source });
+        let binary = source.kernels.iter().map(|ready| Task { source, ready, kind: Kind::Modules });
+        srpm.into_iter().chain(binary).collect()
+    }
+
+    fn perform(&self, context: &Context, task: &Task<'_>, compilers: usize) -> Result<Vec<Package>> {
+        let target = &task.ready.target;
+        let kernel = match task.kind {
+            Kind::Source => &target.kversion,
+            _ => target.release.as_str(),
+        };
+        let what = format!("kmod-{} {} for {kernel}", self.project.name, self.project.version);
+        let (verb, name) = if task.kind == Kind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
+        let rpmbuild = Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
+        let step = context.report.step("Packaging", &what);
+        rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
+        let files = rpmbuild.packages()?;
+        let modules = files.iter().filter(|file| kind_of(file) == Kind::Modules);
+        modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
+        if let Some(key) = &self.signing.packages {
+            key.sign(context, &files)?;
+        }
+        let packages = files.iter().map(|file| self.put(kernel, file)).collect::<Result<Vec<_>>>()?;
+        step.done("Packaged", &what);
+        Ok(packages)
+    }
+
+    /// Puts a package where it is wanted; a file there is whole.
+    fn put(&self, kernel: &str, made: &Utf8Path) -> Result<Package> {
+        let name = made.file_name().unwrap_or_default();
+        let file = self.output.join(name);
+        let partial = self.output.join(format!(".{name}.{}", std::process::id()));
+        let content = fs_err::read(made)?;
+        let written = fs_err::write(&partial, &content).and_then(|()| fs_err::rename(&partial, &file));
+        written.inspect_err(|_| drop(fs_err::remove_file(&partial)))?;
+        let (size, sha256) = (content.len() as u64, sbom::digest(&content));
+        Ok(Package { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
+    }
+}
+
+/// What is in a package, by its file's name.
+fn kind_of(file: &Utf8Path) -> Kind {
+    match file.file_name().unwrap_or_default() {
+        name if name.ends_with(".src.rpm") => Kind::Source,
+        name if name.contains("-debuginfo-") => Kind::Debug,
+        _ => Kind::Modules,
+    }
+}
+
+/// One run of rpmbuild.
+struct Task<'a> {
+    source: &'a SourcePackage,
+    ready: &'a Ready,
+    kind: Kind,
+}
+
+/// A directory for rpmbuild (`_topdir`) with source and spec in it. Nobody else uses it meanwhile; what an earlier run left
+/// there is gone.
+#[derive(Debug)]
+pub struct Rpmbuild<'a> {
+    context: &'a Context,
+    source: &'a SourcePackage,
+    ready: &'a Ready,
+    signing: &'a Signing,
+    topdir: Utf8PathBuf,
+    _lock: Lock,
+}
+
+impl<'a> Rpmbuild<'a> {
+    /// Lays it out, in a directory `name` beside what else is made of the project for the kernel.
+    pub fn new(
+        context: &'a Context,
+        project: &Project,
+        name: &str,
+        source: &'a SourcePackage,
+        ready: &'a Ready,
+        signing: &'a Signing,
+    ) -> Result<Self> {
+        let release = &ready.target.release;
+        let topdir = place_of(context, project, release).join(name);
+        let lock = format!("{name} {} {} {release}", project.name, project.version);
+        let lock = context.cache.lock(&lock, &context.report)?;
+        if topdir.exists() {
+            remove_plain(&topdir)?;
+        }
+        let rpmbuild = Self { context, source, ready, signing, topdir, _lock: lock };
+        rpmbuild.lay_out(release)?;
+        Ok(rpmbuild)
+    }
+
+    /// Source, spec, and the kernel's directory where kernel-devel would have it.
+    fn lay_out(&self, release: &Release) -> Result<()> {
+        for dir in ["SOURCES", "SPECS", "kernels", "tmp"] {
+            fs_err::create_dir_all(self.topdir.join(dir))?;
+        }
+        if let Some(pair) = &self.signing.modules {
+            fs_err::write(self.certificate(), pair.certificate.pem())?;
+        }
+        let archive = &self.source.archive;
+        fs_err::write(self.topdir.join("SOURCES").join(&archive.name), &archive.content)?;
+        fs_err::write(self.spec(), &self.source.spec)?;
+        let kdir = self.ready.prepared.kdir.build();
+        Ok(fs_err::os::unix::fs::symlink(kdir, self.topdir.join("kernels").join(release))?)
+    }
+
+    fn spec(&self) -> Utf8PathBuf {
+        // Where specs of several packages lie together, each has its package's name.
+        self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
+    }
+
+    fn certificate(&self) -> Utf8PathBuf {
+        self.topdir.join("certificate.pem")
+    }
+
+    /// The file of the key for modules, and where rpmbuild sees it: read-only, and in a made root at a place of its own.
+    fn module_key(&self) -> Result<Option<(&Utf8Path, &Utf8Path)>> {
+        let Some(pair) = &self.signing.modules else { return Ok(None) };
+        let refused = |object: &str, reason: &str| {
+            Failure::refused(object, reason).remedy("sign with a key in a file, in a path without : ' and %")
+        };
+        let file = match &pair.key {
+            PrivateKey::Pkcs11(uri) => {
+                return Err(
+                    refused(uri, "rpmbuild signs modules, and reaches no token from a build root").into()
+                );
+            }
+            PrivateKey::File(file) => file.as_path(),
+        };
+        if file.as_str().contains([':', '\'', '%']) {
+            return Err(refused(file.as_str(), "such a path cannot be given to rpmbuild").into());
+        }
+        let place = match self.ready.root {
+            Root::Host => file,
+            Root::Debian(_) => Utf8Path::new("/run/module-signing-key"),
+        };
+        Ok(Some((file, place)))
+    }
+
+    /// rpmbuild with `args` before the spec and at most `compilers` at a time.
+    pub fn command(&self, args: &[&str], compilers: usize) -> Result<Cmd> {
+        let smp = [("_smp_mflags".to_owned(), format!("-j{compilers}"))];
+        let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
+        let log = self.topdir.with_file_name("rpmbuild.log");
+        self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
+    }
+
+    /// The spec with all its macros expanded.
+    pub fn expanded(&self) -> Result<String> {
+        let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines()?);
+        self.inside(cmd.arg(self.spec()))?.read(&self.context.report)
+    }
+
+    fn defines(&self) -> Result<Vec<(String, String)>> {
+        let target = &self.ready.target;
+        let mut defines = vec![
+            ("_topdir".to_owned(), self.topdir.to_string()),
+            ("_tmppath".to_owned(), self.topdir.join("tmp").into_string()),
+            ("_dbpath".to_owned(), self.topdir.join("db").into_string()),
+            ("kversion".to_owned(), target.kversion.clone()),
+            ("kvariants".to_owned(), target.kvariant().to_owned()),
+            ("kdir".to_owned(), self.topdir.join("kernels").into_string()),
+        ];
+        if let Some((_, key)) = self.module_key()? {
+            defines.push(("modsign_key".to_owned(), key.to_string()));
+            defines.push(("modsign_cert".to_owned(), self.certificate().into_string()));
+        }
+        Ok(defines)
+    }
+
+    /// The packages that are there now.
+    pub fn packages(&self) -> Result<Vec<Utf8PathBuf>> {
+        let mut found = Vec::new();
+        for dir in ["SRPMS", "RPMS/x86_64"] {
+            for entry in self.topdir.join(dir).read_dir_utf8().into_iter().flatten() {
+                found.push(entry?.into_path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// In the root it looks as on a machine that runs the kernel.
+    fn inside(&self, cmd: Cmd) -> Result<Cmd> {
+        let kdir = &self.ready.prepared.kdir;
+        let stock = kdir.modules();
+        let place = format!("/usr/lib/modules/{}", kdir.release());
+        let mut access = Access::default().read(kdir.place()).read_at(&stock, &place).write(&self.topdir);
+        let mut cmd = cmd;
+        if let Some((key, place)) = self.module_key()? {
+            access = access.read_at(key, place);
+            cmd = project::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(project::key::PIN, pin));
+        }
+        let seen = if matches!(self.ready.root, Root::Host) { stock.as_str() } else { &place };
+        let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
+        // Where none is given, rpmbuild takes the day of the spec's last change.
+        let cmd = match std::env::var("SOURCE_DATE_EPOCH") {
+            Ok(date) => cmd.env("SOURCE_DATE_EPOCH", date),
+            Err(_) => cmd,
+        };
+        Ok(self.ready.root.inside(self.context, cmd, &access))
+    }
+}
+
+impl Drop for Rpmbuild<'_> {
+    fn drop(&mut self) {
+        // What was built in it is large, and the next run would remove it anyway.
+        remove_plain(&self.topdir).ok();
+    }
+}
+
+/// A value that rpm is to take as it stands.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace('%', "%%")
+}
+
+fn with_defines(cmd: Cmd, defines: impl IntoIterator<Item = (String, String)>) -> Cmd {
+    defines.into_iter().fold(cmd, |cmd, (name, value)| cmd.arg("--define").arg(format!("{name} {value}")))
+}

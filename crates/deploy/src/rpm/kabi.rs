@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whether a module that was built for one kernel would load into another through weak-updates: by the CRC of each symbol
+//! that it imports, and by what of vermagic the kernel compares then (kernel/module/version.c).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::Serialize;
+
+use kmodfile::config::Config;
+use kmodfile::module::Module;
+use kmodfile::symvers;
+use kmodfile::versions::Crc;
+
+/// What a kernel offers modules.
+#[derive(Clone, Debug, Default)]
+pub struct Kabi {
+    exports: HashMap<String, Crc>,
+}
+
+/// A symbol that is not what the module was built against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its name.
+    pub symbol: String,
+    /// What the module has.
+    pub module: Crc,
+    /// What the kernel has; none where it does not export it.
+    pub kernel: Option<Crc>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kernel {
+            Some(kernel) => {
+                write!(f, "{}: {} in the module, {kernel} in the kernel", self.symbol, self.module)
+            }
+            None => write!(f, "{}: not exported", self.symbol),
+        }
+    }
+}
+
+impl Kabi {
+    /// Of the text of a `Module.symvers`.
+    pub fn of_symvers(text: &str) -> Self {
+        let exports = symvers::parse(text).map(|export| (export.symbol.to_owned(), Crc(export.crc)));
+        Self { exports: exports.collect() }
+    }
+
+    /// The same kernel with `modules` loaded: what they export is there, too.
+    #[must_use]
+    pub fn with<'a>(mut self, modules: impl IntoIterator<Item = &'a Module>) -> Self {
+        for export in modules.into_iter().flat_map(|module| &module.exports) {
+            if let Some(crc) = export.crc {
+                self.exports.insert(export.symbol.clone(), crc);
+            }
+        }
+        self
+    }
+
+    /// The symbols in which `module` differs, by name. One that it only imports weakly may be missing.
+    pub fn differences(&self, module: &Module) -> Vec<Difference> {
+        let weak = |symbol: &str| module.imports.iter().any(|import| import.symbol == symbol && import.weak);
+        let differs = |(symbol, crc): (&str, Crc)| {
+            let kernel = self.exports.get(symbol).copied();
+            let fits = kernel == Some(crc) || (kernel.is_none() && weak(symbol));
+            (!fits).then(|| Difference { symbol: symbol.to_owned(), module: crc, kernel })
+        };
+        module.versions.all().filter_map(differs).collect()
+    }
+}
+
+/// The words of vermagic after the release, as a kernel of this configuration has them (include/linux/vermagic.h, x86).
+pub fn vermagic_words(config: &Config) -> String {
+    let preempt = match (config.is_yes("CONFIG_PREEMPT_RT"), config.is_yes("CONFIG_PREEMPT_BUILD")) {
+        (true, _) => "preempt_rt",
+        (false, true) => "preempt",
+        (false, false) => "",
+    };
+    let option = |name: &str, word: &'static str| if config.is_yes(name) { word } else { "" };
+    let words = [
+        option("CONFIG_SMP", "SMP"),
+        preempt,
+        option("CONFIG_MODULE_UNLOAD", "mod_unload"),
+        option("CONFIG_MODVERSIONS", "modversions"),
+    ];
+    words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Why a module would not load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// The module, or the kernel, has no CRCs: then a module is for one release.
+    NoVersions,
+    /// The words of vermagic differ.
+    Vermagic {
+        /// The module's.
+        module: String,
+        /// The kernel's.
+        kernel: String,
+    },
+    /// Symbols differ.
+    Symbols(Vec<Difference>),
+}
+
+/// What is in the way of `module` in a kernel; nothing: it would load.
+pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacle> {
+    if !module.versions.present() || !config.is_yes("CONFIG_MODVERSIONS") {
+        return Some(Obstacle::NoVersions);
+    }
+    let vermagic = module.modinfo.get("vermagic").unwrap_or_default();
+    let words = vermagic.split_whitespace().skip(1).collect::<Vec<_>>().join(" ");
+    let kernel = vermagic_words(config);
+    if words != kernel {
+        return Some(Obstacle::Vermagic { module: words, kernel });
+    }
+    let differences = kabi.differences(module);
+    (!differences.is_empty()).then_some(Obstacle::Symbols(differences))
+}
+
+/// Counts of one module's symbols by what they are in a kernel, for a table.
+pub fn counts(differences: &[Difference]) -> BTreeMap<&'static str, usize> {
+    let kind = |difference: &Difference| if difference.kernel.is_some() { "changed" } else { "missing" };
+    let mut counts = BTreeMap::new();
+    differences.iter().for_each(|difference| *counts.entry(kind(difference)).or_default() += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kmodfile::modinfo::Modinfo;
+    use kmodfile::module::{Btf, Import};
+    use kmodfile::signature::Trailer;
+    use kmodfile::versions::Versions;
+
+    const CONFIG: &str =
+        "CONFIG_SMP=y\nCONFIG_PREEMPT_BUILD=y\nCONFIG_MODULE_UNLOAD=y\nCONFIG_MODVERSIONS=y\n";
+
+    fn module(crcs: &[(&str, u32)], vermagic: &str) -> Module {
+        let versions = crcs.iter().map(|(symbol, crc)| ((*symbol).to_owned(), Crc(*crc))).collect();
+        Module {
+            modinfo: Modinfo::parse(format!("vermagic={vermagic} \0").as_bytes()),
+            architecture: "x86_64".into(),
+            imports: vec![Import { symbol: "weak".into(), weak: true }],
+            versions: Versions { basic: Some(versions), extended: None },
+            exports: Vec::new(),
+            signature: Trailer::Unsigned,
+            btf: Btf::None,
+            rust: false,
+            compilers: Vec::new(),
+            build_id: None,
+            debug_info: false,
+            symbols: true,
+            struct_module: 64,
+        }
+    }
+
+    const VERMAGIC: &str = "6.12.94 SMP preempt mod_unload modversions";
+
+    fn kabi() -> Kabi {
+        Kabi::of_symvers(
+            "0x00000001\tone\tvmlinux\tEXPORT_SYMBOL\t\n0x00000002\ttwo\tfs/x\tEXPORT_SYMBOL\t\n",
+        )
+    }
+
+    #[test]
+    fn equal_crcs_load_whatever_the_release() {
+        let module = module(&[("one", 1), ("two", 2), ("weak", 3)], VERMAGIC);
+        assert_eq!(obstacle(&module, &kabi(), &Config::parse(CONFIG)), None);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let module = module(&[("one", 9), ("three", 3)], VERMAGIC);
+        let Some(Obstacle::Symbols(all)) = obstacle(&module, &kabi(), &Config::parse(CONFIG)) else {
+            panic!()
+        };
+        let text: Vec<_> = all.iter().map(Difference::to_string).collect();
+        assert_eq!(text, ["one: 0x00000009 in the module, 0x00000001 in the kernel", "three: not exported"]);
+        assert_eq!(counts(&all), [("changed", 1), ("missing", 1)].into());
+    }
+
+    #[test]
+    fn vermagic_and_the_lack_of_crcs_are_obstacles() {
+        let fits = module(&[("one", 1)], VERMAGIC);
+        let rt = CONFIG.replace("PREEMPT_BUILD", "PREEMPT_RT");
+        let Some(Obstacle::Vermagic { kernel, .. }) = obstacle(&fits, &kabi(), &Config::parse(&rt)) else {
+            panic!()
+        };
+        assert_eq!(kernel, "SMP preempt_rt mod_unload modversions");
+        let without = CONFIG.replace("CONFIG_MODVERSIONS=y\n", "");
+        assert_eq!(obstacle(&fits, &kabi(), &Config::parse(&without)), Some(Obstacle::NoVersions));
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a package is made of, as an SPDX document (SPDX 2.3, JSON): every source file and patch by its hash, the kernel, the
+//! compilers, and what was proven of the kernel's tree.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+use crate::rpm::source::Ready;
+use crate::rpm::spec::Spec;
+use project::Project;
+use project::source::Tree;
+use project::source::series::Series;
+
+/// What the document is written from.
+#[derive(Debug)]
+pub struct Sbom<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Its spec.
+    pub spec: &'a Spec,
+    /// The files of the source package, patched.
+    pub source: &'a Tree,
+    /// The kernel.
+    pub ready: &'a Ready,
+    /// Seconds since 1970.
+    pub date: u64,
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn digest(content: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(content))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Sbom<'_> {
+    /// The document; the same text for the same inputs.
+    pub fn text(&self) -> Result<String> {
+        let files = self.files()?;
+        let packages = self.packages()?;
+        let name = format!("kmod-{}{}-{}", self.spec.name, self.ready.target.suffix(), self.spec.version);
+        let mut relations = vec![relation("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-kmod")];
+        let id = |value: &Value| value["SPDXID"].as_str().unwrap_or_default().to_owned();
+        relations.extend(files.iter().map(|file| relation(&id(file), "GENERATES", "SPDXRef-kmod")));
+        relations.extend(packages.iter().skip(1).map(|package| match id(package).as_str() {
+            "SPDXRef-kernel" => relation("SPDXRef-kmod", "DEPENDS_ON", "SPDXRef-kernel"),
+            tool => relation(tool, "BUILD_TOOL_OF", "SPDXRef-kmod"),
+        }));
+        let inputs = digest(serde_json::to_string(&(&files, &packages))?.as_bytes());
+        let document = json!({
+            "spdxVersion": "SPDX-2.3",
+            "dataLicense": "CC0-1.0",
+            "SPDXID": "SPDXRef-DOCUMENT",
+            "name": name,
+            "documentNamespace": format!("urn:sha256:{inputs}"),
+            "creationInfo": {
+                "created": timestamp(self.date),
+                "creators": [format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION"))],
+            },
+            "packages": packages,
+            "files": files,
+            "relationships": relations,
+            "annotations": [self.proof()],
+        });
+        Ok(serde_json::to_string_pretty(&document)? + "\n")
+    }
+
+    /// What is packaged first, then the kernel, then compilers.
+    fn packages(&self) -> Result<Vec<Value>> {
+        let stamp = self.ready.prepared.kdir.stamp();
+        let config = self.ready.prepared.kdir.config()?;
+        let mut packages = vec![
+            package(
+                "kmod",
+                &format!("kmod-{}{}", self.spec.name, self.ready.target.suffix()),
+                &self.spec.version,
+            ),
+            package("kernel", &format!("linux ({})", stamp.suite), stamp.release.as_str()),
+        ];
+        let tools = [("cc", "CONFIG_CC_VERSION_TEXT"), ("rustc", "CONFIG_RUSTC_VERSION_TEXT")];
+        for (id, option) in tools {
+            if let Some(text) = config.get(option).filter(|text| !text.is_empty()) {
+                let (name, version) = text.split_once(' ').unwrap_or((text, ""));
+                packages.push(package(id, name, version));
+            }
+        }
+        Ok(packages)
+    }
+
+    /// Source files as they are built, then the patches that are in some of them.
+    fn files(&self) -> Result<Vec<Value>> {
+        let entry = |(number, (path, content)): (usize, (String, &[u8]))| {
+            json!({
+                "SPDXID": format!("SPDXRef-file-{number}"),
+                "fileName": format!("./{path}"),
+                "checksums": [
+                    { "algorithm": "SHA256", "checksumValue": digest(content) },
+                    { "algorithm": "SHA1", "checksumValue": hexadecimal(&Sha1::digest(content)) },
+                ],
+            })
+        };
+        let patches = self.patches()?;
+        let source = self.source.iter().map(|(path, content)| (path.to_string(), content.as_slice()));
+        let patches = patches.iter().map(|(path, content)| (path.clone(), content.as_slice()));
+        Ok(source.chain(patches).enumerate().map(entry).collect())
+    }
+
+    fn patches(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        if self.project.import.is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(series) = Series::open(&self.project.dir, &self.ready.target.release)? else {
+            return Ok(Vec::new());
+        };
+        let read = |name: &str| {
+            let file = series.file(name);
+            let shown = file.strip_prefix(&self.project.dir).unwrap_or(&file).to_string();
+            Ok((shown, fs_err::read(&file)?))
+        };
+        series.names().map(read).collect()
+    }
+
+    fn proof(&self) -> Value {
+        let stamp = self.ready.prepared.kdir.stamp();
+        let text = match stamp.rust_symbols {
+            0 => "the kernel has no Rust: nothing was to be proven of its tree".to_owned(),
+            count => format!(
+                "each of the {count} Rust symbols that {} exports is exported, name for name, by the tree that was built against",
+                stamp.release
+            ),
+        };
+        json!({
+            "annotationType": "OTHER",
+            "annotator": format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION")),
+            "annotationDate": timestamp(self.date),
+            "comment": format!("{text}; inputs of the tree: {}", stamp.inputs),
+        })
+    }
+}
+
+fn package(id: &str, name: &str, version: &str) -> Value {
+    json!({
+        "SPDXID": format!("SPDXRef-{id}"),
+        "name": name,
+        "versionInfo": version,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+    })
+}
+
+fn relation(from: &str, kind: &str, to: &str) -> Value {
+    json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
+}
+
+/// Seconds since 1970 as SPDX writes a time: `2026-11-22T00:00:00Z`.
+fn timestamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// The date of a day counted from 1970-01-01.
+fn civil(mut days: u64) -> (u64, u64, u64) {
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    (year, month, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of each kernel line of the rebuild, also those of patches that it shares with another.
+    #[test]
+    fn every_patch_of_a_series_is_found() {
+        let project = kernel::context::repository().join("cifs");
+        let mut found = 0;
+        for line in project.join(project::source::series::DIR).read_dir_utf8().unwrap() {
+            let release = line.unwrap().file_name().parse().unwrap();
+            let series = Series::open(&project, &release).unwrap().unwrap();
+            for name in series.names() {
+                assert!(series.file(name).is_file(), "{release}: {name}");
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found}");
+    }
+
+    #[test]
+    fn times_are_written_as_spdx_has_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_827_696, "2000-02-29T12:34:56Z"),
+            (1_795_305_600, "2026-11-22T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(seconds), text);
+        }
+    }
+}

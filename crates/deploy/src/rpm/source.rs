@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What goes into a source package: the project's tracked files and, of a rebuilt module, the kernel's source with the
+//! patches applied, so that it builds with no network.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use sha2::{Digest as _, Sha256};
+
+use crate::rpm::archive::SourceArchive;
+use crate::rpm::sbom::{Sbom, digest};
+use crate::rpm::spec::Spec;
+use crate::rpm::target::Target;
+use crate::rpm::tracked::Tracked;
+use kernel::context::Context;
+use kernel::prepare::{self, Prepared};
+use kernel::root::Root;
+use project::Project;
+use project::source::Tree;
+use project::source::fetch::Kernel;
+use project::stage::Sources;
+use report::failure::{Exit, Failure};
+
+/// A kernel that packages are for, ready to build against.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Its names.
+    pub target: Target,
+    /// Its tree.
+    pub prepared: Prepared,
+    /// Where rpmbuild runs.
+    pub root: Root,
+}
+
+impl Ready {
+    /// Prepares the kernel, and the root, if need be; the default kernel where none is given.
+    pub fn provide(context: &Context, project: &Project, target: Option<Target>) -> Result<Self> {
+        let release = target.as_ref().map(|target| &target.release);
+        let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
+        if let Some(reason) = project.excludes(prepared.kdir.release(), &prepared.kdir.config()?) {
+            let object = format!("{} {} for {}", project.name, project.version, prepared.kdir.release());
+            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
+                .remedy("choose another kernel: cargo kmod kernel list")
+                .into());
+        }
+        let root = Root::provide(context, &super::build::recipe(&prepared.kdir), context.root_fs)?;
+        let target = target.unwrap_or_else(|| Target::of(prepared.kdir.release()));
+        Ok(Self { target, prepared, root })
+    }
+}
+
+/// The source of packages for the variants of one kernel.
+#[derive(Clone, Debug)]
+pub struct SourcePackage {
+    /// `kmod_name` of the spec.
+    pub name: String,
+    /// The files, packed.
+    pub archive: SourceArchive,
+    /// The spec that goes with it.
+    pub spec: String,
+    /// The kernels it is for.
+    pub kernels: Vec<Ready>,
+}
+
+/// One source package for each `kversion` among `kernels`, in their order. Variants of one whose source differs, as it
+/// may when one of them was prepared from a newer package, get one each.
+pub fn packages(
+    context: &Context,
+    project: &Project,
+    spec: &Spec,
+    kernels: &[Ready],
+    date: u64,
+) -> Result<Vec<SourcePackage>> {
+    let tracked = Tracked::around(&project.dir, &context.report)?;
+    let mut groups: Vec<(String, Tree, Vec<Ready>)> = Vec::new();
+    for ready in kernels {
+        let tree = tree_for(context, project, tracked.as_ref(), ready)?;
+        let key = format!("{} {}", ready.target.kversion, hash(&tree));
+        match groups.iter_mut().find(|group| group.0 == key) {
+            Some(group) => group.2.push(ready.clone()),
+            None => groups.push((key, tree, vec![ready.clone()])),
+        }
+    }
+    let pack = |(_, tree, kernels)| pack(project, spec, tree, kernels, date);
+    groups.into_iter().map(pack).collect()
+}
+
+fn pack(
+    project: &Project,
+    spec: &Spec,
+    mut tree: Tree,
+    kernels: Vec<Ready>,
+    date: u64,
+) -> Result<SourcePackage> {
+    let source = tree.clone();
+    for ready in &kernels {
+        let sbom = Sbom { project, spec, source: &source, ready, date }.text()?;
+        tree.insert(format!("sbom/{}.spdx.json", ready.target.release).into(), sbom.into_bytes());
+    }
+    let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
+    let targets: Vec<Target> = kernels.iter().map(|ready| ready.target.clone()).collect();
+    Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
+}
+
+/// All files for one kernel. Those of the project that its repository does not know are left out, and named.
+fn tree_for(context: &Context, project: &Project, tracked: Option<&Tracked>, ready: &Ready) -> Result<Tree> {
+    let sources = Sources::for_kernel(context, project, Kernel::Prepared(&ready.prepared))?;
+    let mut own: Tree = sources.own().clone();
+    if let Some(tracked) = tracked {
+        for path in tracked.retain(project, &mut own) {
+            context.report.warn(&format!("{path} is not packaged: git does not track it"));
+        }
+    }
+    own.remove(&Utf8PathBuf::from(super::spec::FILE));
+    own.extend(sources.imported().clone());
+    Ok(own)
+}
+
+fn hash(tree: &Tree) -> String {
+    let mut all = Sha256::new();
+    for (path, content) in tree {
+        all.update(format!("{path}\0{}\0", digest(content)));
+    }
+    all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A project's `kmod.spec`. Its head says in `%global` lines what is packaged; all else in it is the same in every project.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::rpm::archive::SourceArchive;
+use crate::rpm::target::Target;
+use project::Project;
+use report::failure::Failure;
+
+/// Its file name in a project.
+pub const FILE: &str = "kmod.spec";
+
+/// A `kmod.spec`, read.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Where it is.
+    pub file: Utf8PathBuf,
+    /// `kmod_name`.
+    pub name: String,
+    /// `kmod_version`.
+    pub version: String,
+    text: String,
+}
+
+impl Spec {
+    /// Reads the spec of a project. Refused: one that is not for this version of it.
+    pub fn of(project: &Project) -> Result<Self> {
+        let file = project.dir.join(FILE);
+        let text = fs_err::read_to_string(&file).map_err(|_| {
+            Failure::refused(format!("project {}", project.dir), format!("there is no {FILE} in it"))
+                .remedy(format!("copy the {FILE} of this repository into it, and change its head"))
+        })?;
+        let spec = Self::parse(file, text)?;
+        let version = as_version(&project.version);
+        if spec.version != version {
+            let reason = format!("kmod_version is {}, and dkms.conf says {}", spec.version, project.version);
+            return Err(Failure::refused(spec.file.as_str(), reason)
+                .remedy(format!("write in it: %global kmod_version {version}"))
+                .into());
+        }
+        Ok(spec)
+    }
+
+    fn parse(file: Utf8PathBuf, text: String) -> Result<Self> {
+        let value = |name: &str| {
+            global(&text, name).map(str::to_owned).ok_or_else(|| {
+                Failure::refused(file.as_str(), format!("there is no line `%global {name} …` in it"))
+                    .remedy("compare its head with that of the kmod.spec of this repository")
+            })
+        };
+        let (name, version) = (value("kmod_name")?, value("kmod_version")?);
+        for (macro_name, value) in [("kmod_name", &name), ("kmod_version", &version)] {
+            refuse_characters(&file, macro_name, value)?;
+        }
+        Ok(Self { name, version, file, text })
+    }
+
+    /// The spec as it goes into the source package: for these kernels where nothing else is said, and for just this source.
+    pub fn for_source(&self, archive: &SourceArchive, targets: &[Target]) -> String {
+        let kversion = targets.first().map_or("", |target| target.kversion.as_str());
+        let kvariants = targets.iter().map(|target| target.kvariant()).collect::<Vec<_>>().join(" ");
+        let settings = format!(
+            "%{{!?kversion: %global kversion {kversion}}}\n\
+             %{{!?kvariants: %global kvariants {kvariants}}}\n\
+             %global source_sha256 {}\n",
+            archive.sha256()
+        );
+        let at = self.text.find("%global kmod_name").unwrap_or(0);
+        format!("{}{settings}{}", &self.text[..at], &self.text[at..])
+    }
+}
+
+/// The value of `%global NAME value`.
+fn global<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let value =
+        |line: &'a str| line.strip_prefix("%global ")?.trim_start().strip_prefix(name)?.strip_prefix(' ');
+    text.lines().find_map(value).map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// A version as rpm takes it: it keeps `-` for itself.
+fn as_version(version: &str) -> String {
+    version.replace('-', "_")
+}
+
+/// What may be in a name or version (rpm's own rule), and leads nowhere as a part of a path.
+fn refuse_characters(file: &Utf8Path, name: &str, value: &str) -> Result<(), Failure> {
+    let dash = name == "kmod_name";
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+~^".contains(c) || (dash && c == '-');
+    let begins = value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match value.chars().find(|c| !allowed(*c)) {
+        None if begins => Ok(()),
+        odd => {
+            let odd = odd.or(value.chars().next()).unwrap_or(' ');
+            Err(Failure::refused(file.as_str(), format!("{name}: rpm does not take {odd:?} in {value:?}"))
+                .remedy("letters and digits first, then also . _ + ~ ^"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "# a spec\n%global kmod_name x-y\n%global kmod_version 1.0\n%global kmod_modules x\n";
+
+    fn parse(text: &str) -> Result<Spec> {
+        Spec::parse("kmod.spec".into(), text.to_owned())
+    }
+
+    #[test]
+    fn the_head_is_read() {
+        let spec = parse(HEAD).unwrap();
+        assert_eq!((spec.name.as_str(), spec.version.as_str()), ("x-y", "1.0"));
+        for (from, to, named) in [
+            ("kmod_version 1.0", "kmod_version 1-0", "'-'"),
+            ("kmod_name x-y", "kmod_name ../x", "'/'"),
+            ("kmod_name x-y", "kmod_name %{x}", "'%'"),
+            ("kmod_name x-y", "kmod_other x", "kmod_name"),
+        ] {
+            let error = parse(&HEAD.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_source_package_knows_its_kernels_and_its_source() {
+        let archive = SourceArchive { name: "x-1.tar.gz".into(), content: Vec::new() };
+        let target = |release: &str| Target::of(&release.parse().unwrap());
+        let targets = [target("6.12.107+deb13-amd64"), target("6.12.107+deb13-cloud-amd64")];
+        let text = parse(HEAD).unwrap().for_source(&archive, &targets);
+        assert!(text.starts_with("# a spec\n%{!?kversion: %global kversion 6.12.107+deb13}\n"), "{text}");
+        assert!(text.contains("kvariants -amd64 -cloud-amd64}\n"), "{text}");
+        assert!(text.contains(&format!("source_sha256 {}\n%global kmod_name", archive.sha256())), "{text}");
+        let plain = parse(HEAD).unwrap().for_source(&archive, &[target("6.18.44")]);
+        assert!(plain.contains("kvariants \"\"}\n"), "{plain}");
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which files of a project its repository knows: what lies about besides is not packaged.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use project::Project;
+use project::source::Tree;
+use report::Report;
+use report::process::Cmd;
+
+/// The files of a git repository.
+#[derive(Debug)]
+pub struct Tracked {
+    files: BTreeSet<Utf8PathBuf>,
+}
+
+/// The directory with `.git` that `dir` is in.
+pub fn repository_of(dir: &Utf8Path) -> Option<&Utf8Path> {
+    dir.ancestors().find(|dir| dir.join(".git").exists())
+}
+
+impl Tracked {
+    /// What git tracks around `dir`; none where there is no repository. A repository that git cannot read is an error.
+    pub fn around(dir: &Utf8Path, report: &Report) -> Result<Option<Self>> {
+        let Some(top) = repository_of(dir) else { return Ok(None) };
+        let list = Cmd::new("git").args(["-C", top.as_str(), "ls-files", "-z"]).run(report)?;
+        let text = list.text();
+        let files = text.split('\0').filter(|name| !name.is_empty()).map(|name| top.join(name)).collect();
+        Ok(Some(Self { files }))
+    }
+
+    /// Takes out of `tree`, the project's own files, those that are not tracked, and gives their names.
+    pub fn retain(&self, project: &Project, tree: &mut Tree) -> Vec<Utf8PathBuf> {
+        let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
+        let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
+        tree.retain(|path, _| known(path));
+        left_out
+    }
+}
+
+/// Where a staged file comes from: the project's directory, or what `import.toml` takes from beside it.
+fn origin(project: &Project, path: &Utf8Path) -> Utf8PathBuf {
+    let local = project.import.iter().flat_map(|import| &import.local);
+    let taken = local.filter_map(|local| Some((local, path.strip_prefix(&local.to).ok()?))).next();
+    match taken {
+        None => project.dir.join(path),
+        Some((local, rest)) => normal(&project.dir, &local.from, rest),
+    }
+}
+
+/// `dir/from/rest` without `..`.
+fn normal(dir: &Utf8Path, from: &Utf8Path, rest: &Utf8Path) -> Utf8PathBuf {
+    let mut out = dir.to_owned();
+    for part in from.components().chain(rest.components()) {
+        match part {
+            camino::Utf8Component::ParentDir => {
+                out.pop();
+            }
+            camino::Utf8Component::Normal(name) => out.push(name),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_from_beside_the_project_is_found() {
+        let at = |from: &str, rest: &str| {
+            normal(Utf8Path::new("/r/cifs"), Utf8Path::new(from), Utf8Path::new(rest))
+        };
+        assert_eq!(at("../module/verify", "mod.rs"), "/r/module/verify/mod.rs");
+        assert_eq!(at("../LICENSE", ""), "/r/LICENSE");
+        assert_eq!(at("fs", "x.c"), "/r/cifs/fs/x.c");
+    }
+
+    #[test]
+    fn a_file_that_git_does_not_know_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let git =
+            |args: &[&str]| Cmd::new("git").args(["-C", dir.as_str()]).args(args).run(&Report::silent());
+        git(&["init", "--quiet"]).unwrap();
+        fs_err::write(dir.join("dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n").unwrap();
+        git(&["add", "dkms.conf"]).unwrap();
+        let project = Project::open(dir).unwrap();
+        let tracked = Tracked::around(&project.dir, &Report::silent()).unwrap().unwrap();
+        let mut tree: Tree =
+            ["dkms.conf", "notes.txt"].into_iter().map(|name| (name.into(), Vec::new())).collect();
+        assert_eq!(tracked.retain(&project, &mut tree), ["notes.txt"]);
+        assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["dkms.conf"]);
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The links of weak-modules: a module in `/lib/modules/BUILT_FOR/extra/NAME/X.ko` is found by another kernel as
+//! `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if each of its symbols has the CRC there that it was built against.
+
+use std::os::unix::fs::symlink;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use crate::rpm::kabi::Kabi;
+use kernel::installed;
+use kmodfile::file::ModuleFile;
+use kmodfile::module::Module;
+use kmodfile::release::Release;
+use report::Report;
+use report::failure::Failure;
+
+/// A system's `/lib/modules`.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    root: Utf8PathBuf,
+}
+
+/// A module below some kernel's `extra`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extra {
+    /// The kernel that it was built for.
+    pub release: Release,
+    /// Its path below `extra`.
+    pub path: Utf8PathBuf,
+}
+
+/// One thing that is done, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "lowercase")]
+pub enum Change {
+    /// A link is made.
+    Link {
+        /// The kernel that gets it.
+        kernel: Release,
+        /// The link.
+        link: Utf8PathBuf,
+        /// Where it leads, as the running system sees it.
+        target: Utf8PathBuf,
+    },
+    /// A link is removed.
+    Unlink {
+        /// The kernel that loses it.
+        kernel: Release,
+        /// The link.
+        link: Utf8PathBuf,
+    },
+}
+
+impl Change {
+    /// The kernel whose directory is changed.
+    pub fn kernel(&self) -> &Release {
+        match self {
+            Self::Link { kernel, .. } | Self::Unlink { kernel, .. } => kernel,
+        }
+    }
+}
+
+/// A link of weak-updates that is there.
+struct Existing {
+    kernel: Release,
+    link: Utf8PathBuf,
+    target: Utf8PathBuf,
+}
+
+impl Modules {
+    /// Those of the system in `root`.
+    pub fn of(root: &Utf8Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    fn dir(&self) -> Utf8PathBuf {
+        self.root.join("lib/modules")
+    }
+
+    /// The kernels there, by the directories named after them.
+    fn kernels(&self) -> Vec<Release> {
+        let entries = self.dir().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+        let mut releases: Vec<Release> = entries.filter_map(|entry| entry.file_name().parse().ok()).collect();
+        releases.sort();
+        releases
+    }
+
+    /// A path that a package or a user names, `/lib/modules/RELEASE/extra/PATH`, cut in two.
+    pub fn extra(&self, path: &Utf8Path) -> Result<Extra> {
+        let refused = || {
+            Failure::usage(path.as_str(), "is no module in the extra directory of a kernel")
+                .remedy("name it /lib/modules/RELEASE/extra/NAME/MODULE.ko, without --root in front")
+        };
+        let inner = path.strip_prefix("/usr").map_or(path, |rest| rest);
+        let inner = inner.strip_prefix("/").unwrap_or(inner);
+        let inner = inner.strip_prefix("lib/modules").map_err(|_| refused())?;
+        let mut parts = inner.components();
+        let release = parts.next().and_then(|part| part.as_str().parse().ok()).ok_or_else(refused)?;
+        let leaves = inner.components().any(|part| part == camino::Utf8Component::ParentDir);
+        let extra = parts.next().is_some_and(|part| part.as_str() == "extra");
+        let path = parts.as_path().to_owned();
+        if leaves || !extra || !is_module(&path) {
+            return Err(refused().into());
+        }
+        Ok(Extra { release, path })
+    }
+
+    /// All modules below `extra` of a kernel.
+    fn extras_of(&self, release: &Release) -> Vec<Extra> {
+        let dir = self.dir().join(release).join("extra");
+        let entries = WalkDir::new(&dir).sort_by_file_name().into_iter().filter_map(Result::ok);
+        let files = entries.filter(|entry| entry.file_type().is_file());
+        let paths = files
+            .filter_map(|entry| Some(Utf8Path::from_path(entry.path())?.strip_prefix(&dir).ok()?.to_owned()));
+        paths.filter(|path| is_module(path)).map(|path| Extra { release: release.clone(), path }).collect()
+    }
+
+    fn file(&self, extra: &Extra) -> Utf8PathBuf {
+        self.dir().join(&extra.release).join("extra").join(&extra.path)
+    }
+
+    fn link(&self, kernel: &Release, extra: &Extra) -> Utf8PathBuf {
+        self.dir().join(kernel).join("weak-updates").join(&extra.path)
+    }
+
+    /// What a link leads to, on the system itself.
+    fn target(extra: &Extra) -> Utf8PathBuf {
+        Utf8Path::new("/lib/modules").join(&extra.release).join("extra").join(&extra.path)
+    }
+
+    /// The links that lead to modules of `extra`, in all kernels.
+    fn links(&self) -> Vec<Existing> {
+        let of_kernel = |kernel: &Release| {
+            let dir = self.dir().join(kernel).join("weak-updates");
+            let entries = WalkDir::new(&dir).sort_by_file_name().into_iter().filter_map(Result::ok);
+            let links = entries.filter(|entry| entry.path_is_symlink());
+            let existing = links.filter_map(|entry| {
+                let link = Utf8Path::from_path(entry.path())?.to_owned();
+                let target = link.read_link_utf8().ok()?;
+                Some(Existing { kernel: kernel.clone(), link, target })
+            });
+            existing.collect::<Vec<_>>()
+        };
+        self.kernels().iter().flat_map(of_kernel).collect()
+    }
+
+    /// What a kernel exports, by the file that says so; none where there is no such file.
+    fn kabi(&self, kernel: &Release) -> Result<Option<Kabi>> {
+        Ok(installed::symvers(&self.root, kernel.as_str())?.map(|text| Kabi::of_symvers(&text)))
+    }
+
+    /// New modules: each other kernel that would load them gets links.
+    pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+        let mut changes = Vec::new();
+        for kernel in self.kernels() {
+            changes.extend(self.add(&kernel, extras, report)?);
+        }
+        Ok(changes)
+    }
+
+    /// A new kernel: it gets links to what other kernels have in `extra` and it would load.
+    pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<Change>> {
+        self.require(kernel)?;
+        let others = self.kernels().into_iter().filter(|other| other != kernel).rev();
+        let extras: Vec<Extra> = others.flat_map(|other| self.extras_of(&other)).collect();
+        self.add(kernel, &extras, report)
+    }
+
+    /// Links in one kernel to those of `extras` that it would load, have no module of its own there, and no link yet. Modules
+    /// of one directory are one package's: all of them, or none.
+    fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+        let foreign: Vec<&Extra> = extras.iter().filter(|extra| extra.release != *kernel).collect();
+        if foreign.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(kabi) = self.kabi(kernel)? else {
+            report.warn(&format!("{kernel}: nothing says which symbols it exports (symvers): left as it is"));
+            return Ok(Vec::new());
+        };
+        let mut changes: Vec<Change> = Vec::new();
+        for group in groups(&foreign) {
+            let files: Vec<Module> = group
+                .iter()
+                .map(|extra| ModuleFile::read(&self.file(extra))?.module())
+                .collect::<Result<_>>()?;
+            let together = kabi.clone().with(&files);
+            if !files
+                .iter()
+                .all(|module| module.versions.present() && together.differences(module).is_empty())
+            {
+                continue;
+            }
+            for extra in group {
+                let link = self.link(kernel, extra);
+                let own = self.file(&Extra { release: kernel.clone(), path: extra.path.clone() });
+                let planned = changes
+                    .iter()
+                    .any(|change| matches!(change, Change::Link { link: other, .. } if *other == link));
+                if !own.exists() && !planned && link.symlink_metadata().is_err() {
+                    changes.push(Change::Link { kernel: kernel.clone(), link, target: Self::target(extra) });
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Modules that go: no kernel keeps a link to one.
+    pub fn remove_modules(&self, extras: &[Extra]) -> Vec<Change> {
+        let targets: Vec<Utf8PathBuf> = extras.iter().map(Self::target).collect();
+        self.unlink(|existing| targets.contains(&existing.target))
+    }
+
+    /// A kernel that goes: its links, and those of others to its modules.
+    pub fn remove_kernel(&self, kernel: &Release) -> Vec<Change> {
+        let own = Utf8Path::new("/lib/modules").join(kernel);
+        self.unlink(|existing| existing.kernel == *kernel || existing.target.starts_with(&own))
+    }
+
+    fn unlink(&self, wanted: impl Fn(&Existing) -> bool) -> Vec<Change> {
+        let links = self.links().into_iter().filter(wanted);
+        links.map(|Existing { kernel, link, .. }| Change::Unlink { kernel, link }).collect()
+    }
+
+    fn require(&self, kernel: &Release) -> Result<(), Failure> {
+        let dir = self.dir().join(kernel);
+        if dir.is_dir() {
+            return Ok(());
+        }
+        Err(Failure::usage(kernel.as_str(), format!("there is no {dir}")).remedy("ls /lib/modules"))
+    }
+
+    /// Makes one change. A link replaces nothing, and with the last one its directories go.
+    pub fn apply(&self, change: &Change) -> Result<()> {
+        match change {
+            Change::Link { link, target, .. } => {
+                fs_err::create_dir_all(link.parent().context("a link in a directory")?)?;
+                symlink(target, link).with_context(|| format!("linking {link} to {target}"))
+            }
+            Change::Unlink { link, kernel } => {
+                fs_err::remove_file(link)?;
+                let top = self.dir().join(kernel);
+                for dir in link.ancestors().skip(1).take_while(|dir| *dir != top) {
+                    // Not empty: something else is linked.
+                    if std::fs::remove_dir(dir).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn is_module(path: &Utf8Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end))
+}
+
+/// Modules by kernel and directory, in their order.
+fn groups<'a>(extras: &[&'a Extra]) -> Vec<Vec<&'a Extra>> {
+    let mut groups: Vec<Vec<&Extra>> = Vec::new();
+    for extra in extras {
+        let belongs = |group: &&mut Vec<&Extra>| {
+            group[0].release == extra.release && group[0].path.parent() == extra.path.parent()
+        };
+        match groups.iter_mut().find(belongs) {
+            Some(group) => group.push(extra),
+            None => groups.push(vec![extra]),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_modules_in_extra_are_named() {
+        let modules = Modules::of(Utf8Path::new("/"));
+        for path in ["/lib/modules/6.12.1/extra/x/x.ko", "/usr/lib/modules/6.12.1/extra/x/x.ko"] {
+            let extra = modules.extra(Utf8Path::new(path)).unwrap();
+            assert_eq!((extra.release.as_str(), extra.path.as_str()), ("6.12.1", "x/x.ko"));
+        }
+        for path in [
+            "/lib/modules/6.12.1/kernel/x.ko",
+            "/lib/modules/6.12.1/extra/../../x.ko",
+            "/lib/modules/6.12.1/extra/x.txt",
+            "/lib/modules/../extra/x.ko",
+            "/etc/passwd",
+        ] {
+            assert!(modules.extra(Utf8Path::new(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_goes_with_its_directories_and_leaves_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(dir.path()).unwrap();
+        let modules = Modules::of(root);
+        let weak = root.join("lib/modules/6.12.2/weak-updates");
+        let link = |name: &str| {
+            let target = Utf8Path::new("/lib/modules/6.12.1/extra").join(name);
+            let change = Change::Link { kernel: "6.12.2".parse().unwrap(), link: weak.join(name), target };
+            modules.apply(&change).unwrap();
+        };
+        link("x/x.ko");
+        link("y/y.ko");
+        let gone =
+            modules.remove_modules(&[modules.extra("/lib/modules/6.12.1/extra/x/x.ko".into()).unwrap()]);
+        gone.iter().for_each(|change| modules.apply(change).unwrap());
+        assert!(!weak.join("x").exists() && weak.join("y/y.ko").symlink_metadata().is_ok());
+        let gone = modules.remove_kernel(&"6.12.1".parse().unwrap());
+        assert_eq!(gone.len(), 1);
+        gone.iter().for_each(|change| modules.apply(change).unwrap());
+        assert!(!weak.exists() && root.join("lib/modules/6.12.2").exists());
+    }
+}

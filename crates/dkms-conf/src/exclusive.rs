@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+//! For which kernels a project or one of its modules is: `BUILD_EXCLUSIVE_*` and `OBSOLETE_BY` (dkms(8)).
+
+use crate::pattern::Pattern;
+use crate::reader::Values;
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use report::failure::Failure;
+
+/// What a kernel must be like; what is not set does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exclusive {
+    kernel: Option<Pattern>,
+    least: Option<String>,
+    most: Option<String>,
+    architecture: Option<Pattern>,
+    options: Vec<String>,
+}
+
+impl Exclusive {
+    /// Reads the directives with this index; with index 0 they are the project's.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if a pattern is no regular expression.
+    pub fn read(values: &Values, index: u32) -> Result<Self, Failure> {
+        let text = |name: &str| values.element(name, index).filter(|text| !text.is_empty());
+        let pattern = |name: &str| text(name).map(|text| Pattern::new(name, text)).transpose();
+        let owned = |name: &str| text(name).map(str::to_owned);
+        let obsolete = || values.scalar("OBSOLETE_BY").filter(|text| !text.is_empty() && index == 0);
+        Ok(Self {
+            kernel: pattern("BUILD_EXCLUSIVE_KERNEL")?,
+            least: owned("BUILD_EXCLUSIVE_KERNEL_MIN"),
+            most: owned("BUILD_EXCLUSIVE_KERNEL_MAX").or_else(|| obsolete().map(str::to_owned)),
+            architecture: pattern("BUILD_EXCLUSIVE_ARCH")?,
+            options: text("BUILD_EXCLUSIVE_CONFIG")
+                .map(|text| text.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
+        })
+    }
+
+    /// The options that a kernel must have, or with `!` must not have.
+    pub fn options(&self) -> &[String] {
+        &self.options
+    }
+
+    /// Why a kernel is none of those it is for; `None` when it is one.
+    pub fn excludes(&self, release: &Release, config: &Config) -> Option<String> {
+        self.excludes_release(release).or_else(|| {
+            let option = self.options.iter().find(|option| !met(option, config))?;
+            Some(match option.strip_prefix('!') {
+                Some(unwanted) => format!("it has {unwanted} (BUILD_EXCLUSIVE_CONFIG)"),
+                None => format!("it does not have {option} (BUILD_EXCLUSIVE_CONFIG)"),
+            })
+        })
+    }
+
+    fn excludes_release(&self, release: &Release) -> Option<String> {
+        let unlike = |pattern: &Option<Pattern>, text: &str| {
+            pattern.as_ref().filter(|pattern| !pattern.matches(text)).cloned()
+        };
+        if let Some(pattern) = unlike(&self.kernel, release.as_str()) {
+            return Some(format!("it does not match {pattern} (BUILD_EXCLUSIVE_KERNEL)"));
+        }
+        if let Some(pattern) = unlike(&self.architecture, ARCHITECTURE) {
+            return Some(format!("{ARCHITECTURE} does not match {pattern} (BUILD_EXCLUSIVE_ARCH)"));
+        }
+        let is = padded(release.as_str());
+        if let Some(least) = self.least.as_ref().filter(|least| is < padded(least)) {
+            return Some(format!("it is older than {least} (BUILD_EXCLUSIVE_KERNEL_MIN)"));
+        }
+        let most = self.most.as_ref().filter(|most| is > padded(most))?;
+        Some(format!("it is newer than {most} (BUILD_EXCLUSIVE_KERNEL_MAX)"))
+    }
+}
+
+/// What `uname -m` prints where these modules run; `$arch` in a `dkms.conf`.
+pub const ARCHITECTURE: &str = "x86_64";
+
+/// As DKMS asks: an option is there when it is built in or a module.
+fn met(option: &str, config: &Config) -> bool {
+    let there = |name: &str| matches!(config.get(name), Some("y" | "m"));
+    option.strip_prefix('!').map_or_else(|| there(option), |unwanted| !there(unwanted))
+}
+
+/// A version as DKMS compares it: as text, every number with three digits at least.
+fn padded(version: &str) -> String {
+    let mut text = String::new();
+    let mut rest = version;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        if digits > 0 {
+            text.push_str(&format!("{:0>3}", &rest[..digits]));
+        }
+        let other = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        text.push_str(&rest[digits..other]);
+        rest = &rest[other..];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::DkmsConf;
+
+    fn excludes(text: &str, config: &str) -> Option<String> {
+        let values = DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap().values;
+        let release = "6.12.107+deb13-cloud-amd64".parse().unwrap();
+        Exclusive::read(&values, 0).unwrap().excludes(&release, &Config::parse(config))
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert_eq!(padded("2.6.9-1cvs20"), "002.006.009-001cvs020");
+        assert!(padded("6.9") < padded("6.12.107+deb13") && padded("4") < padded("6.12"));
+        assert!(padded("6.12") < padded("6.12.1") && padded("5.18.0-rc1") > padded("5.18"));
+    }
+
+    #[test]
+    fn kernels_are_excluded_with_the_reason() {
+        for (text, reason) in [
+            ("BUILD_EXCLUSIVE_KERNEL='^6\\.'", None),
+            ("BUILD_EXCLUSIVE_KERNEL='^(4|5)\\.'", Some("BUILD_EXCLUSIVE_KERNEL")),
+            ("BUILD_EXCLUSIVE_KERNEL_MIN=6.3", None),
+            ("BUILD_EXCLUSIVE_KERNEL_MIN=6.13", Some("older than 6.13")),
+            ("BUILD_EXCLUSIVE_KERNEL_MAX=6.13", None),
+            ("BUILD_EXCLUSIVE_KERNEL_MAX=6.2", Some("newer than 6.2")),
+            ("OBSOLETE_BY=6.2", Some("newer than 6.2")),
+            ("OBSOLETE_BY=6.2\nBUILD_EXCLUSIVE_KERNEL_MAX=7", None),
+            ("BUILD_EXCLUSIVE_ARCH='x86_64|arm64'", None),
+            ("BUILD_EXCLUSIVE_ARCH=arm64", Some("BUILD_EXCLUSIVE_ARCH")),
+            ("BUILD_EXCLUSIVE_CONFIG='CONFIG_A CONFIG_M'", None),
+            ("BUILD_EXCLUSIVE_CONFIG='CONFIG_A CONFIG_N'", Some("does not have CONFIG_N")),
+            ("BUILD_EXCLUSIVE_CONFIG='!CONFIG_N'", None),
+            ("BUILD_EXCLUSIVE_CONFIG='!CONFIG_A'", Some("it has CONFIG_A")),
+            ("BUILD_EXCLUSIVE_CONFIG='CONFIG_S'", Some("does not have CONFIG_S")),
+        ] {
+            let found = excludes(text, "CONFIG_A=y\nCONFIG_M=m\nCONFIG_S=\"text\"\n");
+            assert_eq!(found.is_some(), reason.is_some(), "{text}: {found:?}");
+            assert!(reason.is_none_or(|reason| found.is_some_and(|found| found.contains(reason))), "{text}");
+        }
+    }
+}

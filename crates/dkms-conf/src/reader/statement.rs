@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Statements of a `dkms.conf`: assignments, and nothing else.
+
+use crate::reader::word::{Cursor, Part, Position, Unreadable, Word, ends_word};
+
+/// `NAME=…`, `NAME[…]=…`, or either with `+=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) name: String,
+    pub(super) index: Option<Word>,
+    pub(super) append: bool,
+    pub(super) value: Value,
+    pub(super) at: Position,
+}
+
+/// What is assigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// One word.
+    Word(Word),
+    /// `(…)`: elements, some with `[INDEX]=` before them.
+    Array(Vec<(Option<Word>, Word)>),
+}
+
+/// Reads all assignments of a file.
+pub(super) fn all(text: &str) -> Result<Vec<Assignment>, Unreadable> {
+    let mut cursor = Cursor::new(text);
+    let mut assignments = Vec::new();
+    loop {
+        nothing(&mut cursor);
+        if cursor.peek().is_none() {
+            return Ok(assignments);
+        }
+        statement(&mut cursor, &mut assignments)?;
+    }
+}
+
+/// Passes over blanks, empty lines and comments.
+fn nothing(cursor: &mut Cursor<'_>) {
+    loop {
+        cursor.blanks();
+        match cursor.peek() {
+            Some('#') => drop(cursor.take_while(|c| c != '\n')),
+            Some('\n') => cursor.skip(),
+            _ => return,
+        }
+    }
+}
+
+/// One or more assignments, up to the end of the line or a `;`.
+fn statement(cursor: &mut Cursor<'_>, to: &mut Vec<Assignment>) -> Result<(), Unreadable> {
+    let exported = cursor.rest().strip_prefix("export").is_some_and(|rest| rest.starts_with([' ', '\t']));
+    if exported {
+        cursor.take("export");
+        cursor.blanks();
+    }
+    loop {
+        let before = cursor.clone();
+        let name = cursor.name();
+        let is_end = cursor.peek().is_none_or(ends_word);
+        match assignment(cursor, name, before.at())? {
+            Some(assignment) => to.push(assignment),
+            // A name that is only exported.
+            None if exported && !name.is_empty() && is_end => {}
+            None => return Err(command(&before)),
+        }
+        cursor.blanks();
+        match cursor.peek() {
+            None | Some('\n' | '#') => return Ok(()),
+            Some(';') if !cursor.rest().starts_with(";;") => {
+                cursor.skip();
+                return Ok(());
+            }
+            Some(c) if ends_word(c) => {
+                return Err(cursor.at().program(format!("`{c}`: a shell command, which is not executed")));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// The error for a line that is no assignment.
+fn command(cursor: &Cursor<'_>) -> Unreadable {
+    let rest = cursor.rest();
+    let word = rest.split(ends_word).next().filter(|word| !word.is_empty());
+    let word: String = word.unwrap_or(rest).chars().take(20).collect();
+    let assigned = rest[rest.len().min(word.len())..].trim_start_matches([' ', '\t']).starts_with('=');
+    let hint = if assigned { "; an assignment has no blank before its =" } else { "" };
+    cursor.at().program(format!("`{word}`: a shell command, which is not executed{hint}"))
+}
+
+/// The assignment to `name`, which was just read; `None` if there is none.
+fn assignment(cursor: &mut Cursor<'_>, name: &str, at: Position) -> Result<Option<Assignment>, Unreadable> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let index = if cursor.take("[") { Some(index(cursor)?) } else { None };
+    let append = cursor.take("+=");
+    if !append && !cursor.take("=") {
+        return Ok(None);
+    }
+    let value = if cursor.peek() == Some('(') {
+        if index.is_some() {
+            return Err(cursor.at().wrong("an array as an element of an array"));
+        }
+        Value::Array(array(cursor)?)
+    } else {
+        Value::Word(Word::read(cursor, None)?)
+    };
+    Ok(Some(Assignment { name: name.to_owned(), index, append, value, at }))
+}
+
+/// The index after a `[`, and the `]`.
+fn index(cursor: &mut Cursor<'_>) -> Result<Word, Unreadable> {
+    let at = cursor.at();
+    let index = Word::read(cursor, Some(']'))?;
+    if cursor.take("]") { Ok(index) } else { Err(at.program("an array index that is no number")) }
+}
+
+/// The elements of an array; the cursor is on the opening parenthesis.
+fn array(cursor: &mut Cursor<'_>) -> Result<Vec<(Option<Word>, Word)>, Unreadable> {
+    let opened = cursor.at();
+    cursor.skip();
+    let mut elements = Vec::new();
+    loop {
+        nothing(cursor);
+        match cursor.peek() {
+            None => return Err(opened.wrong("a parenthesis that is not closed")),
+            Some(')') => {
+                cursor.skip();
+                return Ok(elements);
+            }
+            Some(c) if ends_word(c) => {
+                return Err(cursor.at().program(format!("`{c}`: a shell command, which is not executed")));
+            }
+            Some('[') => {
+                let at = cursor.at();
+                cursor.skip();
+                let index = index(cursor)?;
+                if !cursor.take("=") {
+                    return Err(at.program("a pattern of file names, which is not looked for"));
+                }
+                elements.push((Some(index), Word::read(cursor, None)?));
+            }
+            Some(_) => elements.push((None, element(cursor)?)),
+        }
+    }
+}
+
+/// An element without index, in which a shell would look for file names.
+fn element(cursor: &mut Cursor<'_>) -> Result<Word, Unreadable> {
+    let word = Word::read(cursor, None)?;
+    for piece in word.0.iter().filter(|piece| !piece.quoted) {
+        if matches!(&piece.part, Part::Text(text) if text.contains(['*', '?', '[', '{'])) {
+            return Err(piece.at.program("a pattern of file names, which is not looked for"));
+        }
+    }
+    Ok(word)
+}

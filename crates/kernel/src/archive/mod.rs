@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Debian's archive, seen through an apt of our own: its state is in the cache, so that any user
+//! may look at suites the host does not follow and nothing of the host's changes. Signatures and hashes are
+//! apt's business.
+
+pub mod mirror;
+pub mod package;
+pub mod version;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::context::Context;
+use crate::machine::{facts, programs};
+use mirror::{KEYRING, Mirror};
+use package::Package;
+use report::failure::Failure;
+use report::process::Cmd;
+use report::{Report, size};
+
+/// Suites, by names that do not change with a release.
+#[derive(Debug)]
+struct Suites {
+    /// Where in the cache their indexes are.
+    dir: &'static str,
+    /// Those of the main archive.
+    main: &'static [&'static str],
+    /// That of the security archive.
+    security: &'static str,
+}
+
+/// The suites looked at.
+const CURRENT: Suites = Suites {
+    dir: "archive",
+    main: &["stable", "stable-backports", "testing", "unstable"],
+    security: "stable-security",
+};
+
+/// The release before. Nothing is built for its kernels without being asked to, so they are looked at only when one is named.
+const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
+
+/// How old the indexes may be before they are asked for again.
+const FRESH: Duration = Duration::from_secs(6 * 3600);
+
+/// An apt that takes longer than this hangs; on a full disk it was seen to.
+const FETCH_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Indexes of this age are those of another run at the same time.
+const JUST_NOW: Duration = Duration::from_secs(60);
+
+/// The kernel packages of the archive.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    context: &'a Context,
+    suites: &'static Suites,
+    dir: Utf8PathBuf,
+    packages: Vec<Package>,
+    refreshed: bool,
+}
+
+impl<'a> Archive<'a> {
+    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
+    /// old ones serve, with a warning.
+    pub fn open(context: &'a Context) -> Result<Self> {
+        Self::of(context, &CURRENT)
+    }
+
+    /// The same with the kernels of the release before the current one, and no others.
+    pub fn open_old(context: &'a Context) -> Result<Self> {
+        Self::of(context, &OLD)
+    }
+
+    fn of(context: &'a Context, suites: &'static Suites) -> Result<Self> {
+        let dir = context.cache.path(suites.dir);
+        for part in ["lists/partial", "cache/archives/partial", "debs"] {
+            fs_err::create_dir_all(dir.join(part))?;
+        }
+        let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
+        let known = archive.age().zip(archive.load().ok());
+        archive.packages = match known {
+            Some((age, packages)) if age <= FRESH => packages,
+            known => match (archive.refresh(), known) {
+                (Ok(()), _) => archive.load()?,
+                (Err(error), None) => return Err(error),
+                (Err(_), Some((age, packages))) => {
+                    let hours = age.as_secs() / 3600;
+                    context.report.warn(&format!(
+                        "the archive cannot be reached; its indexes of {hours} hours ago are used"
+                    ));
+                    packages
+                }
+            },
+        };
+        Ok(archive)
+    }
+
+    /// Kernel packages (`linux-*`), and `rustc`, of all suites.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes, which takes a moment.
+    pub fn named(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
+        let _lock = self.context.cache.lock("archive", &self.context.report)?;
+        self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
+    }
+
+    /// Fetches the indexes anew. Gives false when that was already done in this run.
+    pub fn refresh_once(&mut self) -> Result<bool> {
+        if self.refreshed {
+            return Ok(false);
+        }
+        self.refresh()?;
+        self.packages = self.load()?;
+        Ok(true)
+    }
+
+    /// Fetches packages into the cache and gives their files, in order; what is there already is not fetched again.
+    pub fn fetch(&self, wanted: &[&Package]) -> Result<Vec<Utf8PathBuf>> {
+        self.fetch_quietly(wanted, &self.context.report)
+    }
+
+    /// The same with another report, for a fetch beside a step that is shown already.
+    pub fn fetch_quietly(&self, wanted: &[&Package], report: &Report) -> Result<Vec<Utf8PathBuf>> {
+        let _lock = self.context.cache.lock("archive", report)?;
+        let debs = self.dir.join("debs");
+        let there = |package: &Package| {
+            debs.join(package.file_name()).metadata().is_ok_and(|meta| meta.len() == package.size)
+        };
+        let missing: Vec<&Package> = wanted.iter().copied().filter(|package| !there(package)).collect();
+        if !missing.is_empty() {
+            self.download(&missing, &debs, report)?;
+        }
+        Ok(wanted.iter().map(|package| debs.join(package.file_name())).collect())
+    }
+
+    /// Downloads beside `debs` and renames in, so that a file there is whole.
+    fn download(&self, packages: &[&Package], debs: &Utf8Path, report: &Report) -> Result<()> {
+        let bytes = packages.iter().map(|package| package.size).sum();
+        let what = match packages {
+            [one] => format!("{} ({})", one.name, size(bytes)),
+            many => format!("{} packages ({})", many.len(), size(bytes)),
+        };
+        let step = report.step("Fetching", &what);
+        let partial = self.dir.join("debs.partial");
+        if partial.exists() {
+            fs_err::remove_dir_all(&partial)?;
+        }
+        fs_err::create_dir_all(&partial)?;
+        // One call for all; apt checks each against the hash of the signed index.
+        let files = packages.iter().flat_map(|package| {
+            [
+                package.uri.clone(),
+                partial.join(package.file_name()).into_string(),
+                format!("SHA256:{}", package.sha256),
+            ]
+        });
+        let helper = programs::find("apt-helper").ok_or_else(|| Failure::no_program("apt-helper"))?;
+        self.apt(helper.as_str())
+            .arg("download-file")
+            .args(files)
+            .limit(FETCH_LIMIT)
+            .run(report)
+            .map_err(unreachable)?;
+        for package in packages {
+            let file = partial.join(package.file_name());
+            fs_err::rename(&file, debs.join(package.file_name()))?;
+        }
+        fs_err::remove_dir_all(&partial)?;
+        step.done("Fetched", &what);
+        Ok(())
+    }
+
+    /// How long ago the indexes were fetched; none if never.
+    fn age(&self) -> Option<Duration> {
+        let modified = self.index_file().metadata().ok()?.modified().ok()?;
+        Some(SystemTime::now().duration_since(modified).unwrap_or_default())
+    }
+
+    fn index_file(&self) -> Utf8PathBuf {
+        self.dir.join("packages.json")
+    }
+
+    fn load(&self) -> Result<Vec<Package>> {
+        let text = fs_err::read_to_string(self.index_file())?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged; remove it", self.index_file()))
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        let report = &self.context.report;
+        let _lock = self.context.cache.lock("archive", report)?;
+        if self.age().is_some_and(|age| age < JUST_NOW) {
+            // The run that was waited for has done it.
+            self.refreshed = true;
+            return Ok(());
+        }
+        facts::require_space(self.context, facts::INDEXES, "the archive's indexes need")?;
+        let step = report.step("Reading", "the archive's indexes");
+        let mirror = Mirror::of_host(report)?;
+        fs_err::write(self.dir.join("sources.list"), sources(self.suites, &mirror))?;
+        fs_err::write(self.dir.join("status"), "")?;
+        self.apt("apt-get")
+            .args(["-o", "APT::Update::Error-Mode=any", "update"])
+            .limit(FETCH_LIMIT)
+            .run(report)
+            .map_err(unreachable)?;
+        let packages = self.read_lists(&mirror, wanted)?;
+        let temporary = self.dir.join("packages.json.partial");
+        fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
+        fs_err::rename(temporary, self.index_file())?;
+        self.refreshed = true;
+        step.done("Read", &format!("the archive's indexes: {} kernel packages", packages.len()));
+        Ok(())
+    }
+
+    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives: all at once,
+    /// as the large ones have 50 MB each.
+    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
+        let lists = self.dir.join("lists");
+        let names: Vec<String> =
+            lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
+        let read_list = |uri: &str, suite: &str| {
+            // apt names the files after the address, which ends in these.
+            let read = |end: String| {
+                let name = names.iter().find(|name| name.ends_with(&end));
+                let name = name.with_context(|| format!("apt fetched no {end} of {uri}"))?;
+                Ok::<_, anyhow::Error>(fs_err::read_to_string(lists.join(name))?)
+            };
+            let release = read(format!("_dists_{suite}_InRelease"))?;
+            let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
+            let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
+            Ok(package::read_index(&index, uri, codename, &wanted))
+        };
+        let parts: Vec<Vec<Package>> = std::thread::scope(|scope| {
+            let read_list = &read_list;
+            let suites = self.suites.of(mirror);
+            let reading: Vec<_> =
+                suites.map(|(uri, suite)| scope.spawn(move || read_list(uri, suite))).collect();
+            reading
+                .into_iter()
+                .map(|list| list.join().expect("reading does not panic"))
+                .collect::<Result<_>>()
+        })?;
+        Ok(parts.concat())
+    }
+
+    /// An apt program whose state is ours; fetching settings (proxies, the person's choices) stay the host's.
+    fn apt(&self, program: &str) -> Cmd {
+        let dir = &self.dir;
+        let options = [
+            format!("Dir::Etc::sourcelist={dir}/sources.list"),
+            "Dir::Etc::sourceparts=-".to_owned(),
+            format!("Dir::State={dir}"),
+            format!("Dir::State::lists={dir}/lists"),
+            format!("Dir::State::status={dir}/status"),
+            format!("Dir::Cache={dir}/cache"),
+            // Its cache over all packages takes seconds to make and is not needed: the indexes are read here.
+            "pkgCacheFile::Generate=false".to_owned(),
+            "APT::Architecture=amd64".to_owned(),
+            "APT::Architectures=amd64".to_owned(),
+            "APT::Sandbox::User=root".to_owned(),
+            "Acquire::GzipIndexes=false".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
+        ];
+        Cmd::new(program)
+            .args(options.iter().flat_map(|option| ["-o", option.as_str()]))
+            .env("LC_ALL", "C.UTF-8")
+    }
+}
+
+/// Kernel packages, and the compiler that a kernel with Rust was built with.
+fn wanted(name: &str) -> bool {
+    name.starts_with("linux-") || name == "rustc"
+}
+
+impl Suites {
+    /// Repository and suite of each index.
+    fn of<'a>(&self, mirror: &'a Mirror) -> impl Iterator<Item = (&'a str, &'static str)> {
+        let main = self.main.iter().map(|suite| (mirror.main.as_str(), *suite));
+        main.chain(mirror.security.as_deref().map(|security| (security, self.security)))
+    }
+}
+
+/// The `sources.list` for the suites looked at.
+fn sources(suites: &Suites, mirror: &Mirror) -> String {
+    let line = |(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
+    suites.of(mirror).map(line).collect()
+}
+
+/// An apt that failed while fetching: most often there is no network.
+fn unreachable(error: anyhow::Error) -> anyhow::Error {
+    Failure::missing("the package archive", format!("apt could not fetch from it: {error}"))
+        .remedy(
+            "check the network, the proxy and that `apt-get update` works, then run the same command again",
+        )
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_name_suites_that_do_not_change_with_a_release() {
+        let mirror = Mirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
+        let text = sources(&CURRENT, &mirror);
+        assert_eq!(text.lines().count(), CURRENT.main.len() + 1);
+        assert!(text.contains("http://m/debian stable-backports main\n"));
+        assert!(text.ends_with("http://m/security stable-security main\n"));
+        assert!(sources(&OLD, &mirror).lines().all(|line| line.contains(" oldstable")));
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What every command is given: the user's wishes, the cache, the report. There is no global state.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::machine::programs;
+use crate::root::Choice;
+use report::Report;
+use report::cache::Cache;
+
+/// The surroundings of one run of the tool.
+#[derive(Debug)]
+pub struct Context {
+    /// Where progress and results go.
+    pub report: Report,
+    /// The user's cache.
+    pub cache: Cache,
+    /// This program's own file, to be run again inside namespaces.
+    pub program: Utf8PathBuf,
+    /// Answers every question with yes.
+    pub yes: bool,
+    /// Says what would be done and does not do it.
+    pub dry_run: bool,
+    /// Where compilers run.
+    pub root_fs: Choice,
+    /// Parallel jobs.
+    pub jobs: usize,
+    /// The directory of the project where none is named; without one it is looked for.
+    pub home: Option<Utf8PathBuf>,
+    /// Where what is built goes; without it, `target` in the project's directory.
+    pub target: Option<Utf8PathBuf>,
+}
+
+impl Context {
+    /// A run that does what it is told in the plainest way: asks, changes, uses all processors.
+    pub fn new(report: Report, cache: Cache, program: Utf8PathBuf) -> Self {
+        let (yes, dry_run, root_fs) = (false, false, Choice::Auto);
+        Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
+    }
+
+    /// Where what is built of the project in `dir` goes.
+    pub fn target_of(&self, dir: &Utf8Path) -> Utf8PathBuf {
+        self.target.clone().unwrap_or_else(|| dir.join("target"))
+    }
+
+    /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without asking.
+    /// An ordinary user without a terminal cannot be asked: no.
+    pub fn agree(&self, question: &str) -> Result<bool> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.yes || !terminal {
+            return Ok(self.yes || programs::is_root());
+        }
+        write!(std::io::stderr(), "{question}? [Y/n] ")?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
+    }
+}
+
+/// Processors of this machine.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

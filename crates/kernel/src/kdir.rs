@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A prepared kernel: the tree modules are built against, and the kernel's own image and modules.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::root::recipe::Recipe;
+use kmodfile::config::Config;
+use kmodfile::file::ModuleFile;
+use kmodfile::inspection::modules_in;
+use kmodfile::load::target::Target;
+use kmodfile::release::Release;
+use report::failure::{Exit, Failure};
+
+/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove some of it.
+const NEEDED: &[&str] = &[
+    "build/.config",
+    "build/Makefile",
+    "build/Module.symvers",
+    "build/include/config/auto.conf",
+    "build/include/generated/autoconf.h",
+    "build/include/generated/utsrelease.h",
+    "build/scripts/basic/fixdep",
+    "build/scripts/mod/modpost",
+    "build/scripts/module.lds",
+    "source/Makefile",
+    "source/scripts/Makefile.build",
+];
+
+/// The same of a kernel with Rust.
+const NEEDED_IN_RUST: &[&str] =
+    &["build/rust/libcore.rmeta", "build/rust/libkernel.rmeta", "build/rust/libmacros.so"];
+
+/// What only some kernels have, depending on their line and configuration.
+const OF_SOME: &[&str] = &[
+    "build/scripts/genksyms/genksyms",
+    "build/scripts/target.json",
+    "build/tools/bpf/resolve_btfids/resolve_btfids",
+    "build/tools/objtool/objtool",
+    "build/vmlinux",
+];
+
+/// A kernel in the cache that is whole and proven.
+#[derive(Clone, Debug)]
+pub struct Kdir {
+    place: Utf8PathBuf,
+    stamp: Stamp,
+}
+
+/// What a prepared kernel was made of. Written last: without it a kernel is half-made and never used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Its release.
+    pub release: Release,
+    /// Hash of all inputs: packages, build root, recipe.
+    pub inputs: String,
+    /// What its build root holds.
+    pub recipe: Recipe,
+    /// Suite of its packages.
+    pub suite: String,
+    /// Where it was made: the tree knows its own path.
+    pub place: Utf8PathBuf,
+    /// Exported Rust symbols that were proven equal; 0 for a kernel without Rust.
+    pub rust_symbols: usize,
+    /// Seconds that making it took, and how many of them make itself.
+    pub seconds: f64,
+    /// Seconds in the bare `make` steps.
+    pub make_seconds: f64,
+    /// What it had of the files that only some kernels have, below its place.
+    #[serde(default)]
+    pub of_some: Vec<Utf8PathBuf>,
+}
+
+impl Kdir {
+    /// The kernel, as far as loading a module depends on it.
+    ///
+    /// # Errors
+    ///
+    /// Missing, if its packages hold no module.
+    pub fn target(&self) -> Result<Target> {
+        let symvers = fs_err::read_to_string(self.build().join("Module.symvers"))?;
+        let files = modules_in(&self.modules())?;
+        let own = files
+            .first()
+            .ok_or_else(|| Failure::missing(self.release().as_str(), "its packages hold no module"))?;
+        let target = Target::new(&self.config()?, &symvers, &ModuleFile::read(own)?.module()?);
+        Ok(target.with_modules(files.iter().filter_map(|file| name_of(file)).collect()))
+    }
+
+    /// Where a kernel of this release is or will be.
+    pub fn place_of(context: &Context, release: &Release) -> Utf8PathBuf {
+        context.cache.path("kernels").join(release)
+    }
+
+    /// The kernel of this release, if it is prepared and lost nothing since.
+    pub fn open(context: &Context, release: &Release) -> Option<Self> {
+        Self::stamped(context, release).filter(|kdir| kdir.missing().is_none())
+    }
+
+    /// The file that a kernel of this release lost since it was prepared. It is none any more, and must be made again.
+    pub fn lost(context: &Context, release: &Release) -> Option<Utf8PathBuf> {
+        Self::stamped(context, release)?.missing()
+    }
+
+    fn stamped(context: &Context, release: &Release) -> Option<Self> {
+        let place = Self::place_of(context, release);
+        let stamp: Stamp = serde_json::from_slice(&fs_err::read(place.join("stamp.json")).ok()?).ok()?;
+        (stamp.place == place && stamp.release == *release).then_some(Self { place, stamp })
+    }
+
+    /// All prepared kernels. Says of which ones something was lost.
+    pub fn all(context: &Context) -> Vec<Self> {
+        let dir = context.cache.path("kernels");
+        let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+        let mut kdirs: Vec<Self> =
+            entries.filter_map(|entry| Self::stamped(context, &entry.file_name().parse().ok()?)).collect();
+        kdirs.retain(|kdir| {
+            let missing = kdir.missing();
+            if let Some(file) = &missing {
+                let release = kdir.release();
+                context.report.warn(&format!(
+                    "kernel {release}: its tree lost {file} and is not used; what names it makes it again: --kernel {release}"
+                ));
+            }
+            missing.is_none()
+        });
+        kdirs
+    }
+
+    /// A file that it needs and lacks. Some twenty files are looked for, no more: this is done before every build.
+    fn missing(&self) -> Option<Utf8PathBuf> {
+        let rust = if self.stamp.rust_symbols > 0 { NEEDED_IN_RUST } else { &[] };
+        let named = NEEDED.iter().chain(rust).map(|name| self.place.join(name));
+        let of_some = self.stamp.of_some.iter().map(|name| self.place.join(name));
+        let index = self.modules().join("modules.builtin");
+        named.chain(of_some).chain([index]).find(|file| !file.exists())
+    }
+
+    /// A kernel that was just made at the place in `stamp`, which then says what it has of the files that only some have.
+    /// It is not written.
+    ///
+    /// # Errors
+    ///
+    /// If it was made without what every build needs.
+    pub(super) fn made(mut stamp: Stamp) -> Result<Self> {
+        let place = stamp.place.clone();
+        let there = OF_SOME.iter().filter(|name| place.join(name).exists());
+        stamp.of_some = there.map(Utf8PathBuf::from).collect();
+        let kdir = Self { place, stamp };
+        match kdir.missing() {
+            Some(file) => Err(Failure::new(
+                Exit::Failed,
+                kdir.release().as_str(),
+                format!("was made without {file}, which every build takes"),
+            )
+            .remedy("choose another kernel: cargo kmod kernel list")
+            .into()),
+            None => Ok(kdir),
+        }
+    }
+
+    /// Its directory.
+    pub fn place(&self) -> &Utf8Path {
+        &self.place
+    }
+
+    /// What it was made of.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// Its release.
+    pub fn release(&self) -> &Release {
+        &self.stamp.release
+    }
+
+    /// The directory `make -C` takes: `KDIR`.
+    pub fn build(&self) -> Utf8PathBuf {
+        build_of(&self.place)
+    }
+
+    /// The source it was made of.
+    pub fn source(&self) -> Utf8PathBuf {
+        source_of(&self.place)
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> Result<Config> {
+        Ok(Config::parse(&fs_err::read_to_string(self.build().join(".config"))?))
+    }
+
+    /// Its unpacked packages: `/boot`, `/usr/lib/modules`.
+    pub fn image(&self) -> Utf8PathBuf {
+        image_of(&self.place)
+    }
+
+    /// Its own modules: what `/lib/modules/RELEASE` is on a machine that runs it.
+    pub fn modules(&self) -> Utf8PathBuf {
+        modules_of(&self.place, self.release())
+    }
+
+    /// Its bootable image.
+    pub fn vmlinuz(&self) -> Result<Utf8PathBuf> {
+        let candidates = [
+            self.modules().join("vmlinuz"),
+            image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release())),
+        ];
+        candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
+            Failure::missing(self.release().as_str(), "its packages hold no vmlinuz")
+                .remedy(format!(
+                    "cargo kmod kernel remove {0} && cargo kmod kernel prepare {0}",
+                    self.release()
+                ))
+                .into()
+        })
+    }
+
+    /// The kernel's own module of this name, compressed as the distribution ships it.
+    pub fn stock_module(&self, name: &str) -> Result<Utf8PathBuf> {
+        let wanted = |file: &str| {
+            let stem = file.split_once(".ko").map(|(stem, _)| stem);
+            stem.is_some_and(|stem| stem.replace('-', "_") == name.replace('-', "_"))
+        };
+        let files = walkdir::WalkDir::new(self.modules().join("kernel")).into_iter().filter_map(Result::ok);
+        files
+            .filter(|entry| entry.file_type().is_file() && entry.file_name().to_str().is_some_and(wanted))
+            .find_map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).ok())
+            .ok_or_else(|| {
+                Failure::missing(
+                    format!("{name}.ko"),
+                    format!("kernel {} has no such module", self.release()),
+                )
+                .into()
+            })
+    }
+}
+
+/// The build tree of a kernel at `place`.
+pub(super) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("build")
+}
+
+/// The source of a kernel at `place`.
+pub(super) fn source_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("source")
+}
+
+/// The unpacked image and modules packages of a kernel at `place`.
+pub(super) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("image")
+}
+
+fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
+    let merged = image_of(place).join("usr/lib/modules").join(release);
+    if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
+}
+
+/// The name that a module's file stands for: `dns-x.ko.xz` is `dns_x`.
+fn name_of(file: &Utf8Path) -> Option<String> {
+    let (name, _) = file.file_name()?.split_once(".ko")?;
+    Some(name.replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Choice;
+    use report::Report;
+    use report::cache::Cache;
+
+    fn context(dir: &Utf8Path) -> Context {
+        Context {
+            report: Report::silent(),
+            cache: Cache::at(dir).unwrap(),
+            program: Utf8PathBuf::new(),
+            yes: false,
+            dry_run: false,
+            root_fs: Choice::Auto,
+            jobs: 1,
+        }
+    }
+
+    fn write(file: &Utf8Path) {
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, "").unwrap();
+    }
+
+    /// A stamp of a kernel with Rust.
+    fn stamp(place: Utf8PathBuf, release: &Release) -> Stamp {
+        Stamp {
+            release: release.clone(),
+            inputs: String::new(),
+            recipe: Recipe { suite: String::new(), packages: Vec::new() },
+            suite: String::new(),
+            place,
+            rust_symbols: 1,
+            seconds: 0.0,
+            make_seconds: 0.0,
+            of_some: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_lost_a_file_is_none_and_the_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = context(Utf8Path::from_path(dir.path()).unwrap());
+        let release: Release = "7.2.11+deb13-cloud-amd64".parse().unwrap();
+        let place = Kdir::place_of(&context, &release);
+        let modules = format!("image/usr/lib/modules/{release}/modules.builtin");
+        let (first, rest) = OF_SOME.split_first().unwrap();
+        let has: Vec<&str> =
+            NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).copied().chain([modules.as_str()]).collect();
+        has.iter().for_each(|name| write(&place.join(name)));
+        let kdir = Kdir::made(stamp(place.clone(), &release)).unwrap();
+        fs_err::write(place.join("stamp.json"), serde_json::to_vec(kdir.stamp()).unwrap()).unwrap();
+        assert!(!kdir.stamp().of_some.contains(&(*first).into()));
+        for name in has {
+            assert_eq!((Kdir::lost(&context, &release), Kdir::all(&context).len()), (None, 1), "{name}");
+            fs_err::remove_file(place.join(name)).unwrap();
+            assert!(Kdir::open(&context, &release).is_none() && Kdir::all(&context).is_empty(), "{name}");
+            let lost = Kdir::lost(&context, &release).unwrap();
+            assert_eq!(lost.file_name(), Utf8Path::new(name).file_name());
+            write(&place.join(name));
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_was_made_without_what_every_build_takes_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Utf8Path::from_path(dir.path()).unwrap().to_owned();
+        let error = Kdir::made(stamp(place, &"6.12.9-a".parse().unwrap())).unwrap_err();
+        assert!(error.to_string().contains("build/.config"), "{error}");
+    }
+}

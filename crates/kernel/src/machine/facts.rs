@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What matters of this machine besides programs.
+
+use serde::Serialize;
+
+use crate::context::{Context, processors};
+use crate::machine::programs;
+use report::failure::Failure;
+use report::size;
+
+/// One thing that is so.
+#[derive(Debug, Serialize)]
+pub struct Fact {
+    /// What it is about.
+    pub name: &'static str,
+    /// How it is, with what follows from it.
+    pub value: String,
+}
+
+/// Disk space that a first run needs: a build root, a kernel with its source, fetched packages.
+pub const NEEDED: u64 = 5_000_000_000;
+
+/// Disk space that the archive's indexes need.
+pub const INDEXES: u64 = 300_000_000;
+
+/// A full disk is better found before than after minutes of work; some programs do not even end on one.
+pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), Failure> {
+    match free(context) {
+        Some(free) if free < needed => Err(Failure::missing(
+            context.cache.dir().as_str(),
+            format!("{} free, and {what} up to {}", size(free), size(needed)),
+        )
+        .remedy(
+            "make room (cargo kmod kernel gc), or move the cache: export XDG_CACHE_HOME=/some/directory",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// All facts.
+pub fn all(context: &Context) -> Vec<Fact> {
+    vec![
+        Fact { name: "system", value: system() },
+        Fact { name: "user", value: user() },
+        Fact { name: "processors", value: processors().to_string() },
+        Fact { name: "cache", value: cache(context) },
+        Fact { name: "KVM", value: kvm() },
+    ]
+}
+
+fn system() -> String {
+    let release = fs_err::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.unwrap_or("unknown").trim_matches('"').to_owned()
+}
+
+fn user() -> String {
+    if programs::is_root() {
+        return "root: build roots are made and entered directly".to_owned();
+    }
+    "ordinary user: build roots are made and entered through user namespaces".to_owned()
+}
+
+fn cache(context: &Context) -> String {
+    let dir = context.cache.dir();
+    match free(context) {
+        Some(free) if free < NEEDED => {
+            format!("{dir}: {} free, a first run needs {}", size(free), size(NEEDED))
+        }
+        Some(free) => format!("{dir}: {} free", size(free)),
+        None => dir.to_string(),
+    }
+}
+
+/// Bytes free for this user where the cache is.
+pub fn free(context: &Context) -> Option<u64> {
+    let stat = rustix::fs::statvfs(context.cache.dir().as_std_path()).ok()?;
+    Some(stat.f_bavail * stat.f_frsize)
+}
+
+fn kvm() -> String {
+    match std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => "/dev/kvm can be opened; whether it works is tried before the first boot".to_owned(),
+        Err(error) => format!("/dev/kvm: {error}; QEMU emulates the processor (TCG)"),
+    }
+}

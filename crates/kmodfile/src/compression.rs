@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The compressions that modules are shipped in: known by their first bytes, undone, and done as the kernel's own
+//! `modules_install` does them (scripts/Makefile.modinst).
+
+use std::io::{self, Read, Write as _};
+
+use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// What a module can be compressed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// gzip(1), `.gz`.
+    Gzip,
+    /// xz(1), `.xz`.
+    Xz,
+    /// zstd(1), `.zst`.
+    Zstd,
+}
+
+/// Bytes that a module may have, uncompressed. The largest of a distribution are a tenth of it, with debug information.
+pub const LIMIT: u64 = 1 << 30;
+
+/// The largest dictionary that the kernel's own `modules_install` makes: every kernel's decompressor has room for it.
+const XZ_DICTIONARY: u32 = 1 << 20;
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gzip, Self::Xz, Self::Zstd];
+
+    /// Which one these bytes are in, by how they begin.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| bytes.starts_with(kind.magic()))
+    }
+
+    /// Which one a kernel of this configuration has its modules in. Where compressing is a choice of its own
+    /// (`CONFIG_MODULE_COMPRESS_ALL`), the algorithm alone is what the kernel can undo, not what is installed.
+    pub fn of_config(config: &Config) -> Option<Self> {
+        let chosen = config.is_yes("CONFIG_MODULE_COMPRESS");
+        if chosen && !config.is_yes("CONFIG_MODULE_COMPRESS_ALL") {
+            return None;
+        }
+        Self::ALL.into_iter().find(|kind| config.is_yes(kind.option()))
+    }
+
+    /// The program that does and undoes it.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Xz => "xz",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// What it adds to a file's name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Gzip => ".gz",
+            Self::Xz => ".xz",
+            Self::Zstd => ".zst",
+        }
+    }
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are damaged or incomplete, or are more than [`LIMIT`] when undone.
+    pub fn decompress(self, packed: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip => all(packed, flate2::bufread::GzDecoder::new(packed)),
+            Self::Xz => all(packed, liblzma::bufread::XzDecoder::new(packed)),
+            Self::Zstd => all(packed, zstd::Decoder::with_buffer(packed)?),
+        }
+    }
+
+    /// Compresses, with parameters that the decompressor of every kernel takes: xz with CRC32 and a dictionary of 1 MiB, gzip
+    /// without name and time, so that the same module is the same file.
+    pub fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Xz => {
+                let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), xz_stream()?);
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Zstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                encoder.include_checksum(true)?;
+                encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+        }
+    }
+
+    fn magic(self) -> &'static [u8] {
+        match self {
+            Self::Gzip => b"\x1f\x8b",
+            Self::Xz => b"\xfd7zXZ\0",
+            Self::Zstd => b"\x28\xb5\x2f\xfd",
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::Gzip => "CONFIG_MODULE_COMPRESS_GZIP",
+            Self::Xz => "CONFIG_MODULE_COMPRESS_XZ",
+            Self::Zstd => "CONFIG_MODULE_COMPRESS_ZSTD",
+        }
+    }
+}
+
+fn xz_stream() -> io::Result<Stream> {
+    let mut options = LzmaOptions::new_preset(6)?;
+    options.dict_size(XZ_DICTIONARY);
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    Ok(Stream::new_stream_encoder(&filters, Check::Crc32)?)
+}
+
+/// Most modules are not more than so many times smaller when compressed.
+const USUAL_RATIO: usize = 8;
+
+/// Reads to the end what `packed` stands for, but never more than the limit: a small file can stand for more than there is
+/// memory.
+fn all(packed: &[u8], reader: impl Read) -> io::Result<Vec<u8>> {
+    // With room from the beginning it is not copied as it grows; what is not used costs nothing.
+    let mut bytes = Vec::with_capacity((packed.len() * USUAL_RATIO).min(LIMIT as usize));
+    reader.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any module"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_is_known_and_undone() {
+        let module: Vec<u8> = (0..300_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+        for kind in Compression::ALL {
+            let packed = kind.compress(&module).unwrap();
+            assert_eq!(Compression::of(&packed), Some(kind));
+            assert!(packed.len() < module.len() / 2, "{kind:?}");
+            assert_eq!(kind.decompress(&packed).unwrap(), module);
+            assert_eq!(kind.compress(&module).unwrap(), packed, "{kind:?}: twice the same");
+        }
+        assert_eq!(Compression::of(b"\x7fELF"), None);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let module = vec![7; 100_000];
+        for kind in Compression::ALL {
+            let packed = kind.compress(&module).unwrap();
+            assert!(kind.decompress(&packed[..packed.len() - 9]).is_err(), "{kind:?}, cut off");
+            let mut spoilt = packed.clone();
+            let middle = spoilt.len() / 2;
+            spoilt[middle] ^= 0x55;
+            assert!(kind.decompress(&spoilt).is_err(), "{kind:?}, spoilt");
+            assert!(kind.decompress(b"no such thing").is_err());
+        }
+    }
+
+    #[test]
+    fn the_configuration_says_which() {
+        let of = |text: &str| Compression::of_config(&Config::parse(text));
+        let xz = "CONFIG_MODULE_COMPRESS_XZ=y\n";
+        assert_eq!(of(""), None);
+        assert_eq!(of(xz), Some(Compression::Xz));
+        assert_eq!(of(&format!("CONFIG_MODULE_COMPRESS=y\n{xz}")), None);
+        assert_eq!(
+            of(&format!("CONFIG_MODULE_COMPRESS=y\nCONFIG_MODULE_COMPRESS_ALL=y\n{xz}")),
+            Some(Compression::Xz)
+        );
+        assert_eq!(of("CONFIG_MODULE_COMPRESS_NONE=y\n"), None);
+    }
+
+    #[test]
+    fn xz_is_as_the_kernels_decompressor_takes_it() {
+        let packed = Compression::Xz.compress(&[0; 5_000_000]).unwrap();
+        // Stream flags: check 1 is CRC32. Block header: one filter, LZMA2, whose property 16 is a dictionary of 1 MiB
+        // (the .xz file format, sections 2.1.1.2 and 5.3.1).
+        assert_eq!(packed[7], 1);
+        assert_eq!(packed[13] & 3, 0);
+        assert_eq!(packed[14..17], [0x21, 1, 16]);
+    }
+}

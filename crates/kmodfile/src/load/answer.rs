@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whether a kernel would load a module, and why not.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::versions::Crc;
+
+/// Whether a kernel would load a module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Every reason why it would not; none: it would.
+    pub refusals: Vec<Refusal>,
+    /// What one should know although it would.
+    pub notes: Vec<Note>,
+    /// Who exports what the module imports.
+    pub imports: Vec<Resolved>,
+}
+
+/// An imported symbol and who exports it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// The symbol.
+    pub symbol: String,
+    /// A module, or `vmlinux`.
+    pub exporter: String,
+}
+
+/// A reason why a kernel refuses a module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "what each says of itself is in its text")]
+pub enum Refusal {
+    Architecture { is: String, must_be: String },
+    StructModule { is: u64, must_be: u64 },
+    NoSymbolTable,
+    Livepatch,
+    Vermagic { is: Option<String>, must_be: String },
+    NoVersions,
+    NoCrc { symbol: String },
+    Crc { symbol: String, exporter: String, is: Crc, must_be: Crc },
+    Unresolved { symbol: String },
+    NotShipped { symbol: String, exporter: String },
+    GplOnly { symbol: String, licence: String },
+    Namespace { symbol: String, namespace: String },
+    Exported { symbol: String },
+    Unsigned,
+    Signature { why: String },
+}
+
+/// What one should know of a module that would be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "what each says of itself is in its text")]
+pub enum Note {
+    Unsigned { secure_boot: bool },
+    ForeignKey { signer: String, key: String },
+    AlsoExported { symbol: String, exporter: String },
+    Namespace { symbol: String, namespace: String },
+}
+
+impl Answer {
+    /// Whether the kernel would load it.
+    pub fn loads(&self) -> bool {
+        self.refusals.is_empty()
+    }
+}
+
+impl Refusal {
+    /// Whether the same module may be loaded by the same kernel another time: what it needs may come to be there, and signatures
+    /// need not be enforced at each boot. All else is in the two files.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unresolved { .. } | Self::NotShipped { .. } | Self::Unsigned => true,
+            Self::Architecture { .. }
+            | Self::StructModule { .. }
+            | Self::NoSymbolTable
+            | Self::Livepatch
+            | Self::Vermagic { .. }
+            | Self::NoVersions
+            | Self::NoCrc { .. }
+            | Self::Crc { .. }
+            | Self::GplOnly { .. }
+            | Self::Namespace { .. }
+            | Self::Exported { .. }
+            | Self::Signature { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Architecture { is, must_be } => write!(f, "it is for {is}, the kernel is for {must_be}"),
+            Self::StructModule { is, must_be } => {
+                write!(f, "its struct module has {is} bytes, the kernel's has {must_be}")
+            }
+            Self::NoSymbolTable => {
+                write!(f, "it has no symbol table: more was stripped than debug information")
+            }
+            Self::Livepatch => write!(f, "it is a livepatch, and the kernel has no CONFIG_LIVEPATCH"),
+            Self::Vermagic { is: Some(is), must_be } => {
+                write!(f, "its vermagic is {is:?}, the kernel's is {must_be:?}")
+            }
+            Self::Vermagic { is: None, must_be } => {
+                write!(f, "it has no vermagic, the kernel's is {must_be:?}")
+            }
+            Self::NoVersions => write!(f, "it carries no CRCs, and the kernel has CONFIG_MODVERSIONS"),
+            Self::NoCrc { symbol } => {
+                write!(
+                    f,
+                    "it carries no CRC of {symbol}: Module.symvers was not there, or lacked it, when it was built"
+                )
+            }
+            Self::Crc { symbol, exporter, is, must_be } => {
+                write!(f, "it was built for {symbol} with CRC {is}, {exporter} exports it with {must_be}")
+            }
+            Self::Unresolved { symbol } => write!(f, "it needs {symbol}, which nothing exports"),
+            Self::NotShipped { symbol, exporter } => {
+                write!(f, "it needs {symbol} of module {exporter}, which the kernel's packages do not hold")
+            }
+            Self::GplOnly { symbol, licence } => {
+                write!(f, "it needs {symbol}, exported for the GPL only, and its licence is {licence:?}")
+            }
+            Self::Namespace { symbol, namespace } => {
+                write!(f, "it needs {symbol} of namespace {namespace}, which it does not import")
+            }
+            Self::Exported { symbol } => write!(f, "it exports {symbol}, which the kernel exports itself"),
+            Self::Unsigned => write!(f, "it is not signed, and the kernel enforces signatures"),
+            Self::Signature { why } => write!(f, "its signature cannot be read: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned { secure_boot: true } => {
+                write!(f, "not signed: it taints the kernel, which refuses it under Secure Boot")
+            }
+            Self::Unsigned { secure_boot: false } => write!(f, "not signed: it taints the kernel"),
+            Self::ForeignKey { signer, key } => write!(
+                f,
+                "signed by {signer:?} (key {key}), not by the kernel's own key: trusted where that certificate is enrolled"
+            ),
+            Self::AlsoExported { symbol, exporter } => {
+                write!(f, "{symbol} is exported by {exporter}, too: not both can be loaded")
+            }
+            Self::Namespace { symbol, namespace } => {
+                write!(f, "{symbol} is of namespace {namespace}, which it does not import: the kernel warns")
+            }
+        }
+    }
+}

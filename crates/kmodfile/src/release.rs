@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The name of a kernel: what `uname -r` prints.
+
+use std::fmt;
+use std::str::FromStr;
+
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+
+use report::failure::Failure;
+
+/// A kernel release, such as `7.2.11+deb13-cloud-amd64`. It is safe as a file name and as a word of make.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Release(String);
+
+impl Release {
+    /// The release as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The flavour, of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64` or of `6.1.0-40-cloud-amd64`.
+    pub fn flavour(&self) -> &str {
+        let after_abi = match self.0.split_once("+deb") {
+            Some((_, rest)) => rest.split_once('-'),
+            None => self.0.splitn(3, '-').nth(2).map(|flavour| ("", flavour)),
+        };
+        after_abi.map_or("", |(_, flavour)| flavour)
+    }
+
+    /// The release that all flavours share: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`. They are built from the same source.
+    pub fn without_flavour(&self) -> &str {
+        self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches('-')
+    }
+
+    /// Version and sublevel as the source packages are named after: `7.2` of `7.2.11+deb13-amd64`.
+    pub fn line(&self) -> &str {
+        let end =
+            self.0.match_indices(|c: char| !c.is_ascii_digit()).nth(1).map_or(self.0.len(), |(at, _)| at);
+        &self.0[..end]
+    }
+}
+
+impl FromStr for Release {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "+-._~".contains(c);
+        let begins = text.starts_with(|c: char| c.is_ascii_digit());
+        if begins && text.len() <= 64 && text.chars().all(allowed) && !text.contains("..") {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Failure::usage(
+            format!("release {text:?}"),
+            "not what `uname -r` prints: digits first, then letters, digits and + - . _ ~",
+        )
+        .remedy("cargo kmod kernel list"))
+    }
+}
+
+impl TryFrom<String> for Release {
+    type Error = Failure;
+
+    fn try_from(text: String) -> Result<Self, Failure> {
+        text.parse()
+    }
+}
+
+impl From<Release> for String {
+    fn from(release: Release) -> Self {
+        release.0
+    }
+}
+
+impl AsRef<Utf8Path> for Release {
+    fn as_ref(&self) -> &Utf8Path {
+        Utf8Path::new(&self.0)
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The `count` names nearest to `wanted`, by edit distance.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let mut ranked: Vec<_> = names.into_iter().map(|name| (distance(wanted, name), name)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(_, name)| name).take(count).collect()
+}
+
+/// Insertions, deletions and substitutions that make `b` of `a` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(text: &str) -> Release {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn parts_of_debian_releases() {
+        for (text, flavour, line) in [
+            ("7.2.11+deb13-cloud-amd64", "cloud-amd64", "7.2"),
+            ("7.3.4+deb13-rt-amd64", "rt-amd64", "7.3"),
+            ("6.12.107+deb13-amd64", "amd64", "6.12"),
+            ("6.1.0-40-cloud-amd64", "cloud-amd64", "6.1"),
+            ("6.18.44", "", "6.18"),
+        ] {
+            assert_eq!((release(text).flavour(), release(text).line()), (flavour, line), "{text}");
+            let common = release(text).without_flavour().to_owned();
+            assert_eq!(text, if flavour.is_empty() { common } else { format!("{common}-{flavour}") });
+        }
+    }
+
+    #[test]
+    fn what_could_leave_its_directory_is_no_release() {
+        for text in ["", "../etc", "7.2/..", "7..2", "-rf", "7.2 x", "7.2;reboot", "7.2\n"] {
+            assert!(text.parse::<Release>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nearest_names_come_first() {
+        let names = ["6.12.107+deb13-amd64", "7.2.11+deb13-cloud-amd64", "7.2.9+deb13-cloud-amd64"];
+        assert_eq!(nearest("7.2.1+deb13-cloud-amd64", names, 2), [names[1], names[2]]);
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
+            assert_eq!(distance(a, b), d);
+        }
+    }
+}

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a key is given.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::key::pair::KeyPair;
+use crate::packed::{Complete, Packed};
+use crate::sign::Signer;
+use crate::source::fetch::Kernel;
+use crate::stage::{self, Sources};
+use crate::strip::{self, Stripped};
+use crate::{Project, Target, command};
+use dkms_conf::directives::Module;
+use kernel::context::Context;
+use kernel::prepare::Prepared;
+use kernel::root::{Access, Root};
+use kmodfile::compression::Compression;
+use kmodfile::config::Config;
+use kmodfile::file::ModuleFile;
+use kmodfile::modinfo::Modinfo;
+use kmodfile::release::Release;
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// Changes when the way of building does.
+const REVISION: u32 = 3;
+
+/// What a build made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The kernel it is for.
+    pub release: Release,
+    /// `PACKAGE_NAME` and `PACKAGE_VERSION`.
+    pub project: String,
+    /// Its modules.
+    pub objects: Vec<Object>,
+    /// Whose signature they carry, if they are signed.
+    #[serde(default)]
+    pub signer: Option<String>,
+    /// The directory with what was built, and with the logs of that.
+    pub place: Utf8PathBuf,
+    inputs: String,
+}
+
+/// A built module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// The file to ship: stripped of debug information.
+    pub file: Utf8PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its debug information, where the kernel's configuration has any made.
+    pub debug: Option<Utf8PathBuf>,
+    /// The same compressed as the kernel's own modules are, where [`Built::pack`] made it.
+    #[serde(default, skip_deserializing)]
+    pub packed: Option<Utf8PathBuf>,
+    /// The file as Kbuild left it, with debug information.
+    pub unstripped: Utf8PathBuf,
+    /// Its size in bytes.
+    pub unstripped_size: u64,
+}
+
+impl Built {
+    /// Writes each module beside itself as the modules of a kernel of this configuration are installed: compressed, if
+    /// they are.
+    pub fn pack(&mut self, config: &Config) -> Result<()> {
+        let Some(compression) = Compression::of_config(config) else { return Ok(()) };
+        for object in &mut self.objects {
+            let dir = object.file.parent().context("a module's file is in a directory")?;
+            let complete = Complete::of(ModuleFile::read(&object.file)?)?;
+            let packed = Packed::of(complete, Some(compression))?;
+            object.packed = Some(packed.write(dir, &object.name)?);
+        }
+        Ok(())
+    }
+
+    /// The module of this name.
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
+}
+
+impl Built {
+    /// Where the console of a machine that loads it is kept.
+    pub fn console_log(&self) -> Utf8PathBuf {
+        self.place.join("console.log")
+    }
+}
+
+/// Builds `project` for a kernel; does nothing, and says so in one line, when nothing has changed.
+///
+/// # Errors
+///
+/// Skipped, if the project is not for this kernel.
+pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Result<Built> {
+    build_signed(context, project, prepared, None)
+}
+
+/// The same, with modules signed by `pair`.
+///
+/// # Errors
+///
+/// Besides what goes wrong in a build: refused without a key where the kernel loads no unsigned module.
+pub fn build_signed(
+    context: &Context,
+    project: &Project,
+    prepared: &Prepared,
+    pair: Option<&KeyPair>,
+) -> Result<Built> {
+    let release = prepared.kdir.release();
+    let place = place_of(context, project, release);
+    let what = format!("{} {} for {release}", project.name, project.version);
+    let target = Target::of(context, &project.dir, prepared)?;
+    let project = &project.for_kernel(&target)?;
+    require_key(release, &target.config, pair)?;
+    let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
+    let inputs = inputs(project, &sources, prepared, pair);
+    if let Some(built) = fresh(&place, &inputs) {
+        context.report.note("Fresh", &what);
+        return Ok(built);
+    }
+    let _lock = context.cache.lock(&format!("build {what}"), &context.report)?;
+    if let Some(built) = fresh(&place, &inputs) {
+        return Ok(built);
+    }
+    Building { context, project, prepared, pair, target, place, inputs }.run(&sources, &what)
+}
+
+/// Commands over a staged copy that is built already.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The staged copy.
+    pub stage: Utf8PathBuf,
+    /// The project's own make command.
+    pub project: Cmd,
+    /// Kbuild without the project's Makefile.
+    pub kbuild: Cmd,
+    /// Nothing at all: what entering the root takes.
+    pub nothing: Cmd,
+}
+
+/// The commands that would build again what [`build`] built, as it runs them.
+pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
+    let place = place_of(context, project, prepared.kdir.release());
+    let target = Target::of(context, &project.dir, prepared)?;
+    let project = &project.for_kernel(&target)?;
+    let building = Building { context, project, prepared, pair: None, target, place, inputs: String::new() };
+    let stage = building.stage();
+    let release = prepared.kdir.release();
+    let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
+    let kbuild = kbuild.arg("-C").arg(&building.target.build).arg(format!("M={stage}")).arg("modules");
+    Ok(Again {
+        stage: stage.clone(),
+        project: building.in_stage(building.command("MAKE", &building.make_line())?),
+        kbuild: building.in_stage(kbuild),
+        nothing: building.in_stage(Cmd::new("true")),
+    })
+}
+
+impl Target {
+    /// A prepared kernel, for the project in `dir`.
+    pub fn of(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
+        let kdir = &prepared.kdir;
+        let release = kdir.release().clone();
+        let tree = context.target_of(dir).join("dkms").join(&release);
+        let build = match prepared.root {
+            Root::Host => kdir.build(),
+            Root::Debian(_) => format!("/lib/modules/{release}/build").into(),
+        };
+        Ok(Self { build, config: kdir.config()?, release, tree })
+    }
+}
+
+/// Where a project's build for a release is.
+pub fn place_of(context: &Context, project: &Project, release: &Release) -> Utf8PathBuf {
+    let builds = context.target_of(&project.dir).join("kmod");
+    builds.join(format!("{}-{}", project.name, project.version)).join(release)
+}
+
+/// What was built of the same inputs, if it is still there whole.
+fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
+    let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
+    let whole = |object: &Object| {
+        let debug = object.debug.as_ref().is_none_or(|debug| debug.exists());
+        debug && object.file.metadata().is_ok_and(|meta| meta.len() == object.size)
+    };
+    (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
+}
+
+/// Refuses to make what the kernel would refuse to load.
+fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Result<()> {
+    if pair.is_some() || !config.is_yes("CONFIG_MODULE_SIG_FORCE") {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        release.as_str(),
+        "loads no module without a signature (CONFIG_MODULE_SIG_FORCE), and no key was given",
+    )
+    .remedy("--sign-key FILE --sign-cert FILE; cargo kmod key new makes them")
+    .into())
+}
+
+fn inputs(project: &Project, sources: &Sources, prepared: &Prepared, pair: Option<&KeyPair>) -> String {
+    let text = format!(
+        "{REVISION} {} {} {:?} {:?} {:?} {} {:?}",
+        prepared.kdir.stamp().inputs,
+        prepared.root.identity(),
+        project.make,
+        (&project.pre_build, &project.patches),
+        project.modules,
+        sources.hash(),
+        pair.map(|pair| &pair.certificate.facts.fingerprint)
+    );
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Building<'a> {
+    context: &'a Context,
+    project: &'a Project,
+    prepared: &'a Prepared,
+    pair: Option<&'a KeyPair>,
+    target: Target,
+    place: Utf8PathBuf,
+    inputs: String,
+}
+
+impl Building<'_> {
+    fn run(&self, sources: &Sources, what: &str) -> Result<Built> {
+        self.project.notices.iter().for_each(|notice| self.warn(notice));
+        sources.left_out().for_each(|link| self.warn(&link));
+        let step = self.context.report.step("Building", what);
+        self.lay_out(sources)?;
+        self.patch()?;
+        self.pre_build()?;
+        let make = self.command("MAKE", &self.make_line())?.log(self.place.join("make.log"));
+        self.in_stage(make).run(&self.context.report)?;
+        let objects =
+            self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
+        let built = Built {
+            release: self.target.release.clone(),
+            project: format!("{}-{}", self.project.name, self.project.version),
+            objects,
+            signer: self.pair.map(|pair| pair.certificate.facts.subject.clone()),
+            place: self.place.clone(),
+            inputs: self.inputs.clone(),
+        };
+        self.write_stamp(&built)?;
+        step.done("Built", what);
+        Ok(built)
+    }
+
+    fn warn(&self, notice: &str) {
+        self.context.report.warn(&format!("{}: {notice}", self.project.dir.join("dkms.conf")));
+    }
+
+    /// Where DKMS has its copy, below the tree that `$dkms_tree` names.
+    fn stage(&self) -> Utf8PathBuf {
+        self.target.tree.join(&self.project.name).join(&self.project.version).join("build")
+    }
+
+    /// The staged copy. One in which patches were applied, or that a program of the project changed, begins anew.
+    fn lay_out(&self, sources: &Sources) -> Result<()> {
+        let stage = self.stage();
+        let by_program = self.project.pre_build.is_some() && !self.unchanged_by_program().exists();
+        let changed = !self.project.patches.is_empty() || by_program;
+        if changed && stage.exists() {
+            fs_err::remove_dir_all(&stage)?;
+        }
+        sources.write(&stage)?;
+        self.write_library()
+    }
+
+    /// Applies the project's patches as DKMS does.
+    fn patch(&self) -> Result<()> {
+        for name in &self.project.patches {
+            let file = self.stage().join("patches").join(name);
+            if !file.exists() {
+                let reason = "PATCH in dkms.conf names it, and there is no such file in patches/";
+                return Err(Failure::refused(name.as_str(), reason).into());
+            }
+            let log = self.place.join("patch.log");
+            let cmd = Cmd::new("patch").args(["-p1", "--force", "--input"]).arg(file);
+            self.in_stage(cmd.log(log)).run(&self.context.report)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the project's own program before make, if DKMS would.
+    fn pre_build(&self) -> Result<()> {
+        let Some(line) = &self.project.pre_build else { return Ok(()) };
+        let program = line.split_whitespace().next().unwrap_or_default();
+        if !command::is_executable(&self.stage().join(program)) {
+            self.warn(&format!("PRE_BUILD: {program} is no executable file of the project; it is not run"));
+            return Ok(());
+        }
+        let line = line.trim_start();
+        let line = format!("./{}", line.strip_prefix("./").unwrap_or(line));
+        let cmd = self.command("PRE_BUILD", &line)?.log(self.place.join("pre_build.log"));
+        let (mark, stage) = (self.unchanged_by_program(), self.stage());
+        if mark.exists() {
+            fs_err::remove_file(&mark)?;
+        }
+        let before = stage::state(&stage)?;
+        self.in_stage(cmd).run(&self.context.report)?;
+        if stage::state(&stage)? == before {
+            fs_err::write(&mark, "")?;
+        }
+        Ok(())
+    }
+
+    /// Is there when `PRE_BUILD` was last run and changed nothing, so that what make did in the stage is still good.
+    fn unchanged_by_program(&self) -> Utf8PathBuf {
+        self.place.join("pre_build.unchanged")
+    }
+
+    fn make_line(&self) -> String {
+        command::make(&self.project.make, self.context.jobs, &self.target.release)
+    }
+
+    /// A command of the project's `dkms.conf`.
+    fn command(&self, directive: &str, line: &str) -> Result<Cmd, Failure> {
+        command::command(directive, line, &self.project.variables(&self.target), &self.prepared.root)
+    }
+
+    /// In the staged copy, which alone it may write to, with the compiler that the kernel was built with.
+    fn in_stage(&self, cmd: Cmd) -> Cmd {
+        let config = &self.target.config;
+        let compiler = config.compiler().unwrap_or("gcc");
+        // As on make's own command line, for every make that is run.
+        let flags =
+            if config.is_yes("CONFIG_CC_IS_CLANG") { "LLVM=1".to_owned() } else { format!("CC={compiler}") };
+        let cmd = cmd
+            .cwd(self.stage())
+            // Which a shell sets, and Makefiles use: `M=$(PWD)`.
+            .env("PWD", self.stage())
+            .env("CC", compiler)
+            .env("KERNEL_CC", compiler)
+            .env("MAKEFLAGS", flags)
+            .env("STOCK_MODULES", self.prepared.kdir.modules())
+            .env("KBUILD_BUILD_TIMESTAMP", "@0");
+        self.inside(cmd)
+    }
+
+    /// In the root it looks as on a machine that has the kernel and its headers: `/lib/modules/RELEASE` is there.
+    fn inside(&self, cmd: Cmd) -> Cmd {
+        let kdir = &self.prepared.kdir;
+        let modules = format!("/usr/lib/modules/{}", kdir.release());
+        let access = Access::default()
+            .read(kdir.place())
+            .read_at(self.library(), &modules)
+            .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
+            .write(self.stage());
+        self.prepared.root.inside(self.context, cmd, &access)
+    }
+
+    fn library(&self) -> Utf8PathBuf {
+        self.place.join("modules")
+    }
+
+    /// What `/lib/modules/RELEASE` is for make: the kernel's own lists, and `build`, which headers packages bring.
+    fn write_library(&self) -> Result<()> {
+        let Root::Debian(_) = self.prepared.root else { return Ok(()) };
+        let (library, kdir) = (self.library(), &self.prepared.kdir);
+        if library.exists() {
+            fs_err::remove_dir_all(&library)?;
+        }
+        fs_err::create_dir_all(library.join("kernel"))?;
+        for entry in kdir.modules().read_dir_utf8()? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && entry.file_name().starts_with("modules.") {
+                fs_err::copy(entry.path(), library.join(entry.file_name()))?;
+            }
+        }
+        Ok(fs_err::os::unix::fs::symlink(kdir.build(), library.join("build"))?)
+    }
+
+    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be signed.
+    fn finish(&self, module: &Module) -> Result<Object> {
+        let file_name = format!("{}.ko", module.name);
+        let unstripped = self.stage().join(&module.location).join(&file_name);
+        // What the project's programs left is looked at without following links.
+        if !unstripped.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            let reason = format!("make ended well and made no {unstripped}; {}", self.made());
+            return Err(Failure::refused(file_name, reason)
+                .remedy(format!("see {}, and BUILT_MODULE_NAME in dkms.conf", self.place.join("make.log")))
+                .into());
+        }
+        let modinfo = Modinfo::read(&unstripped)?;
+        modinfo.require_vermagic(&unstripped, self.prepared.kdir.release())?;
+        let out = self.place.join("out");
+        fs_err::create_dir_all(&out)?;
+        let file = out.join(format!("{}.ko", module.installed_name));
+        let stripped = self.strip(module, &unstripped, &file)?;
+        let debug = stripped.debug().map(Utf8Path::to_owned);
+        if let Some(pair) = self.pair {
+            let signer = Signer::new(self.context, self.prepared, pair)?;
+            signer.sign(&stripped.unsigned()?)?.write(&file)?;
+            stripped.discard()?;
+        } else {
+            stripped.leave_unsigned(&file)?;
+        }
+        let size = |path: &Utf8Path| Ok::<_, std::io::Error>(fs_err::metadata(path)?.len());
+        Ok(Object {
+            name: module.name.clone(),
+            debug,
+            packed: None,
+            size: size(&file)?,
+            unstripped_size: size(&unstripped)?,
+            file,
+            unstripped,
+        })
+    }
+
+    /// What is shipped of a module as `file`, before it is signed, and its debug information beside it.
+    fn strip(&self, module: &Module, unstripped: &Utf8Path, file: &Utf8Path) -> Result<Stripped> {
+        let stripped = self.place.join(format!("{}.ko.stripped", module.name));
+        let debug = strip::debug_of(file);
+        remove_old(file, &debug)?;
+        if !module.strip {
+            return Stripped::left_as_built(unstripped, &stripped);
+        }
+        let access = Access::default().read(self.stage()).write(&self.place);
+        let run =
+            |cmd| self.prepared.root.inside(self.context, cmd, &access).run(&self.context.report).map(drop);
+        strip::strip(unstripped, &stripped, &debug, run)
+    }
+
+    /// What make did make, for a message.
+    fn made(&self) -> String {
+        let stage = self.stage();
+        let files = walkdir::WalkDir::new(&stage).sort_by_file_name().into_iter().filter_map(Result::ok);
+        let modules = files.filter(|entry| entry.path().extension().is_some_and(|end| end == "ko"));
+        let relative =
+            |entry: walkdir::DirEntry| Some(entry.path().strip_prefix(&stage).ok()?.to_str()?.to_owned());
+        let names: Vec<String> = modules.filter_map(relative).take(10).collect();
+        if names.is_empty() {
+            "there is no module at all".to_owned()
+        } else {
+            format!("there is {}", names.join(", "))
+        }
+    }
+
+    fn write_stamp(&self, built: &Built) -> Result<()> {
+        let partial = self.place.join("built.json.partial");
+        fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
+        Ok(fs_err::rename(partial, self.place.join("built.json"))?)
+    }
+}
+
+/// Removes what an earlier build left: nothing of it may stand beside what is made now.
+fn remove_old(file: &Utf8Path, debug: &Utf8Path) -> Result<()> {
+    let packed = Compression::ALL.map(|kind| Utf8PathBuf::from(format!("{file}{}", kind.suffix())));
+    for old in packed.iter().map(Utf8PathBuf::as_path).chain([file, debug]) {
+        match fs_err::remove_file(old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_forces_signatures_needs_a_key() {
+        let release: Release = "7.2.11".parse().unwrap();
+        let forced = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
+        let error = require_key(&release, &forced, None).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_MODULE_SIG_FORCE"), "{error}");
+        require_key(&release, &Config::parse("CONFIG_MODULE_SIG=y\n"), None).unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Commands of a `dkms.conf`: `MAKE` and `PRE_BUILD`. DKMS has bash evaluate them.
+//!
+//! Most are a program and its arguments, and are run as that. What takes a shell gets one, but in a build
+//! root only, where it reaches the staged copy and nothing else of the machine.
+
+use camino::Utf8Path;
+
+use dkms_conf::{Given, Values, plain_words};
+use kernel::root::Root;
+use kmodfile::release::Release;
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// `MAKE` as DKMS runs it: one that begins with `make` is told the release, and how much to do at once.
+pub fn make(make: &str, jobs: usize, release: &Release) -> String {
+    let rest = make
+        .strip_prefix("make")
+        .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\\', ';', '&']));
+    match rest {
+        Some(rest) => format!("make -j{jobs} KERNELRELEASE={release}{rest}"),
+        None => make.to_owned(),
+    }
+}
+
+/// The command that `line`, the value of `directive`, stands for, with `variables` set.
+///
+/// # Errors
+///
+/// Refused, if it takes a shell and `root` is the host itself.
+pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> Result<Cmd, Failure> {
+    if let Some(words) = plain_words(line, variables) {
+        return Ok(Cmd::new(&words[0]).args(&words[1..]));
+    }
+    match root {
+        Root::Debian(_) => Ok(Cmd::new("bash").arg("-c").arg(script(line, variables))),
+        Root::Host => Err(Failure::refused(
+            format!("{directive} in dkms.conf"),
+            format!("{line:?} takes a shell, and none is run on the host itself"),
+        )
+        .remedy("leave the host out of it: --root-fs made")),
+    }
+}
+
+/// What the shell is given: the variables that DKMS has when it evaluates the line, and the line.
+fn script(line: &str, variables: &Given) -> String {
+    let mut values = Values::default();
+    variables.iter().for_each(|(name, value)| values.set(name, 0, value));
+    format!("{values}{line}")
+}
+
+/// Whether `file` is there and may be executed.
+pub fn is_executable(file: &Utf8Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Given {
+        Given::from([("kernelver", "7.2".to_owned()), ("module", "it's".to_owned())])
+    }
+
+    #[test]
+    fn make_is_told_the_release() {
+        let release = "7.2.1".parse().unwrap();
+        for (line, told) in [
+            ("make -C x", "make -j2 KERNELRELEASE=7.2.1 -C x"),
+            ("make", "make -j2 KERNELRELEASE=7.2.1"),
+            ("make; make y", "make -j2 KERNELRELEASE=7.2.1; make y"),
+            ("'make' x", "'make' x"),
+            ("makefile x", "makefile x"),
+            ("A=b make", "A=b make"),
+        ] {
+            assert_eq!(make(line, 2, &release), told, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_run_without_a_shell_and_on_the_host_nothing_else() {
+        let cmd = command("MAKE", "make KVER=$kernelver 'a b'", &variables(), &Root::Host).unwrap();
+        assert_eq!(cmd.line(), "make KVER=7.2 'a b'");
+        let failure = command("MAKE", "make && make", &variables(), &Root::Host).unwrap_err();
+        assert!(failure.to_string().contains("takes a shell"), "{failure}");
+        assert_eq!(failure.remedy.unwrap(), "leave the host out of it: --root-fs made");
+    }
+
+    #[test]
+    fn a_shell_has_the_variables() {
+        let script = script("make V=$kernelver && true", &variables());
+        assert_eq!(script, "kernelver='7.2'\nmodule='it'\\''s'\nmake V=$kernelver && true");
+    }
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A project: a directory of module sources. What belongs to it, how it is laid out, patched, built, stripped and signed.
+
+pub mod build;
+pub mod command;
+pub mod find;
+pub mod key;
+pub mod packed;
+mod project;
+mod replacement;
+pub mod shell;
+pub mod sign;
+pub mod source;
+pub mod stage;
+pub mod strip;
+
+pub use project::{Opened, Project, Target};

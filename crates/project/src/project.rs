@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A directory of module sources, as its `dkms.conf` describes it.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::shell;
+use crate::source::import::Import;
+use dkms_conf::directives::{self, Module, leaves, plain_name, words};
+use dkms_conf::exclusive::{ARCHITECTURE, Exclusive};
+use dkms_conf::{DkmsConf, Evaluated, Given, Unreadable, Values};
+use kernel::context::Context;
+use kernel::prepare::{Prepared, Rust};
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use report::failure::{Exit, Failure};
+
+/// A module source directory, as its `dkms.conf` describes it.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its directory.
+    pub dir: Utf8PathBuf,
+    /// `PACKAGE_NAME`.
+    pub name: String,
+    /// `PACKAGE_VERSION`.
+    pub version: String,
+    /// The modules it builds; of [`Project::for_kernel`] those that the kernel is not excluded from.
+    pub modules: Vec<Module>,
+    /// The command that builds, with variables still in it unless it is for a kernel.
+    pub make: String,
+    /// `PATCH`: files below `patches/` that are applied before, for this kernel.
+    pub patches: Vec<Utf8PathBuf>,
+    /// `PRE_BUILD`: a program of the project that is run before, and its arguments.
+    pub pre_build: Option<String>,
+    /// Modules of the kernel that `insmod` loads first (`PROJECT_LOADS`).
+    pub loads: Vec<String>,
+    /// What belongs to the project, where the directory holds more (`PROJECT_FILES`).
+    pub files: Option<Vec<Utf8PathBuf>>,
+    /// The kernels it is for.
+    pub exclusive: Exclusive,
+    /// What it takes of the kernel's source, where it has an `import.toml`.
+    pub import: Option<Import>,
+    /// What the user should know of its `dkms.conf`.
+    pub notices: Vec<String>,
+    conf: Conf,
+}
+
+/// Where the values of a project come from.
+#[derive(Clone, Debug)]
+enum Conf {
+    /// The file, as it was read.
+    Read(DkmsConf),
+    /// A shell, for one kernel.
+    Shell(Values),
+}
+
+/// A kernel that a project is to be built for, as a `dkms.conf` sees it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `$kernelver`.
+    pub release: Release,
+    /// `$kernel_source_dir`: what `make -C` takes.
+    pub build: Utf8PathBuf,
+    /// `$dkms_tree`: the directory in which the staged copy is `NAME/VERSION/build`.
+    pub tree: Utf8PathBuf,
+    /// Its configuration.
+    pub config: Config,
+}
+
+/// A directory with a `dkms.conf`.
+#[derive(Debug)]
+pub enum Opened {
+    /// That can be read.
+    Project(Box<Project>),
+    /// That is a program for a shell.
+    Program {
+        /// The directory.
+        dir: Utf8PathBuf,
+        /// Where and why.
+        failure: Failure,
+    },
+}
+
+/// The longest `dkms.conf` that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+impl Project {
+    /// Reads the project in `dir`.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if its `dkms.conf` is a program for a shell or describes no project.
+    pub fn open(dir: &Utf8Path) -> Result<Self> {
+        match Self::open_any(dir)? {
+            Opened::Project(project) => Ok(*project),
+            Opened::Program { failure, .. } => Err(failure.into()),
+        }
+    }
+
+    /// The same; a program for a shell is no error.
+    pub fn open_any(dir: &Utf8Path) -> Result<Opened> {
+        let dir = directory(dir)?;
+        let file = dir.join("dkms.conf");
+        let text = text(&file)?;
+        let read = DkmsConf::parse(&text).and_then(|conf| Ok((conf.evaluate(&given(None, None))?, conf)));
+        match read {
+            Ok((evaluated, conf)) => {
+                let project = Self::described(dir, &evaluated.values, Conf::Read(conf))?;
+                Ok(Opened::Project(Box::new(project)))
+            }
+            Err(error) if error.program => Ok(Opened::Program { failure: unreadable(&file, error), dir }),
+            Err(error) => Err(unreadable(&file, error).into()),
+        }
+    }
+
+    /// The project in `dir` for a kernel, as a shell in a sandbox evaluates its `dkms.conf`.
+    pub fn evaluated(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
+        let target = Target::of(context, dir, prepared)?;
+        let values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
+        let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()))?;
+        project.for_kernel(&target)
+    }
+
+    /// The project as it is for one kernel: variables have their values, and what depends on the kernel is chosen.
+    ///
+    /// # Errors
+    ///
+    /// Skipped, if it is not for this kernel (`BUILD_EXCLUSIVE_*`).
+    pub fn for_kernel(&self, target: &Target) -> Result<Self> {
+        let file = self.dir.join("dkms.conf");
+        let evaluated = match &self.conf {
+            Conf::Shell(values) => Evaluated { values: values.clone(), ..Evaluated::default() },
+            Conf::Read(conf) => {
+                conf.evaluate(&given(Some(target), Some(self))).map_err(|error| unreadable(&file, error))?
+            }
+        };
+        let mut project = Self::described(self.dir.clone(), &evaluated.values, self.conf.clone())?;
+        project.make = directives::make(&evaluated.values, Some(&target.release))?;
+        project.patches = directives::patches(&file, &evaluated.values, &target.release)?;
+        if matches!(self.conf, Conf::Read(_)) {
+            project.notices = directives::notices(&evaluated);
+        }
+        project.import = self.import.clone();
+        project.leave_out_excluded(target)?;
+        Ok(project)
+    }
+
+    /// The variables that DKMS has when it runs what the `dkms.conf` says.
+    pub fn variables(&self, target: &Target) -> Given {
+        let mut variables = given(Some(target), Some(self));
+        variables.insert("PACKAGE_NAME", self.name.clone());
+        variables.insert("PACKAGE_VERSION", self.version.clone());
+        variables
+    }
+
+    /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.
+    pub fn rust(&self) -> Rust {
+        let needs = |option: &String| option == "CONFIG_RUST";
+        if self.exclusive.options().iter().any(needs) { Rust::Needed } else { Rust::Optional }
+    }
+
+    /// Why it is not for a kernel; `None` when it is.
+    pub fn excludes(&self, release: &Release, config: &Config) -> Option<String> {
+        let by_module = || {
+            let reasons = self.modules.iter().map(|module| module.exclusive.excludes(release, config));
+            reasons.collect::<Option<Vec<_>>>().and_then(|reasons| reasons.into_iter().next())
+        };
+        self.exclusive.excludes(release, config).or_else(by_module)
+    }
+
+    fn leave_out_excluded(&mut self, target: &Target) -> Result<()> {
+        if let Some(reason) = self.excludes(&target.release, &target.config) {
+            let object = format!("{} {} for {}", self.name, self.version, target.release);
+            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
+                .remedy("choose another kernel: cargo kmod kernel list")
+                .into());
+        }
+        for module in &self.modules {
+            if let Some(reason) = module.exclusive.excludes(&target.release, &target.config) {
+                self.notices.push(format!("{} is left out for {}: {reason}", module.name, target.release));
+            }
+        }
+        self.modules.retain(|module| module.exclusive.excludes(&target.release, &target.config).is_none());
+        Ok(())
+    }
+
+    fn described(dir: Utf8PathBuf, values: &Values, conf: Conf) -> Result<Self> {
+        let file = dir.join("dkms.conf");
+        let name = required(&file, values, "PACKAGE_NAME")?;
+        let stated = values.scalar("PACKAGE_VERSION").unwrap_or_default();
+        let version = directives::version(&file, &name, stated)?;
+        if !plain_name(&version) {
+            return Err(missing(&file, "PACKAGE_VERSION").into());
+        }
+        let files: Option<Vec<Utf8PathBuf>> =
+            words(values, "PROJECT_FILES").map(|files| files.into_iter().map(Utf8PathBuf::from).collect());
+        if let Some(outside) = files.iter().flatten().find(|path| leaves(path)) {
+            let reason = format!("PROJECT_FILES: {outside} is outside the project");
+            return Err(Failure::refused(file.as_str(), reason).into());
+        }
+        Ok(Self {
+            modules: directives::modules(&file, values, &name)?,
+            make: directives::make(values, None)?,
+            patches: Vec::new(),
+            pre_build: values.scalar("PRE_BUILD").filter(|text| !text.is_empty()).map(str::to_owned),
+            loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
+            exclusive: Exclusive::read(values, 0)?,
+            import: Import::open(&dir)?,
+            notices: Vec::new(),
+            files,
+            dir,
+            name,
+            version,
+            conf,
+        })
+    }
+}
+
+/// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
+/// on it stands for itself.
+fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
+    let of_kernel = |name: &str, value: fn(&Target) -> &str| {
+        target.map_or_else(|| format!("${{{name}}}"), |target| value(target).to_owned())
+    };
+    let mut given = Given::from([
+        ("kernelver", of_kernel("kernelver", |target| target.release.as_str())),
+        ("kernel_source_dir", of_kernel("kernel_source_dir", |target| target.build.as_str())),
+        ("dkms_tree", of_kernel("dkms_tree", |target| target.tree.as_str())),
+        ("arch", ARCHITECTURE.to_owned()),
+        ("source_tree", "/usr/src".to_owned()),
+        ("install_tree", "/lib/modules".to_owned()),
+        ("tmp_location", "/tmp".to_owned()),
+    ]);
+    if let Some(project) = project {
+        given.insert("module", project.name.clone());
+        given.insert("module_version", project.version.clone());
+    }
+    given
+}
+
+fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
+    dir.canonicalize_utf8().map_err(|error| {
+        Failure::usage(format!("project {dir}"), error.to_string())
+            .remedy("--project DIR, a directory with a dkms.conf")
+    })
+}
+
+/// The text of a `dkms.conf`.
+fn text(file: &Utf8Path) -> Result<String> {
+    let dir = file.parent().unwrap_or(file);
+    let length = fs_err::metadata(file).map(|meta| meta.len()).map_err(|_| {
+        Failure::usage(format!("project {dir}"), "there is no dkms.conf in it")
+            .remedy("--project DIR, a directory with a dkms.conf")
+    })?;
+    if length > LONGEST {
+        let reason = format!("is longer than {} MiB", LONGEST >> 20);
+        return Err(Failure::refused(file.as_str(), reason).into());
+    }
+    String::from_utf8(fs_err::read(file)?).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+        Failure::refused(format!("{file}:{line}"), "is no UTF-8 text").remedy("save it as UTF-8").into()
+    })
+}
+
+fn unreadable(file: &Utf8Path, error: Unreadable) -> Failure {
+    let remedy = if error.program {
+        "write plain assignments, NAME=\"value\" or NAME[0]=\"value\"; \
+         or have a shell evaluate it in a sandbox: --allow-shell"
+    } else {
+        "mend it: it is read as bash would read it"
+    };
+    Failure::refused(format!("{file}:{}:{}", error.line, error.column), error.reason).remedy(remedy)
+}
+
+fn required(file: &Utf8Path, values: &Values, name: &str) -> Result<String, Failure> {
+    let value = values.scalar(name).filter(|value| plain_name(value));
+    value.map(str::to_owned).ok_or_else(|| missing(file, name))
+}
+
+fn missing(file: &Utf8Path, name: &str) -> Failure {
+    Failure::refused(file.as_str(), format!("{name} is missing, or is no plain name"))
+        .remedy(format!("set {name}=\"…\" in it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "PACKAGE_NAME=x\nPACKAGE_VERSION=1.0\n";
+
+    fn project(text: &str) -> Result<Project> {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("dkms.conf"), text).unwrap();
+        Project::open(Utf8Path::from_path(dir.path()).unwrap())
+    }
+
+    fn target() -> Target {
+        Target {
+            release: "6.12.1-amd64".parse().unwrap(),
+            build: "/k".into(),
+            tree: "/d".into(),
+            config: Config::parse("CONFIG_A=m\n"),
+        }
+    }
+
+    #[test]
+    fn one_module_is_named_after_the_package() {
+        let project = project(HEAD).unwrap();
+        assert_eq!(project.modules.len(), 1);
+        assert_eq!((project.modules[0].name.as_str(), project.modules[0].location.as_str()), ("x", ""));
+        let project = project.for_kernel(&target()).unwrap();
+        assert_eq!(project.make, directives::DEFAULT_MAKE);
+    }
+
+    #[test]
+    fn variables_have_their_values_for_a_kernel() {
+        let text = "D=$dkms_tree/$module/$module_version\nMAKE=\"make -C ${kernel_source_dir} M=$D/build V=${kernelver}\"\n";
+        let project = project(&format!("{HEAD}{text}")).unwrap();
+        assert!(project.make.contains("V=${kernelver}"), "{}", project.make);
+        let project = project.for_kernel(&target()).unwrap();
+        assert_eq!(project.make, "make -C /k M=/d/x/1.0/build V=6.12.1-amd64");
+        assert!(project.notices.is_empty(), "{:?}", project.notices);
+    }
+
+    #[test]
+    fn a_kernel_it_is_not_for_is_skipped() {
+        let skipped = project(&format!("{HEAD}BUILD_EXCLUSIVE_CONFIG=CONFIG_B\n")).unwrap();
+        let error = skipped.for_kernel(&target()).unwrap_err();
+        assert_eq!(report::failure::exit_of(&error), Exit::Skipped);
+        assert!(error.to_string().contains("does not have CONFIG_B"), "{error}");
+        assert_eq!(skipped.rust(), Rust::Optional);
+        assert_eq!(
+            project(&format!("{HEAD}BUILD_EXCLUSIVE_CONFIG=CONFIG_RUST\n")).unwrap().rust(),
+            Rust::Needed
+        );
+    }
+
+    #[test]
+    fn a_module_that_is_not_for_a_kernel_is_left_out() {
+        let text = format!("{HEAD}BUILT_MODULE_NAME=(a b)\nBUILD_EXCLUSIVE_KERNEL_MIN[1]=7\n");
+        let project = project(&text).unwrap().for_kernel(&target()).unwrap();
+        assert_eq!(project.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(project.notices[0].contains("b is left out"), "{:?}", project.notices);
+    }
+
+    #[test]
+    fn nothing_outside_the_project_is_named() {
+        for line in ["BUILT_MODULE_NAME[0]=../x", "BUILT_MODULE_LOCATION[0]=/etc", "PROJECT_FILES=\"a ../b\""]
+        {
+            assert!(project(&format!("{HEAD}{line}\n")).is_err(), "{line}");
+        }
+        assert!(project("PACKAGE_NAME=../x\nPACKAGE_VERSION=1\n").is_err());
+        assert!(project("PACKAGE_NAME=x\n").unwrap_err().to_string().contains("PACKAGE_VERSION is missing"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("dkms.conf"), b"A=1\nB=\xff\n").unwrap();
+        let error = Project::open(Utf8Path::from_path(dir.path()).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("dkms.conf:2: is no UTF-8"), "{error}");
+    }
+}

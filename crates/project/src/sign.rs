@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Signs a module with the kernel's own `sign-file`, and proves the signature before the module goes anywhere.
+//!
+//! A signature covers every byte before it. So the order is: build with BTF, strip, sign, compress; [`Unsigned`] is a
+//! module that may be signed, [`Signed`] one whose signature was verified against the certificate, and only a [`Signed`]
+//! is written.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::key::PIN;
+use crate::key::certificate::Certificate;
+use crate::key::pair::{KeyPair, PrivateKey, with_pin_file};
+use crate::replacement::replace;
+use kernel::context::Context;
+use kernel::prepare::Prepared;
+use kernel::root::{Access, Root};
+use kmodfile::file::ModuleFile;
+use kmodfile::modinfo::Modinfo;
+use kmodfile::module::Module;
+use kmodfile::signature::{self, Signature, Trailer};
+use report::failure::Failure;
+use report::process::Cmd;
+
+/// A module that may be signed: an ELF file with `.modinfo`, not compressed, without a signature.
+#[derive(Clone, Debug)]
+pub struct Unsigned {
+    file: Utf8PathBuf,
+    image: Vec<u8>,
+    modinfo: Modinfo,
+}
+
+impl Unsigned {
+    /// Reads the module in `file`.
+    ///
+    /// # Errors
+    ///
+    /// Refused if it is compressed, signed already, or no module.
+    pub fn read(file: &Utf8Path) -> Result<Self> {
+        let file = file.canonicalize_utf8().map_err(|error| {
+            Failure::usage(file.as_str(), error.to_string()).remedy("FILE.ko, a built module")
+        })?;
+        let ModuleFile { compression, image, .. } = ModuleFile::read(&file)?;
+        let refused = |reason: String, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
+        if let Some(kind) = compression {
+            let reason = "is compressed, and the kernel verifies the signature of what it has decompressed";
+            return Err(refused(
+                reason.to_owned(),
+                format!("{} -d {file}, sign, then compress", kind.program()),
+            )
+            .into());
+        }
+        let Module { modinfo, signature, .. } = Module::parse(&image)
+            .map_err(|error| refused(error.to_string(), "FILE.ko, a module as it was built".to_owned()))?;
+        let reason = match signature {
+            Trailer::Unsigned => return Ok(Self { file, image, modinfo }),
+            Trailer::Signed(signature) => format!("is signed already, by {}", names(&signature)),
+            Trailer::Malformed(why) => format!("ends with a signature that is none: {why}"),
+        };
+        let remedy =
+            "sign the module as it was built; `strip --strip-debug` of a copy takes the signature off";
+        Err(refused(reason, remedy.to_owned()).into())
+    }
+
+    /// Its file.
+    pub fn file(&self) -> &Utf8Path {
+        &self.file
+    }
+
+    /// What it says of itself.
+    pub fn modinfo(&self) -> &Modinfo {
+        &self.modinfo
+    }
+}
+
+/// A module whose signature was verified.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    image: Vec<u8>,
+}
+
+impl Signed {
+    /// The file's bytes.
+    pub fn image(&self) -> &[u8] {
+        &self.image
+    }
+
+    /// Writes it to `file`, whole or not at all; a file that is there keeps its mode and owner.
+    pub fn write(&self, file: &Utf8Path) -> Result<()> {
+        replace(file, &self.image)
+    }
+}
+
+/// Signs for one kernel with one key.
+#[derive(Clone, Debug)]
+pub struct Signer<'a> {
+    context: &'a Context,
+    prepared: &'a Prepared,
+    pair: &'a KeyPair,
+    hash: String,
+}
+
+impl<'a> Signer<'a> {
+    /// A signer with the hash of the kernel's configuration.
+    ///
+    /// # Errors
+    ///
+    /// Refused if the kernel was built without module signatures: it would take the signature for garbage.
+    pub fn new(context: &'a Context, prepared: &'a Prepared, pair: &'a KeyPair) -> Result<Self> {
+        let config = prepared.kdir.config()?;
+        let hash = config.get("CONFIG_MODULE_SIG_HASH").filter(|_| config.is_yes("CONFIG_MODULE_SIG"));
+        let hash = hash.ok_or_else(|| {
+            Failure::refused(
+                prepared.kdir.release().as_str(),
+                "was built without CONFIG_MODULE_SIG: it verifies no module",
+            )
+            .remedy("leave out the key, or choose another kernel: cargo kmod kernel list")
+        })?;
+        Ok(Self { context, prepared, pair, hash: hash.to_owned() })
+    }
+
+    /// The hash that is signed, such as `sha256`.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Signs `module` and verifies the result. The file is not touched.
+    pub fn sign(&self, module: &Unsigned) -> Result<Signed> {
+        let dir = tempfile::Builder::new().prefix("sign-").tempdir()?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let (plain, out) = (dir.join("module.ko"), dir.join("signed.ko"));
+        fs_err::write(&plain, &module.image)?;
+        fs_err::write(dir.join("certificate.pem"), self.pair.certificate.pem())?;
+        let cmd = self.sign_file(dir, &plain, &out)?;
+        let output = cmd.finish(&self.context.report)?;
+        if !output.status.success() {
+            return Err(self.not_signed(module, cmd.failure(&output)));
+        }
+        let image = fs_err::read(&out).with_context(|| format!("sign-file ended well and made no {out}"))?;
+        // What was signed is what was given: nothing in between has changed the module.
+        anyhow::ensure!(image.starts_with(&module.image), "{}: sign-file changed the module", module.file);
+        verify(self.context, &self.pair.certificate, &module.file, &image)?;
+        Ok(Signed { image })
+    }
+
+    /// `sign-file HASH KEY CERTIFICATE MODULE DEST`. A key file is only ever seen, read-only, by this one command. A token is
+    /// the host's: its driver, its socket and OpenSSL's provider are not in a build root, so there it runs on the host.
+    fn sign_file(&self, dir: &Utf8Path, plain: &Utf8Path, out: &Utf8Path) -> Result<Cmd> {
+        let tool = self.prepared.kdir.build().join("scripts/sign-file");
+        let certificate = dir.join("certificate.pem");
+        let command = |key: &str| {
+            let cmd = Cmd::new(&tool).args([self.hash.as_str(), key]).arg(&certificate).arg(plain).arg(out);
+            crate::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(PIN, pin))
+        };
+        let file = match &self.pair.key {
+            PrivateKey::Pkcs11(uri) => return Ok(command(&with_pin(uri, dir)?)),
+            PrivateKey::File(file) => file,
+        };
+        let place = match self.prepared.root {
+            Root::Host => file.as_str(),
+            Root::Debian(_) => "/run/signing-key",
+        };
+        if file.as_str().contains(':') {
+            return Err(Failure::refused(
+                file.as_str(),
+                "a path with a colon cannot be shown to a build root",
+            )
+            .remedy("move the key to a path without one")
+            .into());
+        }
+        let access = Access::default().read(self.prepared.kdir.place()).read_at(file, place).write(dir);
+        Ok(self.prepared.root.inside(self.context, command(place), &access))
+    }
+
+    fn not_signed(&self, module: &Unsigned, why: anyhow::Error) -> anyhow::Error {
+        let failure = Failure::refused(
+            module.file.as_str(),
+            format!("could not be signed, and was left as it was: {why}"),
+        );
+        match &self.pair.key {
+            PrivateKey::File(_) => failure.into(),
+            PrivateKey::Pkcs11(_) => failure
+                .remedy(
+                    "a pkcs11: key needs OpenSSL's PKCS#11 provider, configured with the token's driver \
+                     (PKCS11_PROVIDER_MODULE), and the PIN in KBUILD_SIGN_PIN: apt-get install pkcs11-provider",
+                )
+                .into(),
+        }
+    }
+}
+
+/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, and not from the environment.
+fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
+    use std::io::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(pin) = crate::key::pin() else { return Ok(uri.to_owned()) };
+    let file = dir.join("pin");
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true).mode(0o600).open(&file)?.write_all(pin.as_bytes())?;
+    Ok(with_pin_file(uri, &file))
+}
+
+/// Refuses a module whose signature is not over these bytes by the key of `certificate`. `file` is for the message.
+pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, image: &[u8]) -> Result<()> {
+    let refused = |reason: String| {
+        Failure::refused(file.as_str(), reason)
+            .remedy("sign the module as it was built, with the key of this certificate")
+    };
+    let (content, trailer) = signature::split(image);
+    match trailer {
+        Trailer::Signed(_) => {}
+        Trailer::Unsigned => return Err(refused("is not signed".to_owned()).into()),
+        Trailer::Malformed(why) => return Err(refused(format!("its signature is none: {why}")).into()),
+    }
+    let message = &image[content.len()..image.len() - signature::BEHIND_MESSAGE];
+    let dir = tempfile::Builder::new().prefix("verify-").tempdir()?;
+    let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+    let parts =
+        [("content", content), ("signature", message), ("certificate.pem", certificate.pem().as_bytes())];
+    for (name, bytes) in parts {
+        fs_err::write(dir.join(name), bytes)?;
+    }
+    // Whom the certificate is trusted by is the machine's business, and the module's kernel's; here it is the only one.
+    let words =
+        ["cms", "-verify", "-binary", "-inform", "DER", "-nointern", "-noverify", "-out", "/dev/null"];
+    let cms = Cmd::new("openssl").args(words).arg("-in").arg(dir.join("signature"));
+    let cms = cms.arg("-content").arg(dir.join("content")).arg("-certfile").arg(dir.join("certificate.pem"));
+    let output = cms.finish(&context.report)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let whose = format!("{} ({})", certificate.file, certificate.facts.subject);
+    Err(refused(format!("its signature is not one over this module by the key of {whose}")).into())
+}
+
+/// Who signed, for a message.
+fn names(signature: &Signature) -> String {
+    let name = |signer: &signature::Signer| match &signer.name {
+        Some(name) => format!("{name} (key {})", signer.key),
+        None => format!("key {}", signer.key),
+    };
+    signature.signers.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kmodfile::compression::Compression;
+
+    #[test]
+    fn only_a_plain_module_may_be_signed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(dir.path()).unwrap().join("x.ko");
+        let xz = Compression::Xz.compress(b"\x7fELF").unwrap();
+        let table: &[(&[u8], &str)] =
+            &[(&xz, "is compressed"), (b"#!/bin/sh\n", "is no kernel module"), (b"", "is no kernel module")];
+        for (image, reason) in table {
+            fs_err::write(&file, image).unwrap();
+            let error = Unsigned::read(&file).unwrap_err();
+            assert_eq!(report::failure::exit_of(&error), report::failure::Exit::Refused);
+            assert!(error.to_string().contains(reason), "{error}");
+            assert!(report::failure::remedy_of(&error).is_some());
+        }
+    }
+}

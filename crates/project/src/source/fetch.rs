@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Fetches what a project imports: out of the source package of exactly the kernel's version, kept by content.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+use crate::source::import::{FILE, Import, Wanted};
+use crate::source::{Tree, write_whole};
+use kernel::archive::Archive;
+use kernel::archive::package::Package;
+use kernel::context::Context;
+use kernel::discover;
+use kernel::kdir::Kdir;
+use kernel::prepare::{self, Prepared};
+use kmodfile::release::Release;
+use report::cache::remove_plain;
+use report::failure::Failure;
+use report::process::{self, Cmd};
+
+/// The source package of a kernel, as the cache knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Origin {
+    version: String,
+    sha256: String,
+}
+
+/// The kernel whose source is wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Kernel<'a> {
+    /// One that is prepared: of exactly the packages that it was made of.
+    Prepared(&'a Prepared),
+    /// One that need not be.
+    Named(&'a Release),
+}
+
+impl<'a> Kernel<'a> {
+    /// Its release.
+    pub fn release(self) -> &'a Release {
+        match self {
+            Self::Prepared(prepared) => prepared.kdir.release(),
+            Self::Named(release) => release,
+        }
+    }
+}
+
+/// The files that `import` names, as they are in the kernel's source.
+pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result<Tree> {
+    match kernel {
+        Kernel::Prepared(prepared) => of_prepared(context, prepared, import),
+        Kernel::Named(release) => of_release(context, release, import),
+    }
+}
+
+/// Of the source that a prepared kernel was built from.
+fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Result<Tree> {
+    if let Some(place) = known(context, &prepared.kdir, import) {
+        return read(&place, import);
+    }
+    let mut archive = Archive::open(context)?;
+    let release = prepared.kdir.release();
+    let kernel = discover::find(&mut archive, release)?;
+    let inputs = &prepared.kdir.stamp().inputs;
+    if prepare::inputs_of(&archive, &kernel, &prepared.root)? != *inputs {
+        let reason =
+            format!("was prepared from other packages than the archive has now ({})", kernel.headers.version);
+        return Err(Failure::refused(release.as_str(), reason)
+            .remedy(format!("cargo kmod kernel prepare {release}"))
+            .into());
+    }
+    let source = prepare::source_package(archive.packages(), &kernel)?;
+    let tree = of_package(context, &archive, release, source, import)?;
+    let origin = Origin { version: source.version.clone(), sha256: source.sha256.clone() };
+    write_whole(&origin_file(context, inputs), &serde_json::to_vec(&origin)?)?;
+    Ok(tree)
+}
+
+fn of_release(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+    if let Some(place) = Kdir::open(context, release).and_then(|kdir| known(context, &kdir, import)) {
+        return read(&place, import);
+    }
+    let mut archive = Archive::open(context)?;
+    let kernel = discover::find(&mut archive, release)?;
+    let source = prepare::source_package(archive.packages(), &kernel)?;
+    of_package(context, &archive, release, source, import)
+}
+
+/// Where the import is kept that belongs to a prepared kernel, if it is: then no archive is asked. A kernel's inputs
+/// are the packages that it was made of, so the source that belongs to them never changes.
+fn known(context: &Context, kdir: &Kdir, import: &Import) -> Option<Utf8PathBuf> {
+    let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
+    let origin: Origin = serde_json::from_slice(&json).ok()?;
+    Some(place_of(context, &origin.sha256, import)).filter(|place| place.exists())
+}
+
+fn origin_file(context: &Context, inputs: &str) -> Utf8PathBuf {
+    context.cache.path("imports/origins").join(inputs)
+}
+
+fn of_package(
+    context: &Context,
+    archive: &Archive<'_>,
+    release: &Release,
+    source: &Package,
+    import: &Import,
+) -> Result<Tree> {
+    let place = place_of(context, &source.sha256, import);
+    let name = place.file_name().unwrap_or_default();
+    let _lock = context.cache.lock(&format!("import {name}"), &context.report)?;
+    if !place.exists() {
+        let deb = archive.fetch(&[source])?.remove(0);
+        let what = format!("from the source {} {}", source.name, source.version);
+        let step = context.report.step("Importing", &what);
+        let partial = context.cache.partial(&place, &context.report, remove_plain)?;
+        unpack(context, &deb, release, import, &partial).inspect_err(|_| {
+            fs_err::remove_dir_all(&partial).ok();
+        })?;
+        fs_err::rename(&partial, &place)?;
+        step.done("Imported", &what);
+    }
+    read(&place, import)
+}
+
+/// Where these files of this source are kept.
+fn place_of(context: &Context, source: &str, import: &Import) -> Utf8PathBuf {
+    let mut hash = Sha256::new();
+    hash.update(source);
+    import.kernel.iter().for_each(|wanted| hash.update(format!("\0{}", wanted.as_str())));
+    let name: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    context.cache.path("imports").join(name)
+}
+
+/// Unpacks just the wanted files of the source package to `into`.
+fn unpack(
+    context: &Context,
+    deb: &Utf8Path,
+    release: &Release,
+    import: &Import,
+    into: &Utf8Path,
+) -> Result<()> {
+    let name = format!("linux-source-{}", release.line());
+    let (patterns, plain): (Vec<_>, Vec<_>) =
+        import.kernel.iter().partition(|wanted| wanted.pattern().is_some());
+    let inside = |wanted: &&Wanted| format!("{name}/{}", wanted.as_str());
+    let tar = Cmd::new("tar")
+        .args(["--extract", "--no-same-owner", "--strip-components=1", "--directory"])
+        .arg(into)
+        .arg("--no-wildcards")
+        .args(plain.iter().map(inside))
+        .args(["--wildcards", "--no-wildcards-match-slash"])
+        .args(patterns.iter().map(inside))
+        .env("LC_ALL", "C.UTF-8");
+    let unpacked = process::pipeline(
+        &[
+            Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb),
+            Cmd::new("tar").args(["--extract", "--to-stdout"]).arg(format!("./usr/src/{name}.tar.xz")),
+            Cmd::new("xz").args(["--decompress", "--stdout", "--threads=0"]),
+            tar,
+        ],
+        &context.report,
+    );
+    match unpacked {
+        Err(error) if error.to_string().contains("Not found in archive") => {
+            // tar has unpacked the others, so it can be told which is missing.
+            read(into, import)?;
+            Err(error)
+        }
+        unpacked => unpacked,
+    }
+}
+
+/// Reads imported files. Only what is named is taken, each name must stand for something, and nothing but plain
+/// files is.
+fn read(place: &Utf8Path, import: &Import) -> Result<Tree> {
+    let mut tree = Tree::new();
+    for entry in WalkDir::new(place) {
+        let entry = entry?;
+        let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+        let inner = path.strip_prefix(place)?;
+        if entry.file_type().is_dir() || !import.kernel.iter().any(|wanted| wanted.covers(inner)) {
+            continue;
+        }
+        if !entry.file_type().is_file() {
+            return Err(Failure::refused(inner.as_str(), "is no plain file in the kernel's source")
+                .remedy("name other files in import.toml")
+                .into());
+        }
+        tree.insert(inner.to_owned(), fs_err::read(path)?);
+    }
+    let stands_for_none = |wanted: &&Wanted| !tree.keys().any(|path| wanted.covers(path));
+    match import.kernel.iter().find(stands_for_none) {
+        None => Ok(tree),
+        Some(wanted) => {
+            Err(Failure::refused(format!("{FILE}: {}", wanted.as_str()), "is not in the kernel's source")
+                .remedy("correct the name, or give the project a version for this kernel")
+                .into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_files_that_are_named_are_imported_and_each_name_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::create_dir_all(place.join("fs/a")).unwrap();
+        fs_err::write(place.join("fs/a/x.c"), "x").unwrap();
+        fs_err::write(place.join("fs/other.c"), "x").unwrap();
+        let import = |text| Import::parse(text).unwrap();
+        let tree = read(place, &import("kernel = [\"fs/a\"]")).unwrap();
+        assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["fs/a/x.c"]);
+        let error = read(place, &import("kernel = [\"fs/a\", \"fs/b\"]")).unwrap_err().to_string();
+        assert!(error.contains("fs/b: is not in the kernel's source"), "{error}");
+        std::os::unix::fs::symlink("/etc/passwd", place.join("fs/a/link")).unwrap();
+        let error = read(place, &import("kernel = [\"fs/a\"]")).unwrap_err().to_string();
+        assert!(error.contains("fs/a/link: is no plain file"), "{error}");
+    }
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The staged copy of a project: what Kbuild works in. Kbuild's `clean` deletes every object and `.ko` below
+//! its directory, so that directory is never the source tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+use crate::source::Tree;
+use crate::source::fetch::{self, Kernel};
+use crate::source::import;
+use crate::source::series::{self, Series};
+use crate::{Project, command};
+use dkms_conf::directives::leaves;
+use kernel::context::Context;
+use report::failure::Failure;
+
+/// Directories that are never source.
+const SKIPPED: &[&str] = &[".git", ".hg", ".svn"];
+
+/// The file of a staged copy that names what was staged.
+pub const LIST: &str = ".sources";
+
+/// The files of a project: path relative to its directory, and content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Its own, and what it takes from its repository.
+    own: Tree,
+    /// Which of its own are programs.
+    programs: BTreeSet<Utf8PathBuf>,
+    /// Symbolic links that stay within the project, with where they lead.
+    links: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+    /// Symbolic links that lead out of it, or nowhere.
+    strays: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
+    /// What it takes from the kernel's source, patched.
+    imported: Tree,
+}
+
+impl Sources {
+    /// Reads the files of a project, without what it takes from a kernel's source.
+    pub fn read(project: &Project) -> Result<Self> {
+        let all = [Utf8PathBuf::new()];
+        let roots: &[Utf8PathBuf] = project.files.as_deref().unwrap_or(&all);
+        let mut sources = Self::default();
+        for root in roots {
+            sources.read_own(project, root)?;
+        }
+        for local in project.import.iter().flat_map(|import| &import.local) {
+            let keep = |path: &Utf8Path| is_source(path);
+            add(&mut sources.own, local.read(&project.dir, keep)?)?;
+        }
+        Ok(sources)
+    }
+
+    /// All that is staged of a project for a kernel: its files, and the import with the kernel's series applied.
+    pub fn for_kernel(context: &Context, project: &Project, kernel: Kernel<'_>) -> Result<Self> {
+        let sources = Self::read(project)?;
+        let Some(import) = &project.import else { return Ok(sources) };
+        let pristine = fetch::provide(context, kernel, import)?;
+        let imported = match Series::open(&project.dir, kernel.release())? {
+            Some(series) => series.apply(pristine, kernel.release())?,
+            None => pristine,
+        };
+        let mut both = sources.own.clone();
+        add(&mut both, imported.clone())?;
+        Ok(Self { imported, ..sources })
+    }
+
+    /// Its own files, and what it takes from its repository.
+    pub fn own(&self) -> &Tree {
+        &self.own
+    }
+
+    /// What is imported, patched.
+    pub fn imported(&self) -> &Tree {
+        &self.imported
+    }
+
+    /// All files.
+    pub fn files(&self) -> impl Iterator<Item = (&Utf8PathBuf, &Vec<u8>)> {
+        self.own.iter().chain(&self.imported)
+    }
+
+    /// Symbolic links that are not staged, as messages.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
+        self.strays.iter().map(|(path, to)| {
+            format!("{path} is left out: a symbolic link to {to}, which is no file of the project")
+        })
+    }
+
+    /// Hash over all names and contents.
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for (path, content) in self.files() {
+            hash.update(format!("{path}\0{}\0", content.len()));
+            hash.update(content);
+        }
+        hash.update(format!("{:?} {:?}", self.programs, self.links));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Makes `stage` hold these files. Unchanged ones keep their times, so that make rebuilds only what
+    /// changed; sources that are gone are removed.
+    ///
+    /// What the project's own programs left in the stage is not trusted: no link there is followed.
+    pub fn write(&self, stage: &Utf8Path) -> Result<()> {
+        fs_err::create_dir_all(stage)?;
+        self.remove_others(stage)?;
+        for (path, content) in self.files() {
+            let file = own_place(stage, path)?;
+            if !fs_err::read(&file).is_ok_and(|there| there == *content) {
+                fs_err::write(&file, content)?;
+            }
+            let mode = if self.programs.contains(path) { 0o755 } else { 0o644 };
+            if fs_err::metadata(&file)?.permissions().mode() & 0o777 != mode {
+                fs_err::set_permissions(&file, std::fs::Permissions::from_mode(mode))?;
+            }
+        }
+        for (path, to) in &self.links {
+            let place = own_place(stage, path)?;
+            if place.exists() {
+                fs_err::remove_file(&place)?;
+            }
+            fs_err::os::unix::fs::symlink(to, &place)?;
+        }
+        Ok(())
+    }
+
+    fn remove_others(&self, stage: &Utf8Path) -> Result<()> {
+        let list = own_place(stage, Utf8Path::new(LIST))?;
+        let before = fs_err::read_to_string(&list).unwrap_or_default();
+        let gone = before.lines().map(Utf8Path::new).filter(|path| !leaves(path) && !self.contains(path));
+        for path in gone.filter(|path| path.as_str() != "" && is_real_below(stage, path)) {
+            match fs_err::remove_file(stage.join(path)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let names = self.files().map(|(path, _)| path).chain(self.links.keys());
+        Ok(fs_err::write(list, names.map(|path| format!("{path}\n")).collect::<String>())?)
+    }
+
+    fn contains(&self, path: &Utf8Path) -> bool {
+        self.own.contains_key(path) || self.imported.contains_key(path) || self.links.contains_key(path)
+    }
+
+    /// Reads what is at `root` of a project.
+    fn read_own(&mut self, project: &Project, root: &Utf8Path) -> Result<()> {
+        let of_import = |path: &Utf8Path| {
+            let inner = path.strip_prefix(&project.dir).unwrap_or(path);
+            project.import.is_some() && (inner == import::FILE || inner == series::DIR)
+        };
+        let wanted = |path: &Utf8Path| is_source(path) && !of_import(path);
+        let walk = WalkDir::new(project.dir.join(root)).into_iter();
+        for entry in walk.filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(wanted)) {
+            let entry = entry?;
+            let path = Utf8Path::from_path(entry.path()).unwrap_or(Utf8Path::new(""));
+            let inner = path.strip_prefix(&project.dir)?.to_owned();
+            if entry.path_is_symlink() {
+                let to = path.read_link_utf8()?;
+                let links = if stays(&project.dir, path, &to) { &mut self.links } else { &mut self.strays };
+                links.insert(inner, to);
+            } else if entry.file_type().is_file() {
+                if command::is_executable(path) {
+                    self.programs.insert(inner.clone());
+                }
+                self.own.insert(inner, fs_err::read(path)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Path, size, mode, and time of change.
+pub(crate) type FileState = (PathBuf, u64, u32, (i64, i64));
+
+/// What tells whether anything in a staged copy was changed.
+pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<FileState>> {
+    let entries = WalkDir::new(stage).sort_by_file_name().into_iter();
+    let one = |entry: walkdir::Result<walkdir::DirEntry>| {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        Ok((entry.into_path(), meta.size(), meta.mode(), (meta.ctime(), meta.ctime_nsec())))
+    };
+    entries.map(one).collect()
+}
+
+/// Whether the link at `path`, which leads to `to`, leads to something of the project in `dir`, wherever that is.
+fn stays(dir: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> bool {
+    to.is_relative() && path.canonicalize_utf8().is_ok_and(|found| found.starts_with(dir))
+}
+
+/// Whether no directory on the way from `stage` to `path` is a link.
+fn is_real_below(stage: &Utf8Path, path: &Utf8Path) -> bool {
+    let parents = path.ancestors().skip(1).filter(|parent| parent.as_str() != "");
+    parents.into_iter().all(|parent| stage.join(parent).symlink_metadata().is_ok_and(|meta| meta.is_dir()))
+}
+
+/// Where a file of ours goes in `stage`: real directories lead there, and what is no plain file there is removed.
+fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
+    let place = stage.join(path);
+    if !is_real_below(stage, path) {
+        let mut parents: Vec<_> = path.ancestors().skip(1).filter(|parent| parent.as_str() != "").collect();
+        parents.reverse();
+        for parent in parents.into_iter().map(|parent| stage.join(parent)) {
+            if !parent.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+                fs_err::remove_file(&parent).ok();
+                fs_err::create_dir(&parent)?;
+            }
+        }
+    }
+    match place.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => fs_err::remove_dir_all(&place)?,
+        Ok(meta) if !meta.is_file() => fs_err::remove_file(&place)?,
+        _ => {}
+    }
+    Ok(place)
+}
+
+/// Adds files that must not be there yet.
+fn add(tree: &mut Tree, more: Tree) -> Result<()> {
+    for (path, content) in more {
+        if tree.contains_key(&path) {
+            return Err(Failure::refused(path.as_str(), "is both a file of the project and imported")
+                .remedy("rename it in the project, or change it by a patch")
+                .into());
+        }
+        tree.insert(path, content);
+    }
+    Ok(())
+}
+
+/// Whether a file or directory is source: neither made by a build nor of a repository's own.
+pub(crate) fn is_source(path: &Utf8Path) -> bool {
+    let skipped = path.file_name().is_some_and(|name| SKIPPED.contains(&name));
+    // What cargo makes says that of itself (https://bford.info/cachedir/).
+    !skipped && !is_product(path) && !path.join("CACHEDIR.TAG").exists()
+}
+
+/// Whether a file is what Kbuild makes, left by a build in the source tree. An object that Kbuild has no record of was
+/// shipped with the source.
+fn is_product(path: &Utf8Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let by_suffix = [".ko", ".mod", ".mod.c", ".cmd"].iter().any(|suffix| name.ends_with(suffix));
+    let made = || path.with_file_name(format!(".{name}.cmd")).exists();
+    by_suffix || name == "modules.order" || name == "Module.symvers" || (name.ends_with(".o") && made())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(dir: &tempfile::TempDir) -> Project {
+        fs_err::write(dir.path().join("dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n").unwrap();
+        Project::open(Utf8Path::from_path(dir.path()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn products_and_repositories_are_not_sources() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = project(&dir);
+        fs_err::create_dir_all(dir.path().join(".git")).unwrap();
+        fs_err::create_dir_all(dir.path().join("target")).unwrap();
+        let files =
+            ["x.c", "x.o", ".x.o.cmd", "shipped.o", "x.ko", ".x.ko.cmd", "Module.symvers", ".git/config"];
+        for file in files.into_iter().chain(["target/CACHEDIR.TAG", "target/y.c"]) {
+            fs_err::write(dir.path().join(file), "").unwrap();
+        }
+        let names: Vec<_> = Sources::read(&project).unwrap().own.into_keys().collect();
+        assert_eq!(names, ["dkms.conf", "shipped.o", "x.c"]);
+    }
+
+    #[test]
+    fn links_are_staged_when_they_stay_in_the_project() {
+        let (dir, stage) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (project, stage) = (project(&dir), Utf8Path::from_path(stage.path()).unwrap());
+        fs_err::create_dir(dir.path().join("sub")).unwrap();
+        let own = dir.path().join("dkms.conf");
+        for (name, to) in [
+            ("sub/inner", "../dkms.conf"),
+            ("absolute", own.to_str().unwrap()),
+            ("outer", "/etc/passwd"),
+            ("up", "../../etc/passwd"),
+            ("nowhere", "missing"),
+            ("through", "sub/../../"),
+        ] {
+            std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+        }
+        let sources = Sources::read(&project).unwrap();
+        assert_eq!(sources.links.keys().collect::<Vec<_>>(), ["sub/inner"]);
+        let left_out: Vec<_> = sources.left_out().collect();
+        assert_eq!(left_out.len(), 5, "{left_out:?}");
+        sources.write(stage).unwrap();
+        sources.write(stage).unwrap();
+        assert_eq!(stage.join("sub/inner").read_link_utf8().unwrap(), "../dkms.conf");
+        assert!(!stage.join("outer").exists());
+    }
+
+    #[test]
+    fn programs_stay_programs() {
+        let (dir, stage) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (project, stage) = (project(&dir), Utf8Path::from_path(stage.path()).unwrap());
+        let file = dir.path().join("configure");
+        fs_err::write(&file, "#!/bin/sh\n").unwrap();
+        let before = Sources::read(&project).unwrap();
+        fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let after = Sources::read(&project).unwrap();
+        assert_ne!(before.hash(), after.hash());
+        after.write(stage).unwrap();
+        assert!(command::is_executable(&stage.join("configure")));
+        before.write(stage).unwrap();
+        assert!(!command::is_executable(&stage.join("configure")));
+    }
+
+    /// A project's own make can leave anything in the stage, and only there.
+    #[test]
+    fn nothing_is_written_or_removed_through_what_a_build_left() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (project, outside) = (project(&dir), Utf8Path::from_path(outside.path()).unwrap());
+        let stage = outside.join("stage");
+        fs_err::create_dir(dir.path().join("sub")).unwrap();
+        fs_err::write(dir.path().join("sub/x.c"), "new").unwrap();
+        let sources = Sources::read(&project).unwrap();
+        sources.write(&stage).unwrap();
+        fs_err::write(outside.join("x.c"), "kept").unwrap();
+        fs_err::write(outside.join("gone.c"), "kept").unwrap();
+        // A directory and the file of our own replaced by links, and a list that names what is not in the stage.
+        fs_err::remove_dir_all(stage.join("sub")).unwrap();
+        std::os::unix::fs::symlink(outside, stage.join("sub")).unwrap();
+        std::os::unix::fs::symlink(outside, stage.join("other")).unwrap();
+        fs_err::remove_file(stage.join("dkms.conf")).unwrap();
+        std::os::unix::fs::symlink(outside.join("x.c"), stage.join("dkms.conf")).unwrap();
+        let list = format!("../gone.c\n{outside}/gone.c\nother/gone.c\n");
+        fs_err::write(stage.join(LIST), list).unwrap();
+        sources.write(&stage).unwrap();
+        for file in ["x.c", "gone.c"] {
+            assert_eq!(fs_err::read_to_string(outside.join(file)).unwrap(), "kept", "{file}");
+        }
+        assert_eq!(fs_err::read_to_string(stage.join("sub/x.c")).unwrap(), "new");
+        assert!(stage.join("dkms.conf").symlink_metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn the_stage_follows_the_source_and_keeps_times() {
+        let (dir, stage) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (project, stage) = (project(&dir), Utf8Path::from_path(stage.path()).unwrap());
+        fs_err::write(dir.path().join("gone.c"), "").unwrap();
+        let before = Sources::read(&project).unwrap();
+        before.write(stage).unwrap();
+        let time = fs_err::metadata(stage.join("dkms.conf")).unwrap().modified().unwrap();
+        fs_err::remove_file(dir.path().join("gone.c")).unwrap();
+        let after = Sources::read(&project).unwrap();
+        after.write(stage).unwrap();
+        assert_ne!(before.hash(), after.hash());
+        assert!(!stage.join("gone.c").exists());
+        assert_eq!(fs_err::metadata(stage.join("dkms.conf")).unwrap().modified().unwrap(), time);
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What users see, how things end, the one way to run another program, and what is kept between runs.
+//!
+//! It knows nothing of kernels, of modules, or of the packages that programs are in.
+
+pub mod cache;
+pub mod durable;
+pub mod failure;
+pub mod process;
+mod progress;
+
+pub use progress::{Report, Step, TOOL, error_line, seconds, size, table};

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Boots a prepared kernel with a payload, shows what happens there, and hands back the run.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use guest::{Event, LogLine, Outcome, Plan};
+
+use crate::machine::{Limits, Machine, Run};
+use crate::modules::Tree;
+use crate::payload::Payload;
+use crate::secure_boot::{self, SecureBoot};
+use crate::{guest as init, kernel_image};
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use report::failure::Failure;
+use report::{seconds, size};
+
+/// What the user may choose about a machine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Further kernel parameters.
+    pub append: Vec<String>,
+    /// The longest a run may take, as said by the user; not multiplied without KVM.
+    pub limit: Option<Duration>,
+}
+
+/// The modules of a prepared kernel.
+pub fn tree(kdir: &Kdir) -> Result<Tree> {
+    Tree::open(&kdir.modules())
+}
+
+/// Boots `kdir` with `payload`; the console goes to `console_log`.
+pub fn boot(
+    context: &Context,
+    kdir: &Kdir,
+    payload: &Payload,
+    console_log: &Utf8Path,
+    options: &Options,
+) -> Result<Run> {
+    boot_with(context, kdir, payload, console_log, options, None)
+}
+
+/// The same, through firmware, shim and GRUB where `secure_boot` is given.
+pub fn boot_with(
+    context: &Context,
+    kdir: &Kdir,
+    payload: &Payload,
+    console_log: &Utf8Path,
+    options: &Options,
+    secure_boot: Option<SecureBoot<'_>>,
+) -> Result<Run> {
+    let init = init::init(context)?;
+    let vmlinux = vmlinux(context, kdir)?;
+    let mut machine = Machine::new(&vmlinux, &init, payload, console_log);
+    machine.memory = options.memory;
+    if secure_boot.is_some() {
+        machine.memory = machine.memory.max(secure_boot::MEMORY);
+        machine.secure_boot = secure_boot;
+    }
+    machine.append.clone_from(&options.append);
+    if let Some(limit) = options.limit {
+        machine.limits = Limits::exactly(limit);
+    }
+    let step = context.report.step("Booting", kdir.release().as_str());
+    let run = machine.run(context, |plan, event| context.report.output_line(&told(plan, event)))?;
+    let up =
+        run.boot.map_or_else(|| "init never ran".to_owned(), |boot| format!("init after {}", seconds(boot)));
+    step.done("Booted", &format!("{} ({up})", kdir.release()));
+    Ok(run)
+}
+
+/// The kernel as QEMU starts it, unpacked once.
+pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
+    let file = kdir.place().join("vmlinux");
+    if !file.exists() {
+        let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
+        let partial = kdir.place().join(format!("vmlinux.{}", std::process::id()));
+        fs_err::write(&partial, &image)?;
+        fs_err::rename(partial, &file)?;
+        context.report.note("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
+    }
+    Ok(file)
+}
+
+/// One line about an event, for whoever watches.
+fn told(plan: &Plan, event: &Event) -> String {
+    let shown =
+        |index: &usize| plan.steps.get(*index).map(|planned| planned.step.to_string()).unwrap_or_default();
+    match event {
+        Event::Hello { release, .. } => format!("{release} is up"),
+        Event::StepStarted { index } => shown(index),
+        Event::StepEnded { index, outcome: Outcome::Done, millis, .. } => {
+            format!("{}: {millis} ms", shown(index))
+        }
+        Event::StepEnded { index, outcome: Outcome::Failed { errno, message }, .. } => {
+            format!("{}: {errno}: {message}", shown(index))
+        }
+        Event::Broken { why } => format!("init: {why}"),
+        Event::Finished { .. } => "finished".to_owned(),
+    }
+}
+
+/// What a module said in the kernel log, in order: lines that begin with its name.
+pub fn said_by<'a>(run: &'a Run, module: &str) -> Vec<&'a str> {
+    let logs = run.events.iter().flat_map(|event| match event {
+        Event::Hello { log, .. } | Event::StepEnded { log, .. } | Event::Finished { log, .. } => {
+            log.as_slice()
+        }
+        _ => &[],
+    });
+    let prefix = format!("{module}: ");
+    logs.filter_map(|LogLine { text, .. }| text.strip_prefix(&prefix)).collect()
+}
+
+/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit status.
+pub fn require_pass(run: &Run, object: &str) -> Result<()> {
+    let judgement = &run.judgement;
+    if judgement.verdict == super::verdict::Verdict::Pass {
+        return Ok(());
+    }
+    let reason = format!("{}: {}", judgement.verdict, judgement.reason);
+    Err(Failure::new(judgement.verdict.exit(), object, reason)
+        .remedy(format!("the whole console is in {}", run.console_log))
+        .into())
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds the init that runs inside the machine.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest as _, Sha256};
+use walkdir::WalkDir;
+
+use kernel::context::Context;
+use report::failure::{Exit, Failure};
+use report::process::Cmd;
+
+/// The initramfs holds no C library, so the init is linked statically; there is no need to relocate it either.
+/// Naming the target, though it is the host's, keeps these flags away from build scripts and from the ordinary builds.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
+
+fn repository() -> &'static Utf8Path {
+    Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// What the init is made of, below the repository.
+const SOURCES: [&str; 4] = ["guest/Cargo.toml", "guest/src", "Cargo.toml", "Cargo.lock"];
+
+/// The init, built if need be. To ask cargo takes a twentieth of an emulated run, so it is asked only when the sources, or this
+/// program itself, are not those for which it last built the init.
+pub fn init(context: &Context) -> Result<Utf8PathBuf> {
+    let (sources, stamp) = (sources(context)?, repository().join("target/guest.stamp"));
+    let built = fs_err::read_to_string(&stamp).unwrap_or_default();
+    if let Some((_, executable)) = built.split_once('\n').filter(|(of, _)| *of == sources)
+        && Utf8Path::new(executable).exists()
+    {
+        return Ok(executable.into());
+    }
+    let executable = build(context)?;
+    fs_err::create_dir_all(repository().join("target"))?;
+    let file = tempfile::NamedTempFile::new_in(repository().join("target"))?;
+    fs_err::write(file.path(), format!("{sources}\n{executable}"))?;
+    file.persist(&stamp)?;
+    Ok(executable)
+}
+
+/// A hash over the sources of the init and what tells this program from another, which any other compiler would have made.
+fn sources(context: &Context) -> Result<String> {
+    let mut hash = Sha256::new();
+    for entry in SOURCES.iter().flat_map(|source| WalkDir::new(repository().join(source)).sort_by_file_name())
+    {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            let bytes = fs_err::read(entry.path())?;
+            hash.update(format!("{}\0{}\0", entry.path().display(), bytes.len()));
+            hash.update(bytes);
+        }
+    }
+    let program = fs_err::metadata(&context.program)?;
+    hash.update(format!("{} {} {}", program.len(), program.mtime(), program.mtime_nsec()));
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn build(context: &Context) -> Result<Utf8PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Cmd::new(cargo)
+        .args(["build", "--locked", "--package", "guest", "--bin", "guest", "--profile", "guest"])
+        .args(["--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS)
+        .cwd(repository())
+        .run(&context.report)
+        .context(
+            "building the init of the virtual machine (it links to libc.a, of Debian's package libc6-dev)",
+        )?;
+    executable(&output.text()).ok_or_else(|| {
+        Failure::new(Exit::Failed, "guest", "cargo built it and did not say where it is").into()
+    })
+}
+
+/// The executable that cargo's messages tell of, one JSON object a line
+/// (<https://doc.rust-lang.org/cargo/reference/external-tools.html#json-messages>).
+fn executable(messages: &str) -> Option<Utf8PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let executable = |message: serde_json::Value| Some(message.get("executable")?.as_str()?.into());
+    messages.filter_map(executable).next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executable_is_found_among_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"guest"},"executable":"/t/guest/guest"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages).unwrap(), "/t/guest/guest");
+        assert_eq!(executable("no json"), None);
+    }
+}

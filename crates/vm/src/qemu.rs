@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The argument vector of QEMU: a machine with no device that the run does not need.
+
+use camino::Utf8Path;
+use kernel::machine::programs::{Program, program};
+
+use crate::accelerator::Accelerator;
+use crate::secure_boot::Firmware;
+use report::process::Cmd;
+
+/// What booting a kernel needs of this machine.
+pub const PROGRAMS: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")];
+
+/// QEMU for the only architecture the tool boots so far.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Kernel parameters that every machine gets. Not `quiet`: it would save a twentieth of the time, and take the log
+/// away from a boot that fails.
+///
+/// The guest's detectors of hangs come one after the other, the most telling first, and all before the host's idle
+/// limit: RCU stall 8 s, soft lockup 10 s, hung task 12 to 18 s.
+const PARAMETERS: &[&str] = &[
+    "console=ttyS0",
+    // Panics end the machine (`-no-reboot`); whatever leads to one says so first.
+    "panic=-1",
+    "oops=panic",
+    "softlockup_panic=1",
+    "hung_task_panic=1",
+    "sysctl.kernel.panic_on_rcu_stall=1",
+    "rcupdate.rcu_cpu_stall_timeout=8",
+    "watchdog_thresh=5",
+    "sysctl.kernel.hung_task_timeout_secs=12",
+    "sysctl.kernel.hung_task_check_interval_secs=6",
+];
+
+/// Kernel parameters that only save time: the self-tests of algorithms are a quarter of an emulated run that loads the SMB
+/// client, mitigations a tenth. (`tsc=reliable`, less memory, qboot, another processor model, no console: nothing worth having.)
+///
+/// On one processor the kernel takes every `lock` prefix out of its own code and each module's, a prefix at a time through a
+/// mapping of its own, and emulated that is a twentieth; code as it runs on several processors is also the truer test. It makes
+/// sure that the timer ticks by waiting for ticks, and gives up when the host is too busy to send them in time.
+const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off", "noreplace-smp", "no_timer_check"];
+
+/// For one emulated processor: how fast its own timer ticks, the kernel finds out by waiting a tenth of a second for it, and nothing
+/// here needs a timer that fine. The one of the board does; for several processors it is not enough.
+const ONE_EMULATED: &str = "nolapic_timer";
+
+/// What QEMU is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments<'a> {
+    /// How instructions are executed.
+    pub accelerator: Accelerator,
+    /// How the kernel comes to run.
+    pub boot: Boot<'a>,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub processors: u32,
+    /// Gets the serial console.
+    pub console: &'a Utf8Path,
+    /// A listening Unix socket that gets the verdict port.
+    pub port: &'a Utf8Path,
+    /// Whether there is a network interface.
+    pub network: bool,
+    /// A free port of the host's loopback interface, and the port of the guest that it leads to.
+    pub forward: Option<(u16, u16)>,
+    /// Gets what passes over it, as pcap.
+    pub capture: Option<&'a Utf8Path>,
+    /// Whether each instruction takes the guest a nanosecond. Emulated only.
+    pub counted: bool,
+}
+
+/// How the kernel comes to run.
+#[derive(Clone, Copy, Debug)]
+pub enum Boot<'a> {
+    /// QEMU starts it, without firmware: much the fastest.
+    Direct {
+        /// An uncompressed kernel with a PVH entry.
+        vmlinux: &'a Utf8Path,
+        /// The initramfs.
+        initrd: &'a Utf8Path,
+        /// Kernel parameters ([`kernel_parameters`]).
+        parameters: &'a str,
+    },
+    /// Firmware with Secure Boot starts what is on its disk.
+    Firmware(&'a Firmware),
+}
+
+impl Boot<'_> {
+    /// QEMU's `-machine`. Not microvm: it boots a fifth faster, but on a busy host its clock is not calibrated and the boot
+    /// hangs. System management mode is what keeps the firmware's variables from being written by anybody else.
+    fn machine(self) -> &'static str {
+        match self {
+            Self::Direct { .. } => "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
+            Self::Firmware(_) => "q35,usb=off,smm=on,vmport=off,hpet=off,sata=off",
+        }
+    }
+
+    fn add_to(self, cmd: Cmd) -> Cmd {
+        match self {
+            Self::Direct { vmlinux, initrd, parameters } => cmd
+                .args(["-kernel", vmlinux.as_str(), "-initrd", initrd.as_str()])
+                .args(["-append", parameters]),
+            Self::Firmware(Firmware { code, variables, disk }) => {
+                let (code, variables, disk) = (escaped(code), escaped(variables), escaped(disk));
+                cmd.args(["-global", "driver=cfi.pflash01,property=secure,value=on"])
+                    .args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")])
+                    .args(["-drive", &format!("if=pflash,unit=1,format=raw,file={variables}")])
+                    .args(["-blockdev", &format!("driver=vvfat,node-name=disk,read-only=on,dir={disk}")])
+                    .args(["-device", "virtio-blk-pci,drive=disk"])
+            }
+        }
+    }
+}
+
+/// The command that runs the machine; it ends when the process that started it does.
+pub fn command(arguments: &Arguments<'_>) -> Cmd {
+    let Arguments { accelerator, boot, console, port, .. } = arguments;
+    // Instructions can be counted where one thread executes them all.
+    let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
+    let cmd = Cmd::new(PROGRAM)
+        .bound("KILL")
+        .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
+        .args(["-machine", boot.machine()])
+        .args(["-accel", accel, "-cpu", accelerator.cpu()])
+        .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()]);
+    let cmd = boot
+        .add_to(cmd)
+        .args(["-chardev", &format!("file,id=console,path={}", escaped(console))])
+        .args(["-serial", "chardev:console"])
+        .args(["-device", "virtio-serial-pci,id=ports"])
+        .args(["-chardev", &format!("socket,id=verdict,path={}", escaped(port))])
+        .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", guest::PORT)]);
+    let cmd = if arguments.counted { cmd.args(["-icount", "shift=0"]) } else { cmd };
+    if !arguments.network {
+        return cmd;
+    }
+    // Only a host on which something listens on the loopback interface can be reached; names are not looked up.
+    let forward = arguments.forward.map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+    let netdev = format!("user,id=net,ipv6=off{}", forward.unwrap_or_default());
+    let cmd = cmd.args(["-netdev", &netdev]).args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    match arguments.capture {
+        Some(file) => {
+            cmd.args(["-object", &format!("filter-dump,id=capture,netdev=net,file={}", escaped(file))])
+        }
+        None => cmd,
+    }
+}
+
+/// The parameters that a kernel gets, then `append`; the last of several alike counts.
+pub fn kernel_parameters(accelerator: Accelerator, processors: u32, append: &[String]) -> String {
+    let one = (accelerator == Accelerator::Tcg && processors == 1).then_some(ONE_EMULATED);
+    let fixed = PARAMETERS.iter().chain(FASTER).copied().chain(one);
+    fixed.chain(append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+}
+
+/// A path as a value among QEMU's comma-separated options: commas are doubled.
+fn escaped(path: &Utf8Path) -> String {
+    path.as_str().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(network: bool, append: &[String]) -> String {
+        let (vmlinux, initrd) = (Utf8Path::new("/k/vmlinux"), Utf8Path::new("/k/initrd"));
+        let arguments = Arguments {
+            accelerator: Accelerator::Tcg,
+            boot: Boot::Direct {
+                vmlinux,
+                initrd,
+                parameters: &kernel_parameters(Accelerator::Tcg, 1, append),
+            },
+            memory: 256,
+            processors: 1,
+            console: Utf8Path::new("/k/a,b.log"),
+            port: Utf8Path::new("/k/port"),
+            network,
+            forward: network.then_some((4455, 445)),
+            capture: Some(Utf8Path::new("/k/a.pcap")),
+            counted: network,
+        };
+        command(&arguments).line()
+    }
+
+    #[test]
+    fn no_device_but_what_is_needed() {
+        let line = line(false, &[]);
+        assert!(line.contains("-nodefaults") && line.contains("-no-reboot"), "{line}");
+        assert!(!line.contains("netdev"), "{line}");
+        assert!(!line.contains("filter-dump") && !line.contains("icount"), "{line}");
+        assert!(line.contains("path=/k/a,,b.log"), "{line}");
+    }
+
+    #[test]
+    fn the_boards_timer_is_for_one_emulated_processor() {
+        let has =
+            |accelerator, processors| kernel_parameters(accelerator, processors, &[]).contains(ONE_EMULATED);
+        assert!(has(Accelerator::Tcg, 1));
+        assert!(!has(Accelerator::Tcg, 2) && !has(Accelerator::Kvm, 1));
+    }
+
+    #[test]
+    fn the_users_parameters_come_last() {
+        let line = line(true, &["panic=0".to_owned()]);
+        assert!(line.contains("panic=0'"), "{line}");
+        assert!(line.contains("user,id=net"), "{line}");
+        assert!(line.contains(",hostfwd=tcp:127.0.0.1:4455-:445"), "{line}");
+        assert!(line.contains("-icount shift=0"), "{line}");
+        assert!(line.contains("filter-dump,id=capture,netdev=net,file=/k/a.pcap"), "{line}");
+    }
+}
