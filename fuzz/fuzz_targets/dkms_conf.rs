@@ -3,13 +3,9 @@
 //! as the same.
 #![no_main]
 
+use dkms_conf::{DkmsConf, Given, plain_words};
 use libfuzzer_sys::fuzz_target;
 
-#[allow(dead_code, reason = "the reader is the tool's, which uses more of it")]
-#[path = "../../xtask/src/project/dkms_conf/mod.rs"]
-mod dkms_conf;
-
-use dkms_conf::{DkmsConf, Given, plain_words};
 
 fuzz_target!(|text: &str| {
     let given = Given::from([("kernelver", "7.2".to_owned()), ("module", "a b".to_owned())]);

@@ -42,8 +42,8 @@ const MEMORY_LIMIT: u32 = 1024;
 const SHARED: &[&str] = &["fuzz/src", "fuzz/Cargo.lock"];
 
 /// And what some are made of: of replies all others.
-const OF_MODULES: &[&str] = &["xtask/src/object", "tests/host/elf.rs"];
-const OF_CONFIGURATION: &[&str] = &["xtask/src/project/dkms_conf"];
+const OF_MODULES: &[&str] = &["crates/kmodfile/src", "tests/host/elf.rs"];
+const OF_CONFIGURATION: &[&str] = &["crates/dkms-conf/src"];
 const OF_REPLIES: &[&str] = &["module/verify", "capture/src"];
 
 /// The built targets.

@@ -9,6 +9,7 @@ mod key;
 mod modules;
 mod namespaces;
 mod rules;
+mod series;
 mod tidy;
 mod tool;
 mod verify;

@@ -42,7 +42,6 @@ use project::build::{Built, build};
 use report::cache::Cache;
 use report::failure::Exit;
 use report::{Report, seconds};
-use vm;
 use vm::accelerator::{self, Accelerator};
 use vm::boot;
 use vm::modules::{Module, Tree};

@@ -41,9 +41,10 @@ pub struct Cli {
 
 /// What the help of the whole tool ends with.
 pub const EXIT_STATUS: &str = "\
-Exit status: 0 ok, 1 failed, 2 usage, 3 something is missing on this machine, 4 refused, 10 the kernel
-refused the module, 20 it warned, 21 oops, 22 lockdep, 23 hang, 24 leak, 25 panic, 30 the guest never
-came up, 31 time limit, 32 QEMU ended, 77 skipped.";
+Exit status:
+   0 ok    1 failed    2 usage    3 something is missing on this machine    4 refused
+  10 the kernel refused the module   20 it warned   21 oops   22 lockdep   23 hang   24 leak
+  25 panic   30 the guest never came up   31 time limit   32 QEMU ended   77 skipped";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]

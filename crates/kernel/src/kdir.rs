@@ -266,20 +266,11 @@ fn name_of(file: &Utf8Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::Choice;
     use report::Report;
     use report::cache::Cache;
 
     fn context(dir: &Utf8Path) -> Context {
-        Context {
-            report: Report::silent(),
-            cache: Cache::at(dir).unwrap(),
-            program: Utf8PathBuf::new(),
-            yes: false,
-            dry_run: false,
-            root_fs: Choice::Auto,
-            jobs: 1,
-        }
+        Context::new(Report::silent(), Cache::at(dir).unwrap(), Utf8PathBuf::new())
     }
 
     fn write(file: &Utf8Path) {

@@ -186,18 +186,9 @@ mod tests {
 
     #[test]
     fn a_kernel_that_wants_signatures_is_given_none_without() {
-        let context = Context {
-            report: report::Report::silent(),
-            cache: report::cache::Cache::at(
-                Utf8Path::from_path(tempfile::tempdir().unwrap().path()).unwrap(),
-            )
-            .unwrap(),
-            program: "".into(),
-            yes: false,
-            dry_run: false,
-            root_fs: kernel::root::Choice::Auto,
-            jobs: 1,
-        };
+        let dir = tempfile::tempdir().unwrap();
+        let cache = report::cache::Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        let context = Context::new(report::Report::silent(), cache, "".into());
         let found = |signed| [Found { module: "x".into(), file: "/x.ko".into(), signed }];
         let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
         let error = require_signatures(&context, &found(false), &force).unwrap_err();

@@ -111,14 +111,7 @@ mod tests {
     }
 
     fn silent() -> Context {
-        Context {
-            report: Report::silent(),
-            cache: report::cache::Cache::at(std::env::temp_dir().to_str().unwrap()).unwrap(),
-            program: "xtask".into(),
-            yes: false,
-            dry_run: false,
-            root_fs: kernel::root::Choice::Auto,
-            jobs: 1,
-        }
+        let cache = report::cache::Cache::at(std::env::temp_dir().to_str().unwrap()).unwrap();
+        Context::new(Report::silent(), cache, "xtask".into())
     }
 }
