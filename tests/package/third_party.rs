@@ -17,7 +17,7 @@ use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::Choice;
 use kernel::root::recipe::base_suite;
 use libtest_mimic::Trial;
-use project::{Opened, Project, Target, shell};
+use project::{Opened, Project, Settings, Target, shell};
 use report::process::{self, Cmd};
 use report::{Report, table};
 use xtask::commands::test::LONG;
@@ -79,7 +79,9 @@ fn every_dkms_conf(suite: &Suite) {
     for (package, deb) in packages.iter().zip(debs) {
         let (_dir, path) = scratch();
         let dir = unpack(&deb, &path);
-        match Project::open_any(&dir).unwrap_or_else(|error| panic!("{}: {error:#}", package.name)) {
+        match Project::open_any(&dir, &Settings::new())
+            .unwrap_or_else(|error| panic!("{}: {error:#}", package.name))
+        {
             Opened::Project(project) => {
                 same_as_bash(context, &dir, prepared, &target, &project);
                 read += 1;
@@ -278,7 +280,7 @@ fn what_dkms_builds(suite: &Suite) {
 
 /// Name and version of the project in `dir`, which is named after them.
 fn identity(dir: &Utf8Path) -> (String, String) {
-    match Project::open_any(dir).unwrap() {
+    match Project::open_any(dir, &Settings::new()).unwrap() {
         Opened::Project(project) => (project.name, project.version),
         Opened::Program { .. } => {
             let (name, version) = dir.file_name().unwrap().rsplit_once('-').unwrap();

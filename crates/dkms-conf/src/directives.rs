@@ -27,6 +27,21 @@ pub struct Module {
     pub exclusive: Exclusive,
 }
 
+impl Module {
+    /// A module of this name in this directory, of which nothing else is said.
+    pub fn plain(name: String, location: Utf8PathBuf) -> Self {
+        let installed_name = name.clone();
+        Self {
+            name,
+            location,
+            installed_name,
+            destination: None,
+            strip: true,
+            exclusive: Exclusive::default(),
+        }
+    }
+}
+
 /// What DKMS knows, and what it has known.
 const KNOWN: &[&str] = &[
     "AUTOINSTALL",

@@ -12,7 +12,7 @@ use crate::sign::Signer;
 use crate::source::fetch::Kernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
-use crate::{Project, Target, command};
+use crate::{Project, Target, command, kbuild, target_dir};
 use dkms_conf::directives::Module;
 use kernel::context::Context;
 use kernel::prepare::Prepared;
@@ -234,13 +234,14 @@ impl Building<'_> {
         self.project.notices.iter().for_each(|notice| self.warn(notice));
         sources.left_out().for_each(|link| self.warn(&link));
         let step = self.context.report.step("Building", what);
+        target_dir::make(&self.context.target_of(&self.project.dir))?;
         self.lay_out(sources)?;
         self.patch()?;
         self.pre_build()?;
         let make = self.command("MAKE", &self.make_line())?.log(self.place.join("make.log"));
         self.in_stage(make).run(&self.context.report)?;
-        let objects =
-            self.project.modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
+        let modules = self.modules()?;
+        let objects = modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
         let built = Built {
             release: self.target.release.clone(),
             project: format!("{}-{}", self.project.name, self.project.version),
@@ -414,6 +415,26 @@ impl Building<'_> {
             file,
             unstripped,
         })
+    }
+
+    /// The modules to expect: those that the `dkms.conf` describes; without one, those that make says it built.
+    fn modules(&self) -> Result<Vec<Module>> {
+        if !self.project.implied {
+            return Ok(self.project.modules.clone());
+        }
+        let stage = self.stage();
+        let order = fs_err::read_to_string(stage.join("modules.order")).unwrap_or_default();
+        let built: Vec<Module> = kbuild::modules_order(&order, &stage)
+            .into_iter()
+            .map(|module| Module::plain(module.name, module.location))
+            .collect();
+        if built.is_empty() {
+            let reason = format!("make ended well and built no module; {}", self.made());
+            return Err(Failure::refused(self.project.dir.as_str(), reason)
+                .remedy(format!("see {}, and obj-m in its Kbuild or Makefile", self.place.join("make.log")))
+                .into());
+        }
+        Ok(built)
     }
 
     /// What is shipped of a module as `file`, before it is signed, and its debug information beside it.

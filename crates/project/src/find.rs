@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::implied::is_implied;
 use kernel::context::Context;
 use report::failure::Failure;
 
@@ -19,7 +20,7 @@ pub fn directory(context: &Context, named: Option<&Utf8Path>) -> Result<Utf8Path
     let here = std::env::current_dir().context("asking for the current directory")?;
     let here = Utf8PathBuf::try_from(here).context("the current directory's path is not UTF-8")?;
     nearest(&here).map(Utf8Path::to_owned).ok_or_else(|| {
-        Failure::usage(here.as_str(), "no module project here or in a directory above: no dkms.conf")
+        Failure::usage(here.as_str(), "no module project here or in a directory above: no dkms.conf, and no Kbuild or Makefile with obj-m")
             .remedy("cd into one, name it with --project DIR, or make one: cargo kmod new NAME")
             .into()
     })
@@ -27,7 +28,7 @@ pub fn directory(context: &Context, named: Option<&Utf8Path>) -> Result<Utf8Path
 
 /// The nearest directory from `here` upwards that is a project.
 fn nearest(here: &Utf8Path) -> Option<&Utf8Path> {
-    here.ancestors().find(|dir| dir.join("dkms.conf").is_file())
+    here.ancestors().find(|dir| dir.join("dkms.conf").is_file() || is_implied(dir))
 }
 
 #[cfg(test)]
@@ -43,7 +44,9 @@ mod tests {
         assert_eq!(nearest(&inner), None);
         fs_err::write(top.join("dkms.conf"), "").unwrap();
         assert_eq!(nearest(&inner), Some(top));
-        fs_err::write(top.join("a/dkms.conf"), "").unwrap();
+        fs_err::write(top.join("a/Makefile"), "all:\n").unwrap();
+        assert_eq!(nearest(&inner), Some(top));
+        fs_err::write(top.join("a/Makefile"), "obj-m := x.o\n").unwrap();
         assert_eq!(nearest(&inner), Some(top.join("a").as_path()));
     }
 }

@@ -4,6 +4,8 @@
 pub mod build;
 pub mod command;
 pub mod find;
+pub mod implied;
+pub mod kbuild;
 pub mod key;
 pub mod packed;
 mod project;
@@ -13,5 +15,6 @@ pub mod sign;
 pub mod source;
 pub mod stage;
 pub mod strip;
+pub mod target_dir;
 
-pub use project::{Opened, Project, Target};
+pub use project::{Opened, Project, Settings, Target};

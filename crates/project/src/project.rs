@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A directory of module sources, as its `dkms.conf` describes it.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::shell;
 use crate::source::import::Import;
+use crate::{implied, shell};
 use dkms_conf::directives::{self, Module, leaves, plain_name, words};
 use dkms_conf::exclusive::{ARCHITECTURE, Exclusive};
 use dkms_conf::{DkmsConf, Evaluated, Given, Unreadable, Values};
@@ -42,8 +44,14 @@ pub struct Project {
     pub import: Option<Import>,
     /// What the user should know of its `dkms.conf`.
     pub notices: Vec<String>,
+    /// Whether there is no `dkms.conf`: then its `Kbuild` or `Makefile` describes it, and what make built are its modules.
+    pub implied: bool,
+    settings: Settings,
     conf: Conf,
 }
+
+/// Directives that the user gives a value besides the `dkms.conf`, or instead of it (`--set NAME=VALUE`).
+pub type Settings = BTreeMap<String, String>;
 
 /// Where the values of a project come from.
 #[derive(Clone, Debug)]
@@ -89,24 +97,28 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// Refused, if its `dkms.conf` is a program for a shell or describes no project.
+    /// Usage, if there is no `dkms.conf`; refused, if it is a program for a shell or describes no project.
     pub fn open(dir: &Utf8Path) -> Result<Self> {
-        match Self::open_any(dir)? {
+        match Self::open_any(dir, &Settings::new())? {
+            Opened::Project(project) if project.implied => Err(no_dkms_conf(&project.dir).into()),
             Opened::Project(project) => Ok(*project),
             Opened::Program { failure, .. } => Err(failure.into()),
         }
     }
 
-    /// The same; a program for a shell is no error.
-    pub fn open_any(dir: &Utf8Path) -> Result<Opened> {
+    /// The same, with `settings`; neither a program for a shell is an error, nor a directory that has a `Kbuild` or a
+    /// `Makefile` alone.
+    pub fn open_any(dir: &Utf8Path, settings: &Settings) -> Result<Opened> {
         let dir = directory(dir)?;
         let file = dir.join("dkms.conf");
-        let text = text(&file)?;
+        let implied = if file.exists() { None } else { implied::text(&dir) };
+        let text = implied.clone().map_or_else(|| text(&file), Ok)?;
         let read = DkmsConf::parse(&text).and_then(|conf| Ok((conf.evaluate(&given(None, None))?, conf)));
         match read {
-            Ok((evaluated, conf)) => {
-                let project = Self::described(dir, &evaluated.values, Conf::Read(conf))?;
-                Ok(Opened::Project(Box::new(project)))
+            Ok((mut evaluated, conf)) => {
+                set(&mut evaluated.values, settings);
+                let project = Self::described(dir, &evaluated.values, Conf::Read(conf), settings)?;
+                Ok(Opened::Project(Box::new(Self { implied: implied.is_some(), ..project })))
             }
             Err(error) if error.program => Ok(Opened::Program { failure: unreadable(&file, error), dir }),
             Err(error) => Err(unreadable(&file, error).into()),
@@ -114,10 +126,16 @@ impl Project {
     }
 
     /// The project in `dir` for a kernel, as a shell in a sandbox evaluates its `dkms.conf`.
-    pub fn evaluated(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
+    pub fn evaluated(
+        context: &Context,
+        dir: &Utf8Path,
+        settings: &Settings,
+        prepared: &Prepared,
+    ) -> Result<Self> {
         let target = Target::of(context, dir, prepared)?;
-        let values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
-        let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()))?;
+        let mut values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
+        set(&mut values, settings);
+        let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()), settings)?;
         project.for_kernel(&target)
     }
 
@@ -128,13 +146,16 @@ impl Project {
     /// Skipped, if it is not for this kernel (`BUILD_EXCLUSIVE_*`).
     pub fn for_kernel(&self, target: &Target) -> Result<Self> {
         let file = self.dir.join("dkms.conf");
-        let evaluated = match &self.conf {
+        let mut evaluated = match &self.conf {
             Conf::Shell(values) => Evaluated { values: values.clone(), ..Evaluated::default() },
             Conf::Read(conf) => {
                 conf.evaluate(&given(Some(target), Some(self))).map_err(|error| unreadable(&file, error))?
             }
         };
-        let mut project = Self::described(self.dir.clone(), &evaluated.values, self.conf.clone())?;
+        set(&mut evaluated.values, &self.settings);
+        let described =
+            Self::described(self.dir.clone(), &evaluated.values, self.conf.clone(), &self.settings)?;
+        let mut project = Self { implied: self.implied, ..described };
         project.make = directives::make(&evaluated.values, Some(&target.release))?;
         project.patches = directives::patches(&file, &evaluated.values, &target.release)?;
         if matches!(self.conf, Conf::Read(_)) {
@@ -184,7 +205,8 @@ impl Project {
         Ok(())
     }
 
-    fn described(dir: Utf8PathBuf, values: &Values, conf: Conf) -> Result<Self> {
+    /// `values` have the settings.
+    fn described(dir: Utf8PathBuf, values: &Values, conf: Conf, settings: &Settings) -> Result<Self> {
         let file = dir.join("dkms.conf");
         let name = required(&file, values, "PACKAGE_NAME")?;
         let stated = values.scalar("PACKAGE_VERSION").unwrap_or_default();
@@ -207,6 +229,8 @@ impl Project {
             exclusive: Exclusive::read(values, 0)?,
             import: Import::open(&dir)?,
             notices: Vec::new(),
+            implied: false,
+            settings: settings.clone(),
             files,
             dir,
             name,
@@ -214,6 +238,11 @@ impl Project {
             conf,
         })
     }
+}
+
+/// Gives directives the values that the user wants them to have.
+fn set(values: &mut Values, settings: &Settings) {
+    settings.iter().for_each(|(name, value)| values.set(name, 0, value));
 }
 
 /// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
@@ -241,16 +270,28 @@ fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
 fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
     dir.canonicalize_utf8().map_err(|error| {
         Failure::usage(format!("project {dir}"), error.to_string())
-            .remedy("--project DIR, a directory with a dkms.conf")
+            .remedy("--project DIR, a directory of module sources")
     })
+}
+
+/// The failure for what needs a `dkms.conf` of a directory that does without.
+fn no_dkms_conf(dir: &Utf8Path) -> Failure {
+    Failure::usage(
+        dir.as_str(),
+        "has no dkms.conf, which DKMS and packages take name, version and modules from",
+    )
+    .remedy(format!("cargo kmod dkms conf --project {dir} writes one"))
 }
 
 /// The text of a `dkms.conf`.
 fn text(file: &Utf8Path) -> Result<String> {
     let dir = file.parent().unwrap_or(file);
     let length = fs_err::metadata(file).map(|meta| meta.len()).map_err(|_| {
-        Failure::usage(format!("project {dir}"), "there is no dkms.conf in it")
-            .remedy("--project DIR, a directory with a dkms.conf")
+        Failure::usage(
+            format!("project {dir}"),
+            "there is no dkms.conf in it, and no Kbuild or Makefile with obj-m",
+        )
+        .remedy("--project DIR, a directory of module sources; cargo kmod new NAME makes one")
     })?;
     if length > LONGEST {
         let reason = format!("is longer than {} MiB", LONGEST >> 20);
@@ -341,6 +382,33 @@ mod tests {
         let project = project(&text).unwrap().for_kernel(&target()).unwrap();
         assert_eq!(project.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert!(project.notices[0].contains("b is left out"), "{:?}", project.notices);
+    }
+
+    #[test]
+    fn what_is_set_on_the_command_line_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::write(dir.join("dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=@V@\nMAKE=old\n").unwrap();
+        let settings = [("PACKAGE_VERSION", "2.0"), ("MAKE", "make new")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let Opened::Project(project) = Project::open_any(dir, &settings).unwrap() else {
+            panic!("a program")
+        };
+        assert_eq!(project.version, "2.0");
+        assert_eq!(project.for_kernel(&target()).unwrap().make, "make new");
+    }
+
+    #[test]
+    fn a_directory_without_a_dkms_conf_is_a_project_for_what_needs_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        fs_err::write(dir.join("Kbuild"), "obj-m := hello.o\n").unwrap();
+        let Opened::Project(project) = Project::open_any(dir, &Settings::new()).unwrap() else { panic!() };
+        assert!(project.implied && project.name == "hello" && project.rust() == Rust::Optional);
+        assert!(project.for_kernel(&target()).unwrap().implied);
+        let error = Project::open(dir).unwrap_err();
+        assert!(error.to_string().contains("has no dkms.conf"), "{error}");
+        assert!(report::failure::remedy_of(&error).unwrap().contains("dkms conf --project"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::source::Tree;
 use crate::source::fetch::{self, Kernel};
 use crate::source::import;
 use crate::source::series::{self, Series};
+use crate::target_dir::CACHE_TAG;
 use crate::{Project, command};
 use dkms_conf::directives::leaves;
 use kernel::context::Context;
@@ -239,7 +240,7 @@ fn add(tree: &mut Tree, more: Tree) -> Result<()> {
 pub(crate) fn is_source(path: &Utf8Path) -> bool {
     let skipped = path.file_name().is_some_and(|name| SKIPPED.contains(&name));
     // What cargo makes says that of itself (https://bford.info/cachedir/).
-    !skipped && !is_product(path) && !path.join("CACHEDIR.TAG").exists()
+    !skipped && !is_product(path) && !path.join(CACHE_TAG).exists()
 }
 
 /// Whether a file is what Kbuild makes, left by a build in the source tree. An object that Kbuild has no record of was

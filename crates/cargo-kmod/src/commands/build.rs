@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::commands::patch;
 use clap::Args;
+use dkms_conf::directives::is_directive;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
@@ -16,7 +17,7 @@ use project::build::{Built, build_signed};
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
 use project::source::edit;
-use project::{Opened, Project, Target, find};
+use project::{Opened, Project, Settings, Target, find};
 use report::failure::{Exit, Failure, exit_of};
 use report::{size, table};
 
@@ -37,12 +38,17 @@ pub struct BuildCommand {
 /// Which project and which kernels.
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// Directory with a dkms.conf [default: the guard]
+    /// Directory of module sources [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
+    /// Give a directive of dkms.conf another value, such as PACKAGE_VERSION=1.2; may be repeated
+    ///
+    /// It names and numbers a project that has no dkms.conf, too.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
     /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no privilege
     ///
     /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got are shown.
@@ -59,6 +65,22 @@ pub struct BuildArgs {
     /// Which key the modules are signed with.
     #[command(flatten)]
     pub sign: SignWith,
+}
+
+impl BuildArgs {
+    fn settings(&self) -> Settings {
+        self.settings.iter().cloned().collect()
+    }
+}
+
+/// `NAME=VALUE`, the name being that of a directive.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    if is_directive(name) {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(format!("dkms.conf has no directive {name}"))
+    }
 }
 
 /// A key that built modules leave signed with.
@@ -133,7 +155,7 @@ fn project(context: &Context, args: &BuildArgs) -> Result<Project> {
 
 /// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and its root.
 pub(super) fn opened(context: &Context, args: &BuildArgs) -> Result<Opened> {
-    match Project::open_any(&find::directory(context, args.project.as_deref())?)? {
+    match Project::open_any(&find::directory(context, args.project.as_deref())?, &args.settings())? {
         Opened::Program { failure, .. } if !args.allow_shell => Err(failure.into()),
         opened => Ok(opened),
     }
@@ -176,7 +198,7 @@ pub fn all(
                 Opened::Project(project) => {
                     project.for_kernel(&Target::of(context, &project.dir, &prepared)?)?
                 }
-                Opened::Program { dir, .. } => Project::evaluated(context, dir, &prepared)?,
+                Opened::Program { dir, .. } => Project::evaluated(context, dir, &args.settings(), &prepared)?,
             };
             let built = build_signed(context, &project, &prepared, pair.as_ref())?;
             then(&project, &prepared, &built)?;

@@ -15,13 +15,15 @@ use deploy::dkms::{self, Bundle, Dkms, Goal, Outcome};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
-use project::{Project, find};
+use project::{Project, find, implied};
 use report::failure::{Exit, Failure};
 use report::table;
 
 /// `cargo kmod dkms`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum DkmsCommand {
+    /// Write a dkms.conf for a directory that has none, from its Kbuild or Makefile
+    Conf(DkmsConfArgs),
     /// Register a project's source with DKMS
     Add(DkmsArgs),
     /// Build a project with DKMS, and check that its modules are for the kernel
@@ -49,6 +51,7 @@ pub enum DkmsCommand {
 /// Runs one of them.
 pub fn run(context: &Context, command: &DkmsCommand) -> Result<()> {
     match command {
+        DkmsCommand::Conf(args) => conf(context, args),
         DkmsCommand::Add(args) => bring(context, args, Goal::Added),
         DkmsCommand::Build(args) => bring(context, args, Goal::Built),
         DkmsCommand::Install(args) => bring(context, args, Goal::Installed),
@@ -58,6 +61,33 @@ pub fn run(context: &Context, command: &DkmsCommand) -> Result<()> {
         DkmsCommand::Mktarball(args) => bundle(context, args, Bundle::Tarball),
         DkmsCommand::Status(place) => status(context, place),
     }
+}
+
+/// `cargo kmod dkms conf`.
+#[derive(Clone, Debug, Args)]
+pub struct DkmsConfArgs {
+    /// Directory of module sources [default: this one, or the nearest above it that is a project]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<Utf8PathBuf>,
+}
+
+/// Writes the file that the directory does without.
+fn conf(context: &Context, args: &DkmsConfArgs) -> Result<()> {
+    let dir = find::directory(context, args.project.as_deref())?;
+    let file = dir.join("dkms.conf");
+    if file.exists() {
+        return Err(Failure::refused(file.as_str(), "is there already").remedy("edit it").into());
+    }
+    let text = implied::text(&dir).ok_or_else(|| {
+        Failure::refused(dir.as_str(), "has no Kbuild or Makefile with obj-m, which would say what is built")
+            .remedy("write one, or begin with cargo kmod new NAME")
+    })?;
+    if !context.dry_run {
+        report::durable::write(&file, text.as_bytes())?;
+    }
+    context.report.data(&serde_json::json!({ "file": file, "text": text }));
+    context.report.say(&format!("{} {file}:\n{text}", if context.dry_run { "would write" } else { "wrote" }));
+    Ok(())
 }
 
 /// Where DKMS keeps its trees.
@@ -71,7 +101,7 @@ pub struct DkmsPlace {
 /// `cargo kmod dkms-add` and the like.
 #[derive(Clone, Debug, Args)]
 pub struct DkmsArgs {
-    /// Directory with a dkms.conf [default: the guard]
+    /// Directory of module sources with a dkms.conf [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel, as `uname -r` prints it; may be repeated [default: the one that runs]

@@ -29,7 +29,7 @@ use report::{size, table};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct RpmArgs {
-    /// Directory with a dkms.conf and a kmod.spec [default: the guard]
+    /// Directory with a dkms.conf and a kmod.spec [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated

@@ -16,6 +16,7 @@ use crate::source::patch::Patch;
 use crate::source::series::{self, Series};
 use crate::source::{Tree, difference, import, refused_path, write_whole};
 use crate::stage::{LIST, Sources, is_source};
+use crate::target_dir;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -81,6 +82,7 @@ pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Resul
                 .into());
         }
     }
+    target_dir::make(&context.target_of(&project.dir))?;
     sources.write(&place)?;
     wanted.write(&place)?;
     Ok(place)
