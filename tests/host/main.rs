@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod elf;
+mod floor_plan;
 mod frames;
 mod key;
 mod modules;

@@ -3,8 +3,9 @@
 //! commands.
 
 use anyhow::Result;
-use cargo_kmod::cli::{Command as ToolCommand, EXIT_STATUS, Global};
+use cargo_kmod::cli::{Command as ToolCommand, EXIT_STATUS};
 use cargo_kmod::commands::dkms::{self, DkmsArgs, DkmsCommand, DkmsPlace};
+use cargo_kmod::global::Global;
 use cargo_kmod::help::{self, Group};
 use cargo_kmod::tool::Tool;
 use clap::{CommandFactory as _, Parser, Subcommand};

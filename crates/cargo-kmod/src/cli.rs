@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands;
 use crate::commands::build::BuildCommand;
@@ -21,9 +21,9 @@ use crate::commands::sign::SignArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::uninstall::UninstallArgs;
 use crate::commands::weak_modules::WeakModulesArgs;
+use crate::global::Global;
 use crate::tool::Tool;
 use kernel::context::Context;
-use kernel::root::Choice;
 use kernel::root::enter::Entry;
 use kernel::root::removal;
 
@@ -46,32 +46,6 @@ Exit status:
   10 the kernel refused the module   20 it warned   21 oops   22 lockdep   23 hang   24 leak
   25 panic   30 the guest never came up   31 time limit   32 QEMU ended   77 skipped";
 
-/// Options of every command.
-#[derive(Clone, Debug, Args)]
-pub struct Global {
-    /// Print the result as JSON on standard output
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Show each command that is run, and its output
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
-    /// Say what would be done and do not do it
-    #[arg(long, global = true)]
-    pub dry_run: bool,
-    /// Parallel jobs [default: the number of processors]
-    #[arg(short, long, global = true, value_name = "N")]
-    pub jobs: Option<usize>,
-    /// Answer every question with yes
-    #[arg(short, long, global = true)]
-    pub yes: bool,
-    /// Where compilers run: on the host where its distribution is the kernel's, or in a made root
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
-    pub root_fs: Choice,
-    /// Where what is built goes [default: target in the project's directory]
-    #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
-    pub target_dir: Option<Utf8PathBuf>,
-}
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -92,11 +66,11 @@ pub enum Command {
     /// refused before that, with every reason why, as by inspect --kernel.
     #[command(after_help = "\
 Examples:
-  cargo kmod install --kernel 7.2.13+deb14-cloud-amd64             the guard, built for that kernel
-  cargo kmod install --project cifs --all-kernels --root /mnt      into a system that is mounted there
-  cargo kmod install cifs_fix.ko --load --options mode=1           a module that is built already")]
+  cargo kmod install --kernel 7.2.13+deb14-cloud-amd64       the project here, built for that kernel
+  cargo kmod install --all-kernels --root /mnt               into a system that is mounted there
+  cargo kmod install hello.ko --load --options loud=1        a module that is built already")]
     Install(InstallArgs),
-    /// Take modules away again: with the last one, every byte and mode is as before the first
+    /// Uninstall modules: with the last one, every byte and mode is as before the first
     Uninstall(UninstallArgs),
     /// Say which file modprobe would load, why, and whether the distribution's own module has changed since
     Status(StatusArgs),
@@ -108,9 +82,9 @@ Examples:
     /// table. It ends with status 4 if one would not be loaded. Of a package it also says what it was made of.
     #[command(after_help = "\
 Examples:
-  cargo kmod inspect cifs_fix.ko
-  cargo kmod inspect cifs.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
-  cargo kmod inspect target/rpm/kmod-cifs-cloud-amd64-0.1.0-1.k6.12.107+deb13.x86_64.rpm
+  cargo kmod inspect hello.ko
+  cargo kmod inspect hello.ko.xz --kernel 7.2.13+deb14-cloud-amd64 --secure-boot
+  cargo kmod inspect target/rpm/kmod-hello-cloud-amd64-0.1.0-1.k6.12.107+deb13.x86_64.rpm
   cargo kmod inspect --json /lib/modules/*/extra/*.ko.xz")]
     Inspect(InspectArgs),
     /// Keys that modules are signed with

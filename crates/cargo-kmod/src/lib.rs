@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod global;
 pub mod help;
 pub mod tool;
 

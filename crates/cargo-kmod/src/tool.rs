@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::cli::Global;
+use crate::global::Global;
 use crate::help;
 use kernel::context::{Context, processors};
 use kernel::machine::programs::{self, Program};

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The options that every command takes.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use kernel::root::Choice;
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show each command that is run, and its output
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Say what would be done and do not do it
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Parallel jobs [default: the number of processors]
+    #[arg(short, long, global = true, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Where compilers run: on the host where its distribution is the kernel's, or in a made root
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
+    pub root_fs: Choice,
+    /// Where what is built goes [default: target in the project's directory]
+    #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
+    pub target_dir: Option<Utf8PathBuf>,
+}
