@@ -162,20 +162,6 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     })
 }
 
-impl Target {
-    /// A prepared kernel, for the project in `dir`.
-    pub fn of(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
-        let kdir = &prepared.kdir;
-        let release = kdir.release().clone();
-        let tree = context.target_of(dir).join("dkms").join(&release);
-        let build = match prepared.root {
-            Root::Host => kdir.build(),
-            Root::Debian(_) => format!("/lib/modules/{release}/build").into(),
-        };
-        Ok(Self { build, config: kdir.config()?, release, tree })
-    }
-}
-
 /// Where a project's build for a release is.
 pub fn place_of(context: &Context, project: &Project, release: &Release) -> Utf8PathBuf {
     let builds = context.target_of(&project.dir).join("kmod");

@@ -15,6 +15,8 @@ pub mod sign;
 pub mod source;
 pub mod stage;
 pub mod strip;
+mod target;
 pub mod target_dir;
 
-pub use project::{Opened, Project, Settings, Target};
+pub use project::{Opened, Project, Settings};
+pub use target::Target;

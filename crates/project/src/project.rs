@@ -7,6 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::source::import::Import;
+use crate::target::Target;
 use crate::{implied, shell};
 use dkms_conf::directives::{self, Module, leaves, plain_name, words};
 use dkms_conf::exclusive::{ARCHITECTURE, Exclusive};
@@ -60,19 +61,6 @@ enum Conf {
     Read(DkmsConf),
     /// A shell, for one kernel.
     Shell(Values),
-}
-
-/// A kernel that a project is to be built for, as a `dkms.conf` sees it.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// `$kernelver`.
-    pub release: Release,
-    /// `$kernel_source_dir`: what `make -C` takes.
-    pub build: Utf8PathBuf,
-    /// `$dkms_tree`: the directory in which the staged copy is `NAME/VERSION/build`.
-    pub tree: Utf8PathBuf,
-    /// Its configuration.
-    pub config: Config,
 }
 
 /// A directory with a `dkms.conf`.
