@@ -113,7 +113,8 @@ modules:
 modules_install:
 	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
 
-# What rust-analyzer asks for, written by the kernel's own script: rust-project.json.
+# What rust-analyzer asks for, written by the kernel's own script: rust-project.json. It needs the
+# rustc and bindgen that the kernel was built with.
 ifneq ($(rust),)
 .PHONY: rust-analyzer
 rust-analyzer:
@@ -135,7 +136,7 @@ $(objects): $(summary)
   make                   build for the running kernel
   make modules_install   install below /lib/modules/RELEASE/$(INSTALL_MOD_DIR) and run depmod
   make clean             remove what was built, and nothing else$(if $(rust),
-  make rust-analyzer     write rust-project.json$(,) for editors)
+  make rust-analyzer     write rust-project.json for editors; needs rustc and bindgen)
 
 Variables:
   KVER=RELEASE           another kernel, as uname -r prints it

@@ -112,6 +112,8 @@ fn current(text: &str) -> String {
     let identifier = |word: &str| match word {
         "GPL-2.0" => "GPL-2.0-only".to_owned(),
         "GPL-2.0+" => "GPL-2.0-or-later".to_owned(),
+        "LGPL-2.0" => "LGPL-2.0-only".to_owned(),
+        "LGPL-2.0+" => "LGPL-2.0-or-later".to_owned(),
         "LGPL-2.1" => "LGPL-2.1-only".to_owned(),
         "LGPL-2.1+" => "LGPL-2.1-or-later".to_owned(),
         other => other.to_owned(),
@@ -125,8 +127,13 @@ fn current(text: &str) -> String {
 
 /// Without parentheses around all of it.
 fn unwrapped(text: &str) -> &str {
-    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-    inner.filter(|inner| !inner.contains(['(', ')'])).unwrap_or(text)
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return text };
+    let mut open = 1_i32;
+    let closed_before_the_end = inner.chars().any(|c| {
+        open += i32::from(c == '(') - i32::from(c == ')');
+        open == 0
+    });
+    if closed_before_the_end { text } else { unwrapped(inner) }
 }
 
 /// The directory whose `Makefile` says what is made of `path`.
@@ -261,9 +268,10 @@ mod tests {
                 "GPL-2.0-only AND (GPL-2.0-or-later OR BSD-3-Clause)",
             ),
             (&["(GPL-2.0 OR MIT)"][..], "GPL-2.0-only OR MIT"),
+            (&["(MIT) OR (GPL-2.0)", "ISC"][..], "((MIT) OR (GPL-2.0-only)) AND ISC"),
             (
                 &["((GPL-2.0 WITH Linux-syscall-note) OR MIT)"][..],
-                "((GPL-2.0-only WITH Linux-syscall-note) OR MIT)",
+                "(GPL-2.0-only WITH Linux-syscall-note) OR MIT",
             ),
         ] {
             assert_eq!(of(texts).unwrap(), together);
