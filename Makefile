@@ -2,17 +2,59 @@
 # The guard without cargo: a thin wrapper around the kernel's build system. `make help` tells.
 # What is built, and how, is in Kbuild.
 
+name := cifs-fix
+objects := cifs_fix.ko
+summary := verifies SMB2 replies before the stock cifs.ko parses them
+tool := cargo xtask
+cache := cifs-fix
+rust := y
+arguments = $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
+	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
+generated := module/generated
+
+define more-help
+
+  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is
+                         not below /lib/modules; its BTF tells how to hook it
+  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with
+                         BTF, or /sys/kernel/btf/vmlinux of the same release
+
+Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default), 2 is strict
+Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}
+endef
+
+# --- The same in every Makefile of this tool, to the next such line. Set above: ---
+#
+# name        the project, in messages
+# objects     the modules that are built
+# summary     what they are, in one line
+# tool        the command that messages name: cargo kmod, cargo xtask
+# cache       where that keeps prepared kernels, below ~/.cache
+# rust        not empty: the module is in Rust, so it needs the kernel's Rust artefacts
+# imported    a file that is there once the kernel's source is imported, where that is built
+# import      the command that imports it
+# arguments   what Kbuild is told besides
+# generated   directories that hold only what is generated
+# more-help   what `make help` says besides
+
+# None of these is taken from the environment.
+$(foreach v,name objects summary tool cache rust imported import arguments generated more-help, \
+	$(if $(filter environment,$(origin $(v))),$(eval $(v) :=)))
+
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 INSTALL_MOD_DIR ?= extra
 
-# Where `cargo xtask kernel prepare` keeps what it made. Taken instead of a KDIR that lacks the Rust artefacts, when
-# it is whole (it has its stamp) and of the same release: so DKMS finds it when it builds for a new kernel.
-PREPARED ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cifs-fix/kernels
+# Where prepared kernels are kept. One is taken instead of a KDIR that lacks the Rust artefacts,
+# when it is whole (it has its stamp) and of the same release: so DKMS finds it when it builds for a
+# new kernel.
+PREPARED ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/$(cache)/kernels
+ifneq ($(rust),)
 ifeq ($(wildcard $(KDIR)/rust/libcore.rmeta),)
 ifneq ($(wildcard $(PREPARED)/$(KVER)/stamp.json),)
 ifneq ($(wildcard $(PREPARED)/$(KVER)/build/rust/libcore.rmeta),)
 override KDIR := $(PREPARED)/$(KVER)/build
+endif
 endif
 endif
 endif
@@ -37,65 +79,78 @@ endif
 
 # A comma, where make would take one for its own.
 , := ,
-prepare := run "cargo xtask kernel prepare $(release)", then give its directory as KDIR=
+prepare := run "$(tool) kernel prepare $(release)", then give its directory as KDIR=
 
 # Empty, or what this kernel with Rust still lacks.
-unprepared = $(if $(filter y,$(call config,CONFIG_RUST)),$(if $(wildcard $(KDIR)/rust/libcore.rmeta),, \
-	$(KDIR): no Rust artefacts there (rust/libcore.rmeta): $(prepare)))
+unprepared := $(strip $(if $(rust),$(if $(filter y,$(call config,CONFIG_RUST)), \
+	$(if $(wildcard $(KDIR)/rust/libcore.rmeta),, \
+		$(KDIR): no Rust artefacts there (rust/libcore.rmeta): $(prepare)))))
 
-# Empty, or why the guard cannot be built against KDIR.
-refusal := $(strip \
-	$(if $(wildcard $(KDIR)/Makefile),, \
-		$(KDIR): no kernel build directory: install the kernel's headers$(,) or $(prepare)) \
-	$(if $(config-file),$(if $(filter y,$(call config,CONFIG_RUST)),, \
-		$(KDIR): this kernel is built without Rust (CONFIG_RUST is not set): the guard cannot be built for it)) \
-	$(unprepared))
+# Empty, or why nothing can be built against KDIR.
+unimported := $(if $(imported),$(if $(wildcard $(imported)),, \
+	$(CURDIR): the kernel's source is not imported: run "$(import) --kernel $(release)"$(,) \
+	and make in the directory that it prints))
+no-kdir := $(if $(wildcard $(KDIR)/Makefile),, \
+	$(KDIR): no kernel build directory: install the kernel's headers$(,) or $(prepare))
+no-rust := $(if $(rust),$(if $(config-file),$(if $(filter y,$(call config,CONFIG_RUST)),, \
+	$(KDIR): this kernel is built without Rust (CONFIG_RUST is not set)$(,) which $(objects) needs)))
+refusal := $(strip $(or $(unimported),$(no-kdir),$(no-rust),$(unprepared)))
 
-kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
-	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
+kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(arguments)
 
 .PHONY: default prepared modules modules_install clean help
+.DEFAULT_GOAL := default
 default: modules
 
-# What DKMS asks before it builds: module/prepared.sh.
+# What DKMS asks before it builds: prepared.sh.
 prepared:
-	$(if $(unprepared),$(error cifs-fix: $(unprepared)))
+	$(if $(unprepared),$(error $(name): $(unprepared)))
 
 modules:
-	$(if $(refusal),$(error cifs-fix: $(refusal)))
+	$(if $(refusal),$(error $(name): $(refusal)))
 	+$(kbuild) modules
 
 modules_install:
 	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
 
-# Not the kernel's own `clean`: below M= it removes every *.o, *.a and *.ko*, and here that would
-# be cargo's too.
+# What rust-analyzer asks for, written by the kernel's own script: rust-project.json. It needs the
+# rustc and bindgen that the kernel was built with.
+ifneq ($(rust),)
+.PHONY: rust-analyzer
+rust-analyzer:
+	$(if $(refusal),$(error $(name): $(refusal)))
+	+$(kbuild) rust-analyzer
+endif
+
+# Not the kernel's own `clean`: it removes every *.o, *.a and *.ko below M=, and in target/ those
+# are cargo's.
 clean:
-	rm -rf module/generated
-	rm -f cifs_fix.ko cifs_fix.o cifs_fix.mod cifs_fix.mod.c cifs_fix.mod.o .module-common.o \
-		.cifs_fix.*.cmd ..module-common.o.cmd module/cifs_fix.o module/.cifs_fix.o.cmd \
-		module/.cifs_fix.o.d modules.order .modules.order.cmd Module.symvers .Module.symvers.cmd
+	$(if $(generated),rm -rf $(generated))
+	find . '(' -name .git -o -name target ')' -prune -o -type f \
+		'(' -name '*.ko' -o -name '*.o' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name '.*.d' -o -name modules.order -o -name Module.symvers ')' -exec rm -f '{}' +
+
+define help
+$(objects): $(summary)
+
+  make                   build for the running kernel
+  make modules_install   install below /lib/modules/RELEASE/$(INSTALL_MOD_DIR) and run depmod
+  make clean             remove what was built, and nothing else$(if $(rust),
+  make rust-analyzer     write rust-project.json for editors; needs rustc and bindgen)
+
+Variables:
+  KVER=RELEASE           another kernel, as uname -r prints it
+  KDIR=DIR               its build directory (default /lib/modules/KVER/build)$(if $(rust),; it must
+                         hold the Rust artefacts$(,) which most distributions leave out:
+                         "$(tool) kernel prepare RELEASE" makes them
+  PREPARED=DIR           where that command keeps them (default ~/.cache/$(cache)/kernels))
+  CC=COMPILER            another compiler than the one the kernel was built with
+  INSTALL_MOD_PATH=DIR   install below DIR instead of /
+  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default $(INSTALL_MOD_DIR))$(more-help)
+endef
 
 help:
-	@echo 'cifs_fix.ko, the guard: verifies SMB2 replies before the stock cifs.ko parses them.'
-	@echo ''
-	@echo '  make                   build cifs_fix.ko for the running kernel'
-	@echo '  make modules_install   install it below /lib/modules/RELEASE/extra and run depmod'
-	@echo '  make clean             remove what was built, and nothing else'
-	@echo ''
-	@echo 'Variables:'
-	@echo '  KVER=RELEASE           another kernel, as uname -r prints it'
-	@echo '  KDIR=DIR               its build directory (default /lib/modules/KVER/build); it must'
-	@echo '                         hold the Rust artefacts, which most distributions leave out:'
-	@echo '                         "cargo xtask kernel prepare RELEASE" makes them'
-	@echo '  PREPARED=DIR           where that command keeps them (default ~/.cache/cifs-fix/kernels)'
-	@echo '  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is'
-	@echo '                         not below /lib/modules; its BTF tells how to hook it'
-	@echo '  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with'
-	@echo '                         BTF, or /sys/kernel/btf/vmlinux of the same release'
-	@echo '  CC=COMPILER            another compiler than the one the kernel was built with'
-	@echo '  INSTALL_MOD_PATH=DIR   install below DIR instead of /'
-	@echo '  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default extra)'
-	@echo ''
-	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default), 2 is strict'
-	@echo 'Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}'
+	$(info $(help))
+	@:
+
+# --- The end of what is the same in every Makefile. ---
