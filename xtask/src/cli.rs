@@ -39,7 +39,7 @@ pub const XTASK: Tool = Tool {
 };
 
 const GROUPS: &[Group] = &[
-    ("Begin", &["demo", "doctor"]),
+    ("Begin", &["demo", "new", "doctor"]),
     help::GROUPS[1],
     help::GROUPS[2],
     help::GROUPS[3],

@@ -15,6 +15,7 @@ use crate::commands::install::InstallArgs;
 use crate::commands::kernel::KernelCommand;
 use crate::commands::key::KeyCommand;
 use crate::commands::man::ManArgs;
+use crate::commands::new::NewArgs;
 use crate::commands::patch::PatchCommand;
 use crate::commands::rpm::RpmArgs;
 use crate::commands::sign::SignArgs;
@@ -49,6 +50,16 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make a repository for a module: it builds, boots, packages and passes its own tests as it is
+    ///
+    /// With --fix it is a rebuild of one of the kernel's own modules: a list of what is taken from the kernel's source, and an
+    /// empty patch series.
+    #[command(after_help = "\
+Examples:
+  cargo kmod new hello && cd hello && cargo kmod insmod
+  cargo kmod new hello --c
+  cargo kmod new isofs-fix --fix fs/isofs --kernel 7.2.13+deb14-cloud-amd64")]
+    New(NewArgs),
     /// Say what this machine has and lacks, and which command supplies it
     Doctor,
     /// Kernels of the archive, and the trees modules are built against
@@ -141,6 +152,7 @@ impl Command {
     /// Runs the command.
     pub fn run(&self, tool: &Tool, context: &Context) -> Result<()> {
         match self {
+            Self::New(args) => commands::new::run(context, tool, args),
             Self::Doctor => commands::doctor::run(context, tool),
             Self::Kernel(command) => commands::kernel::run(context, command),
             Self::Build(args) => commands::build::run(context, args),

@@ -9,7 +9,7 @@ pub type Group = (&'static str, &'static [&'static str]);
 
 /// The commands of this crate, by task.
 pub const GROUPS: &[Group] = &[
-    ("Begin", &["doctor"]),
+    ("Begin", &["new", "doctor"]),
     ("Write a module", &["build", "insmod", "inspect", "patch"]),
     ("Sign it", &["key", "sign"]),
     ("Ship it", &["install", "uninstall", "status", "dkms", "rpm", "weak-modules"]),

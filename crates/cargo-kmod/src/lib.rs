@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod global;
 pub mod help;
+mod installed;
 pub mod tool;
 
 use std::ffi::OsString;
@@ -25,6 +26,11 @@ pub const CARGO_KMOD: Tool =
 /// All of `cargo kmod`, for a program that is nothing else.
 pub fn main() -> ExitCode {
     run(CARGO_KMOD)
+}
+
+/// The same as a project's own `cargo xtask`.
+pub fn xtask() -> ExitCode {
+    run(Tool { name: "cargo xtask", ..CARGO_KMOD })
 }
 
 /// The same under another name: `cargo_kmod::run(Tool { name: "cargo kmod", ..CARGO_KMOD })`.

@@ -13,6 +13,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::Report;
 use crate::failure::Failure;
 
+/// The name of the cache's directory in the user's.
+pub const NAME: &str = "cifs-fix";
+
 /// `$XDG_CACHE_HOME/cifs-fix`, or `~/.cache/cifs-fix`.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -49,7 +52,7 @@ impl Cache {
             Failure::missing("cache directory", "neither XDG_CACHE_HOME nor HOME is an absolute path")
                 .remedy("export XDG_CACHE_HOME=/some/directory")
         })?;
-        Self::at(base.join("cifs-fix"))
+        Self::at(base.join(NAME))
     }
 
     /// A cache in `dir`, which is made if need be.

@@ -2,5 +2,5 @@
 //! `cargo xtask`: the tool, of the version that Cargo.lock names, for everybody who works here.
 
 fn main() -> std::process::ExitCode {
-    cargo_kmod::main()
+    cargo_kmod::xtask()
 }

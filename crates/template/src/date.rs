@@ -38,6 +38,22 @@ impl Date {
         Ok(Self { year, month, day })
     }
 
+    /// The day of a time in seconds since 1970, in UTC (Howard Hinnant's days to civil).
+    ///
+    /// # Errors
+    ///
+    /// Refused, if it is later than 9999.
+    pub fn of_seconds(seconds: u64) -> Result<Self, Invalid> {
+        let days = seconds / 86_400 + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+        let year = year + era * 400 + u64::from(month <= 2);
+        Self::new(u16::try_from(year).unwrap_or(u16::MAX), month as u8, day as u8)
+    }
+
     /// Of the week, from Sunday on (Sakamoto's way).
     fn weekday(self) -> usize {
         const SHIFT: [usize; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
@@ -71,6 +87,20 @@ mod tests {
         ] {
             assert_eq!(Date::new(year, month, day).unwrap().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn times_have_their_day() {
+        for (seconds, day) in [
+            (0, (1970, 1, 1)),
+            (951_827_696, (2000, 2, 29)),
+            (1_795_305_599, (2026, 11, 21)),
+            (1_795_305_600, (2026, 11, 22)),
+            (4_107_542_400, (2100, 3, 1)),
+        ] {
+            assert_eq!(Date::of_seconds(seconds).unwrap(), Date::new(day.0, day.1, day.2).unwrap(), "{seconds}");
+        }
+        assert!(Date::of_seconds(u64::MAX).is_err());
     }
 
     #[test]

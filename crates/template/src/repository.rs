@@ -113,22 +113,28 @@ impl New<'_> {
         let owned = ["Kbuild", "Makefile", "dkms.conf", "LICENSE", "prepared.sh", &source];
         let values = [("type_name", self.request.name.type_name()), ("ascii_author", self.ascii_author())];
         let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
-        vec![
-            plain(".cargo/config.toml", include_str!("../files/cargo-config.toml")),
-            plain("Cargo.toml", include_str!("../files/workspace.toml")),
+        let mut files = self.xtask();
+        files.extend([
             plain("Kbuild", self.fill(include_str!("../files/kbuild-rust"), &[])),
             plain("README.md", self.fill(include_str!("../files/readme-rust.md"), &[])),
             plain("dkms.conf", self.dkms_conf("CONFIG_RUST", PRE_BUILD, &owned)),
             plain(source.as_str(), self.fill(include_str!("../files/module.rs"), &values)),
             program("prepared.sh", PREPARED),
             program("tests/run", self.fill(include_str!("../files/tests-run"), &[])),
-            plain(
-                "xtask/Cargo.toml",
-                self.fill(
-                    include_str!("../files/xtask.toml"),
-                    &[("dependency", &self.request.tool.dependency())],
-                ),
-            ),
+        ]);
+        files
+    }
+
+    /// `cargo xtask`: a program of the repository's own, where the tool can be a dependency.
+    fn xtask(&self) -> Vec<File> {
+        let Some(dependency) = self.request.tool.dependency() else {
+            return vec![plain(".cargo/config.toml", include_str!("../files/cargo-config-installed.toml"))];
+        };
+        let manifest = self.fill(include_str!("../files/xtask.toml"), &[("dependency", &dependency)]);
+        vec![
+            plain(".cargo/config.toml", include_str!("../files/cargo-config.toml")),
+            plain("Cargo.toml", include_str!("../files/workspace.toml")),
+            plain("xtask/Cargo.toml", manifest),
             plain("xtask/src/main.rs", include_str!("../files/xtask-main.rs")),
         ]
     }
@@ -188,8 +194,8 @@ impl New<'_> {
     fn tool_for_ci(&self) -> String {
         match self.request.kind {
             // Compiled with the first use.
-            Kind::Rust => String::new(),
-            Kind::C | Kind::Fix(_) => self.request.tool.install(),
+            Kind::Rust if self.request.tool != Source::Installed => String::new(),
+            Kind::C | Kind::Rust | Kind::Fix(_) => self.request.tool.install(),
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Source {
     Git(GitUrl),
     /// A directory of this machine. What is written with it works here only.
     Path(Utf8PathBuf),
+    /// Nobody knows where: the program that is installed serves, and `cargo xtask` is another name for `cargo kmod`.
+    Installed,
 }
 
 /// The address of a git repository.
@@ -25,12 +27,13 @@ impl Source {
     /// The package of the tool.
     const PACKAGE: &str = "cargo-kmod";
 
-    /// The inline table of a dependency.
-    pub(crate) fn dependency(&self) -> String {
+    /// The inline table of a dependency; none where it can only be what is installed.
+    pub(crate) fn dependency(&self) -> Option<String> {
         match self {
-            Self::Version(version) => toml(&version.to_string()),
-            Self::Git(url) => format!("{{ git = {} }}", toml(&url.0)),
-            Self::Path(dir) => format!("{{ path = {} }}", toml(dir.as_str())),
+            Self::Version(version) => Some(toml(&version.to_string())),
+            Self::Git(url) => Some(format!("{{ git = {} }}", toml(&url.0))),
+            Self::Path(dir) => Some(format!("{{ path = {} }}", toml(dir.as_str()))),
+            Self::Installed => None,
         }
     }
 
@@ -41,6 +44,9 @@ impl Source {
             Self::Version(version) => format!("cargo install --locked {package}@{version}"),
             Self::Git(url) => format!("cargo install --locked --git {} {package}", shell(&url.0)),
             Self::Path(dir) => format!("cargo install --locked --path {}", shell(dir.as_str())),
+            Self::Installed => format!(
+                "command -v {package} >/dev/null || {{ echo 'install {package} here, from where you have it' >&2; exit 1; }}"
+            ),
         }
     }
 
@@ -48,7 +54,7 @@ impl Source {
     pub fn path(&self) -> Option<&Utf8Path> {
         match self {
             Self::Path(dir) => Some(dir),
-            Self::Version(_) | Self::Git(_) => None,
+            Self::Version(_) | Self::Git(_) | Self::Installed => None,
         }
     }
 }
@@ -95,8 +101,12 @@ mod tests {
                 "cargo install --locked --path '/it'\\''s \"here\"/$(id)'",
             ),
         ] {
-            assert_eq!((source.dependency().as_str(), source.install().as_str()), (dependency, command));
+            assert_eq!(
+                (source.dependency().as_deref(), source.install().as_str()),
+                (Some(dependency), command)
+            );
         }
+        assert_eq!(Source::Installed.dependency(), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod install;
 pub mod kernel;
 pub mod key;
 pub mod man;
+pub mod new;
 pub mod patch;
 pub mod rpm;
 pub mod secure_boot;

@@ -54,10 +54,32 @@ pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result
     }
 }
 
+/// Those of the files that `import` names which the source of `release` has. Nothing is kept: whoever asks does not know yet
+/// what is wanted.
+pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+    let mut archive = Archive::open(context)?;
+    let kernel = discover::find(&mut archive, release)?;
+    let source = prepare::source_package(archive.packages(), &kernel)?;
+    let deb = archive.fetch(&[source])?.remove(0);
+    let what = format!("the source {} {}", source.name, source.version);
+    let step = context.report.step("Searching", &what);
+    let dir = tempfile::tempdir_in(context.cache.dir())?;
+    let dir = Utf8Path::from_path(dir.path()).context("the cache's path is not UTF-8")?;
+    match unpack(context, &deb, release, import, dir) {
+        Err(error) if error.to_string().contains(NOT_FOUND) => {}
+        unpacked => unpacked?,
+    }
+    step.done("Searched", &what);
+    read(dir, import)
+}
+
+/// What tar says of a name that the archive does not hold.
+const NOT_FOUND: &str = "Not found in archive";
+
 /// Of the source that a prepared kernel was built from.
 fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Result<Tree> {
     if let Some(place) = known(context, &prepared.kdir, import) {
-        return read(&place, import);
+        return read_all(&place, import);
     }
     let mut archive = Archive::open(context)?;
     let release = prepared.kdir.release();
@@ -79,7 +101,7 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Resul
 
 fn of_release(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
     if let Some(place) = Kdir::open(context, release).and_then(|kdir| known(context, &kdir, import)) {
-        return read(&place, import);
+        return read_all(&place, import);
     }
     let mut archive = Archive::open(context)?;
     let kernel = discover::find(&mut archive, release)?;
@@ -114,13 +136,18 @@ fn of_package(
         let what = format!("from the source {} {}", source.name, source.version);
         let step = context.report.step("Importing", &what);
         let partial = context.cache.partial(&place, &context.report, remove_plain)?;
-        unpack(context, &deb, release, import, &partial).inspect_err(|_| {
+        let unpacked = unpack(context, &deb, release, import, &partial).or_else(|error| {
+            // tar has unpacked the others, so it can be told which is missing.
+            let not_found = error.to_string().contains(NOT_FOUND);
+            if not_found { read_all(&partial, import).and(Err(error)) } else { Err(error) }
+        });
+        unpacked.inspect_err(|_| {
             fs_err::remove_dir_all(&partial).ok();
         })?;
         fs_err::rename(&partial, &place)?;
         step.done("Imported", &what);
     }
-    read(&place, import)
+    read_all(&place, import)
 }
 
 /// Where these files of this source are kept.
@@ -161,18 +188,24 @@ fn unpack(
         ],
         &context.report,
     );
-    match unpacked {
-        Err(error) if error.to_string().contains("Not found in archive") => {
-            // tar has unpacked the others, so it can be told which is missing.
-            read(into, import)?;
-            Err(error)
+    unpacked
+}
+
+/// Reads imported files, each of which must be there.
+fn read_all(place: &Utf8Path, import: &Import) -> Result<Tree> {
+    let tree = read(place, import)?;
+    let stands_for_none = |wanted: &&Wanted| !tree.keys().any(|path| wanted.covers(path));
+    match import.kernel.iter().find(stands_for_none) {
+        None => Ok(tree),
+        Some(wanted) => {
+            Err(Failure::refused(format!("{FILE}: {}", wanted.as_str()), "is not in the kernel's source")
+                .remedy("correct the name, or give the project a version for this kernel")
+                .into())
         }
-        unpacked => unpacked,
     }
 }
 
-/// Reads imported files. Only what is named is taken, each name must stand for something, and nothing but plain
-/// files is.
+/// Reads imported files. Only what is named is taken, and nothing but plain files is.
 fn read(place: &Utf8Path, import: &Import) -> Result<Tree> {
     let mut tree = Tree::new();
     for entry in WalkDir::new(place) {
@@ -189,15 +222,7 @@ fn read(place: &Utf8Path, import: &Import) -> Result<Tree> {
         }
         tree.insert(inner.to_owned(), fs_err::read(path)?);
     }
-    let stands_for_none = |wanted: &&Wanted| !tree.keys().any(|path| wanted.covers(path));
-    match import.kernel.iter().find(stands_for_none) {
-        None => Ok(tree),
-        Some(wanted) => {
-            Err(Failure::refused(format!("{FILE}: {}", wanted.as_str()), "is not in the kernel's source")
-                .remedy("correct the name, or give the project a version for this kernel")
-                .into())
-        }
-    }
+    Ok(tree)
 }
 
 #[cfg(test)]
@@ -212,9 +237,9 @@ mod tests {
         fs_err::write(place.join("fs/a/x.c"), "x").unwrap();
         fs_err::write(place.join("fs/other.c"), "x").unwrap();
         let import = |text| Import::parse(text).unwrap();
-        let tree = read(place, &import("kernel = [\"fs/a\"]")).unwrap();
+        let tree = read_all(place, &import("kernel = [\"fs/a\"]")).unwrap();
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["fs/a/x.c"]);
-        let error = read(place, &import("kernel = [\"fs/a\", \"fs/b\"]")).unwrap_err().to_string();
+        let error = read_all(place, &import("kernel = [\"fs/a\", \"fs/b\"]")).unwrap_err().to_string();
         assert!(error.contains("fs/b: is not in the kernel's source"), "{error}");
         std::os::unix::fs::symlink("/etc/passwd", place.join("fs/a/link")).unwrap();
         let error = read(place, &import("kernel = [\"fs/a\"]")).unwrap_err().to_string();

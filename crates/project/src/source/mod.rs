@@ -9,6 +9,7 @@ pub mod difference;
 pub mod edit;
 pub mod fetch;
 pub mod import;
+pub mod in_tree;
 pub mod patch;
 pub mod series;
 
