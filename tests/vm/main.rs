@@ -14,6 +14,7 @@ mod ksmbd;
 #[path = "../dkms/machine.rs"]
 mod machine;
 mod malformed;
+mod new;
 mod parameter;
 mod proxy;
 mod ranges;
@@ -204,6 +205,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(rebuild::trials(bench))
         .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
+        .chain(new::trials(bench))
         .collect()
 }
 

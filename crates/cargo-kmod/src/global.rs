@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The options that every command takes.
 
+use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use clap::Args;
 
@@ -30,4 +31,14 @@ pub struct Global {
     /// Where what is built goes [default: target in the project's directory]
     #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
     pub target_dir: Option<Utf8PathBuf>,
+}
+
+impl Global {
+    /// The directory for what is built, from the root of the file system; a variable that is set to nothing names none.
+    pub fn target(&self) -> Result<Option<Utf8PathBuf>> {
+        let Some(dir) = self.target_dir.as_ref().filter(|dir| *dir != "") else { return Ok(None) };
+        let here = std::env::current_dir().context("asking for the current directory")?;
+        let here = Utf8PathBuf::try_from(here).context("the current directory's path is not UTF-8")?;
+        Ok(Some(here.join(dir)))
+    }
 }

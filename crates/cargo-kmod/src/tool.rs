@@ -86,7 +86,7 @@ impl Tool {
             dry_run: global.dry_run,
             jobs: global.jobs.unwrap_or_else(processors).max(1),
             root_fs: global.root_fs,
-            target: global.target_dir.clone().or_else(|| Some(home.as_ref()?.join("target"))),
+            target: global.target()?.or_else(|| Some(home.as_ref()?.join("target"))),
             home,
             ..Context::new(report, Cache::of_user()?, Utf8PathBuf::try_from(program)?)
         })

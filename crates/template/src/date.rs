@@ -98,7 +98,11 @@ mod tests {
             (1_795_305_600, (2026, 11, 22)),
             (4_107_542_400, (2100, 3, 1)),
         ] {
-            assert_eq!(Date::of_seconds(seconds).unwrap(), Date::new(day.0, day.1, day.2).unwrap(), "{seconds}");
+            assert_eq!(
+                Date::of_seconds(seconds).unwrap(),
+                Date::new(day.0, day.1, day.2).unwrap(),
+                "{seconds}"
+            );
         }
         assert!(Date::of_seconds(u64::MAX).is_err());
     }
