@@ -153,13 +153,15 @@ fn write(dir: &Utf8Path, files: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// Puts the directory under version control, unless it is already, as `cargo new` does. Whether it did.
+/// Puts the directory under version control, unless it is already, as `cargo new` does. Its files are added: packages are made
+/// of what git tracks. Whether it did.
 fn init_git(context: &Context, dir: &Utf8Path) -> Result<bool> {
     let inside = dir.canonicalize_utf8()?.ancestors().any(|dir| dir.join(".git").exists());
     if inside || programs::find("git").is_none() {
         return Ok(false);
     }
     Cmd::new("git").args(["init", "--quiet"]).cwd(dir).run(&context.report)?;
+    Cmd::new("git").args(["add", "--all"]).cwd(dir).run(&context.report)?;
     Ok(true)
 }
 
