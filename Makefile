@@ -54,7 +54,10 @@ refusal := $(strip \
 kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
 	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
 
-.PHONY: default prepared modules modules_install clean help
+# The source that KDIR was made from; where it is not beside it, KDIR itself.
+source := $(firstword $(wildcard $(KDIR)/source) $(KDIR))
+
+.PHONY: default prepared modules modules_install clippy rustfmtcheck checkpatch clean help
 default: modules
 
 # What DKMS asks before it builds: module/prepared.sh.
@@ -67,6 +70,25 @@ modules:
 
 modules_install:
 	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
+
+# With the kernel's own lints, none of which may have anything to say. clippy-driver must be of the very rustc that the
+# kernel was built with.
+clippy:
+	$(if $(refusal),$(error cifs-fix: $(refusal)))
+	+$(kbuild) CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
+
+# By the kernel's own settings; here are the same, for KDIRs that come without. What is an argument here leads rustfmt
+# to all the rest.
+RUSTFMT ?= rustfmt
+rustfmtcheck:
+	$(RUSTFMT) --check \
+		--config-path '$(firstword $(wildcard $(source)/.rustfmt.toml) module/rustfmt.toml)' \
+		module/cifs_fix.rs module/prototype/lib.rs module/prototype/main.rs
+
+checkpatch:
+	$(if $(wildcard $(source)/scripts/checkpatch.pl),,$(error \
+		cifs-fix: $(source)/scripts/checkpatch.pl: not there: give a KDIR with its source))
+	perl '$(source)/scripts/checkpatch.pl' --no-tree --strict --terse --file module/bindings.h
 
 # Not the kernel's own `clean`: below M= it removes every *.o, *.a and *.ko*, and here that would
 # be cargo's too.
@@ -82,6 +104,9 @@ help:
 	@echo '  make                   build cifs_fix.ko for the running kernel'
 	@echo '  make modules_install   install it below /lib/modules/RELEASE/extra and run depmod'
 	@echo '  make clean             remove what was built, and nothing else'
+	@echo '  make clippy            build it with the lints of the kernel, and fail if one warns'
+	@echo '  make rustfmtcheck      fail if the source is not formatted as the kernel is'
+	@echo '  make checkpatch        the same for what is in C, by checkpatch.pl of the kernel'
 	@echo ''
 	@echo 'Variables:'
 	@echo '  KVER=RELEASE           another kernel, as uname -r prints it'

@@ -14,10 +14,7 @@
     unsafe_op_in_unsafe_fn
 )]
 // Newer than the oldest compiler that kernels with Rust are built with.
-#![cfg_attr(
-    CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES,
-    allow(unnecessary_transmutes)
-)]
+#![cfg_attr(CONFIG_RUSTC_HAS_UNNECESSARY_TRANSMUTES, allow(unnecessary_transmutes))]
 
 use kernel::ffi;
 
