@@ -59,7 +59,7 @@ unsafe extern "C" fn set(text: *const c_char, _: *const bindings::kernel_param) 
     let mut at = text;
     for byte in &mut bytes {
         // SAFETY: The caller vouches for the bytes up to a NUL, and the loop ends at the first one.
-        *byte = unsafe { at.read() } as u8;
+        *byte = unsafe { at.read() };
         if *byte == 0 {
             break;
         }
