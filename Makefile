@@ -71,14 +71,14 @@ modules:
 modules_install:
 	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
 
-# With the kernel's own lints, none of which may have anything to say. clippy-driver must be of the very rustc that the
-# kernel was built with.
+# With the kernel's own lints; a warning is an error. clippy-driver must come from the very rustc that
+# the kernel was built with.
 clippy:
 	$(if $(refusal),$(error cifs-fix: $(refusal)))
 	+$(kbuild) CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
 
-# By the kernel's own settings; here are the same, for KDIRs that come without. What is an argument here leads rustfmt
-# to all the rest.
+# With the kernel's own settings; module/rustfmt.toml is a copy, for a KDIR that has no source beside
+# it. rustfmt finds all other files through those named here.
 RUSTFMT ?= rustfmt
 rustfmtcheck:
 	$(RUSTFMT) --check \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The hook on `smb2_check_message` of `cifs`: how that function is called, and what runs in its
-//! place for a reply that the client must not parse.
+//! place when a reply is rejected.
 
 use super::{
     bindings,
@@ -28,7 +28,7 @@ mod built_for {
 pub(crate) use built_for::PROTOTYPE;
 use built_for::SHAPE;
 
-/// The shapes of the function that are known; one of them is chosen when building.
+/// The known parameter lists of the function; the build chooses one of them.
 #[allow(dead_code)]
 #[derive(Clone, Copy)]
 enum Shape {
@@ -38,16 +38,16 @@ enum Shape {
     BufPduLenLenServer,
 }
 
-/// The function. The module's name keeps the probe off one of the same name elsewhere.
+/// The hooked function. The module's name keeps the probe off a function of the same name
+/// elsewhere.
 const SYMBOL: &CStr = c"cifs:smb2_check_message";
 
-/// What the function answers when the reply is malformed. The client takes anything but 0 so.
+/// What the hooked function returns for a malformed reply: for the client, anything but 0.
 const MALFORMED: c_int = 1;
 
-/// The function that runs in its place: one of the kernel's own, for a thread that is interrupted
-/// in it may return long after this module has gone. It reads nothing of what it is called with,
-/// and answers 1. That it is still declared so is checked here; that it does answer so, by
-/// [`target`].
+/// What runs in its place when a reply is rejected. It must be a function of the kernel proper: a
+/// thread that is interrupted in it may resume after this module was unloaded. This one ignores its
+/// argument and returns 1. Its type is checked here, at build time, and its result by [`target`].
 const REPLACEMENT: unsafe extern "C" fn(*const bindings::dentry) -> c_int =
     bindings::always_delete_dentry;
 
@@ -56,54 +56,53 @@ const REPLACEMENT: unsafe extern "C" fn(*const bindings::dentry) -> c_int =
 const MAX_LEN: usize = 128 * 1024;
 
 impl Shape {
-    /// Where the message begins that the function was called with, and how many bytes of it were
-    /// received.
+    /// Where the message begins, and how many bytes of it were received.
     fn message(self, registers: &Registers) -> (*const u8, usize) {
         let [buf, second, third, _] = registers.arguments();
-        // An `unsigned int` is the lower half of its register.
+        // Each is an `unsigned int`, which is in the lower half of its register.
         let [second, third] = [second as c_uint, third as c_uint];
         let len = match self {
             Self::BufLenServer => second,
-            // `pdu_len` counts more than this message when it came encrypted, and `len` is that of
-            // another message when the client dumps one for debugging. The buffer holds at least
-            // the lesser of the two.
+            // `pdu_len` exceeds this message if it was encrypted, and `len` is that of another
+            // message if the client dumps one for debugging. The buffer holds at least the lesser
+            // of the two.
             Self::BufPduLenLenServer => second.min(third),
         };
         (buf as *const u8, len as usize)
     }
 }
 
-/// The message that the function was called with; `None` when there is none, or it is longer than
-/// any that the client takes.
+/// The message that the hooked function was called with; `None` if there is none, or if it is
+/// longer than any that the client accepts.
 ///
 /// # Safety
 ///
-/// For all of `'a`, the first argument in `registers`, unless it is null, must point to as many
-/// initialised bytes as [`Shape::message`] says, to which nothing writes.
+/// The first argument in `registers` must be null, or point to as many initialised bytes as
+/// [`Shape::message`] says, which nothing writes to during `'a`.
 unsafe fn message<'a>(registers: &Registers) -> Option<&'a [u8]> {
     let (start, len) = SHAPE.message(registers);
     if start.is_null() || len > MAX_LEN {
         return None;
     }
-    // SAFETY: The caller vouches for `len` bytes that nothing writes to, and 128 KiB are not too
-    // many for a slice.
+    // SAFETY: The caller guarantees `len` initialised bytes that nothing writes to; `len` is far
+    // below `isize::MAX`.
     Some(unsafe { slice::from_raw_parts(start, len) })
 }
 
-/// Judges every message that the function is called with.
+/// Judges every message that the hooked function is called with.
 ///
 /// # Invariants
 ///
-/// It handles probes on [`SYMBOL`] only, for [`probe`] makes the only ones.
+/// It handles probes on [`SYMBOL`] only.
 pub(crate) struct Judge(());
 
 impl Handler for Judge {
     fn before(&self, registers: &Registers) -> Next {
         counters::seen();
-        // SAFETY: By the type invariant, these are the arguments of `smb2_check_message`. Its
-        // callers give it a buffer with as many received bytes as the arguments say, and the shape
-        // of those was read from the BTF of the very `cifs.ko`. The buffer belongs to the thread
-        // that makes the call: nothing else writes to it, and the slice is gone before that goes on.
+        // SAFETY: By the type invariant, these are the arguments of `smb2_check_message`, whose
+        // parameter list the build read from the BTF of this `cifs.ko`. Its callers pass a buffer
+        // with at least as many received bytes as `Shape::message` says. The buffer belongs to the
+        // calling thread, so that nothing writes to it before this returns.
         let Some(message) = (unsafe { message(registers) }) else {
             counters::oversized();
             return Next::Original;
@@ -120,34 +119,35 @@ impl Handler for Judge {
     }
 }
 
-/// The function and its replacement, which is asked first whether it answers as it must.
+/// The hooked function and its replacement, once that was seen to return what it must.
 ///
 /// # Errors
 ///
-/// `ENODEV`: it answers otherwise. A reply that is to be refused would be taken for a sound one.
+/// `ENODEV`: it returns something else, and a rejected reply might be taken for a sound one.
 fn target() -> Result<Target> {
-    // Should it look at its argument after all, it finds an unused one.
+    // In case it reads its argument after all.
     let dentry = Opaque::<bindings::dentry>::zeroed();
-    // SAFETY: `dentry` lives until the call returns, and zeroes are a `struct dentry` that was
-    // allocated and not used yet.
+    // SAFETY: `dentry` is valid until the call returns. All zeroes is a `struct dentry` that has
+    // been allocated and not been used yet.
     let answer = unsafe { REPLACEMENT(dentry.get()) };
     if answer != MALFORMED {
-        pr_err!("cannot refuse replies: always_delete_dentry answers {answer}, not {MALFORMED}\n");
+        pr_err!("cannot reject replies: always_delete_dentry returns {answer}, not {MALFORMED}\n");
         return Err(ENODEV);
     }
-    // SAFETY: Whatever it is called with, the replacement does nothing but answer, which is all
-    // that may be asked of any function that returns an `int`; to the callers of this one, the
-    // answer means that the message is malformed. It is exported by the kernel proper (fs/libfs.c
-    // is never a module), whose code stays.
+    // SAFETY: The replacement ignores its argument and has no effect, so it may be called with any
+    // arguments wherever a function that returns an `int` may. For the callers of the hooked
+    // function, what it returns means that the reply is malformed. It belongs to the kernel proper
+    // (fs/libfs.c is always built in), whose code is never unloaded.
     Ok(unsafe { Target::new(SYMBOL, REPLACEMENT as *const c_void) })
 }
 
-/// A probe on the function, which refuses what is malformed.
+/// A probe on the hooked function, which rejects malformed replies.
 ///
 /// # Errors
 ///
-/// `ENOENT`: `cifs` is not loaded. `ENODEV`: replies cannot be refused in this kernel. Others: the
-/// kernel takes no probe there.
+/// `ENOENT`: `cifs` is not loaded. `ENODEV`: replies cannot be rejected in this kernel. Others: the
+/// kernel refuses a probe there.
 pub(crate) fn probe() -> impl PinInit<Probe<Judge>, Error> {
+    // INVARIANT: This is the only place where there is a `Judge`, and it probes `SYMBOL`.
     pin_init::pin_init_scope(|| Ok(Probe::new(target()?, Judge(()))))
 }

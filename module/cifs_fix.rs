@@ -4,11 +4,11 @@
 //! It hooks `smb2_check_message`, through which the client takes every reply, and makes it fail
 //! for a reply that the verifier finds malformed. Nothing of the client is replaced.
 //!
-//! - `verify` judges: safe code, which is a crate of the host, too.
-//! - `kprobe` and `notifier` are safe abstractions over the kernel's C side, and know of nothing in
-//!   particular; `registers` is what they know of an architecture.
-//! - `check_message` is the hooked function, `judge` what is done in it, `guard` whether there is
-//!   anything to guard.
+//! - `verify` judges a reply: safe code, which is also a crate of the host.
+//! - `kprobe` and `notifier` are safe abstractions over the kernel's C side and know nothing of
+//!   SMB; `registers` is what depends on the architecture.
+//! - `check_message` is the hooked function, `judge` what happens in it, and `guard` sets the hook
+//!   and removes it.
 //! - `counters`, `parameter` and `debugfs` are what users see and set.
 //!
 //! `cifs` may be loaded before or after this module, unloaded, and loaded again: the hook follows
@@ -42,7 +42,7 @@ module! {
     license: "GPL",
 }
 
-/// The loaded module. Fields are dropped in this order: nobody looks at a guard that is going.
+/// The loaded module. Fields are dropped in this order: first the files, then the hook.
 #[pin_data]
 struct CifsFix {
     #[cfg(CONFIG_DEBUG_FS)]
@@ -62,9 +62,9 @@ impl kernel::InPlaceModule for CifsFix {
             let guard = Guard::new()?;
             Ok(try_pin_init!(Self {
                 _follower <- guard.clone().follow(),
-                // Now that `cifs` cannot come unnoticed.
+                // From here on, `cifs` cannot be loaded unnoticed.
                 _: { guard.hook()? },
-                // Last, for they show what was set up.
+                // Last, because they show the state.
                 #[cfg(CONFIG_DEBUG_FS)]
                 _files: debugfs::Directory::new(guard),
             }))

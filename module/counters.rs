@@ -22,9 +22,9 @@ static MALFORMED: Atomic<u64> = Atomic::new(0);
 static REJECTED: Atomic<u64> = Atomic::new(0);
 /// Malformed replies that were counted without a line in the log.
 static UNLOGGED: Atomic<u64> = Atomic::new(0);
-/// Messages that passed by the hook, at probes that are gone.
+/// Messages that the hook was not shown, by probes that have been removed.
 static MISSED: Atomic<u64> = Atomic::new(0);
-/// Messages seen and not verified, because they are longer than any that the client takes.
+/// Messages seen and not verified, because they are longer than any that the client accepts.
 static OVERSIZED: Atomic<u64> = Atomic::new(0);
 /// Messages seen and not verified, because they are not SMB2: of another version, or still
 /// encrypted or compressed.
@@ -78,22 +78,22 @@ pub(crate) fn checked() {
     CHECKED.add(1, Relaxed);
 }
 
-/// Counts a message that is longer than any that the client takes, and was let through.
+/// Counts a message that was let through because it is longer than any that the client accepts.
 pub(crate) fn oversized() {
     OVERSIZED.add(1, Relaxed);
 }
 
-/// Counts a message that is not SMB2, and was let through.
+/// Counts a message that was let through because it is not SMB2.
 pub(crate) fn foreign() {
     FOREIGN.add(1, Relaxed);
 }
 
-/// Counts the messages that passed by a probe, when that is gone.
+/// Counts the messages that a probe was not shown, when it has been removed.
 pub(crate) fn missed(messages: usize) {
     MISSED.add(messages as u64, Relaxed);
 }
 
-/// The messages that passed by probes that are gone.
+/// The messages that removed probes were not shown.
 pub(crate) fn missed_before() -> u64 {
     MISSED.load(Relaxed)
 }
@@ -126,9 +126,9 @@ pub(crate) fn may_log(now: u64, window: u64) -> bool {
     false
 }
 
-/// Writes every counter as `name=value`, one a line, without a last newline; `missed` is told by
-/// who has the probe. They are to be read by name: names are stable, their order is not promised,
-/// and new ones come.
+/// Writes every counter as `name=value`, one a line, without a last newline. `missed` is that of
+/// the current probe, too. They are to be read by name: names are stable, their order is not, and
+/// there may be new ones.
 pub(crate) fn write(out: &mut fmt::Formatter<'_>, missed: u64) -> fmt::Result {
     write_totals(out, missed, "\n")?;
     for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
@@ -162,7 +162,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// The counters as they are when it is written, but `missed`.
+    /// The counters as they are when it is written, and `missed`.
     pub(crate) fn new(missed: u64) -> Self {
         Self { missed }
     }

@@ -79,8 +79,8 @@ impl<S: Show> fmt::Display for Text<'_, S> {
 /// The operations of one file.
 struct Operations(bindings::file_operations);
 
-// SAFETY: The structure is never changed, and what its pointers lead to is not either, or is the
-// kernel's own (the owner).
+// SAFETY: The structure is never changed. Its pointers lead to functions, and to this module's
+// `struct module`, which is only handed to the kernel.
 unsafe impl Sync for Operations {}
 
 impl Operations {
@@ -115,17 +115,18 @@ static MODE: Operations = Operations::show::<Mode>(crate::THIS_MODULE.as_ptr()).
 ///
 /// # Safety
 ///
-/// - `inode` must point to an inode whose `i_private` points to a [`Guard`], which lives for as
-///   long as the file may be read.
-/// - `file` must point to a file of it that is being opened.
+/// - `inode` must point to an inode whose `i_private` points to a [`Guard`], which must be valid
+///   for as long as the file can be read.
+/// - `file` must point to a file of that inode that is being opened.
 unsafe extern "C" fn open<S: Show>(
     inode: *mut bindings::inode,
     file: *mut bindings::file,
 ) -> c_int {
-    // SAFETY: The caller vouches for the inode. This field is written before the inode can be
-    // reached, and never again.
+    // SAFETY: The caller guarantees a valid inode. debugfs sets this field before the file can be
+    // opened, and never again.
     let guard = unsafe { (*inode).i_private };
-    // SAFETY: The caller vouches for the file, and for the guard, which is what `show` wants.
+    // SAFETY: The caller guarantees a file that is being opened, and a guard that is valid whenever
+    // seq_file calls `show` with it.
     unsafe { bindings::single_open(file, Some(show::<S>), guard) }
 }
 
@@ -133,12 +134,12 @@ unsafe extern "C" fn open<S: Show>(
 ///
 /// # Safety
 ///
-/// `seq` must point to a `struct seq_file` that nothing else uses until this returns, and its
-/// `private` to a [`Guard`] that lives for as long.
+/// `seq` must point to a `struct seq_file` that nothing else uses until this returns, and whose
+/// `private` points to a [`Guard`] that is valid until then.
 unsafe extern "C" fn show<S: Show>(seq: *mut bindings::seq_file, _: *mut c_void) -> c_int {
-    // SAFETY: The caller vouches for both pointers; of a guard, there are shared references only.
+    // SAFETY: The caller guarantees both pointers; a `Guard` is only ever shared.
     let guard = unsafe { &*(*seq).private.cast::<Guard>() };
-    // SAFETY: The caller vouches for the pointer, and for nobody else using the structure.
+    // SAFETY: The caller guarantees that nothing else uses the structure until this returns.
     let seq = unsafe { SeqFile::from_raw(seq) };
     seq_print!(seq, "{}", Text::<S>(guard, PhantomData));
     0
@@ -148,8 +149,8 @@ unsafe extern "C" fn show<S: Show>(seq: *mut bindings::seq_file, _: *mut c_void)
 ///
 /// # Safety
 ///
-/// There is nothing to keep: `text` and `len` are what a user says, and are looked at as such; the
-/// type of the callback has it.
+/// No requirements: `text` and `len` come from user space and are not trusted. It is unsafe because
+/// the type of the callback is.
 unsafe extern "C" fn write_mode(
     _: *mut bindings::file,
     text: *const c_char,
@@ -173,18 +174,18 @@ fn set_mode(mut text: UserSliceReader) -> Result {
     Ok(())
 }
 
-/// The directory, which shows a guard. Dropping it removes it and what is in it.
+/// The directory, which shows a guard. Dropping it removes it with all its files.
 ///
 /// # Invariants
 ///
-/// The files below `dir` lead to `_guard`.
+/// `i_private` of the files in `dir` points to `_guard`.
 pub(crate) struct Directory {
     dir: *mut bindings::dentry,
     _guard: Arc<Guard>,
 }
 
-// SAFETY: The pointer is only handed back to debugfs, which locks for itself and does not mind
-// from which thread; an `Arc<Guard>` can be sent.
+// SAFETY: The pointer is only handed back to debugfs, which does its own locking and may be called
+// from any thread; an `Arc<Guard>` is `Send`.
 unsafe impl Send for Directory {}
 
 // SAFETY: Nothing can be done through a shared reference.
@@ -202,11 +203,11 @@ impl Directory {
             (c"state", 0o400, &STATE),
             (c"mode", 0o600, &MODE),
         ] {
-            // SAFETY: The name ends with a NUL; `dir` is a directory of debugfs, or the error that
-            // debugfs takes instead; the operations are static, and their owner is this module, so
-            // that they are there while a file is open. What `open` wants of an inode holds: the
-            // guard is in `Self` until `drop` has removed the file, and debugfs then lets nobody
-            // read one that is open still.
+            // SAFETY: The name ends with a NUL; `dir` is a directory of debugfs, or an error, which
+            // debugfs accepts in its place; the operations are static, and name this module as
+            // their owner, so that it stays loaded while a file is open. `open` finds its
+            // requirements met: the guard is kept in `Self` until `drop` has removed the files, and
+            // a file that is still open can then no longer be read.
             unsafe {
                 bindings::debugfs_create_file_full(
                     name.as_char_ptr(),
@@ -218,16 +219,16 @@ impl Directory {
                 )
             };
         }
-        // INVARIANT: The files were made with the guard that is kept here.
+        // INVARIANT: All files were made with the guard that is kept here.
         Self { dir, _guard: guard }
     }
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // SAFETY: `dir` is what `debugfs_create_dir` gave, an error included, and was not removed
-        // before. When this returns, no operation of the files runs any more, so that the guard
-        // may be dropped after it.
+        // SAFETY: `dir` is what `debugfs_create_dir` returned, which may be an error, and has not
+        // been removed before. When this returns, no operation of the files is running, so that the
+        // guard may be dropped.
         unsafe { bindings::debugfs_remove(self.dir) };
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Follows `cifs` as it comes and goes, and keeps it hooked.
 //!
-//! The kernel sets probes on modules that are loaded only, and a module's probes die with it. So
-//! the hook is set when `cifs` is about to be initialised, before it can receive anything, and
-//! removed when it leaves.
+//! A probe can only be set on a module that is loaded, and dies with the module. So the hook is set
+//! when `cifs` is about to be initialised, before it can receive anything, and removed when it is
+//! unloaded.
 
 use super::{
     check_message::{
@@ -30,14 +30,14 @@ use kernel::{
 /// The module that is guarded.
 const CIFS: &CStr = c"cifs";
 
-/// After kprobes' own notifier, which is at 0: when `cifs` leaves, the probe is then dead before
-/// it is removed.
+/// After kprobes' own notifier, which has priority 0: when `cifs` is unloaded, that has disabled
+/// the probe by the time it is removed.
 const AFTER_KPROBES: c_int = -1;
 
-/// Follows `cifs` for as long as it lives.
+/// Keeps `cifs` hooked for as long as it exists.
 pub(crate) type Follower = ModuleNotifier<Arc<Guard>>;
 
-/// The hook, and what else there is to know of it.
+/// The hook on `cifs`, set or not.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Guard {
     #[pin]
@@ -48,9 +48,9 @@ pub(crate) struct Guard {
 enum Hook {
     /// `cifs` is not loaded.
     Waiting,
-    /// It is, and hooked.
+    /// `cifs` is loaded and hooked.
     Set(Pin<KBox<Probe<Judge>>>),
-    /// It is, and could not be hooked.
+    /// `cifs` is loaded and could not be hooked.
     Failed(Error),
 }
 
@@ -74,30 +74,29 @@ impl Guard {
         Arc::pin_init(guard, GFP_KERNEL)
     }
 
-    /// Hooks `cifs` whenever it is loaded, for as long as the result lives.
+    /// Hooks `cifs` whenever it is loaded from now on, for as long as the result exists.
     ///
     /// # Errors
     ///
-    /// The kernel takes no notifier.
+    /// The kernel refuses the notifier.
     pub(crate) fn follow(self: Arc<Self>) -> impl PinInit<Follower, Error> {
         ModuleNotifier::new(AFTER_KPROBES, self)
     }
 
-    /// Hooks `cifs` if it is loaded already, and says how that went. If it is not there is nothing
-    /// to hook, and that is no failure.
+    /// Hooks `cifs` if it is loaded already, and logs how that went. It is no error if it is not.
     ///
     /// # Errors
     ///
-    /// `cifs` is loaded, and the kernel refuses a probe on it; or replies cannot be refused in
+    /// `cifs` is loaded, and the kernel refuses a probe on it; or replies cannot be rejected in
     /// this kernel.
     pub(crate) fn hook(&self) -> Result {
-        self.hook_if(|error| error != ENOENT)
+        self.set(|error| error == ENOENT)
     }
 
-    /// Hooks `cifs`, unless that is done. An error for which `fails` says no means that `cifs` is
-    /// not loaded.
-    fn hook_if(&self, fails: impl FnOnce(Error) -> bool) -> Result {
-        // Held to the end, so that nobody sees a state that is not that of the probe.
+    /// Hooks `cifs` if that is not done yet. `not_loaded` says which errors only mean that `cifs`
+    /// is not loaded.
+    fn set(&self, not_loaded: impl FnOnce(Error) -> bool) -> Result {
+        // Held to the end, so that the state is always that of the probe.
         let mut hook = self.hook.lock();
         if let Hook::Set(_) = *hook {
             return Ok(());
@@ -108,7 +107,7 @@ impl Guard {
                 pr_info!("guarding: hooked smb2_check_message of cifs\n");
                 Ok(())
             }
-            Err(error) if !fails(error) => {
+            Err(error) if not_loaded(error) => {
                 *hook = Hook::Waiting;
                 pr_warn!("guarding nothing yet: cifs is not loaded; will hook it when it is\n");
                 Ok(())
@@ -124,8 +123,8 @@ impl Guard {
         }
     }
 
-    /// Removes the hook, for `cifs` leaves.
-    fn unhook(&self) {
+    /// Removes the hook, because `cifs` is being unloaded.
+    fn remove(&self) {
         *self.hook.lock() = Hook::Waiting;
         pr_warn!("guarding nothing: cifs was unloaded; will hook it when it is loaded again\n");
     }
@@ -139,9 +138,9 @@ impl Guard {
         }
     }
 
-    /// Calls that passed by the hook unseen, past probes included.
+    /// Calls that the hook was not shown, those of earlier probes included.
     pub(crate) fn missed(&self) -> u64 {
-        // While it is held no probe goes, which would be counted twice or not at all.
+        // Held to the end: a probe that is removed meanwhile would be counted twice or not at all.
         let hook = self.hook.lock();
         let now = match &*hook {
             Hook::Set(probe) => probe.missed() as u64,
@@ -157,12 +156,12 @@ impl Listener for Arc<Guard> {
             return;
         }
         match event {
-            // What went wrong has been said. That is no reason to keep `cifs` from loading:
-            // people's files are on it.
+            // An error has been logged. It must not keep `cifs` from loading: users need their
+            // files.
             Event::Coming => {
-                self.hook_if(|_| true).ok();
+                self.set(|_| false).ok();
             }
-            Event::Going => self.unhook(),
+            Event::Going => self.remove(),
         }
     }
 }
@@ -170,7 +169,7 @@ impl Listener for Arc<Guard> {
 #[pinned_drop]
 impl PinnedDrop for Guard {
     fn drop(self: Pin<&mut Self>) {
-        // The last calls count, too.
+        // First, so that the totals include the calls that this probe missed.
         *self.hook.lock() = Hook::Waiting;
         pr_info!("totals: {}\n", counters::Line::new(self.missed()));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What becomes of a message: verified, counted, logged.
 //!
-//! All this runs in the hook, with preemption off: it must not sleep or allocate.
+//! All of this runs in the hook, with preemption disabled: it must not sleep or allocate.
 
 use super::{
     bindings,
@@ -41,13 +41,13 @@ const LOG_WINDOW: u64 = 5 * bindings::HZ as u64;
 
 /// The kernel's tick counter.
 fn now() -> u64 {
-    // SAFETY: `jiffies` is a word that lives for good. The kernel counts it up meanwhile, hence
-    // the volatile read, as in C: it is a whole word, and read at once.
+    // SAFETY: `jiffies` is a static word. The kernel increments it at any time, so that it is read
+    // by a single volatile load, as in C.
     let now = unsafe { (&raw const bindings::jiffies).read_volatile() };
     now as u64
 }
 
-/// Logs one malformed reply, unless there were too many of late.
+/// Logs one malformed reply, unless too many were logged recently.
 fn log(found: Malformed, rejected: bool, message: &[u8]) {
     if !counters::may_log(now(), LOG_WINDOW) {
         return;

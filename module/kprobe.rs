@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Kernel probes on the entry of a function, which may run another function in its place.
+//! Kprobes on the entry of a function, which may run another function in its place.
 //!
-//! C header: `include/linux/kprobes.h`. What a probe does is for its [`Handler`]; nothing here
-//! knows of any function in particular.
+//! C header: `include/linux/kprobes.h`. What a probe does is up to its [`Handler`].
 
 use super::{
     bindings,
@@ -15,7 +14,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A function to be probed, and the one that may run in its place.
+/// A function to probe, and the function that may run in its place.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     symbol: &'static CStr,
@@ -27,13 +26,12 @@ impl Target {
     ///
     /// # Safety
     ///
-    /// For every function that `symbol` may be found to name, `replacement` must point to a
-    /// function
+    /// For every function that `symbol` can resolve to, `replacement` must point to a function
     ///
-    /// - that may be called wherever that one is called, with the same arguments,
-    /// - whose result means to those callers what they would take it for, and
-    /// - whose code stays in memory for good, so that it is none of a module: nothing counts the
-    ///   threads that are in it.
+    /// - that may be called wherever that function is called, with the same arguments,
+    /// - that returns what those callers expect, and
+    /// - whose code is never unloaded. It must not belong to a module: nothing keeps a module
+    ///   loaded for a thread that is running the replacement.
     pub(crate) const unsafe fn new(symbol: &'static CStr, replacement: *const c_void) -> Self {
         Self {
             symbol,
@@ -42,7 +40,7 @@ impl Target {
     }
 }
 
-/// How a call goes on that a probe has stopped.
+/// How a probed call continues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// The probed function runs.
@@ -51,14 +49,14 @@ pub(crate) enum Next {
     Replacement,
 }
 
-/// What is done at a probe.
+/// What happens at a probe.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Called before the probed function runs, on every processor at once, with preemption off: it
-    /// must not sleep, and must not allocate but atomically.
+    /// Called before the probed function runs, possibly on several processors at once, and with
+    /// preemption disabled: it must not sleep, nor allocate except atomically.
     fn before(&self, registers: &Registers) -> Next;
 
-    /// Called when the probe was removed, after the last call of `before` has returned. `missed`
-    /// calls were not shown to it.
+    /// Called when the probe has been removed and the last call of `before` has returned. `missed`
+    /// is how many calls of the probed function it was not shown.
     fn removed(&self, missed: usize);
 }
 
@@ -71,17 +69,17 @@ pub(crate) trait Handler: Send + Sync + 'static {
 pub(crate) struct Probe<H: Handler> {
     handler: H,
     target: Target,
-    // Last: once it is registered, the rest is used.
+    // Last, because the callbacks use the other fields as soon as this one is registered.
     #[pin]
     kprobe: Opaque<bindings::kprobe>,
 }
 
-// SAFETY: The pointers in `kprobe` are the kernel's, which takes a probe from any thread; `target`
-// points to code; and a handler can be sent.
+// SAFETY: The kernel allows a kprobe to be removed by any thread, `target` points to code, and
+// `Handler` requires `Send`.
 unsafe impl<H: Handler> Send for Probe<H> {}
 
-// SAFETY: Through a shared reference, only the handler is used, which allows for it, and one word
-// of `kprobe` is read.
+// SAFETY: A shared reference gives access to the handler, for which `Handler` requires `Sync`, and
+// to one word of `kprobe`, which `missed` reads as it may be changing.
 unsafe impl<H: Handler> Sync for Probe<H> {}
 
 impl<H: Handler> Probe<H> {
@@ -89,80 +87,86 @@ impl<H: Handler> Probe<H> {
     ///
     /// # Errors
     ///
-    /// Those of `register_kprobe`; `ENOENT` when there is no such function.
+    /// Those of `register_kprobe`; `ENOENT` if there is no such function.
     pub(crate) fn new(target: Target, handler: H) -> impl PinInit<Self, Error> {
         let kprobe = bindings::kprobe {
             symbol_name: target.symbol.as_char_ptr(),
-            pre_handler: Some(Self::before),
-            post_handler: Some(Self::after),
+            pre_handler: Some(Self::pre_handler),
+            post_handler: Some(Self::post_handler),
             ..Default::default()
         };
-        // INVARIANT: `kprobe` is filled in and registered, or there is no `Self`.
+        // INVARIANT: If registering `kprobe` fails, initialisation does, and there is no `Self`.
         try_pin_init!(Self {
             handler,
             target,
             kprobe <- Opaque::try_ffi_init(move |slot: *mut bindings::kprobe| {
-                // SAFETY: The initialiser is handed a place that can be written.
+                // SAFETY: `try_ffi_init` calls this with a pointer that is valid for writes.
                 unsafe { slot.write(kprobe) };
-                // SAFETY: `slot` points to a probe with nothing in it but a name that lives for
-                // good and two callbacks. It is pinned, and removed by `drop` before it goes.
-                // The callbacks may be called from now on: all before this field is initialised.
+                // SAFETY: `slot` points to a kprobe with nothing set but a static name and two
+                // callbacks. It is pinned, and `drop` unregisters it before it is freed. As it is
+                // the last field to be initialised, the callbacks find a complete `Self`.
                 to_result(unsafe { bindings::register_kprobe(slot) })
             }),
         })
     }
 
-    /// How many calls were not shown to the handler so far, because the processor was handling
-    /// another probe when they were made.
+    /// How many calls the handler was not shown so far, because they were made while the processor
+    /// was handling another probe.
     pub(crate) fn missed(&self) -> usize {
-        // SAFETY: The field points to an initialised `struct kprobe`. The kernel counts up this
-        // word meanwhile, hence the volatile read: it is a whole word, and read at once.
+        // SAFETY: By the type invariant, this is an initialised `struct kprobe`. The kernel may be
+        // incrementing this word, so that it is read by a single volatile load.
         unsafe { (&raw const (*self.kprobe.get()).nmissed).read_volatile() }
     }
 
-    /// `kprobe.pre_handler`: asks the handler, and redirects the call if told so.
+    /// `kprobe.pre_handler`: asks the handler, and redirects the call if it says so.
     ///
     /// # Safety
     ///
-    /// - `kprobe` must point to the field of that name in a `Self` that lives until this returns.
-    /// - `regs` must point to the registers with which the target was called. Until this returns
-    ///   nothing else may use them; after that, if this is 1, the thread must take them up.
-    unsafe extern "C" fn before(
+    /// - `kprobe` must point to the field of that name in a `Self` that is valid until this
+    ///   returns.
+    /// - `regs` must point to the registers at the entry of the target, which nothing else uses
+    ///   until this returns. If it returns 1, the thread must resume with them as they are then.
+    unsafe extern "C" fn pre_handler(
         kprobe: *mut bindings::kprobe,
         regs: *mut bindings::pt_regs,
     ) -> c_int {
         let field = kprobe.cast::<Opaque<bindings::kprobe>>();
-        // SAFETY: The caller vouches that `kprobe` is this field of a live `Self`, of which there
-        // are shared references only while it is registered.
+        // SAFETY: The caller guarantees that this is the field of a valid `Self`. No field but
+        // `kprobe`, which is opaque, changes while the probe is registered.
         let probe = unsafe { &*container_of!(field, Self, kprobe) };
-        // SAFETY: The caller vouches that the registers are this call's alone.
+        // SAFETY: The caller guarantees that nothing else uses the registers until this returns.
         let registers = unsafe { Registers::from_raw(regs) };
         match probe.handler.before(registers) {
             Next::Original => 0,
             Next::Replacement => {
-                // SAFETY: The registers hold the arguments of the target, and whoever made the
-                // `Target` vouches that its replacement may be called with them instead.
-                unsafe { registers.go_on_at(probe.target.replacement as usize) };
+                // SAFETY: The registers are those at the entry of the target, and whoever called
+                // `Target::new` guaranteed that the replacement may be called in its place.
+                unsafe { registers.set_instruction_pointer(probe.target.replacement as usize) };
                 1
             }
         }
     }
 
-    /// `kprobe.post_handler`: does nothing. That there is one keeps the kernel from turning the
-    /// probe into a jump, which would ignore that `before` redirects a call, and from letting it
-    /// share the function with a live patch.
+    /// `kprobe.post_handler`: does nothing. Its presence keeps the kernel from optimising the probe
+    /// into a jump, which would ignore a changed instruction pointer, and from combining it with a
+    /// live patch of the same function.
     ///
     /// # Safety
     ///
-    /// None of the pointers is used, so there is nothing to keep; the type of the callback has it.
-    unsafe extern "C" fn after(_: *mut bindings::kprobe, _: *mut bindings::pt_regs, _: c_ulong) {}
+    /// No requirements: neither pointer is used. It is unsafe because the type of the callback is.
+    unsafe extern "C" fn post_handler(
+        _: *mut bindings::kprobe,
+        _: *mut bindings::pt_regs,
+        _: c_ulong,
+    ) {
+    }
 }
 
 #[pinned_drop]
 impl<H: Handler> PinnedDrop for Probe<H> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered, and nothing else unregisters it. That
-        // the probed module has gone meanwhile is for the kernel to know.
+        // SAFETY: By the type invariant it is registered, and only this unregisters it. Kprobes
+        // themselves keep track of whether the probed module is still loaded.
         unsafe { bindings::unregister_kprobe(self.kprobe.get()) };
         self.handler.removed(self.missed());
     }

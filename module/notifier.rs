@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tells when modules of the kernel are loaded and unloaded.
+//! Notifies of kernel modules being loaded and unloaded.
 //!
 //! C header: `include/linux/notifier.h`; the chain is that of `register_module_notifier`.
 
@@ -14,20 +14,20 @@ use kernel::{
 /// What happens to a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// It is in memory, and about to be initialised: none of its code has run.
+    /// It is about to be initialised: none of its code has run.
     Coming,
-    /// It is about to leave: none of its code runs any more.
+    /// It is about to be unloaded: none of its code runs any more.
     Going,
 }
 
-/// Who is told.
+/// Whom a notifier tells.
 pub(crate) trait Listener: Send + Sync + 'static {
-    /// Called in the thread that loads or unloads the module called `name`; it may sleep. It must
-    /// not load or unload a module itself, nor drop the notifier, for the chain is locked.
+    /// Called in the thread that loads or unloads the module called `name`; it may sleep. The chain
+    /// is locked meanwhile: it must not load or unload a module, nor drop the notifier.
     fn changed(&self, name: &CStr, event: Event);
 }
 
-/// A registered notifier. Dropping it removes it, and waits for calls that are being made.
+/// A registered notifier. Dropping it unregisters it, and waits for calls in progress.
 ///
 /// # Invariants
 ///
@@ -35,16 +35,16 @@ pub(crate) trait Listener: Send + Sync + 'static {
 #[pin_data(PinnedDrop)]
 pub(crate) struct ModuleNotifier<L: Listener> {
     listener: L,
-    // Last: once it is registered, the rest is used.
+    // Last, because the callback uses the listener as soon as this one is registered.
     #[pin]
     block: Opaque<bindings::notifier_block>,
 }
 
-// SAFETY: The pointers in `block` are the kernel's, which takes it from any thread; a listener can
-// be sent.
+// SAFETY: The kernel allows a notifier to be removed by any thread, and `Listener` requires `Send`.
 unsafe impl<L: Listener> Send for ModuleNotifier<L> {}
 
-// SAFETY: Through a shared reference, only the listener is used, which allows for it.
+// SAFETY: A shared reference gives access to the listener only, for which `Listener` requires
+// `Sync`.
 unsafe impl<L: Listener> Sync for ModuleNotifier<L> {}
 
 impl<L: Listener> ModuleNotifier<L> {
@@ -59,15 +59,15 @@ impl<L: Listener> ModuleNotifier<L> {
             priority,
             ..Default::default()
         };
-        // INVARIANT: `block` is filled in and registered, or there is no `Self`.
+        // INVARIANT: If registering `block` fails, initialisation does, and there is no `Self`.
         try_pin_init!(Self {
             listener,
             block <- Opaque::try_ffi_init(move |slot: *mut bindings::notifier_block| {
-                // SAFETY: The initialiser is handed a place that can be written.
+                // SAFETY: `try_ffi_init` calls this with a pointer that is valid for writes.
                 unsafe { slot.write(block) };
-                // SAFETY: `slot` points to a block that is in no chain. It is pinned, and removed
-                // by `drop` before it goes. The callback may be called from now on: all before
-                // this field is initialised.
+                // SAFETY: `slot` points to a block that is in no chain. It is pinned, and `drop`
+                // unregisters it before it is freed. As it is the last field to be initialised,
+                // the callback finds a complete `Self`.
                 to_result(unsafe { bindings::register_module_notifier(slot) })
             }),
         })
@@ -77,8 +77,9 @@ impl<L: Listener> ModuleNotifier<L> {
     ///
     /// # Safety
     ///
-    /// - `block` must point to the field of that name in a `Self` that lives until this returns.
-    /// - `data` must point to a `struct module` with a name, which nothing changes meanwhile.
+    /// - `block` must point to the field of that name in a `Self` that is valid until this returns.
+    /// - If `event` is of interest ([`Event::of`]), `data` must point to a `struct module`, whose
+    ///   name nothing changes until this returns.
     unsafe extern "C" fn notify(
         block: *mut bindings::notifier_block,
         event: c_ulong,
@@ -88,13 +89,13 @@ impl<L: Listener> ModuleNotifier<L> {
             return NOTIFY_DONE;
         };
         let field = block.cast::<Opaque<bindings::notifier_block>>();
-        // SAFETY: The caller vouches that `block` is this field of a live `Self`, of which there
-        // are shared references only while it is registered.
+        // SAFETY: The caller guarantees that this is the field of a valid `Self`. No field but
+        // `block`, which is opaque, changes while the notifier is registered.
         let notifier = unsafe { &*container_of!(field, Self, block) };
-        // SAFETY: The caller vouches for the module, and that its name stays as it is. No
-        // reference is made to what else is in the structure.
+        // SAFETY: The caller guarantees a module whose name does not change. The reference covers
+        // nothing else of the structure.
         let name = unsafe { &(*data.cast::<bindings::module>()).name };
-        // One that fills its field has no end; the kernel has none such.
+        // The kernel always terminates the name.
         if let Ok(name) = CStr::from_bytes_until_nul(name) {
             notifier.listener.changed(name, event);
         }
@@ -103,7 +104,7 @@ impl<L: Listener> ModuleNotifier<L> {
 }
 
 impl Event {
-    /// The event that is announced as `state`, an `enum module_state`; `None` for what is not of
+    /// The event that is announced as `state`, an `enum module_state`; `None` if it is not of
     /// interest here.
     fn of(state: c_ulong) -> Option<Self> {
         match u32::try_from(state).ok()? {
@@ -114,13 +115,13 @@ impl Event {
     }
 }
 
-/// The answer of a callback that has nothing to say.
-const NOTIFY_DONE: c_int = 0;
+/// What a callback returns that does not object.
+const NOTIFY_DONE: c_int = bindings::NOTIFY_DONE as c_int;
 
 #[pinned_drop]
 impl<L: Listener> PinnedDrop for ModuleNotifier<L> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered, and nothing else unregisters it.
+        // SAFETY: By the type invariant it is registered, and only this unregisters it.
         unsafe { bindings::unregister_module_notifier(self.block.get()) };
     }
 }

@@ -17,8 +17,7 @@ use kernel::{
 #[repr(transparent)]
 struct Parameter(bindings::kernel_param);
 
-// SAFETY: The structure is never changed by this module, and what its pointers lead to is static;
-// the kernel serialises what it does with parameters.
+// SAFETY: The structure is never changed, and its pointers lead to what is static.
 unsafe impl Sync for Parameter {}
 
 /// How it is read and written.
@@ -58,7 +57,7 @@ unsafe extern "C" fn set(text: *const c_char, _: *const bindings::kernel_param) 
     let mut bytes = [0; 4];
     let mut at = text;
     for byte in &mut bytes {
-        // SAFETY: The caller vouches for the bytes up to a NUL, and the loop ends at the first one.
+        // SAFETY: The caller guarantees bytes up to a NUL, and the loop ends at the first NUL.
         *byte = unsafe { at.read() };
         if *byte == 0 {
             break;
@@ -79,7 +78,7 @@ unsafe extern "C" fn set(text: *const c_char, _: *const bindings::kernel_param) 
 /// until this returns.
 unsafe extern "C" fn get(buffer: *mut c_char, _: *const bindings::kernel_param) -> c_int {
     let text = [b'0'.wrapping_add(counters::mode() as u8), b'\n', 0];
-    // SAFETY: The caller vouches for three bytes, and `text` is a local of three.
+    // SAFETY: The caller guarantees three bytes for `buffer`; `text` is a local array of three.
     unsafe { ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), text.len()) };
     2
 }

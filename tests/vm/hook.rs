@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the guard's hook does where it cannot verify or must not hook, with modules that bring that about (`hook/`).
+//! What the guard's hook does where it cannot verify, or must not hook; the modules in `hook/`
+//! bring that about.
 
 use std::collections::HashMap;
 
@@ -21,7 +22,8 @@ fn module(bench: &Bench, dir: &str, name: &str) -> Result<Module> {
     Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
 }
 
-/// What passes unverified is counted, each kind by itself, and the client judges it as if there were no guard.
+/// What passes unverified is counted, each kind by itself, and the client judges it as if there
+/// were no guard.
 pub(crate) fn unverified_is_counted(bench: &Bench) -> Result<()> {
     let mut payload = bench.payload()?;
     payload.insert_stock(&bench.tree, &["cifs"])?;
@@ -30,7 +32,7 @@ pub(crate) fn unverified_is_counted(bench: &Bench) -> Result<()> {
     let counters = payload.plan("").steps.len();
     payload.step(Step::ReadFile { path: format!("/sys/kernel/debug/{GUARD}/counters") });
     payload.remove("unverified").remove("cifs");
-    // The probe is gone, and what it missed is not forgotten.
+    // The probe has been removed; what it missed is still counted.
     let afterwards = payload.plan("").steps.len();
     payload.step(Step::ReadFile { path: format!("/sys/kernel/debug/{GUARD}/counters") });
     payload.remove(GUARD);
@@ -48,8 +50,8 @@ pub(crate) fn unverified_is_counted(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A function that does not answer what the guard needs is not borrowed: the guard does not load, with `cifs` there or not,
-/// says why, and leaves nothing behind.
+/// If the function that the guard borrows returns something else than it must, the guard does not
+/// load, whether `cifs` is loaded or not; it says why, and leaves nothing behind.
 pub(crate) fn another_answer_is_refused(bench: &Bench) -> Result<()> {
     let refused = || Expect::Failure("ENODEV".to_owned());
     let mut payload = bench.payload()?;
@@ -65,7 +67,7 @@ pub(crate) fn another_answer_is_refused(bench: &Bench) -> Result<()> {
     let run = bench.run("other_answer", &payload, |_| {})?;
     verdict_is(&run, Verdict::Pass)?;
     let console = fs_err::read(&run.console_log)?;
-    let said = String::from_utf8_lossy(&console).matches("always_delete_dentry answers 0, not 1").count();
+    let said = String::from_utf8_lossy(&console).matches("always_delete_dentry returns 0, not 1").count();
     ensure!(said == 2, "the reason is in the log {said} times, not 2");
     ensure!(run.output(state) == Some("guarding\n"), "{:?}", run.output(state));
     Ok(())

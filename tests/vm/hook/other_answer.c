@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes always_delete_dentry answer 0, as it may in a kernel to come.
+ * Makes always_delete_dentry return 0, as it may in a future kernel.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -29,5 +29,5 @@ static void __exit other_answer_exit(void)
 module_init(other_answer_init);
 module_exit(other_answer_exit);
 
-MODULE_DESCRIPTION("changes what a function answers");
+MODULE_DESCRIPTION("changes what a function returns");
 MODULE_LICENSE("GPL");

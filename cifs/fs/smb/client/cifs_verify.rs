@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The verifier as a part of `cifs.ko`: one function, called by `smb2_check_message` for every reply.
+//! The verifier as a part of `cifs.ko`: one function, called by `smb2_check_message` for every
+//! reply.
 //!
 //! The module is the client's own, in C; this is a leaf in it, without state. The judgement is safe
 //! code (`module/verify/`), the same that the guard is made of.
@@ -27,15 +28,15 @@ pub struct Verdict {
 ///
 /// - `message` must point to `len` initialised bytes, at most `isize::MAX`, to which nothing writes
 ///   until this returns.
-/// - `verdict` must point to a `struct cifs_verdict` that may be written, and that nothing else uses
-///   until this returns.
+/// - `verdict` must point to a `struct cifs_verdict` that may be written, and that nothing else
+///   uses until this returns.
 #[no_mangle]
 pub unsafe extern "C" fn cifs_verify(
     message: *const u8,
     len: usize,
     verdict: *mut Verdict,
 ) -> bool {
-    // SAFETY: The caller vouches for the bytes, and the slice is gone before this returns.
+    // SAFETY: The caller guarantees the bytes, and the slice is not used after this returns.
     let message = unsafe { core::slice::from_raw_parts(message, len) };
     let Outcome::Malformed(found) = verify::verify(message, Level::Enforce) else {
         return true;
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn cifs_verify(
         rule_len: rule.len() as u32,
         offset: found.offset as u32,
     };
-    // SAFETY: The caller vouches that it may be written.
+    // SAFETY: The caller guarantees that it may be written.
     unsafe { verdict.write(said) };
     false
 }
