@@ -54,10 +54,7 @@ refusal := $(strip \
 kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
 	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')
 
-# The source that KDIR was made from; where it is not beside it, KDIR itself.
-source := $(firstword $(wildcard $(KDIR)/source) $(KDIR))
-
-.PHONY: default prepared modules modules_install clippy rustfmtcheck checkpatch clean help
+.PHONY: default prepared modules modules_install clean help
 default: modules
 
 # What DKMS asks before it builds: module/prepared.sh.
@@ -70,6 +67,45 @@ modules:
 
 modules_install:
 	+$(kbuild) INSTALL_MOD_DIR='$(INSTALL_MOD_DIR)' modules_install
+
+# Not the kernel's own `clean`: below M= it removes every *.o, *.a and *.ko*, and here that would
+# be cargo's too.
+clean:
+	rm -rf module/generated
+	rm -f cifs_fix.ko cifs_fix.o cifs_fix.mod cifs_fix.mod.c cifs_fix.mod.o .module-common.o \
+		.cifs_fix.*.cmd ..module-common.o.cmd module/cifs_fix.o module/.cifs_fix.o.cmd \
+		module/.cifs_fix.o.d modules.order .modules.order.cmd Module.symvers .Module.symvers.cmd
+
+help:
+	@echo 'cifs_fix.ko, the guard: verifies SMB2 replies before the stock cifs.ko parses them.'
+	@echo ''
+	@echo '  make                   build cifs_fix.ko for the running kernel'
+	@echo '  make modules_install   install it below /lib/modules/RELEASE/extra and run depmod'
+	@echo '  make clean             remove what was built, and nothing else'
+	@echo ''
+	@echo 'Variables:'
+	@echo '  KVER=RELEASE           another kernel, as uname -r prints it'
+	@echo '  KDIR=DIR               its build directory (default /lib/modules/KVER/build); it must'
+	@echo '                         hold the Rust artefacts, which most distributions leave out:'
+	@echo '                         "cargo xtask kernel prepare RELEASE" makes them'
+	@echo '  PREPARED=DIR           where that command keeps them (default ~/.cache/cifs-fix/kernels)'
+	@echo '  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is'
+	@echo '                         not below /lib/modules; its BTF tells how to hook it'
+	@echo '  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with'
+	@echo '                         BTF, or /sys/kernel/btf/vmlinux of the same release'
+	@echo '  CC=COMPILER            another compiler than the one the kernel was built with'
+	@echo '  INSTALL_MOD_PATH=DIR   install below DIR instead of /'
+	@echo '  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default extra)'
+	@echo ''
+	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default), 2 is strict'
+	@echo 'Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}'
+
+# --- The guard's own: its source, checked by the kernel's tools and settings ---
+
+# The source that KDIR was made from; where it is not beside it, KDIR itself.
+source := $(firstword $(wildcard $(KDIR)/source) $(KDIR))
+
+.PHONY: clippy rustfmtcheck checkpatch
 
 # With the kernel's own lints; a warning is an error. clippy-driver must come from the very rustc that
 # the kernel was built with.
@@ -89,38 +125,3 @@ checkpatch:
 	$(if $(wildcard $(source)/scripts/checkpatch.pl),,$(error \
 		cifs-fix: $(source)/scripts/checkpatch.pl: not there: give a KDIR with its source))
 	perl '$(source)/scripts/checkpatch.pl' --no-tree --strict --terse --file module/bindings.h
-
-# Not the kernel's own `clean`: below M= it removes every *.o, *.a and *.ko*, and here that would
-# be cargo's too.
-clean:
-	rm -rf module/generated
-	rm -f cifs_fix.ko cifs_fix.o cifs_fix.mod cifs_fix.mod.c cifs_fix.mod.o .module-common.o \
-		.cifs_fix.*.cmd ..module-common.o.cmd module/cifs_fix.o module/.cifs_fix.o.cmd \
-		module/.cifs_fix.o.d modules.order .modules.order.cmd Module.symvers .Module.symvers.cmd
-
-help:
-	@echo 'cifs_fix.ko, the guard: verifies SMB2 replies before the stock cifs.ko parses them.'
-	@echo ''
-	@echo '  make                   build cifs_fix.ko for the running kernel'
-	@echo '  make modules_install   install it below /lib/modules/RELEASE/extra and run depmod'
-	@echo '  make clean             remove what was built, and nothing else'
-	@echo '  make clippy            build it with the lints of the kernel, and fail if one warns'
-	@echo '  make rustfmtcheck      fail if the source is not formatted as the kernel is'
-	@echo '  make checkpatch        the same for what is in C, by checkpatch.pl of the kernel'
-	@echo ''
-	@echo 'Variables:'
-	@echo '  KVER=RELEASE           another kernel, as uname -r prints it'
-	@echo '  KDIR=DIR               its build directory (default /lib/modules/KVER/build); it must'
-	@echo '                         hold the Rust artefacts, which most distributions leave out:'
-	@echo '                         "cargo xtask kernel prepare RELEASE" makes them'
-	@echo '  PREPARED=DIR           where that command keeps them (default ~/.cache/cifs-fix/kernels)'
-	@echo '  CIFS_KO=FILE           the stock cifs.ko of that kernel (also .xz, .zst, .gz), when it is'
-	@echo '                         not below /lib/modules; its BTF tells how to hook it'
-	@echo '  CIFS_BTF=FILE          the BTF of that kernel, when KDIR has no vmlinux: a vmlinux with'
-	@echo '                         BTF, or /sys/kernel/btf/vmlinux of the same release'
-	@echo '  CC=COMPILER            another compiler than the one the kernel was built with'
-	@echo '  INSTALL_MOD_PATH=DIR   install below DIR instead of /'
-	@echo '  INSTALL_MOD_DIR=NAME   below /lib/modules/RELEASE (default extra)'
-	@echo ''
-	@echo 'Loading:  modprobe cifs_fix [mode=0]    0 counts and logs, 1 rejects (default), 2 is strict'
-	@echo 'Watching: /sys/kernel/debug/cifs_fix/{state,counters,mode}'
