@@ -154,3 +154,29 @@ help:
 	@:
 
 # --- The end of what is the same in every Makefile. ---
+
+# --- The guard's own: its source, checked by the kernel's tools and settings ---
+
+# The source that KDIR was made from; where it is not beside it, KDIR itself.
+source := $(firstword $(wildcard $(KDIR)/source) $(KDIR))
+
+.PHONY: clippy rustfmtcheck checkpatch
+
+# With the kernel's own lints; a warning is an error. clippy-driver must come from the very rustc that
+# the kernel was built with.
+clippy:
+	$(if $(refusal),$(error cifs-fix: $(refusal)))
+	+$(kbuild) CLIPPY=1 KRUSTFLAGS=-Dwarnings modules
+
+# With the kernel's own settings; module/rustfmt.toml is a copy, for a KDIR that has no source beside
+# it. rustfmt finds all other files through those named here.
+RUSTFMT ?= rustfmt
+rustfmtcheck:
+	$(RUSTFMT) --check \
+		--config-path '$(firstword $(wildcard $(source)/.rustfmt.toml) module/rustfmt.toml)' \
+		module/cifs_fix.rs module/prototype/lib.rs module/prototype/main.rs
+
+checkpatch:
+	$(if $(wildcard $(source)/scripts/checkpatch.pl),,$(error \
+		cifs-fix: $(source)/scripts/checkpatch.pl: not there: give a KDIR with its source))
+	perl '$(source)/scripts/checkpatch.pl' --no-tree --strict --terse --file module/bindings.h

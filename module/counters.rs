@@ -22,6 +22,13 @@ static MALFORMED: Atomic<u64> = Atomic::new(0);
 static REJECTED: Atomic<u64> = Atomic::new(0);
 /// Malformed replies that were counted without a line in the log.
 static UNLOGGED: Atomic<u64> = Atomic::new(0);
+/// Messages that the hook was not shown, by probes that have been removed.
+static MISSED: Atomic<u64> = Atomic::new(0);
+/// Messages seen and not verified, because they are longer than any that the client accepts.
+static OVERSIZED: Atomic<u64> = Atomic::new(0);
+/// Messages seen and not verified, because they are not SMB2: of another version, or still
+/// encrypted or compressed.
+static FOREIGN: Atomic<u64> = Atomic::new(0);
 /// Malformed replies by rule.
 static BY_RULE: [Atomic<u64>; Rule::COUNT] = [const { Atomic::new(0) }; Rule::COUNT];
 
@@ -71,6 +78,26 @@ pub(crate) fn checked() {
     CHECKED.add(1, Relaxed);
 }
 
+/// Counts a message that was let through because it is longer than any that the client accepts.
+pub(crate) fn oversized() {
+    OVERSIZED.add(1, Relaxed);
+}
+
+/// Counts a message that was let through because it is not SMB2.
+pub(crate) fn foreign() {
+    FOREIGN.add(1, Relaxed);
+}
+
+/// Counts the messages that a probe was not shown, when it has been removed.
+pub(crate) fn missed(messages: usize) {
+    MISSED.add(messages as u64, Relaxed);
+}
+
+/// The messages that removed probes were not shown.
+pub(crate) fn missed_before() -> u64 {
+    MISSED.load(Relaxed)
+}
+
 /// Counts a malformed reply, and says whether the client is to refuse it.
 pub(crate) fn malformed(found: Malformed) -> bool {
     MALFORMED.add(1, Relaxed);
@@ -99,10 +126,11 @@ pub(crate) fn may_log(now: u64, window: u64) -> bool {
     false
 }
 
-/// Writes every counter as `name=value`, one a line, without a last newline. The names are stable; new ones are
-/// added at the end or, for rules, among the rules.
-pub(crate) fn write(out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write_totals(out, "\n")?;
+/// Writes every counter as `name=value`, one a line, without a last newline. `missed` is that of
+/// the current probe, too. They are to be read by name: names are stable, their order is not, and
+/// there may be new ones.
+pub(crate) fn write(out: &mut fmt::Formatter<'_>, missed: u64) -> fmt::Result {
+    write_totals(out, missed, "\n")?;
     for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
         write!(out, "\n{}={}", rule.name(), counter.load(Relaxed))?;
     }
@@ -110,28 +138,39 @@ pub(crate) fn write(out: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Writes the counters that are not of a rule as `name=value`, with `between` them.
-fn write_totals(out: &mut fmt::Formatter<'_>, between: &str) -> fmt::Result {
-    write!(
-        out,
-        "mode={}{between}seen={}{between}checked={}{between}malformed={}{between}rejected={}{between}\
-         unlogged={}{between}missed={}",
-        mode(),
-        SEEN.load(Relaxed),
-        CHECKED.load(Relaxed),
-        MALFORMED.load(Relaxed),
-        REJECTED.load(Relaxed),
-        UNLOGGED.load(Relaxed),
-        super::kprobe::missed(),
-    )
+fn write_totals(out: &mut fmt::Formatter<'_>, missed: u64, between: &str) -> fmt::Result {
+    write!(out, "mode={}", mode())?;
+    for (name, value) in [
+        ("seen", SEEN.load(Relaxed)),
+        ("checked", CHECKED.load(Relaxed)),
+        ("malformed", MALFORMED.load(Relaxed)),
+        ("rejected", REJECTED.load(Relaxed)),
+        ("unlogged", UNLOGGED.load(Relaxed)),
+        ("missed", missed),
+        ("oversized", OVERSIZED.load(Relaxed)),
+        ("foreign", FOREIGN.load(Relaxed)),
+    ] {
+        write!(out, "{between}{name}={value}")?;
+    }
+    Ok(())
 }
 
 /// The counters on one line: of the rules those that were broken, and of these as many as the
 /// kernel's log keeps in a line.
-pub(crate) struct Line;
+pub(crate) struct Line {
+    missed: u64,
+}
+
+impl Line {
+    /// The counters as they are when it is written, and `missed`.
+    pub(crate) fn new(missed: u64) -> Self {
+        Self { missed }
+    }
+}
 
 impl fmt::Display for Line {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_totals(out, " ")?;
+        write_totals(out, self.missed, " ")?;
         for (rule, counter) in Rule::ALL.iter().zip(&BY_RULE) {
             match counter.load(Relaxed) {
                 0 => {}

@@ -44,11 +44,19 @@ pub fn is_btf(bytes: &[u8]) -> bool {
 }
 
 fn le16(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_le_bytes)
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .copied()
+        .map(u16::from_le_bytes)
 }
 
 fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_le_bytes)
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .copied()
+        .map(u32::from_le_bytes)
 }
 
 /// Parsed BTF: where each type begins, and the strings. Types are numbered from 1, or from where
@@ -130,25 +138,38 @@ impl<'a> Btf<'a> {
             let nth = starts.len();
             let cut = || format!("type {nth} of its BTF is cut short");
             let read = read_type(types, at).ok_or_else(cut)?;
-            let tail = tail_len(read.kind, read.count)
-                .ok_or_else(|| format!("its BTF has a kind of type that is not known ({})", read.kind))?;
+            let tail = tail_len(read.kind, read.count).ok_or_else(|| {
+                format!(
+                    "its BTF has a kind of type that is not known ({})",
+                    read.kind
+                )
+            })?;
             if read.rest.len() < tail {
                 return Err(cut());
             }
             starts.push(at);
             at += 12 + tail;
         }
-        Ok(Self { base, types, starts, strings })
+        Ok(Self {
+            base,
+            types,
+            starts,
+            strings,
+        })
     }
 
     /// How many types there are, base included, and the one without number, `void`.
     fn end(&self) -> usize {
-        self.base.map_or(1, Btf::end).saturating_add(self.starts.len())
+        self.base
+            .map_or(1, Btf::end)
+            .saturating_add(self.starts.len())
     }
 
     /// Length of the strings, base included.
     fn strings_end(&self) -> usize {
-        self.base.map_or(0, Btf::strings_end).saturating_add(self.strings.len())
+        self.base
+            .map_or(0, Btf::strings_end)
+            .saturating_add(self.strings.len())
     }
 
     /// The type with this number; `None` for 0, which is `void`, and for one there is not.
@@ -181,7 +202,9 @@ impl<'a> Btf<'a> {
     pub fn function(&self, function: &str) -> Result<Prototype, String> {
         let mut found: Option<Prototype> = None;
         for start in &self.starts {
-            let Some(this) = read_type(self.types, *start) else { continue };
+            let Some(this) = read_type(self.types, *start) else {
+                continue;
+            };
             if this.kind != kind::FUNC || self.string(this.name) != Some(function) {
                 continue;
             }
@@ -190,7 +213,9 @@ impl<'a> Btf<'a> {
             })?;
             match &found {
                 Some(other) if *other != prototype => {
-                    return Err(format!("its BTF has two functions {function}: {other} and {prototype}"))
+                    return Err(format!(
+                        "its BTF has two functions {function}: {other} and {prototype}"
+                    ))
                 }
                 _ => found = Some(prototype),
             }
@@ -207,10 +232,21 @@ impl<'a> Btf<'a> {
         for entry in proto.rest.chunks_exact(8).take(proto.count) {
             let (name, id) = (le32(entry, 0)?, le32(entry, 4)?);
             // No name and no type: the dots of a variadic function.
-            let ty = if name == 0 && id == 0 { "...".into() } else { self.spell(id)? };
-            parameters.push(Parameter { name: self.string(name)?.into(), ty });
+            let ty = if name == 0 && id == 0 {
+                "...".into()
+            } else {
+                self.spell(id)?
+            };
+            parameters.push(Parameter {
+                name: self.string(name)?.into(),
+                ty,
+            });
         }
-        Some(Prototype { function: function.into(), returns: self.spell(proto.size_or_type)?, parameters })
+        Some(Prototype {
+            function: function.into(),
+            returns: self.spell(proto.size_or_type)?,
+            parameters,
+        })
     }
 
     /// A type in C, qualifiers dropped: `char *`, `unsigned int`, `struct TCP_Server_Info *`.
@@ -274,7 +310,11 @@ pub struct Prototype {
 
 /// A type and a name, as C puts them side by side.
 fn declare(out: &mut fmt::Formatter<'_>, ty: &str, name: &str) -> fmt::Result {
-    let gap = if ty.ends_with('*') || name.is_empty() { "" } else { " " };
+    let gap = if ty.ends_with('*') || name.is_empty() {
+        ""
+    } else {
+        " "
+    };
     write!(out, "{ty}{gap}{name}")
 }
 
@@ -289,6 +329,10 @@ impl fmt::Display for Prototype {
             }
             declare(out, &parameter.ty, &parameter.name)?;
         }
-        out.write_str(if self.parameters.is_empty() { "void)" } else { ")" })
+        out.write_str(if self.parameters.is_empty() {
+            "void)"
+        } else {
+            ")"
+        })
     }
 }

@@ -31,8 +31,16 @@ pub struct Failure {
 
 impl Failure {
     /// A failure of `object`.
-    pub fn new(object: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { object: object.into(), reason: reason.into(), remedy: remedy.into() }
+    pub fn new(
+        object: impl Into<String>,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            object: object.into(),
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -62,10 +70,20 @@ pub struct Named<'a> {
 /// # Errors
 ///
 /// Whatever of the above is missing, malformed, or does not fit together.
-pub fn find(module: Named<'_>, kernel: Option<Named<'_>>, function: &str) -> Result<Prototype, Failure> {
+pub fn find(
+    module: Named<'_>,
+    kernel: Option<Named<'_>>,
+    function: &str,
+) -> Result<Prototype, Failure> {
     let malformed = |name: &str| {
         let name = name.to_string();
-        move |reason: String| Failure::new(name, reason, "use the cifs.ko of this very kernel, unmodified")
+        move |reason: String| {
+            Failure::new(
+                name,
+                reason,
+                "use the cifs.ko of this very kernel, unmodified",
+            )
+        }
     };
     let split = elf::section(module.bytes, ".BTF").map_err(malformed(module.name))?.ok_or_else(|| {
         Failure::new(
@@ -82,13 +100,15 @@ pub fn find(module: Named<'_>, kernel: Option<Named<'_>>, function: &str) -> Res
             let bytes = if btf::is_btf(kernel.bytes) {
                 kernel.bytes
             } else {
-                elf::section(kernel.bytes, ".BTF").map_err(malformed(kernel.name))?.ok_or_else(|| {
-                    Failure::new(
-                        kernel.name,
-                        "it has no .BTF section",
-                        "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-                    )
-                })?
+                elf::section(kernel.bytes, ".BTF")
+                    .map_err(malformed(kernel.name))?
+                    .ok_or_else(|| {
+                        Failure::new(
+                            kernel.name,
+                            "it has no .BTF section",
+                            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+                        )
+                    })?
             };
             Some(Btf::parse(bytes, None).map_err(malformed(kernel.name))?)
         }

@@ -55,23 +55,43 @@ fn run(options: &Options) -> Result<String, (u8, Failure)> {
         std::fs::read(path).map_err(|error| {
             (
                 EXIT_MISSING,
-                Failure::new(path, format!("cannot be read ({error})"), "name a file that is there"),
+                Failure::new(
+                    path,
+                    format!("cannot be read ({error})"),
+                    "name a file that is there",
+                ),
             )
         })
     };
     let module = read(&options.module)?;
     let base = options.base.as_deref().map(read).transpose()?;
-    let kernel = options.base.as_deref().zip(base.as_deref()).map(|(name, bytes)| Named { name, bytes });
+    let kernel = options
+        .base
+        .as_deref()
+        .zip(base.as_deref())
+        .map(|(name, bytes)| Named { name, bytes });
     let refused = |failure| (EXIT_REFUSED, failure);
 
     let name = options.name.as_deref().unwrap_or(&options.module);
-    let prototype = find(Named { name, bytes: &module }, kernel, HOOKED).map_err(refused)?;
+    let prototype = find(
+        Named {
+            name,
+            bytes: &module,
+        },
+        kernel,
+        HOOKED,
+    )
+    .map_err(refused)?;
     let shape = Shape::of(&prototype).map_err(refused)?;
     if let Some(path) = &options.rust {
         std::fs::write(path, shape::rust_source(shape, &prototype)).map_err(|error| {
             (
                 EXIT_MISSING,
-                Failure::new(path, format!("cannot be written ({error})"), "name a place that is writable"),
+                Failure::new(
+                    path,
+                    format!("cannot be written ({error})"),
+                    "name a place that is writable",
+                ),
             )
         })?;
     }

@@ -31,9 +31,11 @@ impl Shape {
     /// are.
     const fn parameters(self) -> &'static [(&'static str, Option<&'static str>)] {
         match self {
-            Self::BufLenServer => {
-                &[("char *", None), ("unsigned int", Some("len")), ("struct TCP_Server_Info *", None)]
-            }
+            Self::BufLenServer => &[
+                ("char *", None),
+                ("unsigned int", Some("len")),
+                ("struct TCP_Server_Info *", None),
+            ],
             Self::BufPduLenLenServer => &[
                 ("char *", None),
                 ("unsigned int", Some("pdu_len")),
@@ -61,13 +63,18 @@ impl Shape {
     /// It has none of the known ones. Guessing would mean to read a wrong register as a length,
     /// so it is refused; the message shows the prototype.
     pub fn of(prototype: &Prototype) -> Result<Self, Failure> {
-        Self::ALL.into_iter().find(|shape| shape.fits(prototype)).ok_or_else(|| {
-            Failure::new(
-                &prototype.function,
-                format!("this kernel's cifs.ko declares it in a way that is not known: {prototype}"),
-                "a newer cifs-fix may know it; this one must not hook it",
-            )
-        })
+        Self::ALL
+            .into_iter()
+            .find(|shape| shape.fits(prototype))
+            .ok_or_else(|| {
+                Failure::new(
+                    &prototype.function,
+                    format!(
+                        "this kernel's cifs.ko declares it in a way that is not known: {prototype}"
+                    ),
+                    "a newer cifs-fix may know it; this one must not hook it",
+                )
+            })
     }
 }
 

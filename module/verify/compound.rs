@@ -28,7 +28,11 @@ pub enum Carrier {
 /// The first rule that it breaks.
 pub fn verify_next(header: Header, level: Level) -> Result<(), Malformed> {
     let next = usize::try_from(header.next).unwrap_or(usize::MAX);
-    level.require(next == 0 || next >= SHORTEST, Rule::CompoundNextInHeader, NEXT_COMMAND)?;
+    level.require(
+        next == 0 || next >= SHORTEST,
+        Rule::CompoundNextInHeader,
+        NEXT_COMMAND,
+    )?;
     level.require(next % 8 == 0, Rule::CompoundNextMisaligned, NEXT_COMMAND)
 }
 
@@ -48,7 +52,13 @@ impl<'a> Messages<'a> {
     /// The messages of `compound`: what one transport header, or one encrypted message, carries.
     #[must_use]
     pub const fn new(compound: &'a [u8], carrier: Carrier) -> Self {
-        Self { compound: Cursor::new(compound), carrier, at: 0, given: 0, ended: compound.is_empty() }
+        Self {
+            compound: Cursor::new(compound),
+            carrier,
+            at: 0,
+            given: 0,
+            ended: compound.is_empty(),
+        }
     }
 
     /// The message at `self.at`, and how far it is to the next; 0 when there is none.
@@ -57,7 +67,10 @@ impl<'a> Messages<'a> {
         let field = self.at.saturating_add(NEXT_COMMAND);
         let next = self.compound.size32(field).unwrap_or(0);
         let whole = self.compound.bytes(self.at, rest).unwrap_or_default();
-        let wrong = |rule| Malformed { rule, offset: field };
+        let wrong = |rule| Malformed {
+            rule,
+            offset: field,
+        };
         if self.carrier == Carrier::Encrypted {
             if self.given >= MOST {
                 return Err(wrong(Rule::CompoundTooMany));

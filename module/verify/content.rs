@@ -6,7 +6,9 @@ use super::directory::Class;
 use super::header::Header;
 use super::malformed::{Level, Malformed, Rule};
 use super::security::Use;
-use super::{directory, ea, interfaces, ioctl, output, posix, referrals, reparse, security, symlink};
+use super::{
+    directory, ea, interfaces, ioctl, output, posix, referrals, reparse, security, symlink,
+};
 
 /// What was asked for, and so what the client will read the output as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +52,16 @@ impl Content<'_> {
             return symlink::verify_followed(reply, level);
         }
         let command = Header::read(reply).map_or(u16::MAX, |header| header.command);
-        let Some(found) = output::find(reply, command)? else { return Ok(()) };
+        let Some(found) = output::find(reply, command)? else {
+            return Ok(());
+        };
         // Entries of a directory may go on to the end of the reply; all else ends with the output.
         let bytes = match self {
             Self::Directory(_) => reply.after(found.at).unwrap_or(found.bytes),
             _ => found.bytes,
         };
-        self.verify_output(bytes, level).map_err(|broken| broken.at(found.at))
+        self.verify_output(bytes, level)
+            .map_err(|broken| broken.at(found.at))
     }
 
     /// Verifies the output by itself.

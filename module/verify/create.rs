@@ -43,7 +43,10 @@ struct Context {
 ///
 /// The first rule that the reply breaks.
 pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    let short = Malformed { rule: Rule::CreateShort, offset: reply.len() };
+    let short = Malformed {
+        rule: Rule::CreateShort,
+        offset: reply.len(),
+    };
     if reply.len() < FIXED_LEN {
         return Err(short);
     }
@@ -55,7 +58,10 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
         (Ok(offset), Ok(length)) if reply.bytes(offset, length).is_some() => {
             verify_contexts(reply, offset, length, level)
         }
-        _ => Err(Malformed { rule: Rule::CreateContextsOutside, offset: CONTEXTS_OFFSET }),
+        _ => Err(Malformed {
+            rule: Rule::CreateContextsOutside,
+            offset: CONTEXTS_OFFSET,
+        }),
     }
 }
 
@@ -68,11 +74,16 @@ fn verify_contexts(
 ) -> Result<(), Malformed> {
     // Each turn consumes at least a header's length, or ends.
     while remaining > 0 {
-        let trailing = Malformed { rule: Rule::CreateTrailing, offset: at };
+        let trailing = Malformed {
+            rule: Rule::CreateTrailing,
+            offset: at,
+        };
         let list = reply.part(at, remaining).ok_or(trailing)?;
         let context = read_context(list).ok_or(trailing)?;
-        verify_context(context, remaining as u64)
-            .map_err(|(rule, field)| Malformed { rule, offset: at.saturating_add(field) })?;
+        verify_context(context, remaining as u64).map_err(|(rule, field)| Malformed {
+            rule,
+            offset: at.saturating_add(field),
+        })?;
         verify_data(list, context, level).map_err(|broken| broken.at(at))?;
         if context.next == 0 {
             break;
@@ -80,7 +91,10 @@ fn verify_contexts(
         // `verify_context` has seen that `next` lies within `remaining`; said once more here so
         // that the loop's end does not hang on it.
         let step = usize::try_from(context.next).unwrap_or(usize::MAX);
-        let outside = Malformed { rule: Rule::CreateNextOutside, offset: at };
+        let outside = Malformed {
+            rule: Rule::CreateNextOutside,
+            offset: at,
+        };
         remaining = remaining.checked_sub(step).ok_or(outside)?;
         at = at.checked_add(step).ok_or(outside)?;
     }
@@ -132,10 +146,17 @@ fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)>
 
 /// Verifies what a sound context at the start of `list` holds, as far as its name is known.
 fn verify_data(list: Cursor<'_>, context: Context, level: Level) -> Result<(), Malformed> {
-    let part = |offset: u64, length: u64| list.part(offset.try_into().ok()?, length.try_into().ok()?);
-    match (part(context.name_offset, context.name_length), part(context.data_offset, context.data_length)) {
+    let part =
+        |offset: u64, length: u64| list.part(offset.try_into().ok()?, length.try_into().ok()?);
+    match (
+        part(context.name_offset, context.name_length),
+        part(context.data_offset, context.data_length),
+    ) {
         (Some(name), Some(data)) => {
-            create_data::verify(name, data, level).map_err(|rule| Malformed { rule, offset: DATA_OFFSET })
+            create_data::verify(name, data, level).map_err(|rule| Malformed {
+                rule,
+                offset: DATA_OFFSET,
+            })
         }
         _ => Ok(()),
     }

@@ -24,10 +24,13 @@ pub(super) fn verify(name: Cursor<'_>, data: Cursor<'_>, level: Level) -> Result
         POSIX if !holds_posix(data) => Rule::CreatePosixShort,
         _ => return Ok(()),
     };
-    level.require(false, broken, 0).map_err(|malformed| malformed.rule)
+    level
+        .require(false, broken, 0)
+        .map_err(|malformed| malformed.rule)
 }
 
 /// Whether `data` hold number of links, reparse tag and mode, and then the SIDs of owner and group.
 fn holds_posix(data: Cursor<'_>) -> bool {
-    data.after(12).is_some_and(|sids| posix::verify_sids(sids).is_ok())
+    data.after(12)
+        .is_some_and(|sids| posix::verify_sids(sids).is_ok())
 }

@@ -84,7 +84,8 @@ impl<'a> Cursor<'a> {
     /// the largest there is, which nothing received can reach either.
     #[must_use]
     pub fn size32(&self, off: usize) -> Option<usize> {
-        self.le32(off).map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+        self.le32(off)
+            .map(|size| usize::try_from(size).unwrap_or(usize::MAX))
     }
 
     /// The `N` bytes at `off`.

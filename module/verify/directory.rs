@@ -46,7 +46,11 @@ impl Class {
 ///
 /// The first rule that an entry breaks.
 pub fn verify(list: Cursor<'_>, class: Class, level: Level) -> Result<usize, Malformed> {
-    level.require(list.len() >= class.fixed_len(), Rule::DirectoryShort, list.len())?;
+    level.require(
+        list.len() >= class.fixed_len(),
+        Rule::DirectoryShort,
+        list.len(),
+    )?;
     let fixed = class.fixed_len();
     let mut rest = list;
     let mut taken = 0usize;
@@ -85,7 +89,10 @@ fn entry(rest: Cursor<'_>, class: Class, fixed: usize) -> Result<(usize, usize),
     };
     let varying = match class {
         Class::Posix => posix_len(rest).ok_or(Rule::DirectoryPosix)?,
-        _ => head.size32(NAME_LENGTH).filter(|len| i32::try_from(*len).is_ok()).unwrap_or(usize::MAX),
+        _ => head
+            .size32(NAME_LENGTH)
+            .filter(|len| i32::try_from(*len).is_ok())
+            .unwrap_or(usize::MAX),
     };
     let len = fixed.saturating_add(varying);
     if rest.holds(0, len) {
@@ -99,7 +106,9 @@ fn entry(rest: Cursor<'_>, class: Class, fixed: usize) -> Result<(usize, usize),
 fn posix_len(rest: Cursor<'_>) -> Option<usize> {
     let varying = rest.after(Class::Posix.fixed_len())?;
     let sids = posix::verify_sids(varying).ok()?;
-    let name_len = varying.size32(sids).filter(|len| (1..=0xffff).contains(len))?;
+    let name_len = varying
+        .size32(sids)
+        .filter(|len| (1..=0xffff).contains(len))?;
     let len = sids.checked_add(4)?.checked_add(name_len)?;
     varying.holds(0, len).then_some(len)
 }

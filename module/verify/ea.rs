@@ -21,12 +21,19 @@ struct Attribute {
 impl Attribute {
     /// Reads the fixed part at the start of `list`; `None` when it is shorter.
     fn read(list: Cursor<'_>) -> Option<Self> {
-        Some(Self { next: list.size32(0)?, name_len: list.byte(5)?.into(), value_len: list.size16(6)? })
+        Some(Self {
+            next: list.size32(0)?,
+            name_len: list.byte(5)?.into(),
+            value_len: list.size16(6)?,
+        })
     }
 
     /// The length of all of it: fixed part, name, NUL, value.
     const fn len(&self) -> usize {
-        HEADER_LEN.saturating_add(self.name_len).saturating_add(1).saturating_add(self.value_len)
+        HEADER_LEN
+            .saturating_add(self.name_len)
+            .saturating_add(1)
+            .saturating_add(self.value_len)
     }
 }
 
@@ -41,7 +48,10 @@ pub fn verify(list: Cursor<'_>, wanted: Option<&[u8]>, level: Level) -> Result<(
     let mut at = 0usize;
     // Each turn goes on by at least a fixed part.
     while let Some(rest) = list.after(at).filter(|rest| !rest.is_empty()) {
-        let trailing = Malformed { rule: Rule::EaTrailing, offset: at };
+        let trailing = Malformed {
+            rule: Rule::EaTrailing,
+            offset: at,
+        };
         let attribute = Attribute::read(rest).ok_or(trailing)?;
         // An attribute without a name ends the list.
         if attribute.name_len == 0 {
@@ -71,10 +81,16 @@ pub fn verify_wsl(list: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     let mut at = 0usize;
     // Each turn goes on by at least 4 bytes.
     loop {
-        let outside = Malformed { rule: Rule::WslOutside, offset: at };
+        let outside = Malformed {
+            rule: Rule::WslOutside,
+            offset: at,
+        };
         let rest = list.after(at).ok_or(outside)?;
         let attribute = Attribute::read(rest).ok_or(outside)?;
-        let name = rest.bytes(HEADER_LEN, 6).filter(|_| attribute.name_len == 6).ok_or(outside)?;
+        let name = rest
+            .bytes(HEADER_LEN, 6)
+            .filter(|_| attribute.name_len == 6)
+            .ok_or(outside)?;
         level.require(rest.holds(0, attribute.len()), Rule::WslOutside, at)?;
         let known = match attribute.value_len {
             4 => matches!(name, b"$LXUID" | b"$LXGID" | b"$LXMOD"),
@@ -87,7 +103,10 @@ pub fn verify_wsl(list: Cursor<'_>, level: Level) -> Result<(), Malformed> {
             return Ok(());
         }
         if attribute.next % 4 != 0 {
-            return Err(Malformed { rule: Rule::WslNextMisaligned, offset: at });
+            return Err(Malformed {
+                rule: Rule::WslNextMisaligned,
+                offset: at,
+            });
         }
         at = at.saturating_add(attribute.next);
     }

@@ -28,26 +28,43 @@ const LONGEST_DATA: usize = 128 * 1024;
 ///
 /// The first rule that it breaks.
 pub fn verify(message: Cursor<'_>, level: Level) -> Result<Header, Malformed> {
-    let short = Malformed { rule: Rule::HeaderShort, offset: message.len() };
+    let short = Malformed {
+        rule: Rule::HeaderShort,
+        offset: message.len(),
+    };
     let header = Header::read(message).ok_or(short)?;
     verify_header(header, level)?;
     let Some(size) = message.le16(SIZE) else {
         // An error may come without a body.
-        return if header.status == header::SUCCESS { Err(short) } else { Ok(header) };
+        return if header.status == header::SUCCESS {
+            Err(short)
+        } else {
+            Ok(header)
+        };
     };
     level.require(has_right_size(header, size), Rule::ReplySize, SIZE)?;
     let fixed = header::LEN.saturating_add(size.into());
     let data = data_area(header, size, message).filter(|data| data.length > 0);
     verify_length(message, fixed, level)?;
-    data.map_or(Ok(()), |data| verify_data(message, fixed, header, data, level))?;
+    data.map_or(Ok(()), |data| {
+        verify_data(message, fixed, header, data, level)
+    })?;
     Ok(header)
 }
 
 /// Verifies what the header says by itself.
 fn verify_header(header: Header, level: Level) -> Result<(), Malformed> {
     level.require(usize::from(header.size) == header::LEN, Rule::HeaderSize, 4)?;
-    level.require(header.command <= header::OPLOCK_BREAK, Rule::HeaderCommand, 12)?;
-    level.require(header.reply || header.command == header::OPLOCK_BREAK, Rule::HeaderNotReply, 16)?;
+    level.require(
+        header.command <= header::OPLOCK_BREAK,
+        Rule::HeaderCommand,
+        12,
+    )?;
+    level.require(
+        header.reply || header.command == header::OPLOCK_BREAK,
+        Rule::HeaderNotReply,
+        16,
+    )?;
     super::compound::verify_next(header, level)
 }
 
@@ -67,7 +84,10 @@ fn has_right_size(header: Header, size: u16) -> bool {
 const fn expected_size(command: u16) -> Option<u16> {
     Some(match command {
         header::NEGOTIATE => 65,
-        header::SESSION_SETUP | header::QUERY_DIRECTORY | header::CHANGE_NOTIFY | header::QUERY_INFO => 9,
+        header::SESSION_SETUP
+        | header::QUERY_DIRECTORY
+        | header::CHANGE_NOTIFY
+        | header::QUERY_INFO => 9,
         // LOGOFF, TREE_DISCONNECT, FLUSH, LOCK, ECHO.
         0x0002 | 0x0004 | 0x0007 | 0x000a | 0x000d => 4,
         header::TREE_CONNECT => 16,
@@ -112,7 +132,11 @@ fn data_area(header: Header, size: u16, message: Cursor<'_>) -> Option<Data> {
         }
         _ => return None,
     };
-    Some(Data { field, offset, length })
+    Some(Data {
+        field,
+        offset,
+        length,
+    })
 }
 
 /// Verifies that the fixed part, which ends at `fixed`, is all there.

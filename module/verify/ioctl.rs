@@ -37,13 +37,19 @@ const RANGE_LEN: usize = 16;
 /// The first rule that the reply breaks.
 pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     output::verify(reply, header::IOCTL, level)?;
-    let Some(found) = output::find(reply, header::IOCTL).ok().flatten() else { return Ok(()) };
+    let Some(found) = output::find(reply, header::IOCTL).ok().flatten() else {
+        return Ok(());
+    };
     let list = found.bytes;
     let verdict = match reply.le32(CODE).unwrap_or(0) {
         GET_REPARSE_POINT => reparse::verify_header(list).map(drop),
         _ if list.is_empty() => Ok(()),
-        GET_REFERRALS => verify_copied(list, level).and_then(|()| referrals::verify(list, None, level)),
-        QUERY_INTERFACES => verify_copied(list, level).and_then(|()| interfaces::verify(list, level)),
+        GET_REFERRALS => {
+            verify_copied(list, level).and_then(|()| referrals::verify(list, None, level))
+        }
+        QUERY_INTERFACES => {
+            verify_copied(list, level).and_then(|()| interfaces::verify(list, level))
+        }
         REQUEST_RESUME_KEY => verify_resume_key(list, level),
         QUERY_RANGES => verify_ranges(list, false, level),
         _ => Ok(()),
@@ -66,7 +72,11 @@ pub fn verify_copied(output: Cursor<'_>, level: Level) -> Result<(), Malformed> 
 ///
 /// The rule that it breaks.
 pub fn verify_resume_key(output: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    level.require(output.len() >= RESUME_KEY_LEN, Rule::ResumeKeyShort, output.len())
+    level.require(
+        output.len() >= RESUME_KEY_LEN,
+        Rule::ResumeKeyShort,
+        output.len(),
+    )
 }
 
 /// Verifies a list of allocated ranges; `more` says whether the reply said that there are more.

@@ -25,7 +25,10 @@ impl Malformed {
     /// The same, for what was verified begins `start` bytes into something larger.
     #[must_use]
     pub const fn at(self, start: usize) -> Self {
-        Self { rule: self.rule, offset: self.offset.saturating_add(start) }
+        Self {
+            rule: self.rule,
+            offset: self.offset.saturating_add(start),
+        }
     }
 }
 

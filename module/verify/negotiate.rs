@@ -36,19 +36,28 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     if reply.le16(DIALECT) != Some(SMB311) || count == 0 {
         return Ok(());
     }
-    let outside = Malformed { rule: Rule::NegotiateContextsOutside, offset: OFFSET };
-    let mut at = reply.size32(OFFSET).filter(|at| *at < reply.len()).ok_or(outside)?;
+    let outside = Malformed {
+        rule: Rule::NegotiateContextsOutside,
+        offset: OFFSET,
+    };
+    let mut at = reply
+        .size32(OFFSET)
+        .filter(|at| *at < reply.len())
+        .ok_or(outside)?;
 
     for left in (0..count).rev() {
         let rest = reply.after(at).ok_or(outside)?;
-        let length = rest.size16(DATA_LENGTH).map(|data| data.saturating_add(HEADER_LEN));
+        let length = rest
+            .size16(DATA_LENGTH)
+            .map(|data| data.saturating_add(HEADER_LEN));
         // All but the last are filled up to a multiple of 8.
         let step = length.map(|length| match left {
             0 => length,
             _ => length.saturating_add(7) & !7,
         });
         let whole = length.zip(step).filter(|(_, step)| rest.holds(0, *step));
-        let Some((context, step)) = whole.and_then(|(length, step)| Some((rest.part(0, length)?, step)))
+        let Some((context, step)) =
+            whole.and_then(|(length, step)| Some((rest.part(0, length)?, step)))
         else {
             return level.require(false, Rule::NegotiateContextOutside, at);
         };
@@ -72,11 +81,16 @@ fn verify_context(context: Cursor<'_>, level: Level) -> Result<(), Malformed> {
             level.require(data >= 4, Rule::NegotiateCipherShort, DATA_LENGTH)?;
             level.require(number(8) == 1, Rule::NegotiateCipherCount, 8)?;
             // None; AES-128 with CCM and GCM, AES-256 with GCM.
-            level.require(matches!(number(10), 0 | 1 | 2 | 4), Rule::NegotiateCipherUnknown, 10)
+            level.require(
+                matches!(number(10), 0 | 1 | 2 | 4),
+                Rule::NegotiateCipherUnknown,
+                10,
+            )
         }
         COMPRESSION => {
             let count = number(8);
-            let holds = data >= 10 && count > 0 && count.saturating_mul(2).saturating_add(8) <= data;
+            let holds =
+                data >= 10 && count > 0 && count.saturating_mul(2).saturating_add(8) <= data;
             level.require(holds, Rule::NegotiateCompressionShort, DATA_LENGTH)
         }
         SIGNING => {

@@ -33,14 +33,38 @@ pub struct Output<'a> {
 /// The rule that the reply breaks.
 pub fn find(reply: Cursor<'_>, command: u16) -> Result<Option<Output<'_>>, Malformed> {
     let (rule, field, place) = match command {
-        header::IOCTL => (Rule::IoctlOutside, 96, reply.size32(96).zip(reply.size32(100))),
-        header::QUERY_INFO => (Rule::InfoOutside, 66, reply.size16(66).zip(reply.size32(68))),
-        header::QUERY_DIRECTORY => (Rule::DirectoryOutside, 66, reply.size16(66).zip(reply.size32(68))),
-        header::CHANGE_NOTIFY => (Rule::NotifyOutside, 66, reply.size16(66).zip(reply.size32(68))),
+        header::IOCTL => (
+            Rule::IoctlOutside,
+            96,
+            reply.size32(96).zip(reply.size32(100)),
+        ),
+        header::QUERY_INFO => (
+            Rule::InfoOutside,
+            66,
+            reply.size16(66).zip(reply.size32(68)),
+        ),
+        header::QUERY_DIRECTORY => (
+            Rule::DirectoryOutside,
+            66,
+            reply.size16(66).zip(reply.size32(68)),
+        ),
+        header::CHANGE_NOTIFY => (
+            Rule::NotifyOutside,
+            66,
+            reply.size16(66).zip(reply.size32(68)),
+        ),
         _ => return Ok(None),
     };
-    let found = place.and_then(|(at, len)| Some(Output { at, bytes: reply.part(at, len)? }));
-    found.map(Some).ok_or(Malformed { rule, offset: field })
+    let found = place.and_then(|(at, len)| {
+        Some(Output {
+            at,
+            bytes: reply.part(at, len)?,
+        })
+    });
+    found.map(Some).ok_or(Malformed {
+        rule,
+        offset: field,
+    })
 }
 
 /// Verifies the place and length of the output of a successful reply to `command`.
@@ -56,7 +80,9 @@ pub fn verify(reply: Cursor<'_>, command: u16, level: Level) -> Result<(), Malfo
     if command == header::IOCTL && reply.le32(100) == Some(0) {
         return Ok(());
     }
-    let Some(output) = find(reply, command)? else { return Ok(()) };
+    let Some(output) = find(reply, command)? else {
+        return Ok(());
+    };
     let len = output.bytes.len();
     match command {
         header::QUERY_DIRECTORY => level.require(len >= ENTRY_LEN, Rule::DirectoryShort, 68),

@@ -23,8 +23,14 @@ pub fn sid_len(list: Cursor<'_>) -> Option<usize> {
 ///
 /// The first rule that is broken.
 pub fn verify_sids(list: Cursor<'_>) -> Result<usize, Malformed> {
-    let owner = sid_len(list).ok_or(Malformed { rule: Rule::PosixOwner, offset: 0 })?;
-    let bad_group = Malformed { rule: Rule::PosixGroup, offset: owner };
+    let owner = sid_len(list).ok_or(Malformed {
+        rule: Rule::PosixOwner,
+        offset: 0,
+    })?;
+    let bad_group = Malformed {
+        rule: Rule::PosixGroup,
+        offset: owner,
+    };
     let group = list.after(owner).and_then(sid_len).ok_or(bad_group)?;
     Ok(owner.saturating_add(group))
 }
@@ -37,5 +43,7 @@ pub fn verify_sids(list: Cursor<'_>) -> Result<usize, Malformed> {
 pub fn verify(info: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     level.require(info.len() > FIXED_LEN, Rule::PosixShort, info.len())?;
     let sids = info.after(FIXED_LEN).unwrap_or(Cursor::new(&[]));
-    verify_sids(sids).map(drop).map_err(|broken| broken.at(FIXED_LEN))
+    verify_sids(sids)
+        .map(drop)
+        .map_err(|broken| broken.at(FIXED_LEN))
 }

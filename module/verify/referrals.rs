@@ -16,7 +16,10 @@ const REFERRAL_LEN: usize = 34;
 ///
 /// The first rule that they break.
 pub fn verify(list: Cursor<'_>, path_len: Option<usize>, level: Level) -> Result<(), Malformed> {
-    let short = Malformed { rule: Rule::ReferralsShort, offset: list.len() };
+    let short = Malformed {
+        rule: Rule::ReferralsShort,
+        offset: list.len(),
+    };
     level.require(list.len() >= FIXED_LEN, Rule::ReferralsShort, list.len())?;
     let count = list.size16(2).ok_or(short)?;
     if count == 0 {
@@ -24,7 +27,11 @@ pub fn verify(list: Cursor<'_>, path_len: Option<usize>, level: Level) -> Result
     }
     let room = list.holds(FIXED_LEN, count.saturating_mul(REFERRAL_LEN));
     level.require(room, Rule::ReferralsCount, 2)?;
-    level.require(list.le16(FIXED_LEN) == Some(3), Rule::ReferralsVersion, FIXED_LEN)?;
+    level.require(
+        list.le16(FIXED_LEN) == Some(3),
+        Rule::ReferralsVersion,
+        FIXED_LEN,
+    )?;
     // In UTF-16 it takes at most twice as many bytes, and the client allows for a NUL.
     let consumed = list.size16(0).ok_or(short)?;
     let most = path_len.map_or(usize::MAX, |len| len.saturating_mul(2).saturating_add(2));
@@ -33,8 +40,11 @@ pub fn verify(list: Cursor<'_>, path_len: Option<usize>, level: Level) -> Result
     let mut at = FIXED_LEN;
     for _ in 0..count {
         let referral = list.after(at).ok_or(short)?;
-        let inside =
-            |field| referral.size16(field).is_some_and(|at| at >= REFERRAL_LEN && at <= referral.len());
+        let inside = |field| {
+            referral
+                .size16(field)
+                .is_some_and(|at| at >= REFERRAL_LEN && at <= referral.len())
+        };
         level.require(inside(12), Rule::ReferralsPath, at.saturating_add(12))?;
         level.require(inside(16), Rule::ReferralsTarget, at.saturating_add(16))?;
         at = at.saturating_add(REFERRAL_LEN);

@@ -35,13 +35,19 @@ const NFS_SOCKET: u64 = 0x4b43_4f53;
 ///
 /// The first rule that it breaks.
 pub fn verify_header(point: Cursor<'_>) -> Result<usize, Malformed> {
-    let short = Malformed { rule: Rule::ReparseShort, offset: point.len() };
+    let short = Malformed {
+        rule: Rule::ReparseShort,
+        offset: point.len(),
+    };
     let header = point.part(0, HEADER_LEN).ok_or(short)?;
     let length = header.size16(4).ok_or(short)?;
     if point.holds(HEADER_LEN, length) {
         Ok(length)
     } else {
-        Err(Malformed { rule: Rule::ReparseDataOutside, offset: 4 })
+        Err(Malformed {
+            rule: Rule::ReparseDataOutside,
+            offset: 4,
+        })
     }
 }
 
@@ -89,7 +95,9 @@ fn verify_symlink(point: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 fn verify_wsl_symlink(data: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     let sound = data.len() > 4 && data.le32(0) == Some(2);
     level.require(sound, Rule::ReparseWslTarget, 0)?;
-    let target = data.bytes(4, data.len().saturating_sub(4)).unwrap_or_default();
+    let target = data
+        .bytes(4, data.len().saturating_sub(4))
+        .unwrap_or_default();
     level.require(!target.contains(&0), Rule::TargetNul, 4)
 }
 
@@ -102,6 +110,8 @@ pub fn verify_target(target: Cursor<'_>, level: Level) -> Result<(), Malformed> 
     let len = target.len();
     level.require(len > 0 && len & 1 == 0, Rule::TargetLength, len)?;
     let characters = target.bytes(0, len).unwrap_or_default();
-    let has_nul = characters.chunks_exact(2).any(|character| character == [0, 0]);
+    let has_nul = characters
+        .chunks_exact(2)
+        .any(|character| character == [0, 0]);
     level.require(!has_nul, Rule::TargetNul, 0)
 }

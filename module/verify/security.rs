@@ -35,10 +35,22 @@ pub enum Use {
 ///
 /// The first rule that it breaks.
 pub fn verify(descriptor: Cursor<'_>, used: Use, level: Level) -> Result<(), Malformed> {
-    level.require(descriptor.len() >= FIXED_LEN, Rule::SecurityShort, descriptor.len())?;
+    level.require(
+        descriptor.len() >= FIXED_LEN,
+        Rule::SecurityShort,
+        descriptor.len(),
+    )?;
     let offset = |field| descriptor.size32(field).unwrap_or(0);
-    level.require(holds_sid(descriptor, offset(OWNER)), Rule::SecurityOwner, OWNER)?;
-    level.require(holds_sid(descriptor, offset(GROUP)), Rule::SecurityGroup, GROUP)?;
+    level.require(
+        holds_sid(descriptor, offset(OWNER)),
+        Rule::SecurityOwner,
+        OWNER,
+    )?;
+    level.require(
+        holds_sid(descriptor, offset(GROUP)),
+        Rule::SecurityGroup,
+        GROUP,
+    )?;
 
     let at = offset(LIST);
     if at == 0 {
@@ -55,7 +67,9 @@ pub fn verify(descriptor: Cursor<'_>, used: Use, level: Level) -> Result<(), Mal
 
 /// Whether a SID stands at `at`, after the fixed part.
 fn holds_sid(descriptor: Cursor<'_>, at: usize) -> bool {
-    let sid = descriptor.after(at).filter(|sid| at >= FIXED_LEN && sid.holds(0, SID_LEN));
+    let sid = descriptor
+        .after(at)
+        .filter(|sid| at >= FIXED_LEN && sid.holds(0, SID_LEN));
     sid.is_some_and(|sid| match sid.byte(1) {
         Some(parts) if parts <= MOST_PARTS => sid.holds(0, len_with(SID_LEN, parts)),
         _ => false,
@@ -69,16 +83,28 @@ const fn len_with(fixed: usize, parts: u8) -> usize {
 
 /// Verifies the access list that `rest` begins with.
 fn verify_list(rest: Cursor<'_>) -> Result<(), Malformed> {
-    let outside = Malformed { rule: Rule::SecurityListOutside, offset: 2 };
-    let size = rest.size16(2).filter(|size| *size >= LIST_LEN).ok_or(outside)?;
+    let outside = Malformed {
+        rule: Rule::SecurityListOutside,
+        offset: 2,
+    };
+    let size = rest
+        .size16(2)
+        .filter(|size| *size >= LIST_LEN)
+        .ok_or(outside)?;
     let list = rest.part(0, size).ok_or(outside)?;
     let count = list.size16(4).ok_or(outside)?;
     if count > size.saturating_sub(LIST_LEN) / SMALLEST_ENTRY {
-        return Err(Malformed { rule: Rule::SecurityEntryCount, offset: 4 });
+        return Err(Malformed {
+            rule: Rule::SecurityEntryCount,
+            offset: 4,
+        });
     }
     let mut at = LIST_LEN;
     for _ in 0..count {
-        let outside = Malformed { rule: Rule::SecurityEntryOutside, offset: at };
+        let outside = Malformed {
+            rule: Rule::SecurityEntryOutside,
+            offset: at,
+        };
         let len = list.after(at).and_then(entry_len).ok_or(outside)?;
         at = at.saturating_add(len);
     }
@@ -87,7 +113,11 @@ fn verify_list(rest: Cursor<'_>) -> Result<(), Malformed> {
 
 /// The length of the entry at the start of `rest`, which holds a SID of at least one part.
 fn entry_len(rest: Cursor<'_>) -> Option<usize> {
-    let parts = rest.byte(9).filter(|parts| (1..=MOST_PARTS).contains(parts))?;
-    let size = rest.size16(2).filter(|size| *size >= len_with(ENTRY_LEN, parts))?;
+    let parts = rest
+        .byte(9)
+        .filter(|parts| (1..=MOST_PARTS).contains(parts))?;
+    let size = rest
+        .size16(2)
+        .filter(|size| *size >= len_with(ENTRY_LEN, parts))?;
     rest.holds(0, size).then_some(size)
 }

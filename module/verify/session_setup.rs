@@ -43,8 +43,16 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 ///
 /// The first rule that it breaks; offsets count from its start.
 pub fn verify_challenge(blob: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    level.require(blob.len() >= CHALLENGE_LEN, Rule::ChallengeShort, blob.len())?;
-    level.require(blob.bytes(0, CHALLENGE.len()) == Some(CHALLENGE), Rule::ChallengeSignature, 0)?;
+    level.require(
+        blob.len() >= CHALLENGE_LEN,
+        Rule::ChallengeShort,
+        blob.len(),
+    )?;
+    level.require(
+        blob.bytes(0, CHALLENGE.len()) == Some(CHALLENGE),
+        Rule::ChallengeSignature,
+        0,
+    )?;
     let target = blob.size32(TARGET_OFFSET).zip(blob.size16(TARGET_LENGTH));
     let holds = target.is_some_and(|(offset, length)| blob.holds(offset, length));
     level.require(holds, Rule::ChallengeTargetOutside, TARGET_OFFSET)

@@ -28,7 +28,9 @@ const REPARSE_TAG: u32 = 0xa000_000c;
 ///
 /// The first rule that the reply breaks.
 pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    let Some(at) = find_link(reply, level)? else { return Ok(()) };
+    let Some(at) = find_link(reply, level)? else {
+        return Ok(());
+    };
     let link = reply.after(at).unwrap_or(Cursor::new(&[]));
     verify_link(link, level).map_err(|broken| broken.at(at))
 }
@@ -40,23 +42,31 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 /// The first rule that the reply breaks.
 pub fn verify_followed(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     verify(reply, level)?;
-    let Some(at) = find_link(reply, level)? else { return Ok(()) };
+    let Some(at) = find_link(reply, level)? else {
+        return Ok(());
+    };
     let start = at.saturating_add(LINK_LEN);
     let target = reply.after(at).and_then(|link| {
         let (offset, length) = (link.size16(16)?, link.size16(18)?);
         link.after(LINK_LEN)?.part(offset, length)
     });
-    reparse::verify_target(target.unwrap_or(Cursor::new(&[])), level).map_err(|broken| broken.at(start))
+    reparse::verify_target(target.unwrap_or(Cursor::new(&[])), level)
+        .map_err(|broken| broken.at(start))
 }
 
 /// Where the link begins; `None` when the reply gives none, as the client allows.
 fn find_link(reply: Cursor<'_>, level: Level) -> Result<Option<usize>, Malformed> {
     let count = usize::from(reply.byte(CONTEXT_COUNT).unwrap_or(0));
     let bytes = reply.size32(BYTE_COUNT).unwrap_or(0);
-    let short = Malformed { rule: Rule::SymlinkShort, offset: BYTE_COUNT };
+    let short = Malformed {
+        rule: Rule::SymlinkShort,
+        offset: BYTE_COUNT,
+    };
     match (count, bytes) {
         // Too short even for these two is an error without a body; no link either.
-        (0, 0) => level.require(false, Rule::SymlinkMissing, BYTE_COUNT).map(|()| None),
+        (0, 0) => level
+            .require(false, Rule::SymlinkMissing, BYTE_COUNT)
+            .map(|()| None),
         (0, _) if bytes < LINK_LEN || !reply.holds(DATA, LINK_LEN) => Err(short),
         (0, _) => Ok(Some(DATA)),
         _ => {
@@ -83,11 +93,17 @@ fn find_context(reply: Cursor<'_>) -> Result<usize, Malformed> {
         let length = rest.size32(0).unwrap_or(0);
         let step = length.saturating_add(7) & !7;
         if length > rest.len() || !rest.holds(HEADER_LEN, step) {
-            return Err(Malformed { rule: Rule::SymlinkContextOutside, offset: at });
+            return Err(Malformed {
+                rule: Rule::SymlinkContextOutside,
+                offset: at,
+            });
         }
         at = data.saturating_add(step);
     }
-    Err(Malformed { rule: Rule::SymlinkNoContext, offset: at })
+    Err(Malformed {
+        rule: Rule::SymlinkNoContext,
+        offset: at,
+    })
 }
 
 /// Verifies the symbolic link that `link` begins with, and whose names may take all of it.
@@ -98,7 +114,9 @@ fn verify_link(link: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     level.require(link.le32(8) == Some(REPARSE_TAG), Rule::SymlinkTag, 8)?;
     let holds = |field: usize| {
         let name = link.size16(field).zip(link.size16(field.saturating_add(2)));
-        names.zip(name).is_some_and(|(names, (offset, length))| names.holds(offset, length))
+        names
+            .zip(name)
+            .is_some_and(|(names, (offset, length))| names.holds(offset, length))
     };
     level.require(holds(16), Rule::SymlinkTargetOutside, 16)?;
     level.require(holds(20), Rule::SymlinkPrintOutside, 20)

@@ -8,6 +8,7 @@ mod commands;
 mod compressed;
 mod dkms;
 mod frames;
+mod hook;
 mod hostile;
 mod installed;
 mod ksmbd;
@@ -168,6 +169,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("a_capture_of_a_mount_is_judged", capture::verdicts),
         ("the_mode_is_changed_in_sysfs", parameter::changed_at_run_time),
         ("modinfo_is_complete", parameter::modinfo),
+        ("what_passes_unverified_is_counted", hook::unverified_is_counted),
+        ("a_function_that_answers_otherwise_is_not_borrowed", hook::another_answer_is_refused),
         ("system_loads_with_its_own_modprobe", system::modprobe_of_a_tree),
         (
             "installed_modules_are_loaded_and_uninstalled_ones_are_not",

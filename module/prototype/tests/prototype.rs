@@ -21,13 +21,23 @@ struct Builder {
 
 impl Builder {
     fn new() -> Self {
-        Self { types: Vec::new(), strings: vec![0], next: 1, strings_from: 0 }
+        Self {
+            types: Vec::new(),
+            strings: vec![0],
+            next: 1,
+            strings_from: 0,
+        }
     }
 
     /// Builds on `base`.
     fn on(base: &Self) -> Self {
         let strings_from = base.strings_from + base.strings.len() as u32;
-        Self { types: Vec::new(), strings: Vec::new(), next: base.next, strings_from }
+        Self {
+            types: Vec::new(),
+            strings: Vec::new(),
+            next: base.next,
+            strings_from,
+        }
     }
 
     fn string(&mut self, text: &str) -> u32 {
@@ -50,7 +60,10 @@ impl Builder {
     }
 
     fn function(&mut self, name: &str, returns: u32, parameters: &[(&str, u32)]) -> u32 {
-        let tail: Vec<u32> = parameters.iter().flat_map(|(name, ty)| [self.string(name), *ty]).collect();
+        let tail: Vec<u32> = parameters
+            .iter()
+            .flat_map(|(name, ty)| [self.string(name), *ty])
+            .collect();
         let proto = self.add("", FUNC_PROTO, parameters.len() as u32, returns, &tail);
         self.add(name, FUNC, 0, proto, &[])
     }
@@ -112,18 +125,19 @@ fn elf_file(sections: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     let mut headers = vec![[0u8; 64]];
-    let mut header = |names: &mut Vec<u8>, bytes: &mut Vec<u8>, name: &str, content: Option<&[u8]>| {
-        let mut one = [0u8; 64];
-        one[..4].copy_from_slice(&(names.len() as u32).to_le_bytes());
-        one[4] = 1;
-        names.extend(name.bytes());
-        names.push(0);
-        let content = content.map_or_else(|| names.clone(), <[u8]>::to_vec);
-        one[24..32].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        one[32..40].copy_from_slice(&(content.len() as u64).to_le_bytes());
-        bytes.extend(content);
-        headers.push(one);
-    };
+    let mut header =
+        |names: &mut Vec<u8>, bytes: &mut Vec<u8>, name: &str, content: Option<&[u8]>| {
+            let mut one = [0u8; 64];
+            one[..4].copy_from_slice(&(names.len() as u32).to_le_bytes());
+            one[4] = 1;
+            names.extend(name.bytes());
+            names.push(0);
+            let content = content.map_or_else(|| names.clone(), <[u8]>::to_vec);
+            one[24..32].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+            one[32..40].copy_from_slice(&(content.len() as u64).to_le_bytes());
+            bytes.extend(content);
+            headers.push(one);
+        };
     for (name, content) in sections {
         header(&mut names, &mut bytes, name, Some(content));
     }
@@ -138,13 +152,28 @@ fn elf_file(sections: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 const OLD: &[(&str, &str)] = &[("buf", "char*"), ("len", "uint"), ("server", "server*")];
-const NEW: &[(&str, &str)] = &[("buf", "char*"), ("pdu_len", "uint"), ("len", "uint"), ("server", "server*")];
+const NEW: &[(&str, &str)] = &[
+    ("buf", "char*"),
+    ("pdu_len", "uint"),
+    ("len", "uint"),
+    ("server", "server*"),
+];
 
 fn shape_of(parameters: &[(&str, &str)]) -> Result<Shape, Failure> {
     let file = elf_file(&[(".text", b"x"), (".BTF", &module(parameters).bytes())]);
     let kernel = kernel().bytes();
-    let kernel = Some(Named { name: "vmlinux", bytes: &kernel });
-    Shape::of(&find(Named { name: "cifs.ko", bytes: &file }, kernel, HOOKED)?)
+    let kernel = Some(Named {
+        name: "vmlinux",
+        bytes: &kernel,
+    });
+    Shape::of(&find(
+        Named {
+            name: "cifs.ko",
+            bytes: &file,
+        },
+        kernel,
+        HOOKED,
+    )?)
 }
 
 #[test]
@@ -152,7 +181,11 @@ fn known_shapes() {
     assert_eq!(shape_of(OLD), Ok(Shape::BufLenServer));
     assert_eq!(shape_of(NEW), Ok(Shape::BufPduLenLenServer));
     // A qualifier does not change what the register holds.
-    let constant = [("buf", "const char*"), ("len", "uint"), ("server", "server*")];
+    let constant = [
+        ("buf", "const char*"),
+        ("len", "uint"),
+        ("server", "server*"),
+    ];
     assert_eq!(shape_of(&constant), Ok(Shape::BufLenServer));
     // Nor does the name of a parameter whose type says everything.
     let renamed = [("b", "char*"), ("len", "uint"), ("srv", "server*")];
@@ -197,27 +230,67 @@ fn other_shapes_are_refused_and_shown() {
 fn the_base_is_the_modules_own_or_the_kernels() {
     let (kernel, module) = (kernel().bytes(), module(NEW).bytes());
     let find = |file: &[u8], kernel: Option<&[u8]>| {
-        let kernel = kernel.map(|bytes| Named { name: "vmlinux", bytes });
-        find(Named { name: "cifs.ko", bytes: file }, kernel, HOOKED)
-            .and_then(|prototype| Shape::of(&prototype))
-            .map_err(|failure| failure.to_string())
+        let kernel = kernel.map(|bytes| Named {
+            name: "vmlinux",
+            bytes,
+        });
+        find(
+            Named {
+                name: "cifs.ko",
+                bytes: file,
+            },
+            kernel,
+            HOOKED,
+        )
+        .and_then(|prototype| Shape::of(&prototype))
+        .map_err(|failure| failure.to_string())
     };
     let with_base = elf_file(&[(".BTF", &module), (".BTF.base", &kernel)]);
     let without = elf_file(&[(".BTF", &module)]);
     let vmlinux = elf_file(&[(".BTF", &kernel)]);
     assert_eq!(find(&with_base, None), Ok(Shape::BufPduLenLenServer));
-    assert_eq!(find(&without, Some(&vmlinux)), Ok(Shape::BufPduLenLenServer));
+    assert_eq!(
+        find(&without, Some(&vmlinux)),
+        Ok(Shape::BufPduLenLenServer)
+    );
     assert_eq!(find(&without, Some(&kernel)), Ok(Shape::BufPduLenLenServer));
     // Its own base wins: it is the one that its numbers were made for.
-    assert_eq!(find(&with_base, Some(b"whatever")), Ok(Shape::BufPduLenLenServer));
+    assert_eq!(
+        find(&with_base, Some(b"whatever")),
+        Ok(Shape::BufPduLenLenServer)
+    );
 
     for (file, kernel, wanted) in [
-        (&without, None, "cifs.ko: its BTF builds on the kernel's, which was not given"),
-        (&elf_file(&[(".text", b"")]), None, "cifs.ko: it has no .BTF section: "),
-        (&b"MZ".to_vec(), None, "cifs.ko: it is no little-endian ELF64 file: "),
-        (&without, Some(&b"\x7fELF"[..]), "vmlinux: it is no little-endian ELF64 file: "),
-        (&without, Some(&elf_file(&[])[..]), "vmlinux: it has no .BTF section: "),
-        (&vmlinux, Some(&kernel[..]), "cifs.ko: its BTF has no function smb2_check_message: "),
+        (
+            &without,
+            None,
+            "cifs.ko: its BTF builds on the kernel's, which was not given",
+        ),
+        (
+            &elf_file(&[(".text", b"")]),
+            None,
+            "cifs.ko: it has no .BTF section: ",
+        ),
+        (
+            &b"MZ".to_vec(),
+            None,
+            "cifs.ko: it is no little-endian ELF64 file: ",
+        ),
+        (
+            &without,
+            Some(&b"\x7fELF"[..]),
+            "vmlinux: it is no little-endian ELF64 file: ",
+        ),
+        (
+            &without,
+            Some(&elf_file(&[])[..]),
+            "vmlinux: it has no .BTF section: ",
+        ),
+        (
+            &vmlinux,
+            Some(&kernel[..]),
+            "cifs.ko: its BTF has no function smb2_check_message: ",
+        ),
     ] {
         let failure = find(file, kernel).unwrap_err();
         assert!(failure.starts_with(wanted), "{failure}");
@@ -241,19 +314,42 @@ fn two_functions_that_differ_are_refused() {
     let int = btf.add("int", INT, 0, 4, &[32]);
     btf.function(HOOKED, int, &[]);
     btf.function(HOOKED, int, &[]);
-    assert!(Btf::parse(&btf.bytes(), None).unwrap().function(HOOKED).is_ok());
+    assert!(Btf::parse(&btf.bytes(), None)
+        .unwrap()
+        .function(HOOKED)
+        .is_ok());
     btf.function(HOOKED, int, &[("buf", int)]);
-    let reason = Btf::parse(&btf.bytes(), None).unwrap().function(HOOKED).unwrap_err();
+    let reason = Btf::parse(&btf.bytes(), None)
+        .unwrap()
+        .function(HOOKED)
+        .unwrap_err();
     assert!(reason.contains("two functions"), "{reason}");
 }
 
 #[test]
 fn the_rust_source_names_the_shape() {
-    let file = elf_file(&[(".BTF", &module(OLD).bytes()), (".BTF.base", &kernel().bytes())]);
-    let prototype = find(Named { name: "cifs.ko", bytes: &file }, None, HOOKED).unwrap();
+    let file = elf_file(&[
+        (".BTF", &module(OLD).bytes()),
+        (".BTF.base", &kernel().bytes()),
+    ]);
+    let prototype = find(
+        Named {
+            name: "cifs.ko",
+            bytes: &file,
+        },
+        None,
+        HOOKED,
+    )
+    .unwrap();
     let source = shape::rust_source(Shape::BufLenServer, &prototype);
-    assert!(source.contains("SHAPE: super::Shape = super::Shape::BufLenServer;"), "{source}");
-    assert!(source.contains("\"int smb2_check_message(char *buf, "), "{source}");
+    assert!(
+        source.contains("SHAPE: super::Shape = super::Shape::BufLenServer;"),
+        "{source}"
+    );
+    assert!(
+        source.contains("\"int smb2_check_message(char *buf, "),
+        "{source}"
+    );
 }
 
 /// A small deterministic generator (xorshift64*).
@@ -286,9 +382,25 @@ fn damaged_files_never_panic() {
         if random.below(10) == 0 {
             bytes.truncate(random.below(bytes.len() + 1));
         }
-        let kernel = Some(Named { name: "vmlinux", bytes: &kernel });
+        let kernel = Some(Named {
+            name: "vmlinux",
+            bytes: &kernel,
+        });
         let _ = elf::section(&bytes, ".BTF.base");
-        found += u32::from(find(Named { name: "cifs.ko", bytes: &bytes }, kernel, HOOKED).is_ok());
+        found += u32::from(
+            find(
+                Named {
+                    name: "cifs.ko",
+                    bytes: &bytes,
+                },
+                kernel,
+                HOOKED,
+            )
+            .is_ok(),
+        );
     }
-    assert!((1_000..99_000).contains(&found), "{found} of 100000 still had the function");
+    assert!(
+        (1_000..99_000).contains(&found),
+        "{found} of 100000 still had the function"
+    );
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Reads questions from its input and writes one int for each: what the client's function answered.
- * A question is a byte (which function), an argument and a length of 32 bits, and so many bytes. With a number for an
- * argument, it answers each question so many times and writes how many nanoseconds that took, in 64 bits, instead.
+ * A question is a byte (which function), an argument and a length of 32 bits, and so many bytes.
+ * With a number for an argument, it answers each question so many times and writes how many
+ * nanoseconds that took, in 64 bits, instead.
  *
  * structures.h and functions.c are taken out of the kernel's source before this is compiled.
  */
@@ -86,7 +87,9 @@ static int security(u32 len, u32 rewritten)
 		return 0;
 	if (!dacl_offset_valid(len, sd->dacloffset))
 		return -EINVAL;
-	return rewritten ? validate_dacl((void *)(buffer + sd->dacloffset), (char *)buffer + len) : 0;
+	if (!rewritten)
+		return 0;
+	return validate_dacl((void *)(buffer + sd->dacloffset), (char *)buffer + len);
 }
 
 static int count_entries(u32 len, u32 class)
@@ -101,7 +104,8 @@ static int count_entries(u32 len, u32 class)
 	};
 	char *last;
 
-	return num_entries(level[class & 3], (char *)buffer, (char *)buffer + len, &last, size[class & 3]);
+	return num_entries(level[class & 3], (char *)buffer, (char *)buffer + len, &last,
+			   size[class & 3]);
 }
 
 static int parse_interfaces(u32 len)
@@ -120,7 +124,8 @@ static int parse_interfaces(u32 len)
 
 static int parse_referrals(u32 len, u32 path_len)
 {
-	static char text[] = "text", path[1 << 16];
+	static char path[1 << 16];
+	char text[] = "text";
 	struct dfs_info3_param *nodes = NULL;
 	unsigned int count;
 	int rc;
@@ -172,22 +177,37 @@ static int answer(u8 function, u32 argument, u32 len)
 
 	server.smb_ses_list.next = server.smb_ses_list.prev = &server.smb_ses_list;
 	switch (function) {
-	case 0: return smb2_check_message((char *)buffer, len, len, &server);
-	case 1: return parse_contexts(len);
-	case 2: return parse_symlink(len, argument);
-	case 3: return smb311_decode_neg_context((void *)buffer, &server, len);
-	case 4: return decode_challenge(len);
-	case 5: return validate_output(len, argument);
-	/* Any result but an error is a length. */
-	case 6: return move_smb2_ea_to_cifs(NULL, 0, (void *)buffer, len, argument ? "two" : NULL);
-	case 7: return check_wsl_eas(&iov);
-	case 8: return parse_sids(len);
-	case 9: return security(len, argument);
-	case 10: return count_entries(len, argument);
-	case 11: return parse_interfaces(len);
-	case 12: return parse_referrals(len, argument);
-	case 13: return reparse(len, false);
-	case 14: return reparse(len, true);
+	case 0:
+		return smb2_check_message((char *)buffer, len, len, &server);
+	case 1:
+		return parse_contexts(len);
+	case 2:
+		return parse_symlink(len, argument);
+	case 3:
+		return smb311_decode_neg_context((void *)buffer, &server, len);
+	case 4:
+		return decode_challenge(len);
+	case 5:
+		return validate_output(len, argument);
+	case 6:
+		/* Any result but an error is a length. */
+		return move_smb2_ea_to_cifs(NULL, 0, (void *)buffer, len, argument ? "two" : NULL);
+	case 7:
+		return check_wsl_eas(&iov);
+	case 8:
+		return parse_sids(len);
+	case 9:
+		return security(len, argument);
+	case 10:
+		return count_entries(len, argument);
+	case 11:
+		return parse_interfaces(len);
+	case 12:
+		return parse_referrals(len, argument);
+	case 13:
+		return reparse(len, false);
+	case 14:
+		return reparse(len, true);
 	}
 	abort();
 }
@@ -200,7 +220,10 @@ static u64 now(void)
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
-/* How long so many answers take. What a function mends in what it was given it mends the first time. */
+/*
+ * How long so many answers take. What a function mends in what it was given it mends the first
+ * time.
+ */
 static u64 timed(int function, u32 argument, u32 len, unsigned long times)
 {
 	u64 start = now();

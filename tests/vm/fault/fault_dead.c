@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeps the processor with interrupts off: on one processor without an NMI nothing in the guest can notice.
+ * Keeps the processor with interrupts off: on one processor without an NMI nothing in the guest can
+ * notice.
  */
 #include <linux/module.h>
 #include <linux/irqflags.h>

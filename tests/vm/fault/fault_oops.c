@@ -6,9 +6,10 @@
 
 static int __init fault_oops_init(void)
 {
-	/* Through a volatile, or the compiler sees the NULL and traps instead. */
-	int *volatile nowhere = NULL;
+	int *nowhere = NULL;
 
+	/* Or the compiler sees the NULL and traps instead. */
+	OPTIMIZER_HIDE_VAR(nowhere);
 	*nowhere = 1;
 	return 0;
 }

@@ -105,7 +105,8 @@ struct kref { int n; };
 	for (e = list_entry((h)->next, __typeof__(*e), m); &e->m != (h); \
 	     e = list_entry(e->m.next, __typeof__(*e), m))
 #define list_for_each_entry_safe(e, n, h, m) \
-	for (e = list_entry((h)->next, __typeof__(*e), m), n = list_entry(e->m.next, __typeof__(*e), m); \
+	for (e = list_entry((h)->next, __typeof__(*e), m), \
+	     n = list_entry(e->m.next, __typeof__(*e), m); \
 	     &e->m != (h); e = n, n = list_entry(n->m.next, __typeof__(*n), m))
 #define list_entry_is_head(e, h, m) (&e->m == (h))
 static inline void list_add_tail(struct list_head *new, struct list_head *head)
