@@ -2,12 +2,13 @@
 //! Modules read: each part of a made one is found again, and of a spoilt one reading ends, in a value or in an error.
 
 use kmodfile::config::Config;
+use kmodfile::crc::Crc;
+use kmodfile::error::ParseError;
 use kmodfile::exports::Export;
 use kmodfile::file::ModuleFile;
-use kmodfile::load::target::Target;
-use kmodfile::module::{Module, Unreadable};
+use kmodfile::load::target::LoadTarget;
+use kmodfile::module::Module;
 use kmodfile::signature::{KeyId, Trailer};
-use kmodfile::versions::Crc;
 use object::Architecture;
 
 use crate::elf::{Exports, module, signed};
@@ -83,7 +84,7 @@ fn a_truncated_module_is_damaged_wherever_it_ends() {
     let whole = module(Architecture::X86_64, Exports::Tables);
     for end in 4..whole.len() {
         let error = Module::parse(&whole[..end]).expect_err("it is not whole");
-        assert!(matches!(error, Unreadable::Damaged(_) | Unreadable::NotAModule(_)), "{end}: {error:?}");
+        assert!(matches!(error, ParseError::Damaged(_) | ParseError::NotAModule(_)), "{end}: {error:?}");
     }
 }
 
@@ -120,7 +121,7 @@ fn spoilt_modules_are_read_to_an_end() {
     let forms = [Exports::Tables, Exports::Flags].map(|form| module(Architecture::X86_64, form));
     let own = Module::parse(&forms[0]).unwrap();
     let config = Config::parse("CONFIG_MODVERSIONS=y\nCONFIG_MODULE_SIG=y\n");
-    let target = Target::new(&config, "0x00000002\tneeded\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n", &own);
+    let target = LoadTarget::new(&config, "0x00000002\tneeded\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n", &own);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut read, mut refused) = (0, 0);
     for round in 0..6_000 {

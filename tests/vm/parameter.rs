@@ -3,7 +3,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step};
-use kmodfile::modinfo::Modinfo;
 use project::Project;
 use project::build::{Built, build};
 use vm::Verdict;
@@ -64,7 +63,8 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
 
 /// What modinfo(8) shows.
 pub(crate) fn modinfo(bench: &Bench) -> Result<()> {
-    let info = Modinfo::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)?;
+    let file = &guard(bench)?.object("cifs_fix").context("the build made no guard")?.file;
+    let info = kmodfile::module::Module::read(file)?.modinfo;
     ensure!(info.get("version") == Some(env!("CARGO_PKG_VERSION")), "{info:?}");
     ensure!(info.get("softdep") == Some("post: cifs") && info.get("license") == Some("GPL"), "{info:?}");
     ensure!(info.get("parmtype") == Some("mode:uint"), "{info:?}");

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use kernel::failures::OrFail as _;
 use kmodfile::file::ModuleFile;
 use kmodfile::modinfo::Modinfo;
 use report::failure::Failure;
@@ -34,7 +35,7 @@ impl Module {
     pub fn read(path: &Utf8Path) -> Result<Self> {
         let name = name_of(path.file_name().unwrap_or_default())
             .ok_or_else(|| Failure::refused(path.as_str(), "is not named like a module (NAME.ko)"))?;
-        Ok(Self { name, image: ModuleFile::read(path)?.image })
+        Ok(Self { name, image: ModuleFile::read(path).or_fail()?.image })
     }
 
     /// The name of its file in the initramfs.
