@@ -6,7 +6,7 @@ use guest::{Expect, Step};
 use project::Project;
 use project::build::{Built, build};
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use xtask::repository;
 
 use crate::{Bench, verdict_is};
@@ -19,8 +19,8 @@ fn guard(bench: &Bench) -> Result<Built> {
 }
 
 /// The guard, to be loaded in a machine.
-fn module(bench: &Bench) -> Result<Module> {
-    Module::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
+fn module(bench: &Bench) -> Result<GuestModule> {
+    GuestModule::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
 }
 
 /// Every mode through sysfs, seen in both places; what is no mode is EINVAL and changes nothing.
