@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module: reading it and judging it neither panic nor hang, and what is read twice is the same.
+//! A module: parsing and judging it neither panics nor hangs, and gives the same when done twice.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use kmodfile::config::Config;
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Module;
+use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|image: &[u8]| {
     if let Ok(module) = Module::parse(image) {

@@ -17,8 +17,8 @@ pub struct ModuleDirectives {
     pub location: Utf8PathBuf,
     /// `DEST_MODULE_NAME`: the name of its installed file, without `.ko`.
     pub installed_name: String,
-    /// `DEST_MODULE_LOCATION`: the directory below `/lib/modules/RELEASE` that it is installed into,
-    /// `/extra`; DKMS requires one.
+    /// `DEST_MODULE_LOCATION`: the directory below `/lib/modules/RELEASE` that it is installed
+    /// into, `/extra`; DKMS requires one.
     pub destination: Option<String>,
     /// `STRIP`: whether its debug information is stripped.
     pub strip: bool,
@@ -82,8 +82,8 @@ pub const REMOVED: &[&str] = &[
     "REMAKE_INITRD",
 ];
 
-/// Directives that name programs which DKMS runs when it adds, installs or removes a package, and not
-/// when it builds one.
+/// Directives that name programs which DKMS runs when it adds, installs or removes a package, and
+/// not when it builds one.
 pub const HOOKS: &[&str] = &["POST_ADD", "POST_INSTALL", "POST_REMOVE", "PRE_INSTALL"];
 
 /// The names of all directives of DKMS. What else a file assigns are variables of its own.
@@ -99,7 +99,8 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 pub fn modules(values: &Values, package: &str) -> Result<Vec<ModuleDirectives>, DirectiveError> {
     let arrays = ["BUILT_MODULE_NAME", "BUILT_MODULE_LOCATION", "DEST_MODULE_NAME", "DEST_MODULE_LOCATION"];
     let highest = arrays.iter().flat_map(|name| values.array(name)).map(|(index, _)| index).max();
-    // If the file names no module, one named like the package is meant, although DKMS has none then.
+    // If the file names no module, one named like the package is meant, although DKMS has none
+    // then.
     let count = highest.unwrap_or(0) + 1;
     let modules: Vec<ModuleDirectives> =
         (0..count).map(|index| module(values, package, index, count)).collect::<Result<_, _>>()?;

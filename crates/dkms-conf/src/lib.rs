@@ -4,10 +4,10 @@
 //! # What it is for
 //!
 //! - [`DkmsConf`] is the file as it was read, and [`Evaluated`] what its assignments give with the
-//!   variables that DKMS sets ([`Given`]). What only a shell could carry out is a [`ReadError`] with
-//!   its place.
-//! - [`directives`] gives what DKMS takes from these values: the modules, and the make command and the
-//!   patches for a kernel.
+//!   variables that DKMS sets ([`Given`]). What only a shell could carry out is a [`ReadError`]
+//!   with its place.
+//! - [`directives`] gives what DKMS takes from these values: the modules, and the make command and
+//!   the patches for a kernel.
 //! - [`exclusive::Exclusive`] says which kernels and architectures a package or a module is for.
 //! - [`plain_words`] splits a command that takes no shell into its words.
 //!
@@ -69,7 +69,8 @@
 //! // What takes a shell is refused, and never run.
 //! let error = DkmsConf::parse("A=1\nB=$(rm -rf /)\n").unwrap_err();
 //! assert!(error.needs_shell);
-//! assert_eq!(error.to_string(), "line 2, column 3: a command substitution, which is not executed");
+//! let reason = "line 2, column 3: a command substitution, which is not executed";
+//! assert_eq!(error.to_string(), reason);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Errors of `kmodfile`, which knows no exit statuses and no commands, as what the user is told: the
-//! one place where each gets its status and its remedy.
+//! Errors of `kmodfile`, which knows no exit statuses and no commands, as what the user is told:
+//! the one place where each gets its status and its remedy.
 
 use kmodfile::error::ParseError;
 use kmodfile::file::{FileError, FileProblem};

@@ -39,8 +39,8 @@ impl Compression {
     }
 
     /// What a kernel of this configuration has its modules compressed with. Where compressing is a
-    /// choice of its own (`CONFIG_MODULE_COMPRESS_ALL`), the algorithm alone says what the kernel can
-    /// decompress, not what is installed.
+    /// choice of its own (`CONFIG_MODULE_COMPRESS_ALL`), the algorithm alone says what the kernel
+    /// can decompress, not what is installed.
     pub fn of_config(config: &Config) -> Option<Self> {
         let chosen = config.is_yes("CONFIG_MODULE_COMPRESS");
         if chosen && !config.is_yes("CONFIG_MODULE_COMPRESS_ALL") {
@@ -81,7 +81,8 @@ impl Compression {
     }
 
     /// Compresses, with parameters that every kernel's decompressor takes: xz with CRC32 and a
-    /// dictionary of 1 MiB; gzip without name and time, so that the same module gives the same file.
+    /// dictionary of 1 MiB; gzip without name and time, so that the same module gives the same
+    /// file.
     ///
     /// # Errors
     ///

@@ -49,7 +49,8 @@ impl Config {
         matches!(self.get(name), Some("y" | "m"))
     }
 
-    /// The compiler's command: the first word of `CONFIG_CC_VERSION_TEXT`, `x86_64-linux-gnu-gcc-14`.
+    /// The compiler's command: the first word of `CONFIG_CC_VERSION_TEXT`,
+    /// `x86_64-linux-gnu-gcc-14`.
     pub fn compiler(&self) -> Option<&str> {
         self.get("CONFIG_CC_VERSION_TEXT")?.split(' ').next()
     }

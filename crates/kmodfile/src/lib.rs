@@ -3,8 +3,8 @@
 //!
 //! # What it is for
 //!
-//! - [`module::Module`] is what is in a module: its modinfo, the symbols it imports and exports with
-//!   their CRCs, its signature, compilers and build-id.
+//! - [`module::Module`] is what is in a module: its modinfo, the symbols it imports and exports
+//!   with their CRCs, its signature, compilers and build-id.
 //! - [`file::ModuleFile`] is a module's file, whose compression ([`compression`]) is undone.
 //! - [`load`] compares a module with a kernel, known by its configuration ([`config`]), by what it
 //!   exports ([`symvers`]) and by one of its own modules, and gives every reason why the kernel
@@ -13,12 +13,13 @@
 //!
 //! # What it does not know
 //!
-//! Where kernels come from, how modules are built, signed or installed, and what a program that uses
-//! it prints or exits with. It runs no program and loads nothing. Only [`disk`] touches files; all
-//! else takes text or bytes and returns values. Whether a signature is valid is for OpenSSL to say.
+//! Where kernels come from, how modules are built, signed or installed, and what a program that
+//! uses it prints or exits with. It runs no program and loads nothing. Only [`disk`] touches
+//! files; all else takes text or bytes and returns values. Whether a signature is valid is for
+//! OpenSSL to say.
 //!
-//! Input is not trusted: bytes that are damaged, or made to do harm, are an error and never a panic,
-//! and a small file cannot decompress to more than [`compression::LIMIT`].
+//! Input is not trusted: bytes that are damaged, or made to do harm, are an error and never a
+//! panic, and a small file cannot decompress to more than [`compression::LIMIT`].
 //!
 //! # Example
 //!
@@ -38,7 +39,8 @@
 //! #     let (kind, scope) = (SymbolKind::Unknown, SymbolScope::Unknown);
 //! #     let (section, flags) = (SymbolSection::Undefined, SymbolFlags::None);
 //! #     let name = import.into();
-//! #     elf.add_symbol(Symbol { name, value: 0, size: 0, kind, scope, weak: false, section, flags });
+//! #     let (value, size, weak) = (0, 0, false);
+//! #     elf.add_symbol(Symbol { name, value, size, kind, scope, weak, section, flags });
 //! #     elf.write().unwrap()
 //! # }
 //! # let vermagic = b"name=hello\0license=GPL\0vermagic=7.2.1 SMP mod_unload \0";

@@ -55,8 +55,8 @@ impl Modinfo {
         names.filter(|name| !name.is_empty()).map(name::loaded).collect()
     }
 
-    /// The modules and algorithms that modprobe(8) loads before it if it can (`softdep` with `pre:`;
-    /// modprobe.d(5)).
+    /// The modules and algorithms that modprobe(8) loads before it if it can (`softdep` with
+    /// `pre:`; modprobe.d(5)).
     pub fn wanted_before(&self) -> Vec<String> {
         let mut wanted = Vec::new();
         for softdep in self.all("softdep") {

@@ -59,8 +59,8 @@ pub enum Btf {
     None,
     /// Numbered after the types of exactly the kernel that the module was built for (`.BTF`).
     Split,
-    /// With a copy of the types it refers to (`.BTF.base`), so that a kernel can renumber it when it
-    /// loads the module.
+    /// With a copy of the types it refers to (`.BTF.base`), so that a kernel can renumber it when
+    /// it loads the module.
     Distilled,
 }
 

@@ -37,8 +37,8 @@ impl Release {
         after_abi.map_or("", |(_, flavour)| flavour)
     }
 
-    /// The part of a Debian release that all flavours share, as they are built from the same source:
-    /// `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`.
+    /// The part of a Debian release that all flavours share, as they are built from the same
+    /// source: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`.
     pub fn without_flavour(&self) -> &str {
         self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches('-')
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Errors of `dkms-conf`, which knows no exit statuses and no options, as what the user is told: the
-//! one place where each gets its remedy.
+//! Errors of `dkms-conf`, which knows no exit statuses and no options, as what the user is told:
+//! the one place where each gets its remedy.
 
 use camino::Utf8Path;
 use dkms_conf::{DirectiveError, ReadError};

@@ -58,8 +58,8 @@ impl fmt::Display for Values {
     }
 }
 
-/// Text as one word of the shell, in which nothing is special. The crate `shlex` quotes only where it
-/// must and refuses NUL, which a value may have.
+/// Text as one word of the shell, in which nothing is special. The crate `shlex` quotes only where
+/// it must and refuses NUL, which a value may have.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute nothing:
-//! text, quotes, and the names of variables. The crate `shlex` splits and unquotes words, but knows
-//! no variables, no arrays and no places in the text.
+//! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute
+//! nothing: text, quotes, and the names of variables. The crate `shlex` splits and unquotes words,
+//! but knows no variables, no arrays and no places in the text.
 
 use crate::error::ReadError;
 

@@ -53,15 +53,15 @@ pub(super) enum Signatures {
 }
 
 impl LoadTarget {
-    /// A kernel of this configuration, with the text of its `Module.symvers`. `own` is any one of its
-    /// own modules.
+    /// A kernel of this configuration, with the text of its `Module.symvers`. `own` is any one of
+    /// its own modules.
     pub fn new(config: &Config, symvers: &str, own: &Module) -> Self {
         Self::as_far_as_known(Some(config), Some(symvers), own)
     }
 
-    /// A kernel of which less may be known. Then nothing is demanded that the kernel might not demand:
-    /// without a `Module.symvers` no import is looked up, without a configuration no signature is
-    /// missed.
+    /// A kernel of which less may be known. Then nothing is demanded that the kernel might not
+    /// demand: without a `Module.symvers` no import is looked up, without a configuration no
+    /// signature is missed.
     pub fn as_far_as_known(config: Option<&Config>, symvers: Option<&str>, own: &Module) -> Self {
         let mut exports = HashMap::new();
         for export in symvers.into_iter().flat_map(symvers::parse) {
@@ -90,8 +90,8 @@ impl LoadTarget {
         }
     }
 
-    /// The same kernel enforcing signatures: under Secure Boot, or with `module.sig_enforce=1` on its
-    /// command line.
+    /// The same kernel enforcing signatures: under Secure Boot, or with `module.sig_enforce=1` on
+    /// its command line.
     #[must_use]
     pub fn secured(mut self) -> Self {
         if self.signatures != Some(Signatures::Unknown) {
