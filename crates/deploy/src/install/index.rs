@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::modprobe::{self, Answer};
-use crate::install::module::name_of;
 use crate::install::system::System;
 use crate::install::tree::{self, Tree};
 use kernel::context::Context;
 use kernel::root::host;
+use kmodfile::name::of_file;
 use kmodfile::release::Release;
 use report::cache::remove_plain;
 use report::durable::digest;
@@ -205,7 +205,7 @@ pub fn is_index(path: &Utf8Path) -> bool {
 fn names(tree: &Tree, difference: &Difference) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
     let added = difference.added.keys().map(Utf8PathBuf::as_path);
-    left.chain(added).filter_map(|path| name_of(path.file_name()?)).collect()
+    left.chain(added).filter_map(|path| of_file(path.file_name()?)).collect()
 }
 
 #[cfg(test)]

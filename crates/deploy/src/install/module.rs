@@ -5,13 +5,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use kmodfile::file;
+use kernel::failures::OrFail as _;
 use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
-
-/// Endings of the files of modules.
-const ENDINGS: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
 /// What tells one build of a module from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +41,11 @@ impl ModuleFile {
     ///
     /// Refused, if it is no module, or not named like one.
     pub fn read(path: &Utf8Path) -> Result<Self> {
-        let name = path.file_name().and_then(name_of).ok_or_else(|| {
+        let name = path.file_name().and_then(name::of_file).ok_or_else(|| {
             Failure::refused(path.as_str(), "is not named like a module")
                 .remedy("NAME.ko, or that with .xz, .zst or .gz: modprobe finds a module by its file's name")
         })?;
-        Ok(Self { path: path.to_owned(), name, module: file::ModuleFile::read(path)?.module()? })
+        Ok(Self { path: path.to_owned(), name, module: Module::read(path).or_fail()? })
     }
 
     /// Its file's name, with the ending of its compression.
@@ -89,12 +87,6 @@ impl std::fmt::Display for Identity {
             words.join(", ")
         })
     }
-}
-
-/// The name a module's file stands for: `virtio-rng.ko.xz` is `virtio_rng`.
-pub fn name_of(file: &str) -> Option<String> {
-    let stem = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending))?;
-    (!stem.is_empty()).then(|| stem.replace('-', "_"))
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use crate::rpm::kabi::Kabi;
+use kernel::failures::OrFail as _;
 use kernel::installed;
-use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
@@ -184,7 +185,7 @@ impl Modules {
         for group in groups(&foreign) {
             let files: Vec<Module> = group
                 .iter()
-                .map(|extra| ModuleFile::read(&self.file(extra))?.module())
+                .map(|extra| Ok(Module::read(&self.file(extra)).or_fail()?))
                 .collect::<Result<_>>()?;
             let together = kabi.clone().with(&files);
             if !files
@@ -255,8 +256,7 @@ impl Modules {
 }
 
 fn is_module(path: &Utf8Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end))
+    path.file_name().and_then(name::stem).is_some()
 }
 
 /// Modules by kernel and directory, in their order.
