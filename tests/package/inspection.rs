@@ -94,7 +94,7 @@ fn fields(module: &Module) -> Fields {
         add("sig_key", signer.key.to_string());
         add("sig_hashalgo", signer.hash.clone());
         // Twenty bytes a line, each further line indented.
-        let lines: Vec<String> = signer.value.chunks(20).map(hex).collect();
+        let lines: Vec<String> = signer.value.chunks(20).map(colon_hex).collect();
         add("signature", lines.join(":\n\t\t"));
     }
     fields

@@ -63,7 +63,8 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
 
 /// What modinfo(8) shows.
 pub(crate) fn modinfo(bench: &Bench) -> Result<()> {
-    let file = &guard(bench)?.object("cifs_fix").context("the build made no guard")?.file;
+    let guard = guard(bench)?;
+    let file = &guard.object("cifs_fix").context("the build made no guard")?.file;
     let info = kmodfile::module::Module::read(file)?.modinfo;
     ensure!(info.get("version") == Some(env!("CARGO_PKG_VERSION")), "{info:?}");
     ensure!(info.get("softdep") == Some("post: cifs") && info.get("license") == Some("GPL"), "{info:?}");
