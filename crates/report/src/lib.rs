@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod durable;
 pub mod failure;
+pub mod fingerprint;
 pub mod process;
 mod progress;
 
