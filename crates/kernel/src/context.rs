@@ -6,10 +6,11 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::machine::programs;
-use crate::root::Choice;
+use crate::machine::user;
+use crate::root::choice::Choice;
 use report::Report;
 use report::cache::Cache;
+use report::failure::Failure;
 
 /// The surroundings of one run of the tool.
 #[derive(Debug)]
@@ -46,14 +47,23 @@ impl Context {
         self.target.clone().unwrap_or_else(|| dir.join("target"))
     }
 
+    /// Refuses to `change` anything that `--dry-run` must leave as it is, where more could be said only after the change.
+    pub fn require_wet_run(&self, change: &str) -> Result<(), Failure> {
+        if !self.dry_run {
+            return Ok(());
+        }
+        let reason = format!("nothing is changed, and to say more it would have to {change}");
+        Err(Failure::missing("--dry-run", reason).remedy("the same without --dry-run"))
+    }
+
     /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without asking.
     /// An ordinary user without a terminal cannot be asked: no.
     pub fn agree(&self, question: &str) -> Result<bool> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if self.yes || !terminal {
-            return Ok(self.yes || programs::is_root());
+            return Ok(self.yes || user::is_root());
         }
-        write!(std::io::stderr(), "{question}? [Y/n] ")?;
+        write!(std::io::stderr(), "{question}? [Y/n] ").ok();
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))

@@ -5,13 +5,15 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
-use crate::root::recipe::Recipe;
+use crate::distribution::recipe::Recipe;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
 use kmodfile::inspection::modules_in;
 use kmodfile::load::target::Target;
 use kmodfile::release::Release;
+use report::Report;
+use report::cache::Cache;
+use report::durable;
 use report::failure::{Exit, Failure};
 
 /// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove some of it.
@@ -90,37 +92,37 @@ impl Kdir {
     }
 
     /// Where a kernel of this release is or will be.
-    pub fn place_of(context: &Context, release: &Release) -> Utf8PathBuf {
-        context.cache.path("kernels").join(release)
+    pub fn place_of(cache: &Cache, release: &Release) -> Utf8PathBuf {
+        cache.path("kernels").join(release)
     }
 
     /// The kernel of this release, if it is prepared and lost nothing since.
-    pub fn open(context: &Context, release: &Release) -> Option<Self> {
-        Self::stamped(context, release).filter(|kdir| kdir.missing().is_none())
+    pub fn open(cache: &Cache, release: &Release) -> Option<Self> {
+        Self::stamped(cache, release).filter(|kdir| kdir.missing().is_none())
     }
 
     /// The file that a kernel of this release lost since it was prepared. It is none any more, and must be made again.
-    pub fn lost(context: &Context, release: &Release) -> Option<Utf8PathBuf> {
-        Self::stamped(context, release)?.missing()
+    pub fn lost(cache: &Cache, release: &Release) -> Option<Utf8PathBuf> {
+        Self::stamped(cache, release)?.missing()
     }
 
-    fn stamped(context: &Context, release: &Release) -> Option<Self> {
-        let place = Self::place_of(context, release);
-        let stamp: Stamp = serde_json::from_slice(&fs_err::read(place.join("stamp.json")).ok()?).ok()?;
+    fn stamped(cache: &Cache, release: &Release) -> Option<Self> {
+        let place = Self::place_of(cache, release);
+        let stamp: Stamp = serde_json::from_slice(&fs_err::read(stamp_of(&place)).ok()?).ok()?;
         (stamp.place == place && stamp.release == *release).then_some(Self { place, stamp })
     }
 
     /// All prepared kernels. Says of which ones something was lost.
-    pub fn all(context: &Context) -> Vec<Self> {
-        let dir = context.cache.path("kernels");
+    pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
+        let dir = cache.path("kernels");
         let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
         let mut kdirs: Vec<Self> =
-            entries.filter_map(|entry| Self::stamped(context, &entry.file_name().parse().ok()?)).collect();
+            entries.filter_map(|entry| Self::stamped(cache, &entry.file_name().parse().ok()?)).collect();
         kdirs.retain(|kdir| {
             let missing = kdir.missing();
             if let Some(file) = &missing {
                 let release = kdir.release();
-                context.report.warn(&format!(
+                report.warn(&format!(
                     "kernel {release}: its tree lost {file} and is not used; what names it makes it again: --kernel {release}"
                 ));
             }
@@ -144,7 +146,7 @@ impl Kdir {
     /// # Errors
     ///
     /// If it was made without what every build needs.
-    pub(super) fn made(mut stamp: Stamp) -> Result<Self> {
+    pub(crate) fn made(mut stamp: Stamp) -> Result<Self> {
         let place = stamp.place.clone();
         let there = OF_SOME.iter().filter(|name| place.join(name).exists());
         stamp.of_some = there.map(Utf8PathBuf::from).collect();
@@ -159,6 +161,11 @@ impl Kdir {
             .into()),
             None => Ok(kdir),
         }
+    }
+
+    /// Says that it is whole.
+    pub(crate) fn write_stamp(&self) -> Result<()> {
+        durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
     }
 
     /// Its directory.
@@ -238,23 +245,35 @@ impl Kdir {
 }
 
 /// The build tree of a kernel at `place`.
-pub(super) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("build")
 }
 
 /// The source of a kernel at `place`.
-pub(super) fn source_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn source_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("source")
 }
 
 /// The unpacked image and modules packages of a kernel at `place`.
-pub(super) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("image")
 }
 
 fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
     let merged = image_of(place).join("usr/lib/modules").join(release);
     if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
+}
+
+/// Where it is said of a kernel at `place` that it is whole.
+pub(crate) fn stamp_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("stamp.json")
+}
+
+/// Removes a kernel, whole or not: first what says that it is whole, so that a removal that is cut short leaves it
+/// half-made.
+pub(crate) fn erase(place: &Utf8Path) -> Result<()> {
+    durable::remove(&stamp_of(place))?;
+    Ok(fs_err::remove_dir_all(place)?)
 }
 
 /// The name that a module's file stands for: `dns-x.ko.xz` is `dns_x`.
@@ -266,12 +285,6 @@ fn name_of(file: &Utf8Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use report::Report;
-    use report::cache::Cache;
-
-    fn context(dir: &Utf8Path) -> Context {
-        Context::new(Report::silent(), Cache::at(dir).unwrap(), Utf8PathBuf::new())
-    }
 
     fn write(file: &Utf8Path) {
         fs_err::create_dir_all(file.parent().unwrap()).unwrap();
@@ -283,7 +296,7 @@ mod tests {
         Stamp {
             release: release.clone(),
             inputs: String::new(),
-            recipe: Recipe { suite: String::new(), packages: Vec::new() },
+            recipe: Recipe::new("", "", []),
             suite: String::new(),
             place,
             rust_symbols: 1,
@@ -296,22 +309,23 @@ mod tests {
     #[test]
     fn a_kernel_that_lost_a_file_is_none_and_the_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let context = context(Utf8Path::from_path(dir.path()).unwrap());
+        let cache = &Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        let report = &Report::silent();
         let release: Release = "7.2.11+deb13-cloud-amd64".parse().unwrap();
-        let place = Kdir::place_of(&context, &release);
+        let place = Kdir::place_of(cache, &release);
         let modules = format!("image/usr/lib/modules/{release}/modules.builtin");
         let (first, rest) = OF_SOME.split_first().unwrap();
         let has: Vec<&str> =
             NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).copied().chain([modules.as_str()]).collect();
         has.iter().for_each(|name| write(&place.join(name)));
         let kdir = Kdir::made(stamp(place.clone(), &release)).unwrap();
-        fs_err::write(place.join("stamp.json"), serde_json::to_vec(kdir.stamp()).unwrap()).unwrap();
+        kdir.write_stamp().unwrap();
         assert!(!kdir.stamp().of_some.contains(&(*first).into()));
         for name in has {
-            assert_eq!((Kdir::lost(&context, &release), Kdir::all(&context).len()), (None, 1), "{name}");
+            assert_eq!((Kdir::lost(cache, &release), Kdir::all(cache, report).len()), (None, 1), "{name}");
             fs_err::remove_file(place.join(name)).unwrap();
-            assert!(Kdir::open(&context, &release).is_none() && Kdir::all(&context).is_empty(), "{name}");
-            let lost = Kdir::lost(&context, &release).unwrap();
+            assert!(Kdir::open(cache, &release).is_none() && Kdir::all(cache, report).is_empty(), "{name}");
+            let lost = Kdir::lost(cache, &release).unwrap();
             assert_eq!(lost.file_name(), Utf8Path::new(name).file_name());
             write(&place.join(name));
         }

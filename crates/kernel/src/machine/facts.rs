@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
-use crate::context::{Context, processors};
-use crate::machine::programs;
+use crate::context::processors;
+use crate::machine::user;
+use report::cache::Cache;
 use report::failure::Failure;
 use report::size;
 
@@ -24,10 +25,10 @@ pub const NEEDED: u64 = 5_000_000_000;
 pub const INDEXES: u64 = 300_000_000;
 
 /// A full disk is better found before than after minutes of work; some programs do not even end on one.
-pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), Failure> {
-    match free(context) {
+pub fn require_space(cache: &Cache, needed: u64, what: &str) -> Result<(), Failure> {
+    match free(cache) {
         Some(free) if free < needed => Err(Failure::missing(
-            context.cache.dir().as_str(),
+            cache.dir().as_str(),
             format!("{} free, and {what} up to {}", size(free), size(needed)),
         )
         .remedy(
@@ -38,12 +39,12 @@ pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), F
 }
 
 /// All facts.
-pub fn all(context: &Context) -> Vec<Fact> {
+pub fn all(cache: &Cache) -> Vec<Fact> {
     vec![
         Fact { name: "system", value: system() },
         Fact { name: "user", value: user() },
         Fact { name: "processors", value: processors().to_string() },
-        Fact { name: "cache", value: cache(context) },
+        Fact { name: "cache", value: room(cache) },
         Fact { name: "KVM", value: kvm() },
     ]
 }
@@ -55,15 +56,15 @@ fn system() -> String {
 }
 
 fn user() -> String {
-    if programs::is_root() {
+    if user::is_root() {
         return "root: build roots are made and entered directly".to_owned();
     }
     "ordinary user: build roots are made and entered through user namespaces".to_owned()
 }
 
-fn cache(context: &Context) -> String {
-    let dir = context.cache.dir();
-    match free(context) {
+fn room(cache: &Cache) -> String {
+    let dir = cache.dir();
+    match free(cache) {
         Some(free) if free < NEEDED => {
             format!("{dir}: {} free, a first run needs {}", size(free), size(NEEDED))
         }
@@ -73,8 +74,8 @@ fn cache(context: &Context) -> String {
 }
 
 /// Bytes free for this user where the cache is.
-pub fn free(context: &Context) -> Option<u64> {
-    let stat = rustix::fs::statvfs(context.cache.dir().as_std_path()).ok()?;
+pub fn free(cache: &Cache) -> Option<u64> {
+    let stat = rustix::fs::statvfs(cache.dir().as_std_path()).ok()?;
     Some(stat.f_bavail * stat.f_frsize)
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::context::Context;
+use crate::machine::user::is_root;
 use report::Report;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -26,19 +27,6 @@ pub struct Program {
 pub const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Program {
     Program { name, package, purpose }
 }
-
-/// Needed to look at the archive and to make build roots.
-pub const ROOTS: &[Program] = &[
-    program("apt-get", "apt", "reads the archive"),
-    program("apt-helper", "apt", "fetches packages"),
-    program("dpkg-deb", "dpkg", "unpacks kernel packages"),
-    program("mmdebstrap", "mmdebstrap", "makes build roots"),
-    program("newuidmap", "uidmap", "build roots without being root"),
-    program("setpriv", "util-linux", "ends what a stopped run started"),
-    program("tar", "tar", "unpacks sources"),
-    program("unshare", "util-linux", "enters build roots"),
-    program("xz", "xz-utils", "unpacks kernel sources"),
-];
 
 /// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
 /// programs start.
@@ -131,11 +119,6 @@ fn apt(args: &[&str]) -> Cmd {
     let words = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
     let cmd = if is_root() { Cmd::new(words[0]) } else { Cmd::new("sudo").arg(words[0]) };
     cmd.args(&words[1..]).args(args)
-}
-
-/// Whether this process is root.
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Enters a build root: runs inside the private namespaces that [`super::debian`] starts it in,
+//! Enters a build root: runs inside the private namespaces that [`super::tree`] starts it in,
 //! mounts what a command needs, changes root, and becomes the command.
 //!
 //! The root itself is read-only to the command, unless its changes have a place of their own (see [`super::scratch`]);
@@ -29,9 +29,9 @@ pub struct Entry {
     /// Paths of the host seen read-only, at the same place.
     #[arg(long)]
     pub read: Vec<Utf8PathBuf>,
-    /// Paths of the host seen read-only at another place, `PATH:PLACE`.
-    #[arg(long)]
-    pub read_at: Vec<String>,
+    /// Paths of the host seen read-only, each with the place where it is seen.
+    #[arg(long, num_args = 2, value_names = ["PATH", "PLACE"])]
+    pub read_at: Vec<Utf8PathBuf>,
     /// Paths of the host that may be written, at the same place.
     #[arg(long)]
     pub write: Vec<Utf8PathBuf>,
@@ -100,9 +100,9 @@ impl Entry {
         let same = |path, write| HostPath { path, place: path, write };
         let read = self.read.iter().map(|path| same(path, false));
         let write = self.write.iter().map(|path| same(path, true));
-        let elsewhere = self.read_at.iter().filter_map(|pair| pair.split_once(':'));
-        let elsewhere =
-            elsewhere.map(|(path, place)| HostPath { path: path.into(), place: place.into(), write: false });
+        // Each use of the option has two values.
+        let pairs = self.read_at.as_chunks().0;
+        let elsewhere = pairs.iter().map(|[path, place]| HostPath { path, place, write: false });
         let mut all: Vec<_> = read.chain(write).chain(elsewhere).collect();
         // Outer directories first, so that an inner one is mounted on top.
         all.sort_by_key(|host| host.place.components().count());

@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use crate::context::Context;
-use crate::root::debian::namespaces;
+use crate::root::environment::namespaces;
 use crate::root::mounts;
 use report::failure::Failure;
 

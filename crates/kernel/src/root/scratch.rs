@@ -9,14 +9,15 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
-use crate::root::debian::DebianRoot;
-use crate::root::{Access, removal};
+use crate::root::access::Access;
+use crate::root::removal;
+use crate::root::tree::TreeRoot;
 use report::process::Cmd;
 
 /// A writable view of a root. One command at a time: the kernel does not let two overlays share their changes.
 #[derive(Debug)]
 pub struct Scratch {
-    root: DebianRoot,
+    root: TreeRoot,
     layers: Vec<Utf8PathBuf>,
     changes: Utf8PathBuf,
 }
@@ -24,7 +25,7 @@ pub struct Scratch {
 impl Scratch {
     /// An unchanged view of `root`, whose changes will be in `changes`: a directory on a file system
     /// with extended attributes, made if need be. What is changed there already is seen.
-    pub fn over(root: &DebianRoot, changes: &Utf8Path) -> Result<Self> {
+    pub fn over(root: &TreeRoot, changes: &Utf8Path) -> Result<Self> {
         for part in ["upper", "work"] {
             fs_err::create_dir_all(changes.join(part))?;
         }

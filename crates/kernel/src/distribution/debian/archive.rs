@@ -3,19 +3,22 @@
 //! may look at suites the host does not follow and nothing of the host's changes. Signatures and hashes are
 //! apt's business.
 
-pub mod mirror;
-pub mod package;
-pub mod version;
-
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
+use crate::distribution::archive::{Age, Archive, Kernel, Parts, SourceTar};
+use crate::distribution::debian::index::{self, file_name};
+use crate::distribution::debian::mirror::{KEYRING, Mirror};
+use crate::distribution::debian::{kernels, parts, recipe, source};
+use crate::distribution::package::Package;
+use crate::distribution::recipe::Recipe;
 use crate::machine::{facts, programs};
-use mirror::{KEYRING, Mirror};
-use package::Package;
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 use report::{Report, size};
@@ -41,6 +44,10 @@ const CURRENT: Suites = Suites {
 /// The release before. Nothing is built for its kernels without being asked to, so they are looked at only when one is named.
 const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
 
+/// Where in the cache fetched packages are, and what a stopped run left of some.
+pub(super) const FETCHED: &[&str] =
+    &["archive/debs", "archive/debs.partial", "archive/old/debs", "archive/old/debs.partial"];
+
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
 
@@ -52,7 +59,7 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// The kernel packages of the archive.
 #[derive(Debug)]
-pub struct Archive<'a> {
+pub struct DebianArchive<'a> {
     context: &'a Context,
     suites: &'static Suites,
     dir: Utf8PathBuf,
@@ -60,27 +67,22 @@ pub struct Archive<'a> {
     refreshed: bool,
 }
 
-impl<'a> Archive<'a> {
+impl<'a> DebianArchive<'a> {
     /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
     /// old ones serve, with a warning.
-    pub fn open(context: &'a Context) -> Result<Self> {
-        Self::of(context, &CURRENT)
-    }
-
-    /// The same with the kernels of the release before the current one, and no others.
-    pub fn open_old(context: &'a Context) -> Result<Self> {
-        Self::of(context, &OLD)
+    pub fn open(context: &'a Context, age: Age) -> Result<Self> {
+        match age {
+            Age::Current => Self::of(context, &CURRENT),
+            Age::Old => Self::of(context, &OLD),
+        }
     }
 
     fn of(context: &'a Context, suites: &'static Suites) -> Result<Self> {
         let dir = context.cache.path(suites.dir);
-        for part in ["lists/partial", "cache/archives/partial", "debs"] {
-            fs_err::create_dir_all(dir.join(part))?;
-        }
         let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
         let known = archive.age().zip(archive.load().ok());
         archive.packages = match known {
-            Some((age, packages)) if age <= FRESH => packages,
+            Some((age, packages)) if age <= FRESH || context.dry_run => packages,
             known => match (archive.refresh(), known) {
                 (Ok(()), _) => archive.load()?,
                 (Err(error), None) => return Err(error),
@@ -107,16 +109,6 @@ impl<'a> Archive<'a> {
         self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
     }
 
-    /// Fetches the indexes anew. Gives false when that was already done in this run.
-    pub fn refresh_once(&mut self) -> Result<bool> {
-        if self.refreshed {
-            return Ok(false);
-        }
-        self.refresh()?;
-        self.packages = self.load()?;
-        Ok(true)
-    }
-
     /// Fetches packages into the cache and gives their files, in order; what is there already is not fetched again.
     pub fn fetch(&self, wanted: &[&Package]) -> Result<Vec<Utf8PathBuf>> {
         self.fetch_quietly(wanted, &self.context.report)
@@ -127,13 +119,14 @@ impl<'a> Archive<'a> {
         let _lock = self.context.cache.lock("archive", report)?;
         let debs = self.dir.join("debs");
         let there = |package: &Package| {
-            debs.join(package.file_name()).metadata().is_ok_and(|meta| meta.len() == package.size)
+            debs.join(file_name(package)).metadata().is_ok_and(|meta| meta.len() == package.size)
         };
         let missing: Vec<&Package> = wanted.iter().copied().filter(|package| !there(package)).collect();
         if !missing.is_empty() {
+            self.context.require_wet_run("fetch packages")?;
             self.download(&missing, &debs, report)?;
         }
-        Ok(wanted.iter().map(|package| debs.join(package.file_name())).collect())
+        Ok(self.files(wanted))
     }
 
     /// Downloads beside `debs` and renames in, so that a file there is whole.
@@ -149,11 +142,12 @@ impl<'a> Archive<'a> {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
+        fs_err::create_dir_all(debs)?;
         // One call for all; apt checks each against the hash of the signed index.
         let files = packages.iter().flat_map(|package| {
             [
                 package.uri.clone(),
-                partial.join(package.file_name()).into_string(),
+                partial.join(file_name(package)).into_string(),
                 format!("SHA256:{}", package.sha256),
             ]
         });
@@ -165,12 +159,36 @@ impl<'a> Archive<'a> {
             .run(report)
             .map_err(unreachable)?;
         for package in packages {
-            let file = partial.join(package.file_name());
-            fs_err::rename(&file, debs.join(package.file_name()))?;
+            let file = partial.join(file_name(package));
+            fs_err::rename(&file, debs.join(file_name(package)))?;
         }
         fs_err::remove_dir_all(&partial)?;
         step.done("Fetched", &what);
         Ok(())
+    }
+
+    /// One file of a kernel's headers package, kept at `kept`.
+    fn of_headers(&self, kernel: &Kernel, name: &str, kept: &Utf8Path) -> Result<String> {
+        if !kept.exists() {
+            let deb = self.fetch(&[&kernel.headers])?.remove(0);
+            self.context.require_wet_run("unpack packages")?;
+            let content = source::header(&deb, &kernel.release, name, &self.context.report)?;
+            durable::replace(kept, &content)?;
+        }
+        Ok(fs_err::read_to_string(kept)?)
+    }
+
+    fn kept(&self, kind: &str, headers: &Package) -> Utf8PathBuf {
+        self.context.cache.path(format!("archive/{kind}/{}", headers.sha256))
+    }
+
+    /// Where packages are once fetched.
+    fn files(&self, packages: &[&Package]) -> Vec<Utf8PathBuf> {
+        packages.iter().map(|package| self.file(package)).collect()
+    }
+
+    fn file(&self, package: &Package) -> Utf8PathBuf {
+        self.dir.join("debs").join(file_name(package))
     }
 
     /// How long ago the indexes were fetched; none if never.
@@ -190,15 +208,19 @@ impl<'a> Archive<'a> {
 
     fn refresh(&mut self) -> Result<()> {
         let report = &self.context.report;
+        self.context.require_wet_run("fetch the archive's indexes")?;
         let _lock = self.context.cache.lock("archive", report)?;
         if self.age().is_some_and(|age| age < JUST_NOW) {
             // The run that was waited for has done it.
             self.refreshed = true;
             return Ok(());
         }
-        facts::require_space(self.context, facts::INDEXES, "the archive's indexes need")?;
+        facts::require_space(&self.context.cache, facts::INDEXES, "the archive's indexes need")?;
         let step = report.step("Reading", "the archive's indexes");
         let mirror = Mirror::of_host(report)?;
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(self.dir.join(part))?;
+        }
         fs_err::write(self.dir.join("sources.list"), sources(self.suites, &mirror))?;
         fs_err::write(self.dir.join("status"), "")?;
         self.apt("apt-get")
@@ -207,9 +229,7 @@ impl<'a> Archive<'a> {
             .run(report)
             .map_err(unreachable)?;
         let packages = self.read_lists(&mirror, wanted)?;
-        let temporary = self.dir.join("packages.json.partial");
-        fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
-        fs_err::rename(temporary, self.index_file())?;
+        durable::replace(&self.index_file(), &serde_json::to_vec(&packages)?)?;
         self.refreshed = true;
         step.done("Read", &format!("the archive's indexes: {} kernel packages", packages.len()));
         Ok(())
@@ -231,7 +251,7 @@ impl<'a> Archive<'a> {
             let release = read(format!("_dists_{suite}_InRelease"))?;
             let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
             let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
-            Ok(package::read_index(&index, uri, codename, &wanted))
+            Ok(index::read_index(&index, uri, codename, &wanted))
         };
         let parts: Vec<Vec<Package>> = std::thread::scope(|scope| {
             let read_list = &read_list;
@@ -268,6 +288,79 @@ impl<'a> Archive<'a> {
         Cmd::new(program)
             .args(options.iter().flat_map(|option| ["-o", option.as_str()]))
             .env("LC_ALL", "C.UTF-8")
+    }
+}
+
+impl Archive for DebianArchive<'_> {
+    fn kernels(&self) -> Vec<Kernel> {
+        kernels::all(&self.packages)
+    }
+
+    fn refresh_once(&mut self) -> Result<bool> {
+        if self.refreshed || self.context.dry_run {
+            return Ok(false);
+        }
+        self.refresh()?;
+        self.packages = self.load()?;
+        Ok(true)
+    }
+
+    fn parts<'a>(&'a self, kernel: &'a Kernel) -> Result<Parts<'a>> {
+        parts::parts(&self.packages, kernel)
+    }
+
+    fn source(&self, kernel: &Kernel) -> Result<&Package> {
+        parts::source_package(&self.packages, kernel)
+    }
+
+    fn recipe(&self, kernel: &Kernel, config: &Config) -> Recipe {
+        recipe::for_kernel(kernel.suite(), config)
+    }
+
+    fn config(&self, kernel: &Kernel) -> Result<Config> {
+        let kept = self.kept("configs", &kernel.headers);
+        Ok(Config::parse(&self.of_headers(kernel, ".config", &kept)?))
+    }
+
+    fn symvers(&self, kernel: &Kernel) -> Result<String> {
+        self.of_headers(kernel, "Module.symvers", &self.kept("symvers", &kernel.headers))
+    }
+
+    fn fetch_configs(&self, kernels: &[Kernel]) -> Result<()> {
+        let headers = kernels.iter().map(|kernel| &kernel.headers);
+        let unknown: Vec<&Package> =
+            headers.filter(|headers| !self.kept("configs", headers).exists()).collect();
+        self.fetch(&unknown).map(drop)
+    }
+
+    fn has_rustc(&self, kernel: &Kernel, version: &str) -> bool {
+        kernels::has_rustc(&self.packages, recipe::base_suite(kernel.suite()), version)
+    }
+
+    fn image_is_signed(&self, release: &Release) -> bool {
+        kernels::has_signed_image(&self.packages, release)
+    }
+
+    fn provide(&self, packages: &[&Package], report: &Report) -> Result<()> {
+        self.fetch_quietly(packages, report).map(drop)
+    }
+
+    fn source_tar(&self, source: &Package, release: &Release) -> SourceTar {
+        source::source_tar(&self.file(source), release)
+    }
+
+    fn unpack_headers(
+        &self,
+        parts: &Parts<'_>,
+        release: &Release,
+        into: &Utf8Path,
+        report: &Report,
+    ) -> Result<()> {
+        source::headers(&self.file(parts.headers), release, into, report)
+    }
+
+    fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {
+        source::unpack(&self.files(&parts.image), into, report)
     }
 }
 
