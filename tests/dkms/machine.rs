@@ -4,11 +4,11 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
+use kernel::distribution::recipe::Recipe;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use kmodfile::release::Release;
 use report::Report;
 use report::process::Cmd;
@@ -48,7 +48,7 @@ impl<'a> Machine<'a> {
         recipe.packages.extend(compiler.map(|compiler| format!("{compiler}-for-host")));
         recipe.packages.sort();
         recipe.packages.dedup();
-        let root = DebianRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
+        let root = TreeRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
         let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
         let changes = Utf8Path::from_path(dir.path()).unwrap().join("changes");
         let tree = layers(Scratch::over(&root, &changes).unwrap());
@@ -73,7 +73,7 @@ impl<'a> Machine<'a> {
         let cmd = cmd
             .env("XDG_CACHE_HOME", cache.parent().unwrap())
             .env("KERNEL", self.release.as_str())
-            .env("KDIR", Kdir::place_of(self.context, &self.release).join("build"))
+            .env("KDIR", Kdir::place_of(&self.context.cache, &self.release).join("build"))
             .env("REPOSITORY", repository())
             .env("XTASK", program)
             .cwd(repository());

@@ -9,7 +9,7 @@ use crate::tool::{PROGRAM, Scratch, run};
 
 /// A script in mount and PID namespaces of its own; an ordinary user gets a user namespace too.
 fn in_namespaces(scratch: &Scratch, script: &str) -> Cmd {
-    let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let user: &[&str] = if kernel::machine::user::is_root() { &[] } else { &["--map-root-user"] };
     Cmd::new("unshare")
         .args(user)
         .args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-eu", "-c", script, "sh"])

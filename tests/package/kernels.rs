@@ -89,12 +89,11 @@ fn an_unknown_release(_: &Suite) {
 fn a_release_without_rust(suite: &Suite) {
     let context = suite.context();
     let archive = Archive::open(context).unwrap();
-    let has_rust =
-        |kernel: &discover::Kernel| Facts::of(&discover::config(context, &archive, kernel).unwrap()).rust;
-    let kernels = discover::all(&archive);
+    let has_rust = |kernel: &Kernel| Facts::of(&archive.config(kernel).unwrap()).rust;
+    let kernels = archive.kernels();
     let without =
         kernels.iter().find(|kernel| !has_rust(kernel)).expect("a kernel without Rust in the archive");
-    let place = Kdir::place_of(context, &without.release);
+    let place = Kdir::place_of(&context.cache, &without.release);
     // For modules that need no Rust, one may be.
     let prepared = place.exists();
     let (status, output) = run(&tool(&["kernel", "prepare", without.release.as_str()]));
@@ -126,7 +125,7 @@ fn list_says_which_are_signed(suite: &Suite) {
     let mut compared = 0;
     for row in rows.as_array().unwrap() {
         let release = row["release"].as_str().unwrap().parse().unwrap();
-        let Some(kdir) = Kdir::open(suite.context(), &release) else { continue };
+        let Some(kdir) = Kdir::open(&suite.context().cache, &release) else { continue };
         let image = fs_err::read(kdir.vmlinuz().unwrap()).unwrap();
         assert_eq!(row["image_signed"], has_certificate_table(&image), "{release}");
         compared += 1;

@@ -59,7 +59,7 @@ const ASN1: &[&str] =
 fn the_import_is_what_is_named(suite: &Suite) {
     let archive = Archive::open(suite.context()).unwrap();
     let release = suite.prepared().kdir.release();
-    let kernel = discover::all(&archive).into_iter().find(|kernel| kernel.release == *release).unwrap();
+    let kernel = archive.kernels().into_iter().find(|kernel| kernel.release == *release).unwrap();
     let deb =
         archive.fetch(&[prepare::source_package(archive.packages(), &kernel).unwrap()]).unwrap().remove(0);
     let (_dir, path) = scratch();

@@ -44,7 +44,7 @@ fn sees_only_what_it_was_given(suite: &Suite) {
 }
 
 fn the_tree_is_read_only(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Root::Tree(root) = &suite.prepared().root else { return };
     let script =
         "touch /usr/x 2>/dev/null || echo kept; touch /tmp/x && echo scratch; touch /dev/null && echo device";
     assert_eq!(sh(suite, script, &Access::default()), "kept\nscratch\ndevice");
@@ -52,7 +52,7 @@ fn the_tree_is_read_only(suite: &Suite) {
 }
 
 fn a_scratch_is_written_to(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Root::Tree(root) = &suite.prepared().root else { return };
     let context = suite.context();
     // A path with what separates layers and options.
     let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
@@ -75,7 +75,7 @@ fn a_scratch_is_written_to(suite: &Suite) {
 }
 
 fn no_mount_outlives_a_command(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Root::Tree(root) = &suite.prepared().root else { return };
     let before = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
     let (_dir, given) = scratch();
     assert_ne!(sh(suite, "cat /proc/self/mountinfo", &Access::default().write(&given)), "");
@@ -101,7 +101,7 @@ fn a_stopped_tool_leaves_no_process(suite: &Suite) {
         let status = parent.wait().unwrap();
         assert!(!status.success(), "{status}");
         wait_until(|| !running(&mark), "the command outlived the tool");
-        if let Root::Debian(root) = &suite.prepared().root {
+        if let Root::Tree(root) = &suite.prepared().root {
             assert!(mounts::below(root.tree()).unwrap().is_empty());
         }
     }
@@ -183,7 +183,7 @@ fn errors_show_the_command(suite: &Suite) {
         root.inside(suite.context(), cmd, &Access::default()).run(&suite.context().report).unwrap_err();
     let shown = match root {
         Root::Host => "`ls '/no/such place'`".to_owned(),
-        Root::Debian(root) => format!("`[{}] ls '/no/such place'`", root.name()),
+        Root::Tree(root) => format!("`[{}] ls '/no/such place'`", root.name()),
     };
     assert!(error.to_string().starts_with(&shown), "{error}");
     let missing = root.inside(suite.context(), Cmd::new("no-such-program"), &Access::default());

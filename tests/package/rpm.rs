@@ -59,20 +59,20 @@ pub(crate) fn rebuild(suite: &Suite) -> &'static Made {
 
 /// A kernel with MODVERSIONS: one that is prepared, else the newest of the archive.
 fn versioned(suite: &Suite) -> Release {
-    let prepared = Kdir::all(suite.context());
+    let prepared = Kdir::all(&suite.context().cache, &suite.context().report);
     let with = |kdir: &&Kdir| {
-        kdir.release().flavour() == discover::DEFAULT_FLAVOUR
+        kdir.release().flavour() == known::usual().default_flavour()
             && kdir.config().unwrap().is_yes("CONFIG_MODVERSIONS")
     };
     if let Some(kdir) = prepared.iter().find(with) {
         return kdir.release().clone();
     }
     let archive = Archive::open(suite.context()).unwrap();
-    let fits = |kernel: &discover::Kernel| {
-        kernel.release.flavour() == discover::DEFAULT_FLAVOUR
-            && Facts::of(&discover::config(suite.context(), &archive, kernel).unwrap()).modversions
+    let fits = |kernel: &Kernel| {
+        kernel.release.flavour() == known::usual().default_flavour()
+            && Facts::of(&archive.config(kernel).unwrap()).modversions
     };
-    discover::all(&archive).into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
+    archive.kernels().into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
 }
 
 impl Made {
@@ -179,7 +179,7 @@ fn the_guard(suite: &Suite) {
 
 fn the_rebuild(suite: &Suite) {
     let made = rebuild(suite);
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let text = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
     let exported: BTreeMap<_, _> = symvers::parse(&text).map(|export| (export.symbol, export.crc)).collect();
     let required = requires(&Package::open(made.package("kmod-cifs")).unwrap());

@@ -10,9 +10,9 @@ use dkms_conf::Given;
 use dkms_conf::directives;
 use dkms_conf::{DkmsConf, Evaluated};
 use kernel::archive::Archive;
-use kernel::archive::package::Package;
 use kernel::context::Context;
 use kernel::discover::{self, Facts, Kernel};
+use kernel::distribution::package::Package;
 use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::Choice;
 use kernel::root::recipe::base_suite;
@@ -292,9 +292,8 @@ fn identity(dir: &Utf8Path) -> (String, String) {
 /// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has what the modules of
 /// others build on, media, sound, USB and wireless, which the cloud flavour lacks.
 fn stable(context: &Context, archive: &Archive<'_>) -> Prepared {
-    let without_rust =
-        |kernel: &&Kernel| !Facts::of(&discover::config(context, archive, kernel).unwrap()).rust;
-    let mut kernels = discover::all(archive);
+    let without_rust = |kernel: &&Kernel| !Facts::of(&archive.config(kernel).unwrap()).rust;
+    let mut kernels = archive.kernels();
     kernels.retain(|kernel| kernel.release.flavour() == "amd64");
     let stable = kernels.iter().filter(without_rust);
     let newest = stable.max_by(|a, b| Package::by_version(&a.headers, &b.headers)).unwrap();

@@ -7,9 +7,9 @@ use std::os::unix::fs::chown;
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::distribution::debian;
 use kernel::machine::programs;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
+use kernel::root::tree::TreeRoot;
 use kernel::root::{Access, removal};
 use libtest_mimic::Trial;
 use report::cache::Cache;
@@ -70,8 +70,8 @@ pub(crate) fn child() -> Option<ExitCode> {
     if dir.join("xtask").exists() {
         context.program = dir.join("xtask");
     }
-    let recipe = Recipe { suite: "stable".to_owned(), packages: vec!["make".to_owned()] };
-    let root = match DebianRoot::provide(&context, &recipe) {
+    let recipe = debian::recipe("stable", vec!["make".to_owned()]);
+    let root = match TreeRoot::provide(&context, &recipe) {
         Ok(root) => root,
         Err(error) => {
             println!("{error:#}");

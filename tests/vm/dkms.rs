@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::{Expect, Step};
 use kernel::archive::Archive;
-use kernel::archive::package::{self, Package};
 use kernel::discover::{self, Kernel};
+use kernel::distribution::package::{self, Package};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::root::Choice;
@@ -260,11 +260,11 @@ fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
     let archive = Archive::open(&bench.context)?;
     let backports = |kernel: &Kernel| {
         kernel.headers.suite.ends_with("-backports")
-            && kernel.release.flavour() == discover::DEFAULT_FLAVOUR
+            && kernel.release.flavour() == known::usual().default_flavour()
             && prepare::source_package(archive.packages(), kernel).is_ok()
     };
-    let mut kernels: Vec<Kernel> = discover::all(&archive).into_iter().filter(backports).collect();
-    kernels.sort_by_key(|kernel| Kdir::open(&bench.context, &kernel.release).is_none());
+    let mut kernels: Vec<Kernel> = archive.kernels().into_iter().filter(backports).collect();
+    kernels.sort_by_key(|kernel| Kdir::open(&bench.context.cache, &kernel.release).is_none());
     kernels.truncate(2);
     kernels.sort_by(|a, b| Package::by_version(&a.headers, &b.headers));
     let [old, new] = kernels.as_slice() else { anyhow::bail!("the archive has no two backports kernels") };

@@ -95,7 +95,7 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
             env!("CARGO_BIN_EXE_xtask").into(),
         )
     };
-    programs::ensure(&context, &[programs::ROOTS, vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
+    programs::ensure(&context, &[known::usual().programs(), vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
     let prepared = prepare::provide(&context, None, Choice::Auto)?;
     let project = Project::open(&repository().join("tests/vm/fault"))?;
     let faults = build(&context, &project, &prepared)?;

@@ -189,7 +189,7 @@ fn a_kernel_without_rust_is_mended(bench: &Bench) -> Result<()> {
 
 /// Every kernel that is prepared on this machine and has something to mend.
 fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
-    for kdir in Kdir::all(&bench.context) {
+    for kdir in Kdir::all(&bench.context.cache, &bench.context.report) {
         if has_series(kdir.release())? {
             mended(bench, kdir.release())?;
         }
@@ -229,17 +229,17 @@ pub(crate) fn has_series(release: &Release) -> Result<bool> {
 pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
     let archive = Archive::open(&bench.context)?;
     let mut found = Vec::new();
-    for kernel in discover::all(&archive) {
+    for kernel in archive.kernels() {
         let release = kernel.release.clone();
-        if release.flavour() != discover::DEFAULT_FLAVOUR {
+        if release.flavour() != known::usual().default_flavour() {
             continue;
         }
         let mended = has_series(&release)?;
-        if mended && !Facts::of(&discover::config(&bench.context, &archive, &kernel)?).rust {
+        if mended && !Facts::of(&archive.config(&kernel)?).rust {
             found.push(release);
         }
     }
-    let prepared = found.iter().find(|release| Kdir::open(&bench.context, release).is_some());
+    let prepared = found.iter().find(|release| Kdir::open(&bench.context.cache, release).is_some());
     prepared
         .or(found.first())
         .cloned()

@@ -9,7 +9,6 @@ pub mod kbuild;
 pub mod key;
 pub mod packed;
 mod project;
-mod replacement;
 pub mod shell;
 pub mod sign;
 pub mod source;

@@ -14,6 +14,7 @@ use crate::secure_boot::{self, SecureBoot};
 use crate::{guest as init, kernel_image};
 use kernel::context::Context;
 use kernel::kdir::Kdir;
+use report::durable;
 use report::failure::Failure;
 use report::{seconds, size};
 
@@ -78,9 +79,7 @@ pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
         let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
-        let partial = kdir.place().join(format!("vmlinux.{}", std::process::id()));
-        fs_err::write(&partial, &image)?;
-        fs_err::rename(partial, &file)?;
+        durable::replace(&file, &image)?;
         context.report.note("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
     }
     Ok(file)

@@ -40,6 +40,9 @@ pub trait Distribution: std::fmt::Debug + Sync {
     /// The signed programs that a machine with Secure Boot starts its kernels by.
     fn boot_chain(&self) -> BootChain;
 
+    /// Packages that a root needs for rpmbuild(8) besides what the kernel's modules need.
+    fn rpmbuild(&self) -> &'static [&'static str];
+
     /// Directories of the cache that hold nothing but fetched packages; what is in them can be fetched again.
     fn fetched(&self) -> &'static [&'static str];
 }

@@ -14,11 +14,12 @@ use crate::build::place_of;
 use crate::source::fetch::{self, Kernel};
 use crate::source::patch::Patch;
 use crate::source::series::{self, Series};
-use crate::source::{Tree, difference, import, refused_path, write_whole};
+use crate::source::{Tree, difference, import, refused_path};
 use crate::stage::{LIST, Sources, is_source};
 use crate::target_dir;
 use kernel::context::Context;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 
 /// The patch that an edit is written to when none is named.
@@ -49,7 +50,7 @@ impl Record {
     }
 
     fn write(&self, place: &Utf8Path) -> Result<()> {
-        write_whole(&Self::file(place), &serde_json::to_vec(self)?)
+        durable::replace(&Self::file(place), &serde_json::to_vec(self)?)
     }
 
     /// Beside the tree, where no edit reaches it.
@@ -207,7 +208,7 @@ fn write_patch(file: &Utf8Path, text: &[u8], release: &Release) -> Result<()> {
         content = format!("Edited in the source of {release}.\n\n").into_bytes();
     }
     content.extend(text);
-    write_whole(file, &content)
+    durable::replace(file, &content)
 }
 
 fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
@@ -220,7 +221,7 @@ fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
         text.push('\n');
     }
     text.push_str(&format!("{name}\n"));
-    write_whole(&file, text.as_bytes())
+    durable::replace(&file, text.as_bytes())
 }
 
 /// The files of a tree that a person works in: not what a build made there, nor an editor's copies.

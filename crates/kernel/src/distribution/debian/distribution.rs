@@ -88,6 +88,10 @@ impl Distribution for Debian {
         }
     }
 
+    fn rpmbuild(&self) -> &'static [&'static str] {
+        &["debugedit", "elfutils", "file", "rpm"]
+    }
+
     fn fetched(&self) -> &'static [&'static str] {
         FETCHED
     }

@@ -10,7 +10,7 @@ use report::failure::Failure;
 use report::process::Cmd;
 
 /// Whether the host can serve as the root for `recipe`; if not, why.
-pub fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
+pub(super) fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
     let names = suites(
         &fs_err::read_to_string("/etc/os-release").unwrap_or_default(),
         &fs_err::read_to_string("/etc/debian_version").unwrap_or_default(),

@@ -39,7 +39,7 @@ pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
 }
 
 /// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in `trixie`).
-pub fn for_kernel(suite: &str, config: &Config) -> Recipe {
+pub(super) fn for_kernel(suite: &str, config: &Config) -> Recipe {
     let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
     let mut packages: Vec<String> =
         [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
