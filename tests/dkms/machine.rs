@@ -41,13 +41,11 @@ impl<'a> Machine<'a> {
 
     /// With no kernel at all; what `kdir` was built with is there.
     pub(crate) fn over(context: &'a Context, kdir: &Kdir, layers: impl FnOnce(Scratch) -> Scratch) -> Self {
-        let mut recipe: Recipe = kdir.stamp().recipe.clone();
-        recipe.packages.extend(PACKAGES.iter().map(|name| (*name).to_owned()));
+        let recipe: Recipe = kdir.stamp().recipe.clone().with(PACKAGES.iter().copied());
         // The headers of newer kernels depend on the compiler by this name.
-        let compiler = recipe.packages.iter().find(|name| name.starts_with("gcc-")).cloned();
-        recipe.packages.extend(compiler.map(|compiler| format!("{compiler}-for-host")));
-        recipe.packages.sort();
-        recipe.packages.dedup();
+        let compiler = recipe.packages().iter().find(|name| name.starts_with("gcc-"));
+        let compiler = compiler.map(|compiler| format!("{compiler}-for-host"));
+        let recipe = recipe.with(compiler);
         let root = TreeRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
         let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
         let changes = Utf8Path::from_path(dir.path()).unwrap().join("changes");

@@ -8,8 +8,9 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::Facts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, Kernel};
 use kernel::kdir::{Kdir, Stamp};
 use kernel::root::Access;
 use kernel::rust;
@@ -88,7 +89,7 @@ fn an_unknown_release(_: &Suite) {
 
 fn a_release_without_rust(suite: &Suite) {
     let context = suite.context();
-    let archive = Archive::open(context).unwrap();
+    let archive = DebianArchive::open(context, Age::Current).unwrap();
     let has_rust = |kernel: &Kernel| Facts::of(&archive.config(kernel).unwrap()).rust;
     let kernels = archive.kernels();
     let without =

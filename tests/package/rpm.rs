@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::source::Ready;
 use deploy::rpm::target::Target;
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::Facts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, Kernel, known};
 use kernel::kdir::Kdir;
 use kernel::root::{Access, Root};
 use kmodfile::release::Release;
@@ -67,7 +68,7 @@ fn versioned(suite: &Suite) -> Release {
     if let Some(kdir) = prepared.iter().find(with) {
         return kdir.release().clone();
     }
-    let archive = Archive::open(suite.context()).unwrap();
+    let archive = DebianArchive::open(suite.context(), Age::Current).unwrap();
     let fits = |kernel: &Kernel| {
         kernel.release.flavour() == known::usual().default_flavour()
             && Facts::of(&archive.config(kernel).unwrap()).modversions
@@ -218,7 +219,7 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
 
 /// The default kernel's build root with rpm in it.
 pub(crate) fn suite_root(suite: &Suite) -> Root {
-    let recipe = deploy::rpm::build::recipe(&suite.prepared().kdir);
+    let recipe = deploy::rpm::build::recipe(&suite.prepared().kdir).unwrap();
     Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 

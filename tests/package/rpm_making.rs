@@ -8,8 +8,8 @@ use deploy::rpm::audit;
 use deploy::rpm::kabi::Obstacle;
 use deploy::rpm::payload::OpenPackage;
 use deploy::rpm::target::Target;
-use kernel::archive::Archive;
-use kernel::discover;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _};
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -98,9 +98,12 @@ fn audited(suite: &Suite) {
     let file = made.package("kmod-cifs");
     let required = symbols_required(&file);
     let module = Module::parse(&module_in(suite, &file)).unwrap();
-    let (current, old) = (Archive::open(context).unwrap(), Archive::open_old(context).unwrap());
+    let (current, old) = (
+        DebianArchive::open(context, Age::Current).unwrap(),
+        DebianArchive::open(context, Age::Old).unwrap(),
+    );
     let fits = |release: &Release| release.flavour() == made.release.flavour() && *release != made.release;
-    let of_line = |archive: &Archive<'_>, line: &str| {
+    let of_line = |archive: &DebianArchive<'_>, line: &str| {
         let kernels = archive.kernels().into_iter().map(|kernel| kernel.release);
         kernels.filter(|release| fits(release) && release.line() == line).collect::<Vec<_>>()
     };

@@ -7,8 +7,9 @@ use camino::Utf8PathBuf;
 use deploy::rpm::payload::OpenPackage;
 use deploy::rpm::source::Ready;
 use deploy::rpm::target::Target;
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::Facts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _};
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -40,7 +41,7 @@ const FLAVOURS: &[&str] = &["amd64", "cloud-amd64", "rt-amd64"];
 /// newest.
 fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     let context = suite.context();
-    let archive = Archive::open(context).unwrap();
+    let archive = DebianArchive::open(context, Age::Current).unwrap();
     let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
     for kernel in archive.kernels() {
         let target = Target::of(&kernel.release);

@@ -36,6 +36,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use guest::{Expect, Step};
 use kernel::context::{Context, processors};
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kernel::root::Choice;

@@ -3,8 +3,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Event, Expect, Outcome, Step};
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::Facts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::root::Choice;
@@ -227,7 +228,7 @@ pub(crate) fn has_series(release: &Release) -> Result<bool> {
 
 /// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
 pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
-    let archive = Archive::open(&bench.context)?;
+    let archive = DebianArchive::open(&bench.context, Age::Current)?;
     let mut found = Vec::new();
     for kernel in archive.kernels() {
         let release = kernel.release.clone();

@@ -85,9 +85,8 @@ struct System<'a> {
 
 impl<'a> System<'a> {
     fn new(context: &'a Context, kdirs: &[Kdir], dir: &scratch::Scratch) -> Result<Self> {
-        let mut recipe: Recipe = kdirs.first().context("a kernel is prepared")?.stamp().recipe.clone();
-        recipe.packages.extend(PACKAGES.iter().map(|name| (*name).to_owned()));
-        recipe.packages.sort();
+        let recipe: Recipe = kdirs.first().context("a kernel is prepared")?.stamp().recipe.clone();
+        let recipe = recipe.with(PACKAGES.iter().copied());
         let root = TreeRoot::provide(context, &recipe)?;
         let source = dir.path().join("source");
         Sources::read(&Project::open(&repository())?)?.write(&source)?;
