@@ -3,6 +3,8 @@
 //! line as a user meets it.
 
 mod bad_input;
+mod command_line;
+mod dry_run;
 mod elf;
 mod floor_plan;
 mod frames;

@@ -30,6 +30,10 @@ pub fn run(context: &Context, tool: &Tool, args: &ManArgs) -> Result<()> {
         let page = page(find(&tool, &args.command)?)?;
         return Ok(std::io::stdout().write_all(&page)?);
     };
+    if context.dry_run {
+        context.report.say(&format!("would write the pages of all commands into {dir}"));
+        return Ok(());
+    }
     fs_err::create_dir_all(dir)?;
     clap_mangen::generate_to(tool, dir)?;
     let pages = fs_err::read_dir(dir)?.count();
