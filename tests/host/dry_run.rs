@@ -62,13 +62,13 @@ const LINES: &[(&str, &[Line])] = &[
     ),
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
     ("status", &[(&[0], "--root {}/root", "no module is installed")]),
-    ("kernel gc", &[(&[0], "", "would remove {}/cifs-fix/archive/old/debs")]),
+    ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),
     ("kernel list", &[(&[0], "", RELEASE)]),
     (
         "kernel prepare",
         &[(&[0], "", "would prepare 7.2.1"), (&[0], "7.2.1+deb13-cloud-amd64", "would prepare 7.2.1")],
     ),
-    ("kernel remove", &[(&[0], "7.2.1+deb13-cloud-amd64", "would remove {}/cifs-fix/kernels/7.2.1")]),
+    ("kernel remove", &[(&[0], "7.2.1+deb13-cloud-amd64", "would remove {}/cargo-kmod/kernels/7.2.1")]),
     ("key new", &[(&[0], "", "would make"), (&[0], "--output {}/new", "would make")]),
     (
         "man",

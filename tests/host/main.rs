@@ -11,6 +11,7 @@ mod frames;
 mod key;
 mod modules;
 mod namespaces;
+mod outputs;
 mod rules;
 mod series;
 mod tidy;

@@ -37,7 +37,7 @@ fn a_root_below_which_dev_is_bound_is_not_removed() {
     let scratch = Scratch::new();
     let tree = root_in(&scratch);
     let script = r#"
-        mount --bind /dev "$1/cifs-fix/roots/debian-test-000000000000/tree/dev"
+        mount --bind /dev "$1/cargo-kmod/roots/debian-test-000000000000/tree/dev"
         "$2" kernel gc && exit 99 || status=$?
         test -c /dev/null && exit $status
     "#;
@@ -54,8 +54,8 @@ fn the_removal_itself_detaches_what_is_mounted_before_it_deletes() {
     let tree = root_in(&scratch);
     // The second half alone, as if the mount had come between the check and the removal.
     let script = r#"
-        mount --bind /dev "$1/cifs-fix/roots/debian-test-000000000000/tree/dev"
-        unshare --mount --pid --fork "$2" remove-root "$1/cifs-fix/roots/debian-test-000000000000"
+        mount --bind /dev "$1/cargo-kmod/roots/debian-test-000000000000/tree/dev"
+        unshare --mount --pid --fork "$2" remove-root "$1/cargo-kmod/roots/debian-test-000000000000"
         test -c /dev/null && test -c /dev/zero
     "#;
     let (status, output) = run(&in_namespaces(&scratch, script));

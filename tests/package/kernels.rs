@@ -151,7 +151,7 @@ fn without_network(suite: &Suite) {
     let (status, output) = run(&tool(&["kernel", "list"]));
     assert_eq!(status, 0, "{output}");
     let (_dir, dir) = scratch();
-    let (known, ours) = (suite.context().cache.path("archive"), dir.join("cifs-fix/archive"));
+    let (known, ours) = (suite.context().cache.path("archive"), dir.join("cargo-kmod/archive"));
     fs_err::create_dir_all(ours.join("configs")).unwrap();
     for entry in known.join("configs").read_dir_utf8().unwrap() {
         let entry = entry.unwrap();
@@ -194,7 +194,7 @@ struct Elsewhere {
 impl Elsewhere {
     fn new(suite: &Suite) -> Self {
         let (dir, base) = scratch();
-        let cache = base.join("cifs-fix");
+        let cache = base.join("cargo-kmod");
         fs_err::create_dir(&cache).unwrap();
         for part in ["archive", "roots"] {
             symlink(suite.context().cache.path(part), cache.join(part)).unwrap();
@@ -204,7 +204,7 @@ impl Elsewhere {
 
     /// Where a kernel of this release is there.
     fn place(&self, release: &Release) -> Utf8PathBuf {
-        self.base.join("cifs-fix/kernels").join(release)
+        self.base.join("cargo-kmod/kernels").join(release)
     }
 
     fn tool(&self, args: &[&str]) -> Cmd {

@@ -136,7 +136,7 @@ fn wait_until(condition: impl Fn() -> bool, otherwise: &str) {
 /// In a cache of its own: killed while mmdebstrap works, which must end too, and the next run starts over.
 fn killed_while_made(suite: &Suite) {
     let (_dir, base) = scratch();
-    let cache = base.join("cifs-fix");
+    let cache = base.join("cargo-kmod");
     fs_err::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(suite.context().cache.path("archive"), cache.join("archive")).unwrap();
     let release = suite.prepared().kdir.release().as_str();

@@ -29,6 +29,8 @@ pub struct Tool {
     pub groups: &'static [help::Group],
     /// What its commands need of this machine, besides what those of this crate do.
     pub programs: &'static [&'static [Program]],
+    /// What its cache was called before, where it has a past.
+    pub former_cache: Option<&'static str>,
     /// The directory of the project where none is named, and of what is built; by default they are looked for.
     pub home: Option<fn() -> Utf8PathBuf>,
 }
@@ -52,7 +54,9 @@ impl Tool {
             Ok(context) => context,
             Err(error) => return self.end(error),
         };
-        let Err(error) = command(&context) else { return ExitCode::SUCCESS };
+        let result =
+            command(&context).and_then(|()| context.report.lost().map_or(Ok(()), |lost| Err(lost.into())));
+        let Err(error) = result else { return ExitCode::SUCCESS };
         let error = explained(error, context.cache.dir().as_str());
         if !context.report.answered() {
             context.report.data(&self.as_value(&error));
@@ -91,7 +95,7 @@ impl Tool {
             root_fs: global.root_fs,
             target: global.target()?.or_else(|| Some(home.as_ref()?.join("target"))),
             home,
-            ..Context::new(report, Cache::of_user()?, Utf8PathBuf::try_from(program)?)
+            ..Context::new(report, Cache::of_user(self.former_cache)?, Utf8PathBuf::try_from(program)?)
         })
     }
 

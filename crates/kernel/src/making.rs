@@ -20,7 +20,7 @@ use kmodfile::config::{Config, Difference};
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, seconds};
+use report::{Report, Step, Unit, seconds};
 
 /// One kernel being made.
 pub(crate) struct Making<'a> {
@@ -100,7 +100,9 @@ impl Making<'_> {
         let (report, release) = (&self.context.report, &self.kernel.release);
         let what = format!("source {}", self.parts.source.version);
         let step = report.step("Unpacking", &what);
-        source::unpack(self.archive.source_tar(self.parts.source, release), &source_of(place), report)?;
+        let source = self.archive.source_tar(self.parts.source, release)?;
+        source.show_on(&step);
+        source::unpack(source, &source_of(place), report)?;
         fs_err::create_dir_all(build_of(place))?;
         self.archive.unpack_headers(self.parts, release, &build_of(place), report)?;
         step.done("Unpacked", &what);
@@ -147,18 +149,27 @@ impl Making<'_> {
     }
 
     fn make_steps(&self, place: &Utf8Path, wanted: &Config) -> Result<Duration> {
-        let report = &self.context.report;
-        let step = report.step("Making", &format!("kernel tree {}", self.kernel.release));
+        let what = format!("kernel tree {}", self.kernel.release);
+        let step = self.context.report.step("Making", &what);
         let started = Instant::now();
-        self.run_make(place, wanted, CONFIGURE, "olddefconfig.log")?;
+        self.run_make(place, wanted, CONFIGURE, "olddefconfig.log", &step)?;
         self.check_config(place, wanted)?;
-        self.run_make(place, wanted, if self.rust { PREPARE } else { PREPARE_WITHOUT_RUST }, "prepare.log")?;
+        let targets = if self.rust { PREPARE } else { PREPARE_WITHOUT_RUST };
+        self.run_make(place, wanted, targets, "prepare.log", &step)?;
         let took = started.elapsed();
-        step.done("Made", &format!("kernel tree {}", self.kernel.release));
+        step.done("Made", &what);
         Ok(took)
     }
 
-    fn run_make(&self, place: &Utf8Path, config: &Config, targets: &[&str], log: &str) -> Result<()> {
+    /// Runs a make step. What it makes is counted; about how much there is, the log of the last time says.
+    fn run_make(
+        &self,
+        place: &Utf8Path,
+        config: &Config,
+        targets: &[&str],
+        log: &str,
+        step: &Step<'_>,
+    ) -> Result<()> {
         let cmd = make_step(
             &self.kernel.release,
             config,
@@ -167,8 +178,21 @@ impl Making<'_> {
             targets,
             self.context.jobs,
         );
-        self.inside(cmd.log(self.log_file(log)?), place).run(&self.context.report)?;
-        Ok(())
+        let log = self.log_file(log)?;
+        let before = fs_err::read_to_string(&log).unwrap_or_default();
+        step.count(
+            Unit::Things("objects"),
+            before.lines().filter(|line| makes_something(line)).count() as u64,
+        );
+        let cmd = self.inside(cmd.log(log), place);
+        let mut made = 0;
+        let report = &self.context.report;
+        let output = cmd.finish_with(report, |line| {
+            made += u64::from(makes_something(line));
+            step.reach(made);
+            report.output_line(line);
+        })?;
+        if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
     }
 
     /// Logs outlive a tree that failed and was removed.
@@ -208,6 +232,13 @@ impl Making<'_> {
     }
 }
 
+/// Whether a line of Kbuild's says that it makes a file: two blanks, and what it runs in capitals.
+fn makes_something(line: &str) -> bool {
+    let tool = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
+    !tool.is_empty()
+        && tool.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-[]".contains(c))
+}
+
 /// Whether a changed option would change what modules are: everything but what Kconfig asks of the
 /// building machine's own libraries, for tools that run there.
 fn matters((name, wanted, made): &Difference<'_>) -> bool {
@@ -240,6 +271,22 @@ fn discard(place: &Utf8Path, context: &Context, release: &Release) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kbuild_makes_is_counted() {
+        for (line, counts) in [
+            ("  CC      scripts/mod/empty.o", true),
+            ("  RUSTC L rust/core.o", true),
+            ("  HOSTCC  scripts/basic/fixdep", true),
+            ("  DESCEND objtool", true),
+            ("make[1]: Entering directory '/x'", false),
+            ("warning: x", false),
+            ("    indented text", false),
+            ("", false),
+        ] {
+            assert_eq!(makes_something(line), counts, "{line}");
+        }
+    }
 
     #[test]
     fn options_of_the_building_machine_may_differ_and_no_others() {

@@ -10,13 +10,13 @@ use std::io::{Read as _, Seek as _, Write as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::Report;
 use crate::failure::Failure;
+use crate::progress::Report;
 
 /// The name of the cache's directory in the user's.
-pub const NAME: &str = "cifs-fix";
+pub const NAME: &str = "cargo-kmod";
 
-/// `$XDG_CACHE_HOME/cifs-fix`, or `~/.cache/cifs-fix`.
+/// `$XDG_CACHE_HOME/cargo-kmod`, or `~/.cache/cargo-kmod`.
 #[derive(Clone, Debug)]
 pub struct Cache {
     dir: Utf8PathBuf,
@@ -40,8 +40,9 @@ impl Drop for Lock {
 }
 
 impl Cache {
-    /// The cache of this user (XDG Base Directory Specification).
-    pub fn of_user() -> Result<Self> {
+    /// The cache of this user (XDG Base Directory Specification). A program whose cache had another name goes on using that
+    /// where it is there and the new one is not: it cannot be renamed, as what is built in it knows its own path.
+    pub fn of_user(former: Option<&str>) -> Result<Self> {
         let absolute = |name: &str| {
             let value = std::env::var(name).ok()?;
             let path = Utf8PathBuf::from(value);
@@ -52,7 +53,7 @@ impl Cache {
             Failure::missing("cache directory", "neither XDG_CACHE_HOME nor HOME is an absolute path")
                 .remedy("export XDG_CACHE_HOME=/some/directory")
         })?;
-        Self::at(base.join(NAME))
+        Self::at(chosen(&base, former))
     }
 
     /// A cache in `dir`, which is made if need be.
@@ -133,6 +134,13 @@ impl Cache {
     }
 }
 
+/// The cache's directory below `base`.
+fn chosen(base: &Utf8Path, former: Option<&str>) -> Utf8PathBuf {
+    let new = base.join(NAME);
+    let former = former.map(|name| base.join(name)).filter(|former| former.is_dir() && !new.exists());
+    former.unwrap_or(new)
+}
+
 /// Where the entry at `place` is while it is being made.
 pub fn partial_name(place: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{place}.partial"))
@@ -143,7 +151,7 @@ pub fn remove_plain(dir: &Utf8Path) -> Result<()> {
     Ok(fs_err::remove_dir_all(dir)?)
 }
 
-/// Says who is at it, and waits.
+/// Says who holds the lock, and waits.
 fn wait(
     mut file: &File,
     name: &str,
@@ -152,7 +160,7 @@ fn wait(
 ) -> Result<()> {
     let mut holder = String::new();
     file.read_to_string(&mut holder).ok();
-    let step = report.step("Waiting", &format!("for {name}: {} is at it", holder_text(&holder)));
+    let step = report.step("Waiting", &format!("for {name}, held by {}", holder_text(&holder)));
     lock(file).with_context(|| format!("waiting for {name}"))?;
     step.done("Waited", &format!("for {name}"));
     Ok(())
@@ -188,6 +196,17 @@ mod tests {
         drop(lock);
         // Not at once: a process that another test is starting has every file open until it becomes its program.
         second.lock().unwrap();
+    }
+
+    #[test]
+    fn a_cache_of_the_former_name_is_used_until_there_is_one_of_the_new() {
+        let (_dir, cache) = cache();
+        let (base, old) = (cache.dir(), cache.path("old"));
+        assert_eq!(chosen(base, Some("old")), cache.path(NAME));
+        fs_err::create_dir(&old).unwrap();
+        assert_eq!((chosen(base, Some("old")), chosen(base, None)), (old, cache.path(NAME)));
+        fs_err::create_dir(cache.path(NAME)).unwrap();
+        assert_eq!(chosen(base, Some("old")), cache.path(NAME));
     }
 
     #[test]

@@ -7,7 +7,15 @@ pub mod cache;
 pub mod durable;
 pub mod failure;
 pub mod fingerprint;
+mod live;
+mod outputs;
 pub mod process;
 mod progress;
+mod table;
+mod units;
 
-pub use progress::{Report, Step, TOOL, error_line, seconds, size, table};
+pub use live::Unit;
+pub use outputs::{error_line, print};
+pub use progress::{Report, Step, TOOL};
+pub use table::table;
+pub use units::{seconds, size};

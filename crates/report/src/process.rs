@@ -9,17 +9,19 @@ mod outputs;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::Report;
 use crate::failure::{Exit, Failure};
+use crate::progress::Report;
 use outputs::{Outputs, Stream};
 
 /// Lines of output that an error repeats.
@@ -44,6 +46,7 @@ pub struct Cmd {
     limit: Option<Duration>,
     output_limit: Option<u64>,
     input: Option<Vec<u8>>,
+    stdin: Option<Arc<File>>,
     /// The process that it ends with, and the signal that it is sent then.
     bound: Option<(u32, &'static str)>,
     /// How the command is shown, where that differs from what is executed: a command inside a
@@ -86,6 +89,7 @@ impl Cmd {
             limit: None,
             output_limit: None,
             input: None,
+            stdin: None,
             bound: None,
             shown: None,
         }
@@ -162,6 +166,13 @@ impl Cmd {
         self
     }
 
+    /// Reads standard input from `file`, whose position says how far the command is.
+    #[must_use]
+    pub fn stdin(mut self, file: Arc<File>) -> Self {
+        self.stdin = Some(file);
+        self
+    }
+
     /// Ends with this program, even when that is killed: the command is sent `signal`, a name as setpriv(1) takes it, when the
     /// thread that started it ends. What is started through it has to be bound by other means, such as a PID namespace.
     #[must_use]
@@ -194,6 +205,7 @@ impl Cmd {
             limit: self.limit,
             output_limit: self.output_limit,
             input: self.input,
+            stdin: self.stdin,
             bound: outer.bound,
             shown: Some(shown),
         }
@@ -266,15 +278,19 @@ impl Cmd {
             // A program that ends without reading its input is judged by its exit status.
             thread::spawn(move || stdin.write_all(&input));
         }
-        self.collect(child, report, on_line)
+        self.collect(child, on_line)
     }
 
     /// Starts the command with the given outputs.
     pub fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Result<Child> {
         let mut command = self.command();
-        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let stdin = if self.input.is_some() { Stdio::piped() } else { self.opened_stdin()? };
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         command.spawn().map_err(|error| self.not_started(&error).into())
+    }
+
+    fn opened_stdin(&self) -> io::Result<Stdio> {
+        self.stdin.as_ref().map_or_else(|| Ok(Stdio::null()), |file| Ok(file.try_clone()?.into()))
     }
 
     /// Runs with this program's own terminal, for a program that talks to the user.
@@ -327,7 +343,7 @@ impl Cmd {
     }
 
     /// Reads both outputs until the program ends, then its exit status.
-    fn collect(&self, child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
+    fn collect(&self, child: Child, mut on_line: impl FnMut(&str)) -> Result<Output> {
         let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
         let reading = || format!("reading what {} prints", self.line());
         let mut outputs = Outputs::of(child).with_context(reading)?;
@@ -353,9 +369,6 @@ impl Cmd {
                     stdout.extend_from_slice(line);
                 }
             }
-            if turn.bytes == 0 {
-                report.tick();
-            }
             length += turn.bytes;
             if let Some(failure) = self.exceeded(started.elapsed(), length) {
                 return Err(failure.into());
@@ -378,7 +391,6 @@ impl Cmd {
 
     /// The error for a command that ended with a status other than 0.
     pub fn failure(&self, output: &Output) -> anyhow::Error {
-        // `unshare`, `sh` and `env` end with 127 when the program they were to start does not exist.
         let how = match (output.status.code(), output.status.signal()) {
             (Some(code), _) => format!("ended with status {code}"),
             (None, Some(signal)) => format!("was killed by signal {signal}"),
@@ -410,7 +422,7 @@ fn is_complaint(line: &str) -> bool {
 /// Runs commands at once, each reading what the one before writes. The first that failed is the error.
 pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
     report.command(&cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | "));
-    let mut input = Stdio::null();
+    let mut input = cmds.first().map_or_else(|| Ok(Stdio::null()), Cmd::opened_stdin)?;
     let mut children = Vec::new();
     for cmd in cmds {
         let mut command = cmd.command();

@@ -16,7 +16,7 @@ use kernel::context::Context;
 use kernel::kdir::Kdir;
 use report::durable;
 use report::failure::Failure;
-use report::{seconds, size};
+use report::{Unit, seconds, size};
 
 /// What the user may choose about a machine.
 #[derive(Clone, Debug)]
@@ -67,7 +67,13 @@ pub fn boot_with(
         machine.limits = Limits::exactly(limit);
     }
     let step = context.report.step("Booting", kdir.release().as_str());
-    let run = machine.run(context, |plan, event| context.report.output_line(&told(plan, event)))?;
+    let run = machine.run(context, |plan, event| {
+        context.report.output_line(&told(plan, event));
+        if let Event::StepEnded { index, .. } = event {
+            step.count(Unit::Things("steps"), plan.steps.len() as u64);
+            step.reach(*index as u64 + 1);
+        }
+    })?;
     let up =
         run.boot.map_or_else(|| "init never ran".to_owned(), |boot| format!("init after {}", seconds(boot)));
     step.done("Booted", &format!("{} ({up})", kdir.release()));

@@ -62,7 +62,7 @@ impl ColdCache {
     }
 
     fn dir(&self) -> Utf8PathBuf {
-        self.scratch.path().join("cifs-fix")
+        self.scratch.path().join("cargo-kmod")
     }
 
     /// The tool, told to prepare `release` here.

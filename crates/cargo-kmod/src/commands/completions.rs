@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod completions`: for the shells that clap knows.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap_complete::Shell;
 
@@ -18,5 +16,5 @@ pub fn run(tool: &Tool, shell: Shell) -> Result<()> {
         name,
         &mut script,
     );
-    Ok(std::io::stdout().write_all(&script)?)
+    Ok(report::print(&script)?)
 }

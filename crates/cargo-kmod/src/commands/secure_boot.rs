@@ -150,7 +150,12 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
     }
     let files = generate(
         context,
-        &Request { dir: &scratch.join("key"), name: "cifs-fix secure boot trial", days: 2, encrypted: false },
+        &Request {
+            dir: &scratch.join("key"),
+            name: "cargo-kmod secure boot trial",
+            days: 2,
+            encrypted: false,
+        },
     )?;
     KeyPair::open(context, &PrivateKey::File(files.private), &files.pem)
 }

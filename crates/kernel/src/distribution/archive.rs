@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a distribution's archive is asked.
 
+use std::fs::File;
+use std::io::Seek as _;
+use std::sync::Arc;
+
 use anyhow::Result;
 use camino::Utf8Path;
 
@@ -8,8 +12,8 @@ use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
-use report::Report;
 use report::process::Cmd;
+use report::{Report, Step, Unit};
 
 /// A kernel of the archive: its release and its headers package.
 #[derive(Clone, Debug)]
@@ -50,6 +54,17 @@ pub struct SourceTar {
     pub commands: Vec<Cmd>,
     /// The directory that everything in it is below.
     pub top: String,
+    /// What the first command reads; its position says how far the unpacking is.
+    pub file: Arc<File>,
+}
+
+impl SourceTar {
+    /// Shows on `step` how much of the file is unpacked.
+    pub fn show_on(&self, step: &Step<'_>) {
+        step.count(Unit::Bytes, self.file.metadata().map_or(0, |meta| meta.len()));
+        let file = Arc::clone(&self.file);
+        step.watch(move || (&*file).stream_position().unwrap_or_default());
+    }
 }
 
 /// Of which age the kernels are that are looked for.
@@ -97,7 +112,7 @@ pub trait Archive: std::fmt::Debug + Sync {
     fn provide(&self, packages: &[&Package], report: &Report) -> Result<()>;
 
     /// The source in the package `source`, which was provided.
-    fn source_tar(&self, source: &Package, release: &Release) -> SourceTar;
+    fn source_tar(&self, source: &Package, release: &Release) -> Result<SourceTar>;
 
     /// Unpacks what the package of headers holds for building modules to `into`: `.config`, `Module.symvers`, and the image
     /// with its BTF, `vmlinux`, where it has that. It was provided.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The programs of other projects that the tool runs, and the Debian packages they are in.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -34,12 +34,12 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec",
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
 pub fn find(name: &str) -> Option<Utf8PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let dirs = path.split(':').filter(|dir| !dir.is_empty()).chain(SBIN.iter().copied());
-    let executable = |file: &Utf8PathBuf| {
-        file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    dirs.map(|dir| Utf8PathBuf::from(dir).join(name)).find(executable)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An empty entry would be the directory that this program happens to be in.
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let dirs = std::env::join_paths(dirs.chain(SBIN.iter().map(PathBuf::from))).ok()?;
+    let found = which::which_in_global(name, Some(dirs)).ok()?.next()?;
+    Utf8PathBuf::from_path_buf(found).ok()
 }
 
 /// Makes sure that `wanted` are there; the missing are installed by apt after saying which, and,

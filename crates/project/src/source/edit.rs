@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::Project;
@@ -40,9 +39,7 @@ pub struct Refreshed {
 
 impl Record {
     fn of<'a>(files: impl Iterator<Item = (&'a Utf8PathBuf, &'a Vec<u8>)>) -> Self {
-        let hash =
-            |content: &[u8]| Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(files.map(|(path, content)| (path.clone(), hash(content))).collect())
+        Self(files.map(|(path, content)| (path.clone(), durable::digest(content))).collect())
     }
 
     fn read(place: &Utf8Path) -> Option<Self> {

@@ -58,15 +58,17 @@ pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result
 /// Those of the files that `import` names which the source of `release` has. Nothing is kept: whoever asks does not know yet
 /// what is wanted.
 pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
-    let mut archive = Archive::open(context)?;
-    let kernel = discover::find(&mut archive, release)?;
-    let source = prepare::source_package(archive.packages(), &kernel)?;
-    let deb = archive.fetch(&[source])?.remove(0);
+    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let kernel = discover::find(&mut *archive, release)?;
+    let source = archive.source(&kernel)?;
+    archive.provide(&[source], &context.report)?;
     let what = format!("the source {} {}", source.name, source.version);
     let step = context.report.step("Searching", &what);
+    let tar = archive.source_tar(source, release)?;
+    tar.show_on(&step);
     let dir = tempfile::tempdir_in(context.cache.dir())?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is not UTF-8")?;
-    match unpack(context, &deb, release, import, dir) {
+    match unpack(context, tar, import, dir) {
         Err(error) if error.to_string().contains(NOT_FOUND) => {}
         unpacked => unpacked?,
     }
@@ -137,9 +139,10 @@ fn of_package(
         context.require_wet_run("unpack the kernel's source")?;
         let what = format!("from the source {} {}", source.name, source.version);
         let step = context.report.step("Importing", &what);
+        let tar = archive.source_tar(source, release)?;
+        tar.show_on(&step);
         let partial = context.cache.partial(&place, &context.report, remove_plain)?;
-        let source_tar = archive.source_tar(source, release);
-        let unpacked = unpack(context, source_tar, import, &partial).or_else(|error| {
+        let unpacked = unpack(context, tar, import, &partial).or_else(|error| {
             // tar has unpacked the others, so it can be told which is missing.
             let not_found = error.to_string().contains(NOT_FOUND);
             if not_found { read_all(&partial, import).and(Err(error)) } else { Err(error) }
@@ -162,7 +165,7 @@ fn place_of(context: &Context, source: &str, import: &Import) -> Utf8PathBuf {
 
 /// Unpacks just the wanted files of the source package to `into`.
 fn unpack(context: &Context, source: SourceTar, import: &Import, into: &Utf8Path) -> Result<()> {
-    let SourceTar { mut commands, top } = source;
+    let SourceTar { mut commands, top, .. } = source;
     let (patterns, plain): (Vec<_>, Vec<_>) =
         import.kernel.iter().partition(|wanted| wanted.pattern().is_some());
     let inside = |wanted: &&Wanted| format!("{top}/{}", wanted.as_str());

@@ -21,7 +21,7 @@ use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, size};
+use report::{Report, Unit, size};
 
 /// Suites, by names that do not change with a release.
 #[derive(Debug)]
@@ -142,6 +142,9 @@ impl<'a> DebianArchive<'a> {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
+        step.count(Unit::Bytes, bytes);
+        let growing = partial.clone();
+        step.watch(move || bytes_in(&growing));
         fs_err::create_dir_all(debs)?;
         // One call for all; apt checks each against the hash of the signed index.
         let files = packages.iter().flat_map(|package| {
@@ -160,7 +163,7 @@ impl<'a> DebianArchive<'a> {
             .map_err(unreachable)?;
         for package in packages {
             let file = partial.join(file_name(package));
-            fs_err::rename(&file, debs.join(file_name(package)))?;
+            durable::publish(&file, &debs.join(file_name(package)))?;
         }
         fs_err::remove_dir_all(&partial)?;
         step.done("Fetched", &what);
@@ -345,7 +348,7 @@ impl Archive for DebianArchive<'_> {
         self.fetch_quietly(packages, report).map(drop)
     }
 
-    fn source_tar(&self, source: &Package, release: &Release) -> SourceTar {
+    fn source_tar(&self, source: &Package, release: &Release) -> Result<SourceTar> {
         source::source_tar(&self.file(source), release)
     }
 
@@ -362,6 +365,12 @@ impl Archive for DebianArchive<'_> {
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {
         source::unpack(&self.files(&parts.image), into, report)
     }
+}
+
+/// Bytes of the files in `dir`.
+fn bytes_in(dir: &Utf8Path) -> u64 {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
 /// Kernel packages, and the compiler that a kernel with Rust was built with.

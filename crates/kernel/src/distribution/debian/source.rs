@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is in Debian's packages, taken out with dpkg-deb(1).
 
-use anyhow::Result;
+use std::fs::File;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::distribution::archive::SourceTar;
@@ -10,14 +13,15 @@ use report::Report;
 use report::process::{self, Cmd};
 
 /// The source of `release` in the package file `deb`.
-pub(super) fn source_tar(deb: &Utf8Path, release: &Release) -> SourceTar {
+pub(super) fn source_tar(deb: &Utf8Path, release: &Release) -> Result<SourceTar> {
     let top = format!("linux-source-{}", release.line());
+    let file = Arc::new(File::open(deb).with_context(|| format!("opening {deb}"))?);
     let commands = vec![
-        Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb),
+        Cmd::new("dpkg-deb").args(["--fsys-tarfile", "-"]).stdin(Arc::clone(&file)),
         Cmd::new("tar").args(["--extract", "--to-stdout"]).arg(format!("./usr/src/{top}.tar.xz")),
         Cmd::new("xz").args(["--decompress", "--stdout", "--threads=0"]),
     ];
-    SourceTar { commands, top }
+    Ok(SourceTar { commands, top, file })
 }
 
 /// Where a headers package has the files of `release`.
