@@ -74,6 +74,13 @@ const LINES: &[(&str, &[Line])] = &[
         "man",
         &[(&[0], "--output {}/new", "would write"), (&[0], "kernel remove", "cargo-xtask-kernel-remove")],
     ),
+    (
+        "new",
+        &[
+            (&[0], "made-anew", "would write made-anew/"),
+            (&[3], "made-anew --fix fs/nls --kernel 7.2.1+deb13-cloud-amd64", "fetch packages"),
+        ],
+    ),
     ("patch refresh", &[(&[3], "--project {}/import --kernel 7.2.1+deb13-cloud-amd64", "fetch packages")]),
     (
         "rpm",

@@ -66,7 +66,8 @@ pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Re
     let step = context.report.step("Searching", &what);
     let tar = archive.source_tar(source, release)?;
     tar.show_on(&step);
-    let dir = tempfile::tempdir_in(context.cache.dir())?;
+    // There is more room in the cache, which a dry run leaves alone.
+    let dir = if context.dry_run { tempfile::tempdir()? } else { tempfile::tempdir_in(context.cache.dir())? };
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is not UTF-8")?;
     match unpack(context, tar, import, dir) {
         Err(error) if error.to_string().contains(NOT_FOUND) => {}
