@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The commands that there are, as clap knows them: what is asked of every command is asked of a new one, too.
+//! The commands that there are, as clap knows them: what is asked of every command is asked of a
+//! new one, too.
 
 use clap::Command;
 use xtask::cli::XTASK;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `--dry-run` changes nothing, whatever the command: no name, mode, content or time outside the cache's locks.
+//! `--dry-run` changes nothing, whatever the command: no name, mode, content or time outside the
+//! cache's locks.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -18,7 +19,8 @@ use crate::tool::{Scratch, run};
 
 const RELEASE: &str = "7.2.1+deb13-cloud-amd64";
 
-/// Lines of a command, without its own words: how each ends, and what it says. `{}` is the scratch directory.
+/// Lines of a command, without its own words: how each ends, and what it says. `{}` is the scratch
+/// directory.
 type Line = (&'static [i32], &'static str, &'static str);
 
 /// What every command is given, so that it comes as far as it can without a network.
@@ -100,7 +102,8 @@ const LINES: &[(&str, &[Line])] = &[
     ),
 ];
 
-/// The same words for each of DKMS's steps: the machine may have no dkms, and `--dry-run` installs none.
+/// The same words for each of DKMS's steps: the machine may have no dkms, and `--dry-run` installs
+/// none.
 const DKMS: &[Line] =
     &[(&[0, 1, 3, 77], "--project {}/project --root {}/root --kernel 7.2.1+deb13-cloud-amd64", "")];
 const DKMS_STATUS: &[Line] = &[(&[0, 1, 3], "--root {}/root", "")];
@@ -151,7 +154,8 @@ fn at_home(scratch: &Scratch, words: &[&str]) -> Cmd {
     cmd.env("XDG_DATA_HOME", dir.join("home/data")).env("CARGO_TARGET_DIR", dir.join("target"))
 }
 
-/// What there is to change: projects, a module, a key, a system, and a cache with a kernel, a root and packages.
+/// What there is to change: projects, a module, a key, a system, and a cache with a kernel, a root
+/// and packages.
 fn lay_out(scratch: &Scratch) {
     let dir = scratch.path();
     let (status, output) =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Outputs that nobody can read: on a full disk, or closed. No command panics over them, and each ends with its own status.
+//! Outputs that nobody can read: on a full disk, or closed. No command panics over them, and each
+//! ends with its own status.
 
 use std::thread;
 
@@ -41,7 +42,8 @@ fn help_and_errors_of_no_command_panic_when_they_cannot_be_written() {
     });
 }
 
-/// A usage error is one whoever reads it; what was asked for and could not be written may be a failure.
+/// A usage error is one whoever reads it; what was asked for and could not be written may be a
+/// failure.
 fn require_quiet_end(scratch: &Scratch, line: &[String]) {
     let words: Vec<&str> = line.iter().map(String::as_str).collect();
     for spoilt in SPOILT {

@@ -119,7 +119,8 @@ fn list_marks_the_default(suite: &Suite) {
     assert_eq!((&default[0]["rust"], &default[0]["prepared"]), (&true.into(), &true.into()));
 }
 
-/// What the list says of prepared kernels is what their images are: a signature is behind the PE file, where its header says.
+/// What the list says of prepared kernels is what their images are: a signature is behind the PE
+/// file, where its header says.
 fn list_says_which_are_signed(suite: &Suite) {
     let output = tool(&["--json", "kernel", "list"]).run(&suite.context().report).unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -136,8 +137,8 @@ fn list_says_which_are_signed(suite: &Suite) {
     assert!(shown.contains("SIGNED"), "{shown}");
 }
 
-/// The entry of the data directory of a PE32+ file that says where certificates are (the PE format, "Optional Header Data
-/// Directories"), and that there are as many bytes.
+/// The entry of the data directory of a PE32+ file that says where certificates are (the PE format,
+/// "Optional Header Data Directories"), and that there are as many bytes.
 fn has_certificate_table(image: &[u8]) -> bool {
     let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap()) as usize;
     let entry = word(0x3c) + 24 + 112 + 4 * 8;
@@ -167,7 +168,7 @@ fn without_network(suite: &Suite) {
     };
     let (status, output) = list();
     assert_eq!(status, 0, "{output}");
-    assert!(output.contains("cannot be reached; its indexes of 48 hours ago are used"), "{output}");
+    assert!(output.contains("cannot be reached; using its indexes from 48 hours ago"), "{output}");
     assert!(output.contains(suite.prepared().kdir.release().as_str()), "{output}");
 
     fs_err::remove_file(&index).unwrap();
@@ -233,13 +234,14 @@ fn a_killed_run(suite: &Suite) {
     assert!(place.exists() && !place.join("stamp.json").exists());
     let second = elsewhere.prepare_until(release, "Making kernel tree");
     assert!(
-        second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
+        second.contains("Discarding") && second.contains("left incomplete by a run that was stopped"),
         "{second}"
     );
     assert!(!place.join("stamp.json").exists());
 }
 
-/// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is still there.
+/// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is
+/// still there.
 fn a_tree_that_lost_files(suite: &Suite) {
     let elsewhere = Elsewhere::new(suite);
     let kdir = &suite.prepared().kdir;
@@ -257,10 +259,15 @@ fn a_tree_that_lost_files(suite: &Suite) {
 
     // Whoever only looks does not take it for a kernel.
     let (status, said) = run(&elsewhere.tool(&["build", "--all-kernels"]));
-    let reason = format!("kernel {release}: its tree lost {place}/build/");
-    assert!(status == 3 && said.contains(&reason) && said.contains(&format!("--kernel {release}")), "{said}");
+    let reason = format!("kernel {release} is not used: its tree has lost {place}/build/");
+    assert!(
+        status == 3
+            && said.contains(&reason)
+            && said.contains(&format!("cargo xtask kernel prepare {release}")),
+        "{said}"
+    );
     let said = elsewhere.prepare_until(release, "Unpacking source");
-    assert!(said.contains(&format!("Discarding {place}, lost {place}/build/")), "{said}");
+    assert!(said.contains(&format!("Discarding {place}, which has lost {place}/build/")), "{said}");
 }
 
 /// Copies a prepared kernel to another place, which it then believes to have been made in.

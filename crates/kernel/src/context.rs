@@ -21,9 +21,9 @@ pub struct Context {
     pub cache: Cache,
     /// This program's own file, to be run again inside namespaces.
     pub program: Utf8PathBuf,
-    /// Answers every question with yes.
+    /// Whether every question is answered with yes.
     pub yes: bool,
-    /// Says what would be done and does not do it.
+    /// Whether to say only what would be done.
     pub dry_run: bool,
     /// Where compilers run.
     pub root_fs: Choice,
@@ -36,7 +36,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A run that does what it is told in the plainest way: asks, changes, uses all processors.
+    /// A run with default options: asks before it installs packages, is not dry, uses all
+    /// processors.
     pub fn new(report: Report, cache: Cache, program: Utf8PathBuf) -> Self {
         let (yes, dry_run, root_fs) = (false, false, Choice::Auto);
         Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
@@ -47,17 +48,17 @@ impl Context {
         self.target.clone().unwrap_or_else(|| dir.join("target"))
     }
 
-    /// Refuses to `change` anything that `--dry-run` must leave as it is, where more could be said only after the change.
+    /// Refuses `change` with `--dry-run`, where the command cannot go on without making it.
     pub fn require_wet_run(&self, change: &str) -> Result<(), Failure> {
         if !self.dry_run {
             return Ok(());
         }
-        let reason = format!("nothing is changed, and to say more it would have to {change}");
-        Err(Failure::missing("--dry-run", reason).remedy("the same without --dry-run"))
+        let reason = format!("cannot say more without having to {change}, and a dry run changes nothing");
+        Err(Failure::missing("--dry-run", reason).remedy("run the same command without --dry-run"))
     }
 
-    /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without asking.
-    /// An ordinary user without a terminal cannot be asked: no.
+    /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without
+    /// asking. An ordinary user without a terminal cannot be asked: no.
     pub fn agree(&self, question: &str) -> Result<bool> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if self.yes || !terminal {

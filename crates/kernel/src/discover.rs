@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which kernel is meant, among those that an archive has, and what is known of each without unpacking it whole.
+//! Finds kernels in an archive, and the facts about them that need no complete unpacking.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -39,13 +39,13 @@ impl Facts {
     }
 }
 
-/// The kernel of this release, if the indexes that there are have it.
+/// The kernel of this release, if the present indexes have it.
 pub fn known(archive: &dyn Archive, release: &Release) -> Option<Kernel> {
     archive.kernels().into_iter().find(|kernel| kernel.release == *release)
 }
 
-/// The kernel of this release. An unknown one is looked for again in fresh indexes, then refused with
-/// the nearest names.
+/// The kernel of this release. An unknown one is looked for again in fresh indexes, then refused
+/// with the nearest names.
 pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<Kernel> {
     if let Some(kernel) = known(archive, release) {
         return Ok(kernel);
@@ -66,8 +66,8 @@ pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<Kernel> {
     .into())
 }
 
-/// The newest kernel with Rust of the default flavour whose compiler its suite still has: a suite under
-/// development may be ahead of its kernel for some days.
+/// The newest kernel with Rust of the default flavour whose compiler its suite still has: a suite
+/// under development may be ahead of its kernel for some days.
 pub fn default(distribution: &dyn Distribution, archive: &dyn Archive) -> Result<Kernel> {
     let flavour = distribution.default_flavour();
     for kernel in archive.kernels().into_iter().filter(|kernel| kernel.release.flavour() == flavour) {

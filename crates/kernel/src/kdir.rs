@@ -16,7 +16,8 @@ use report::cache::Cache;
 use report::durable;
 use report::failure::{Exit, Failure};
 
-/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove some of it.
+/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove
+/// some of it.
 const NEEDED: &[&str] = &[
     "build/.config",
     "build/Makefile",
@@ -44,14 +45,15 @@ const OF_SOME: &[&str] = &[
     "build/vmlinux",
 ];
 
-/// A kernel in the cache that is whole and proven.
+/// A kernel in the cache that is complete and proven.
 #[derive(Clone, Debug)]
 pub struct Kdir {
     place: Utf8PathBuf,
     stamp: Stamp,
 }
 
-/// What a prepared kernel was made of. Written last: without it a kernel is half-made and never used.
+/// What a prepared kernel was made of. Written last: a kernel without it is incomplete and never
+/// used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its release.
@@ -96,12 +98,13 @@ impl Kdir {
         cache.path("kernels").join(release)
     }
 
-    /// The kernel of this release, if it is prepared and lost nothing since.
+    /// The kernel of this release, if it is prepared and complete.
     pub fn open(cache: &Cache, release: &Release) -> Option<Self> {
         Self::stamped(cache, release).filter(|kdir| kdir.missing().is_none())
     }
 
-    /// The file that a kernel of this release lost since it was prepared. It is none any more, and must be made again.
+    /// The file that a kernel of this release has lost since it was prepared, if any. Such a kernel
+    /// must be prepared again.
     pub fn lost(cache: &Cache, release: &Release) -> Option<Utf8PathBuf> {
         Self::stamped(cache, release)?.missing()
     }
@@ -112,7 +115,7 @@ impl Kdir {
         (stamp.place == place && stamp.release == *release).then_some(Self { place, stamp })
     }
 
-    /// All prepared kernels. Says of which ones something was lost.
+    /// All prepared kernels. Warns of those that are no longer complete.
     pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
         let dir = cache.path("kernels");
         let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
@@ -123,7 +126,7 @@ impl Kdir {
             if let Some(file) = &missing {
                 let release = kdir.release();
                 report.warn(&format!(
-                    "kernel {release}: its tree lost {file} and is not used; what names it makes it again: --kernel {release}"
+                    "kernel {release} is not used: its tree has lost {file}; prepare it again: cargo kmod kernel prepare {release}"
                 ));
             }
             missing.is_none()
@@ -131,7 +134,8 @@ impl Kdir {
         kdirs
     }
 
-    /// A file that it needs and lacks. Some twenty files are looked for, no more: this is done before every build.
+    /// A file that it needs and lacks. Only some twenty files are checked, as this is done before
+    /// every build.
     fn missing(&self) -> Option<Utf8PathBuf> {
         let rust = if self.stamp.rust_symbols > 0 { NEEDED_IN_RUST } else { &[] };
         let named = NEEDED.iter().chain(rust).map(|name| self.place.join(name));
@@ -140,8 +144,8 @@ impl Kdir {
         named.chain(of_some).chain([index]).find(|file| !file.exists())
     }
 
-    /// A kernel that was just made at the place in `stamp`, which then says what it has of the files that only some have.
-    /// It is not written.
+    /// A kernel that was just made at the place in `stamp`, which then says what it has of the
+    /// files that only some have. It is not written.
     ///
     /// # Errors
     ///
@@ -155,7 +159,7 @@ impl Kdir {
             Some(file) => Err(Failure::new(
                 Exit::Failed,
                 kdir.release().as_str(),
-                format!("was made without {file}, which every build takes"),
+                format!("was prepared without {file}, which every build needs"),
             )
             .remedy("choose another kernel: cargo kmod kernel list")
             .into()),
@@ -163,7 +167,7 @@ impl Kdir {
         }
     }
 
-    /// Says that it is whole.
+    /// Marks it as complete.
     pub(crate) fn write_stamp(&self) -> Result<()> {
         durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
     }
@@ -264,13 +268,13 @@ fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
     if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
 }
 
-/// Where it is said of a kernel at `place` that it is whole.
+/// The file that marks the kernel at `place` as complete.
 pub(crate) fn stamp_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("stamp.json")
 }
 
-/// Removes a kernel, whole or not: first what says that it is whole, so that a removal that is cut short leaves it
-/// half-made.
+/// Removes a kernel, complete or not: the mark first, so that an interrupted removal leaves an
+/// incomplete kernel.
 pub(crate) fn erase(place: &Utf8Path) -> Result<()> {
     durable::remove(&stamp_of(place))?;
     Ok(fs_err::remove_dir_all(place)?)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Kernels: what a distribution has of them, the roots their compilers run in, and the trees that modules are built against.
+//! Kernels: what a distribution has of them, the roots their compilers run in, and the trees that
+//! modules are built against.
 //!
-//! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this crate knows of one. Of
-//! modules, projects and machines this crate knows nothing.
+//! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this
+//! crate knows of one. Of modules, projects and machines this crate knows nothing.
 
 pub mod context;
 pub mod discover;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The make steps by which a kernel tree is prepared, and what make takes for a path.
+//! The make steps that prepare a kernel tree, and the paths that make can handle.
 
 use camino::Utf8Path;
 
@@ -41,17 +41,18 @@ pub fn make_step(
         .env("KBUILD_BUILD_HOST", "kmod")
 }
 
-/// Refuses a directory that make and Kbuild cannot work in: their lists are parted by blanks, their rules by colons, and
-/// recipes are lines of a shell. Kbuild itself refuses blanks and colons, late and without saying what to do.
+/// Refuses a directory that make and Kbuild cannot handle: blanks separate words, colons separate
+/// rules, and recipes are shell commands. Kbuild itself refuses blanks and colons, but late, and
+/// without a remedy.
 pub fn require_path(path: &Utf8Path, remedy: &str) -> Result<(), Failure> {
     let refused = |c: &char| c.is_whitespace() || c.is_control() || ":;#$%\\\"'`&|<>()*?[]{}~!".contains(*c);
     let Some(found) = path.as_str().chars().find(refused) else { return Ok(()) };
     let shown = match found {
-        ' ' => "a blank".to_owned(),
+        ' ' => "a space".to_owned(),
         '\n' => "a newline".to_owned(),
         other => format!("`{}`", other.escape_debug()),
     };
-    Err(Failure::refused(path.as_str(), format!("make cannot work in a directory with {shown} in its path"))
+    Err(Failure::refused(path.as_str(), format!("make cannot handle a path with {shown} in it"))
         .remedy(remedy))
 }
 
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn what_make_would_take_apart_is_refused_by_name() {
         require_path(Utf8Path::new("/home/a-b_c.d+e,f@g=h/ü"), "move it").unwrap();
-        for (path, named) in [("/a b", "a blank"), ("/a:b", "`:`"), ("/a\nb", "a newline"), ("/$a", "`$`")] {
+        for (path, named) in [("/a b", "a space"), ("/a:b", "`:`"), ("/a\nb", "a newline"), ("/$a", "`$`")] {
             let failure = require_path(Utf8Path::new(path), "move it").unwrap_err();
             assert!(failure.reason.contains(named), "{failure}");
             assert_eq!((failure.object.as_str(), failure.remedy.as_deref()), (path, Some("move it")));

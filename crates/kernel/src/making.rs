@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A kernel being made ready to build against.
+//! Makes the tree of a kernel that modules are built against.
 //!
-//! A distribution's headers packages hold no Rust artefacts. They are made again here from the kernel's source of exactly
-//! the same version, with the toolchain the kernel was built with, and then proven: see [`super::rust`].
+//! A distribution's headers packages hold no Rust artefacts. They are made again here from the
+//! kernel's source of exactly the same version, with the toolchain the kernel was built with, and
+//! then proven: see [`super::rust`].
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub(crate) struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Makes it in its place. Whoever calls has its lock.
+    /// Makes the tree in its final place. The caller holds the kernel's lock.
     pub(crate) fn run(&self) -> Result<()> {
         let (report, release) = (&self.context.report, &self.kernel.release);
         self.context.require_wet_run(&format!("prepare kernel {release}"))?;
@@ -45,7 +46,7 @@ impl Making<'_> {
         discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
         let make_time = self.make(&place).inspect_err(|_| {
-            // A refused or failed tree is of no use, and its log is in the error.
+            // A refused or failed tree is useless, and the error names its log.
             fs_err::remove_dir_all(&place).ok();
         })?;
         let rust_symbols = self.prove(&place).inspect_err(|_| {
@@ -78,8 +79,9 @@ impl Making<'_> {
         Ok(proof.symbols)
     }
 
-    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed by make: they are fetched
-    /// and unpacked beside it. They begin with the source, whose unpacking keeps one processor busy; make has use for all.
+    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
+    /// by make: they are fetched and unpacked beside it. They begin with the source, whose
+    /// unpacking keeps one processor busy; make has use for all.
     fn make(&self, place: &Utf8Path) -> Result<Duration> {
         self.archive.provide(&[self.parts.headers, self.parts.source], &self.context.report)?;
         std::thread::scope(|scope| {
@@ -95,7 +97,8 @@ impl Making<'_> {
         })
     }
 
-    /// Source, configuration, symbols and BTF: without the image's BTF modules get none, and Kbuild only skips it silently.
+    /// Source, configuration, symbols and BTF: without the image's BTF modules get none, and Kbuild
+    /// only skips it silently.
     fn unpack(&self, place: &Utf8Path) -> Result<()> {
         let (report, release) = (&self.context.report, &self.kernel.release);
         let what = format!("source {}", self.parts.source.version);
@@ -115,8 +118,8 @@ impl Making<'_> {
         self.archive.unpack_image(self.parts, &image_of(place), &quiet)
     }
 
-    /// The compilers in the root against those in the configuration: early and by name, where the proof would only come
-    /// out wrong.
+    /// Compares the compilers in the build root with those in the configuration. The proof would
+    /// fail later, without naming the cause.
     fn check_toolchain(&self, place: &Utf8Path) -> Result<Config> {
         let config = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
         let version = |program: &str| -> Result<String> {
@@ -161,7 +164,8 @@ impl Making<'_> {
         Ok(took)
     }
 
-    /// Runs a make step. What it makes is counted; about how much there is, the log of the last time says.
+    /// Runs a make step and counts what it makes; the log of the previous run gives an estimate of
+    /// the total.
     fn run_make(
         &self,
         place: &Utf8Path,
@@ -195,15 +199,15 @@ impl Making<'_> {
         if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
     }
 
-    /// Logs outlive a tree that failed and was removed.
+    /// Where a log is kept. Logs survive a tree that failed and was removed.
     fn log_file(&self, name: &str) -> Result<Utf8PathBuf> {
         let dir = self.context.cache.path("logs");
         fs_err::create_dir_all(&dir)?;
         Ok(dir.join(format!("{}-{name}", self.kernel.release)))
     }
 
-    /// `olddefconfig` must not change what was configured. Options that only record what the building machine's
-    /// libraries can do may differ; those of compilers and Rust may not.
+    /// `olddefconfig` must not change what was configured. Options that only record what the
+    /// building machine's libraries can do may differ; those of compilers and Rust may not.
     fn check_config(&self, place: &Utf8Path, wanted: &Config) -> Result<()> {
         let made = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
         let differences = wanted.differences(&made);
@@ -232,7 +236,7 @@ impl Making<'_> {
     }
 }
 
-/// Whether a line of Kbuild's says that it makes a file: two blanks, and what it runs in capitals.
+/// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.
 fn makes_something(line: &str) -> bool {
     let tool = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
     !tool.is_empty()
@@ -260,9 +264,9 @@ fn discard(place: &Utf8Path, context: &Context, release: &Release) -> Result<()>
         return Ok(());
     }
     let why = match Kdir::lost(&context.cache, release) {
-        Some(file) => format!("lost {file}"),
-        None if place.join("stamp.json").exists() => "made of other packages".to_owned(),
-        None => "half-made by a run that was stopped".to_owned(),
+        Some(file) => format!("which has lost {file}"),
+        None if place.join("stamp.json").exists() => "made from other packages".to_owned(),
+        None => "left incomplete by a run that was stopped".to_owned(),
     };
     context.report.note("Discarding", &format!("{place}, {why}"));
     erase(place)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Prepares a kernel for building modules against it; a kernel with Rust for modules in Rust.
 //!
-//! What is prepared is kept, and known by what it was made of.
+//! A prepared kernel is kept in the cache, with a fingerprint of what it was made from.
 
 use std::sync::Arc;
 
@@ -35,11 +35,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The same kernel with a root that has these packages of its distribution, too; for none, as it is.
+    /// The same kernel, with a build root that has these packages of its distribution as well.
     ///
     /// # Errors
     ///
-    /// A mistake of the user's, if a name can be none of a package.
+    /// A usage error, if a name is not a valid package name.
     pub fn with_packages(self, context: &Context, names: &[String]) -> Result<Self> {
         if names.is_empty() {
             return Ok(self);
@@ -63,8 +63,8 @@ pub enum Rust {
     Optional,
 }
 
-/// Prepares `kernel` for modules in Rust: from the cache, or made now by one run while others wait. Says so when
-/// nothing was to do.
+/// Prepares `kernel` for modules in Rust: takes it from the cache, or makes it while other runs
+/// wait. Says so when there was nothing to do.
 pub fn prepare(
     context: &Context,
     archive: &dyn Archive,
@@ -129,12 +129,13 @@ fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
     Ok(Arc::new(context.cache.share(&lock_name(release), &context.report)?))
 }
 
-/// The kernel of this release, or the default one: prepared if need be. One that is named and prepared needs no archive.
+/// The kernel of this release, or the default one, prepared if necessary. A named kernel that is
+/// prepared needs no archive.
 pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
     provide_for(context, release, choice, Rust::Needed)
 }
 
-/// The same for what need not be in Rust. The default kernel has it.
+/// The same for modules that may not be in Rust. The default kernel has Rust in any case.
 pub fn provide_for(
     context: &Context,
     release: Option<&Release>,
@@ -170,7 +171,9 @@ fn require_rust(archive: &dyn Archive, kernel: &Kernel, config: &Config) -> Resu
     let list = others.iter().map(|release| format!("\n    {release}")).collect::<String>();
     Err(Failure::refused(
         kernel.release.as_str(),
-        format!("CONFIG_RUST is not set in this kernel, so no Rust module can be loaded into it; it is set in:{list}"),
+        format!(
+            "CONFIG_RUST is not set in this kernel, so it cannot load modules in Rust; it is set in:{list}"
+        ),
     )
     .remedy(match others.first() {
         Some(newest) => format!("cargo kmod kernel prepare {newest}"),
@@ -179,7 +182,8 @@ fn require_rust(archive: &dyn Archive, kernel: &Kernel, config: &Config) -> Resu
     .into())
 }
 
-/// What the inputs of a kernel are now: a prepared one with the same was made of just these packages.
+/// The fingerprint of a kernel's inputs as the archive has them now: a prepared kernel with the
+/// same was made from just these packages.
 pub fn inputs_of(archive: &dyn Archive, kernel: &Kernel, root: &Root) -> Result<String> {
     Ok(inputs(&archive.parts(kernel)?, root))
 }

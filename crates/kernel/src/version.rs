@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The order of versions, of packages and of kernels: that of dpkg (deb-version(7)), in which `~` comes before everything and
-//! numbers count as numbers.
+//! The order of versions, of packages and of kernels: that of dpkg (deb-version(7)), in which `~`
+//! comes before everything and numbers count as numbers.
 
 use std::cmp::Ordering;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The user's cache: where it is, how a part of it is made once, and by one run at a time.
+//! The user's cache: where it is, and how each entry is made once, by one run at a time.
 //!
-//! Every entry is made under a lock in a directory beside its place and renamed in when it is
-//! whole, so that a killed run leaves nothing that a later one could take for finished.
+//! An entry is made under a lock, in a directory beside its final place, and renamed into place
+//! when it is complete. So a killed run never leaves anything that a later run could take for
+//! finished.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -13,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::failure::Failure;
 use crate::progress::Report;
 
-/// The name of the cache's directory in the user's.
+/// The name of the cache's directory.
 pub const NAME: &str = "cargo-kmod";
 
 /// `$XDG_CACHE_HOME/cargo-kmod`, or `~/.cache/cargo-kmod`.
@@ -22,8 +23,8 @@ pub struct Cache {
     dir: Utf8PathBuf,
 }
 
-/// Held while one entry of the cache is made or removed, by one alone, or while it is used, by many.
-/// Released when dropped or when the process ends.
+/// A lock on one entry of the cache: exclusive while the entry is made or removed, shared while it
+/// is used. Released when dropped, or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -33,15 +34,16 @@ pub struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.alone {
-            // Whoever waits for those that only use it must not be told of this process.
+            // A later waiter must not be told that this process holds it.
             self.file.set_len(0).ok();
         }
     }
 }
 
 impl Cache {
-    /// The cache of this user (XDG Base Directory Specification). A program whose cache had another name goes on using that
-    /// where it is there and the new one is not: it cannot be renamed, as what is built in it knows its own path.
+    /// The cache of this user (XDG Base Directory Specification). A program whose cache used to
+    /// have another name keeps using the old directory while the new one does not exist. The old
+    /// one is not renamed: kernel trees know their own paths.
     pub fn of_user(former: Option<&str>) -> Result<Self> {
         let absolute = |name: &str| {
             let value = std::env::var(name).ok()?;
@@ -56,7 +58,7 @@ impl Cache {
         Self::at(chosen(&base, former))
     }
 
-    /// A cache in `dir`, which is made if need be.
+    /// A cache in `dir`, which is created if it does not exist.
     pub fn at(dir: impl Into<Utf8PathBuf>) -> Result<Self> {
         let dir = dir.into();
         fs_err::create_dir_all(dir.join("locks")).context("making the cache directory")?;
@@ -73,7 +75,7 @@ impl Cache {
         self.dir.join(relative)
     }
 
-    /// Waits until this process alone has `name`, and says what it waits for.
+    /// Takes the exclusive lock on `name`; says who holds it while waiting.
     pub fn lock(&self, name: &str, report: &Report) -> Result<Lock> {
         let path = self.lock_path(name);
         let mut file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -88,7 +90,8 @@ impl Cache {
         Ok(Lock { file, alone: true })
     }
 
-    /// Keeps `name` from being made anew or removed for as long as it is used; waits while it is being made.
+    /// Takes a shared lock on `name`: nobody removes it or makes it again while it is used. Waits
+    /// while it is being made.
     pub fn share(&self, name: &str, report: &Report) -> Result<Lock> {
         let path = self.lock_path(name);
         let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -100,7 +103,8 @@ impl Cache {
         Ok(Lock { file, alone: false })
     }
 
-    /// Has `name` alone, or not at all: none when anybody uses it.
+    /// Takes the exclusive lock on `name`, or gives `None` at once if anybody else holds a lock on
+    /// it.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         let path = self.lock_path(name);
         let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -115,9 +119,9 @@ impl Cache {
         self.dir.join("locks").join(format!("{}.lock", name.replace('/', "_")))
     }
 
-    /// A fresh, empty directory in which the entry at `place` is to be made. What a killed run left
-    /// in it is removed first with `remove`, which is given by the caller because a build root needs more care
-    /// than a plain directory. The caller holds the entry's lock.
+    /// An empty directory in which the entry at `place` is to be made. Leftovers of a killed run
+    /// are removed first, with `remove`: a build root needs more care than a plain directory. The
+    /// caller holds the entry's lock.
     pub fn partial(
         &self,
         place: &Utf8Path,
@@ -126,7 +130,7 @@ impl Cache {
     ) -> Result<Utf8PathBuf> {
         let partial = partial_name(place);
         if partial.exists() {
-            report.note("Discarding", &format!("{partial}, half-made by a run that was stopped"));
+            report.note("Discarding", &format!("{partial}, left incomplete by a run that was stopped"));
             remove(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
@@ -194,7 +198,8 @@ mod tests {
         let second = File::open(cache.path("locks/root trixie.lock")).unwrap();
         assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
         drop(lock);
-        // Not at once: a process that another test is starting has every file open until it becomes its program.
+        // Not at once: a process that another test is starting has every file open until it becomes
+        // its program.
         second.lock().unwrap();
     }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files that are whole whatever happens: written beside their place, synced, and renamed in.
+//! Atomic file updates: written beside the final place, synced, and renamed into place.
 //!
-//! [`replace`] is the one way in which a file is written that somebody else might read meanwhile, or that a power cut or a
-//! full disk could leave in halves. Transactions over several files have the single steps of it.
+//! [`replace`] writes every file that somebody else might read meanwhile, or that a power cut or a
+//! full disk could leave half-written. Transactions over several files use the single steps.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -28,13 +28,14 @@ pub fn digest_of(path: &Utf8Path) -> Result<Option<Digest>> {
     Ok(Some(digest(&fs_err::read(path)?)))
 }
 
-/// Makes `bytes` the contents of the file at `path`, whole or not at all; its directory is made if need be. A file that is
-/// there keeps its mode and owner, a new one may be read by everybody. A symbolic link at `path` is replaced, not followed.
+/// Replaces the contents of the file at `path` by `bytes`, atomically and durably; creates its
+/// directory if necessary. An existing file keeps its mode and owner; a new one is readable by
+/// everybody. A symbolic link at `path` is replaced, not followed.
 pub fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, |file| file.write_all(bytes))
 }
 
-/// The same with what `write` writes.
+/// The same, with `write` writing the contents.
 pub fn replace_with(path: &Utf8Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let dir = directory_of(path);
     fs_err::create_dir_all(dir)?;
@@ -46,15 +47,15 @@ pub fn replace_with(path: &Utf8Path, write: impl FnOnce(&mut File) -> io::Result
     sync_dir(dir)
 }
 
-/// Puts a file or directory that was made beside `path` in its place; what it holds is on the disk already, or can be made
-/// again.
+/// Renames a file or directory that was made beside `path` into place, and syncs the directory. The
+/// contents are on disk already, or can be made again.
 pub fn publish(made: &Utf8Path, path: &Utf8Path) -> Result<()> {
     fs_err::rename(made, path)?;
     sync_dir(directory_of(path))
 }
 
-/// Where [`replace`] writes before it renames; after a run that was killed, what it had written is there, and the next run
-/// that replaces the file writes over it.
+/// The temporary file of [`replace`]. A killed run leaves it behind; the next [`replace`] of the
+/// same file reuses it.
 pub fn unfinished(path: &Utf8Path) -> Utf8PathBuf {
     directory_of(path).join(format!(".{}.unfinished", path.file_name().unwrap_or_default()))
 }
@@ -63,8 +64,8 @@ fn directory_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().filter(|dir| *dir != "").unwrap_or(Utf8Path::new("."))
 }
 
-/// The file beside `path`, which this process alone writes until it is closed: the name says whose place it is for, and its
-/// lock that somebody is at work. A link that waits there is removed, not followed.
+/// Opens the temporary file for `path` and locks it, so that only this process writes it. A link or
+/// anything else found there is removed, never followed.
 fn open_beside(path: &Utf8Path) -> Result<(Utf8PathBuf, File)> {
     let beside = unfinished(path);
     let options = || {
@@ -81,7 +82,7 @@ fn open_beside(path: &Utf8Path) -> Result<(Utf8PathBuf, File)> {
         }
         let file = options().open(&beside).with_context(|| format!("writing {beside}"))?;
         file.lock().with_context(|| format!("waiting for {beside}"))?;
-        // Whoever had it may have renamed it away meanwhile.
+        // The previous holder of the lock may have renamed it into place meanwhile.
         let (ours, there) = (file.metadata()?, beside.symlink_metadata());
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
             file.set_len(0)?;
@@ -94,7 +95,8 @@ fn fill(file: &mut File, path: &Utf8Path, write: impl FnOnce(&mut File) -> io::R
     write(file)?;
     match path.symlink_metadata() {
         Ok(old) if old.is_file() => {
-            // Only root can give a file away; another's directory is not written to by anybody else.
+            // Only root can give a file away; another's directory is not written to by anybody
+            // else.
             fchown(&mut *file, Some(old.uid()), Some(old.gid())).ok();
             file.set_permissions(old.permissions())?;
         }
@@ -113,12 +115,12 @@ pub fn write(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-/// Makes the names in a directory durable.
+/// Syncs a directory, so that renames in it survive a power cut.
 pub fn sync_dir(dir: &Utf8Path) -> Result<()> {
     Ok(fs_err::File::open(dir)?.sync_all()?)
 }
 
-/// Removes a file; that it is not there is as good.
+/// Removes a file, if it exists.
 pub fn remove(path: &Utf8Path) -> Result<()> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -126,7 +128,7 @@ pub fn remove(path: &Utf8Path) -> Result<()> {
     }
 }
 
-/// Removes a directory if there is one and nothing is in it.
+/// Removes a directory, if it exists and is empty.
 pub fn remove_empty_dir(dir: &Utf8Path) -> Result<()> {
     match fs_err::remove_dir(dir) {
         Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {

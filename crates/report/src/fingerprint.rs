@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the inputs of something that is kept are known by: two with the same fingerprint are made of the same.
+//! Fingerprints of inputs: results with the same fingerprint were made from the same inputs.
 //!
-//! What is hashed is written out here, byte for byte: each value with its name, and each text with its length, so that no two
-//! inputs can look alike and nothing changes with how a type happens to be printed.
+//! The encoding that is hashed is defined here, byte for byte: every value with its name, every
+//! text with its length. No two inputs can be confused, and nothing depends on how a type happens
+//! to print itself.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Of a thing of this kind; `revision` changes when the way of making it does.
+    /// A fingerprint for this kind of result; `revision` changes when the way of making it does.
     pub fn new(kind: &str, revision: u32) -> Self {
         Self(Sha256::new()).text("kind", kind).number("revision", revision.into())
     }
@@ -52,7 +53,7 @@ impl Fingerprint {
         values.iter().fold(self, |print, value| print.raw(value.as_ref().as_bytes()))
     }
 
-    /// The whole of it in hexadecimal digits.
+    /// The fingerprint in hexadecimal digits.
     pub fn hex(self) -> String {
         hex::encode(self.0.finalize())
     }
@@ -101,7 +102,8 @@ mod tests {
         }
     }
 
-    /// What lies in people's caches is known by it: should this fail, every kernel and build root is made anew.
+    /// Caches are keyed by it: if this fails, every user's kernels and build roots will be made
+    /// again.
     #[test]
     fn it_stays_as_it_is() {
         let print = new().text("suite", "s").list("packages", ["a", "b"]).flag("root", true);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What users see, how things end, the one way to run another program, and what is kept between runs.
+//! What users see, how things end, the one way to run another program, and what is kept between
+//! runs.
 //!
 //! It knows nothing of kernels, of modules, or of the packages that programs are in.
 

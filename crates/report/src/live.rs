@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A step while it runs: what it is at, and how far it is.
+//! A running step: what it is doing, and how far it has got.
 //!
-//! On a terminal it is a bar, or where no total is known a line, that is drawn anew several times a second. Elsewhere it is
-//! a plain line now and then, so that whoever reads a log sees that the work goes on.
+//! On a terminal it is a bar, or a line where no total is known, redrawn several times a second.
+//! Elsewhere it is a plain line now and then, so that a reader of the log sees that work goes on.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,10 +12,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::units::size;
 
-/// How often a running step is drawn anew on a terminal.
+/// How often a running step is redrawn on a terminal.
 const REDRAWN: Duration = Duration::from_millis(150);
 
-/// What is counted of a step.
+/// The unit in which progress is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes.
@@ -36,7 +36,7 @@ impl Unit {
     }
 }
 
-/// Asked now and then how far a step is.
+/// Polled for how far a step has got.
 type Watch = Box<dyn Fn() -> u64 + Send>;
 
 #[derive(Default)]
@@ -49,7 +49,7 @@ struct State {
 }
 
 impl State {
-    /// How far the step is, in a few words; empty where that is not known.
+    /// How far the step has got, in a few words; empty where that is not known.
     fn far(&mut self) -> String {
         if let Some(watch) = &self.watch {
             self.reached = watch();
@@ -159,7 +159,7 @@ impl Live {
         self.shared.started.elapsed()
     }
 
-    /// What a program that it runs said last.
+    /// Sets the last line of output of the program that it runs.
     pub(crate) fn said(&self, line: &str) {
         let printable = line.trim().chars().filter(|c| !c.is_control()).collect();
         self.shared.state().line = printable;

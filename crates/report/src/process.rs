@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The one door to other programs.
+//! The only way to run other programs.
 //!
 //! A [`Cmd`] is an argument vector, never a shell line. It can be shown as a line to paste, runs
 //! with its output captured and streamed, keeps the end of it for the error, ends with its caller,
-//! and says which package a missing program is in.
+//! and reports a missing program as such.
 
 mod outputs;
 
@@ -27,9 +27,10 @@ use outputs::{Outputs, Stream};
 /// Lines of output that an error repeats.
 const TAIL_LINES: usize = 25;
 
-/// What a bound command is started through, after the signal that it gets when this program ends (setpriv(1)). That is asked for
-/// only once the command's process is there; by then this program may have been killed, and the command have another parent
-/// (prctl(2), PR_SET_PDEATHSIG): then nothing is started.
+/// What a bound command is started through, after the signal that it gets when this program ends
+/// (setpriv(1)). That is asked for only once the command's process is there; by then this program
+/// may have been killed, and the command have another parent (prctl(2), PR_SET_PDEATHSIG): then
+/// nothing is started.
 const BOUND: [&str; 4] = ["--", "sh", "-c", r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#];
 
 /// A program with its arguments, not yet started.
@@ -63,7 +64,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The last lines of both outputs together.
     pub tail: String,
-    /// The first line that a compiler calls an error, if others have pushed it out of the last ones.
+    /// The first line that a compiler calls an error, if others have pushed it out of the last
+    /// ones.
     pub complaint: Option<String>,
 }
 
@@ -116,8 +118,8 @@ impl Cmd {
         self
     }
 
-    /// Sets an environment variable that is never shown: not with `-v`, not in errors, and not in the arguments of
-    /// the programs that a command in a build root is started through.
+    /// Sets an environment variable that is never shown: not with `-v`, not in errors, and not in
+    /// the arguments of the programs that a command in a build root is started through.
     #[must_use]
     pub fn secret_env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.secrets.push((name.to_owned(), value.as_ref().to_owned()));
@@ -159,22 +161,23 @@ impl Cmd {
         self
     }
 
-    /// Feeds `input` to standard input, which is empty otherwise.
+    /// Feeds `input` to standard input, which is empty by default.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
         self
     }
 
-    /// Reads standard input from `file`, whose position says how far the command is.
+    /// Reads standard input from `file`; its position shows how far the command has read.
     #[must_use]
     pub fn stdin(mut self, file: Arc<File>) -> Self {
         self.stdin = Some(file);
         self
     }
 
-    /// Ends with this program, even when that is killed: the command is sent `signal`, a name as setpriv(1) takes it, when the
-    /// thread that started it ends. What is started through it has to be bound by other means, such as a PID namespace.
+    /// Ends with this program, even when that is killed: the command is sent `signal`, a name as
+    /// setpriv(1) takes it, when the thread that started it ends. What is started through it has to
+    /// be bound by other means, such as a PID namespace.
     #[must_use]
     pub fn bound(self, signal: &'static str) -> Self {
         self.bound_to(std::process::id(), signal)
@@ -211,8 +214,8 @@ impl Cmd {
         }
     }
 
-    /// Starts from exactly `base` instead of this program's environment; what [`Cmd::env`] sets comes on
-    /// top. The base is the same for every command in a root and is not shown.
+    /// Starts from exactly `base` instead of this program's environment; what [`Cmd::env`] sets
+    /// comes on top. The base is the same for every command in a root and is not shown.
     #[must_use]
     pub fn environment_of(mut self, base: &'static [(&'static str, &'static str)]) -> Self {
         self.clean_env = true;
@@ -310,7 +313,7 @@ impl Cmd {
         self.not_started(&error).into()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
     fn command(&self) -> std::process::Command {
         let mut command = match self.bound {
             None => std::process::Command::new(&self.program),
@@ -413,13 +416,14 @@ impl Cmd {
     }
 }
 
-/// Whether a line is where gcc, clang or rustc begins to tell of an error.
+/// Whether a line is the first of a compiler error (gcc, clang, rustc).
 fn is_complaint(line: &str) -> bool {
     let begin = ["error: ", "error[E"].iter().any(|word| line.starts_with(word));
     begin || [": error: ", ": fatal error: "].iter().any(|word| line.contains(word))
 }
 
-/// Runs commands at once, each reading what the one before writes. The first that failed is the error.
+/// Runs commands at once, each reading what the one before writes. The first that failed is the
+/// error.
 pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
     report.command(&cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | "));
     let mut input = cmds.first().map_or_else(|| Ok(Stdio::null()), Cmd::opened_stdin)?;
@@ -446,7 +450,7 @@ pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
         )
         .map(|(cmd, waiting)| (cmd, waiting.join().expect("a waiting thread does not panic")))
         .collect();
-    // A program that was cut off by a broken pipe is not the culprit: the one that closed it is.
+    // A program killed by a broken pipe is not the culprit: the one that closed the pipe is.
     let failed = |output: &std::process::Output| !output.status.success();
     let broken_pipe = |output: &std::process::Output| {
         output.status.signal() == Some(rustix::process::Signal::PIPE.as_raw())

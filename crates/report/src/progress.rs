@@ -2,8 +2,9 @@
 //! What the user sees while the tool works: steps with times on standard error, the result on
 //! standard output.
 //!
-//! On a terminal a running step shows how far it is, or the last line of the program it waits for; elsewhere each step is
-//! one plain line when it begins, one every ten seconds, and one when it ends.
+//! On a terminal a running step shows how far it is, or the last line of the program it waits for;
+//! elsewhere each step is one plain line when it begins, one every ten seconds, and one when it
+//! ends.
 
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,8 @@ pub struct Report {
     name: &'static str,
 }
 
-/// What the tool is called in every text of these crates; shown is the name that it was called by.
+/// The tool's name in all texts of these crates; what users see instead is the name it was called
+/// by.
 pub const TOOL: &str = "cargo kmod";
 
 /// How often a step that is not shown on a terminal says that it goes on.
@@ -47,8 +49,8 @@ enum Level {
     Verbose,
 }
 
-/// A step under way; say how it ended with [`Step::done`]. Dropped without it, it leaves no end line: the error that
-/// follows says why.
+/// A step under way; say how it ended with [`Step::done`]. Dropped without it, it leaves no end
+/// line: the error that follows says why.
 #[must_use]
 #[derive(Debug)]
 pub struct Step<'a> {
@@ -132,7 +134,8 @@ impl Report {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Why a result that was to be printed was not; none if all was, or if its reader had seen enough.
+    /// Why a result could not be printed, if so; a pipe that its reader closed early does not
+    /// count.
     pub fn lost(&self) -> Option<Failure> {
         locked(&self.lost).take()
     }
@@ -191,17 +194,18 @@ impl Report {
 }
 
 impl Step<'_> {
-    /// Says how much there is to do, where that is known; an estimate serves. With 0, what is done is only counted.
+    /// Sets how much there is to do; an estimate will do. With 0 the total is unknown, and only
+    /// what is done is shown.
     pub fn count(&self, unit: Unit, total: u64) {
         self.live.count(unit, total);
     }
 
-    /// Says how much of it is done.
+    /// Sets how much of it is done.
     pub fn reach(&self, reached: u64) {
         self.live.reach(reached);
     }
 
-    /// Has `watch` asked now and then how much of it is done.
+    /// Polls `watch` for how much of it is done.
     pub fn watch(&self, watch: impl Fn() -> u64 + Send + 'static) {
         self.live.watch(watch);
     }

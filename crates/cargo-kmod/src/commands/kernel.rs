@@ -25,9 +25,9 @@ pub enum KernelCommand {
     List,
     /// Make the tree that Rust modules are built against, and prove it
     ///
-    /// Headers and source of the same version are fetched, the Rust artefacts that the distribution's headers
-    /// lack are made again with the kernel's own toolchain, and every Rust symbol that the kernel exports is
-    /// checked against them. A tree that misses one is refused.
+    /// Headers and source of the same version are fetched, the Rust artefacts that the
+    /// distribution's headers lack are made again with the kernel's own toolchain, and every Rust
+    /// symbol that the kernel exports is checked against them. A tree that misses one is refused.
     Prepare {
         /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
         release: Option<Release>,
@@ -194,7 +194,8 @@ fn unused_roots(context: &Context) -> Result<Vec<Utf8PathBuf>> {
     Ok(freed)
 }
 
-/// Removes packages that were fetched, of which everything is kept that was made of them, and gives their places.
+/// Removes packages that were fetched, of which everything is kept that was made of them, and gives
+/// their places.
 fn fetched_packages(context: &Context) -> Result<Vec<Utf8PathBuf>> {
     let fetched = known::ALL.iter().flat_map(|distribution| distribution.fetched());
     let mut fetched: Vec<Utf8PathBuf> = fetched.map(|dir| context.cache.path(dir)).collect();

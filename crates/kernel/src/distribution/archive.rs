@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a distribution's archive is asked.
+//! The interface to a distribution's package archive.
 
 use std::fs::File;
 use std::io::Seek as _;
@@ -50,11 +50,12 @@ pub struct Parts<'a> {
 /// A kernel's source, to be unpacked by a tar(1) of the caller's choice.
 #[derive(Clone, Debug)]
 pub struct SourceTar {
-    /// Commands, each reading what the one before writes; the last writes a tar file that is not compressed.
+    /// Commands, each reading what the one before writes; the last writes a tar file that is not
+    /// compressed.
     pub commands: Vec<Cmd>,
     /// The directory that everything in it is below.
     pub top: String,
-    /// What the first command reads; its position says how far the unpacking is.
+    /// The file that the first command reads; its position shows the progress.
     pub file: Arc<File>,
 }
 
@@ -67,30 +68,35 @@ impl SourceTar {
     }
 }
 
-/// Of which age the kernels are that are looked for.
+/// Which kernels an archive is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// Those that the distribution offers now.
+    /// Those of the current releases.
     Current,
-    /// Those of the release before, and no others: they are looked at only when one is named.
+    /// Only those of the previous release: consulted only when such a kernel is named.
     Old,
 }
 
-/// The kernels that a distribution offers, and their packages, which are fetched into the cache when they are needed.
+/// The kernels that a distribution offers, and their packages, which are fetched into the cache
+/// when they are needed.
 pub trait Archive: std::fmt::Debug + Sync {
     /// All kernels whose headers it has, newest first.
     fn kernels(&self) -> Vec<Kernel>;
 
-    /// Asks for its indexes anew. Gives false when that was already done in this run.
+    /// Fetches the indexes again. Returns false if that was already done in this run.
     fn refresh_once(&mut self) -> Result<bool>;
 
-    /// The packages of a kernel; refused, with what there is instead, where one of this very version is not there any more.
+    /// The packages of a kernel, all of its own version.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if the archive no longer has one of them; the error names the versions it has.
     fn parts<'a>(&'a self, kernel: &'a Kernel) -> Result<Parts<'a>>;
 
-    /// The source of exactly the version of a kernel; refused likewise.
+    /// The source package of exactly the kernel's version; refused if the archive no longer has it.
     fn source(&self, kernel: &Kernel) -> Result<&Package>;
 
-    /// What the compilers of a kernel with this configuration need.
+    /// The build root that a kernel with this configuration needs.
     fn recipe(&self, kernel: &Kernel, config: &Config) -> Recipe;
 
     /// The configuration of a kernel.
@@ -99,23 +105,25 @@ pub trait Archive: std::fmt::Debug + Sync {
     /// The text of a kernel's `Module.symvers`.
     fn symvers(&self, kernel: &Kernel) -> Result<String>;
 
-    /// Fetches at once what [`Archive::config`] needs of these kernels.
+    /// Fetches in one go what [`Archive::config`] needs for these kernels.
     fn fetch_configs(&self, kernels: &[Kernel]) -> Result<()>;
 
-    /// Whether the archive still has this version of the Rust compiler, where the kernel's own build root would take it from.
+    /// Whether the archive still has this version of the Rust compiler, where the kernel's own
+    /// build root would take it from.
     fn has_rustc(&self, kernel: &Kernel, version: &str) -> bool;
 
     /// Whether the distribution signed the image of this kernel for Secure Boot.
     fn image_is_signed(&self, release: &Release) -> bool;
 
-    /// Fetches packages into the cache, those that are not there yet.
+    /// Fetches packages into the cache, unless they are there already.
     fn provide(&self, packages: &[&Package], report: &Report) -> Result<()>;
 
-    /// The source in the package `source`, which was provided.
+    /// The source in the package `source`. Call [`Archive::provide`] first.
     fn source_tar(&self, source: &Package, release: &Release) -> Result<SourceTar>;
 
-    /// Unpacks what the package of headers holds for building modules to `into`: `.config`, `Module.symvers`, and the image
-    /// with its BTF, `vmlinux`, where it has that. It was provided.
+    /// Unpacks what building modules needs of the headers package to `into`: `.config`,
+    /// `Module.symvers`, and `vmlinux` with the kernel's BTF, if the package has it. Call
+    /// [`Archive::provide`] first.
     fn unpack_headers(
         &self,
         parts: &Parts<'_>,
@@ -124,6 +132,6 @@ pub trait Archive: std::fmt::Debug + Sync {
         report: &Report,
     ) -> Result<()>;
 
-    /// Unpacks image and modules to `into`, as they are installed. They were provided.
+    /// Unpacks image and modules to `into`, laid out as installed. Call [`Archive::provide`] first.
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()>;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The distributions that there are.
+//! The supported distributions.
 
 use crate::distribution::debian::Debian;
 use crate::distribution::interface::Distribution;
@@ -8,16 +8,15 @@ use report::failure::Failure;
 /// All of them.
 pub const ALL: &[&dyn Distribution] = &[&Debian];
 
-/// The one whose kernels are meant where none is named.
+/// The default distribution.
 pub fn usual() -> &'static dyn Distribution {
     ALL[0]
 }
 
-/// The one that recipes call so.
+/// The distribution with this id.
 pub fn named(id: &str) -> Result<&'static dyn Distribution, Failure> {
     ALL.iter().copied().find(|distribution| distribution.id() == id).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|distribution| distribution.id()).collect();
-        Failure::refused(id, "is no distribution that this tool can make a build root of")
-            .remedy(format!("name one of these: {}", names.join(", ")))
+        Failure::refused(id, "unknown distribution").remedy(format!("choose one of: {}", names.join(", ")))
     })
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Distributions: where a kernel's packages and its source of the same version are found, what is in them, and how a root
-//! is made in which the kernel's compilers run.
+//! Distributions: where to find a kernel's packages and its source of the same version, what is in
+//! them, and how to make a build root in which the kernel's compilers run.
 //!
-//! [`Distribution`] and [`Archive`] are all that the rest of the tool knows of one. A new one is a directory beside
-//! [`debian`] and a line in [`known`].
+//! The rest of the tool knows [`Distribution`] and [`Archive`] only. A new one is a directory
+//! beside [`debian`] and a line in [`known`].
 
 mod archive;
 pub mod debian;

@@ -14,7 +14,8 @@ pub struct Package {
     pub suite: String,
     /// The architecture it is for, in its distribution's words.
     pub architecture: String,
-    /// Names it depends on, with the version where exactly one is asked for; of alternatives the first.
+    /// Names it depends on, with the version where exactly one is asked for; of alternatives the
+    /// first.
     pub depends: Vec<Dependency>,
     /// Size of the file in bytes.
     pub size: u64,

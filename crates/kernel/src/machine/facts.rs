@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What matters of this machine besides programs.
+//! Facts about this machine, besides its programs.
 
 use serde::Serialize;
 
@@ -9,12 +9,12 @@ use report::cache::Cache;
 use report::failure::Failure;
 use report::size;
 
-/// One thing that is so.
+/// One fact.
 #[derive(Debug, Serialize)]
 pub struct Fact {
     /// What it is about.
     pub name: &'static str,
-    /// How it is, with what follows from it.
+    /// The fact, and its consequences.
     pub value: String,
 }
 
@@ -24,12 +24,13 @@ pub const NEEDED: u64 = 5_000_000_000;
 /// Disk space that the archive's indexes need.
 pub const INDEXES: u64 = 300_000_000;
 
-/// A full disk is better found before than after minutes of work; some programs do not even end on one.
+/// Fails early if too little space is left: a full disk is better noticed before minutes of work
+/// than after, and some programs hang on one.
 pub fn require_space(cache: &Cache, needed: u64, what: &str) -> Result<(), Failure> {
     match free(cache) {
         Some(free) if free < needed => Err(Failure::missing(
             cache.dir().as_str(),
-            format!("{} free, and {what} up to {}", size(free), size(needed)),
+            format!("{} free, but {what} up to {}", size(free), size(needed)),
         )
         .remedy(
             "make room (cargo kmod kernel gc), or move the cache: export XDG_CACHE_HOME=/some/directory",
@@ -81,7 +82,7 @@ pub fn free(cache: &Cache) -> Option<u64> {
 
 fn kvm() -> String {
     match std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => "/dev/kvm can be opened; whether it works is tried before the first boot".to_owned(),
+        Ok(_) => "/dev/kvm can be opened; it is tested before the first boot".to_owned(),
         Err(error) => format!("/dev/kvm: {error}; QEMU emulates the processor (TCG)"),
     }
 }

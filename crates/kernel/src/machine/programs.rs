@@ -28,8 +28,8 @@ pub const fn program(name: &'static str, package: &'static str, purpose: &'stati
     Program { name, package, purpose }
 }
 
-/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
-/// programs start.
+/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and
+/// daemons that other programs start.
 const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec", "/usr/lib/apt"];
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
@@ -42,8 +42,8 @@ pub fn find(name: &str) -> Option<Utf8PathBuf> {
     Utf8PathBuf::from_path_buf(found).ok()
 }
 
-/// Makes sure that `wanted` are there; the missing are installed by apt after saying which, and,
-/// unless `--yes` was given or root has no terminal, after one question.
+/// Makes sure that the programs in `wanted` are installed. Missing ones are listed and installed
+/// with apt, after a question, unless `--yes` was given or root has no terminal.
 pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     let missing: Vec<&Program> =
         wanted.iter().copied().flatten().filter(|p| find(p.name).is_none()).collect();
@@ -62,9 +62,12 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     let names = missing.iter().map(|program| program.name).collect::<Vec<_>>().join(", ");
     let refusal = || Failure::missing(names.clone(), "not on this machine").remedy(command.clone());
     if find("apt-get").is_none() {
-        return Err(Failure::missing(names, "not on this machine, and there is no apt-get to install them")
-            .remedy(format!("install what your distribution calls {}", packages.join(", ")))
-            .into());
+        return Err(Failure::missing(
+            names,
+            "not on this machine, and there is no apt-get to install them with",
+        )
+        .remedy(format!("install the packages that your distribution has for {}", packages.join(", ")))
+        .into());
     }
     if context.dry_run {
         context.report.say(&format!("would run: {command}"));
@@ -80,7 +83,8 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     }
 }
 
-/// Makes sure that Debian packages without a program are there, such as libraries to build against.
+/// Makes sure that Debian packages without a program are installed, such as libraries to build
+/// against.
 pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
     let format = "${Package} ${db:Status-Status}\n";
     let output = Cmd::new("dpkg-query").args(["-W", "-f", format]).args(packages).finish(&context.report)?;
@@ -97,7 +101,7 @@ pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
     install(&missing, &context.report)
 }
 
-/// The line a user would type to install `packages`.
+/// The command that installs `packages`.
 pub fn install_line(packages: &[&str]) -> String {
     let mut packages = packages.to_vec();
     packages.sort_unstable();

@@ -22,7 +22,8 @@ impl Access {
         self
     }
 
-    /// Adds a directory or file that is only read, and found at another path there; on the host it stays where it is.
+    /// Adds a directory or file that is only read, and found at another path there; on the host it
+    /// stays where it is.
     #[must_use]
     pub fn read_at(mut self, path: impl AsRef<Utf8Path>, place: impl AsRef<Utf8Path>) -> Self {
         self.read_at.push((path.as_ref().to_owned(), place.as_ref().to_owned()));

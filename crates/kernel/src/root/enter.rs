@@ -2,8 +2,8 @@
 //! Enters a build root: runs inside the private namespaces that [`super::tree`] starts it in,
 //! mounts what a command needs, changes root, and becomes the command.
 //!
-//! The root itself is read-only to the command, unless its changes have a place of their own (see [`super::scratch`]);
-//! `/tmp` and `/run` are the command's own and empty.
+//! The root itself is read-only to the command, unless changes are kept elsewhere (see
+//! [`super::scratch`]); `/tmp` and `/run` are empty and private to the command.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::fs::symlink;
@@ -41,7 +41,8 @@ pub struct Entry {
     /// Environment, NAME=VALUE.
     #[arg(long)]
     pub env: Vec<String>,
-    /// Names of variables taken over from this program's own environment: secrets, which no argument may hold.
+    /// Names of variables taken over from this program's own environment: secrets, which no
+    /// argument may hold.
     #[arg(long)]
     pub keep_env: Vec<String>,
     /// The command.
@@ -73,8 +74,8 @@ impl Entry {
                 read_only(root)?;
             }
         }
-        // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that belongs to
-        // another, and in a user namespace the host's nodes do (fs.protected_regular).
+        // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that
+        // belongs to another, and in a user namespace the host's nodes do (fs.protected_regular).
         tmpfs(&root.join("dev"), c"mode=0755")?;
         for dir in ["tmp", "run"] {
             tmpfs(&root.join(dir), c"mode=1777")?;
@@ -171,7 +172,8 @@ fn overlay(root: &Utf8Path, layers: &[Utf8PathBuf], changes: &Utf8Path) -> Resul
     let lower: Vec<String> =
         layers.iter().rev().map(Utf8PathBuf::as_path).chain([root]).map(overlay_path).collect();
     let (upper, work) = (overlay_path(changes.join("upper")), overlay_path(changes.join("work")));
-    // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may write as well.
+    // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may
+    // write as well.
     let options = format!("lowerdir={},upperdir={upper},workdir={work},userxattr", lower.join(":"));
     let options = CString::new(options).context("a path holds a NUL")?;
     rustix::mount::mount("overlay", root.as_std_path(), "overlay", MountFlags::empty(), options.as_c_str())
@@ -211,7 +213,8 @@ fn tmpfs(target: &Utf8Path, mode: &CStr) -> Result<()> {
         .with_context(|| format!("mounting an empty {target}"))
 }
 
-/// Single nodes of the host's `/dev`, never the directory: what reaches into it could do harm there.
+/// Single nodes of the host's `/dev`, never the directory: what reaches into it could do harm
+/// there.
 fn devices(root: &Utf8Path) -> Result<()> {
     let dev = root.join("dev");
     for name in DEVICES {

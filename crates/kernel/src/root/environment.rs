@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What every command in a build root is surrounded by: the same variables in each, and namespaces of its own in a made one.
+//! The environment of commands in a build root: the same variables everywhere, and private
+//! namespaces in a tree.
 
 use report::process::Cmd;
 
@@ -12,8 +13,8 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 pub(super) static ENVIRONMENT: [(&str, &str); 4] =
     [("PATH", PATH), ("HOME", "/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")];
 
-/// `unshare` with mount and PID namespaces of its own and, for an ordinary user, a user namespace in
-/// which they are root. All processes in it end with this program, even if that is killed.
+/// `unshare` with mount and PID namespaces of its own and, for an ordinary user, a user namespace
+/// in which they are root. All processes in it end with this program, even if that is killed.
 pub(crate) fn namespaces() -> Cmd {
     let cmd = Cmd::new("unshare").bound("KILL");
     let cmd = if user::is_root() { cmd } else { cmd.args(["--map-auto", "--map-root-user"]) };

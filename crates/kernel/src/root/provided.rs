@@ -33,7 +33,8 @@ impl Root {
         if host_serves { Ok(Self::Host) } else { TreeRoot::provide(context, recipe).map(Self::Tree) }
     }
 
-    /// Whether it is the machine itself, where paths are what they are and no shell of a project's is run.
+    /// Whether it is the machine itself, where paths are what they are and no shell of a project's
+    /// is run.
     pub fn is_host(&self) -> bool {
         matches!(self, Self::Host)
     }
@@ -56,8 +57,8 @@ impl Root {
         self.tree().map_or("host", TreeRoot::identity)
     }
 
-    /// `cmd` as it is to be run in this root: with a clean environment, the distribution's own programs
-    /// first, and only what `access` names of the host's files.
+    /// `cmd` as it is to be run in this root: with a clean environment, the distribution's own
+    /// programs first, and only what `access` names of the host's files.
     pub fn inside(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
         match self {
             Self::Host => host::inside(cmd),

@@ -36,8 +36,8 @@ struct Stamp {
 }
 
 impl TreeRoot {
-    /// The tree for `recipe`: from the cache, or made now by one run while others wait. It stays for as long as this
-    /// value, or a clone of it, does.
+    /// The tree for `recipe`: from the cache, or made now by one run while others wait. It stays
+    /// for as long as this value, or a clone of it, does.
     pub fn provide(context: &Context, recipe: &Recipe) -> Result<Self> {
         let mut root = Self::named(context, recipe);
         let stamp = root.place().join("stamp.json");
@@ -81,7 +81,8 @@ impl TreeRoot {
         self.tree.parent().expect("a tree is inside its place")
     }
 
-    /// Makes the tree beside its place and renames it in. A tree can move: nothing in it knows its path.
+    /// Makes the tree beside its place and renames it in. A tree can move: nothing in it knows its
+    /// path.
     fn make(&self, context: &Context, recipe: &Recipe) -> Result<()> {
         context.require_wet_run(&format!("make build root {}", self.identity))?;
         let distribution = known::named(&recipe.distribution)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Debian's archive, seen through an apt of our own: its state is in the cache, so that any user
-//! may look at suites the host does not follow and nothing of the host's changes. Signatures and hashes are
-//! apt's business.
+//! may look at suites the host does not follow and nothing of the host's changes. Signatures and
+//! hashes are apt's business.
 
 use std::time::{Duration, SystemTime};
 
@@ -41,17 +41,18 @@ const CURRENT: Suites = Suites {
     security: "stable-security",
 };
 
-/// The release before. Nothing is built for its kernels without being asked to, so they are looked at only when one is named.
+/// The previous release. Nothing is built for its kernels by default, so they are consulted only
+/// when one is named.
 const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
 
-/// Where in the cache fetched packages are, and what a stopped run left of some.
+/// Directories in the cache for fetched packages, and for those that a stopped run left incomplete.
 pub(super) const FETCHED: &[&str] =
     &["archive/debs", "archive/debs.partial", "archive/old/debs", "archive/old/debs.partial"];
 
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
 
-/// An apt that takes longer than this hangs; on a full disk it was seen to.
+/// If apt takes longer than this, it hangs; it does so on a full disk.
 const FETCH_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Indexes of this age are those of another run at the same time.
@@ -68,8 +69,8 @@ pub struct DebianArchive<'a> {
 }
 
 impl<'a> DebianArchive<'a> {
-    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
-    /// old ones serve, with a warning.
+    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without
+    /// a network, old ones serve, with a warning.
     pub fn open(context: &'a Context, age: Age) -> Result<Self> {
         match age {
             Age::Current => Self::of(context, &CURRENT),
@@ -89,7 +90,7 @@ impl<'a> DebianArchive<'a> {
                 (Err(_), Some((age, packages))) => {
                     let hours = age.as_secs() / 3600;
                     context.report.warn(&format!(
-                        "the archive cannot be reached; its indexes of {hours} hours ago are used"
+                        "the archive cannot be reached; using its indexes from {hours} hours ago"
                     ));
                     packages
                 }
@@ -103,13 +104,15 @@ impl<'a> DebianArchive<'a> {
         &self.packages
     }
 
-    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes, which takes a moment.
+    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes,
+    /// which takes a moment.
     pub fn named(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let _lock = self.context.cache.lock("archive", &self.context.report)?;
         self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
     }
 
-    /// Fetches packages into the cache and gives their files, in order; what is there already is not fetched again.
+    /// Fetches packages into the cache and gives their files, in order; what is there already is
+    /// not fetched again.
     pub fn fetch(&self, wanted: &[&Package]) -> Result<Vec<Utf8PathBuf>> {
         self.fetch_quietly(wanted, &self.context.report)
     }
@@ -238,8 +241,8 @@ impl<'a> DebianArchive<'a> {
         Ok(())
     }
 
-    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives: all at once,
-    /// as the large ones have 50 MB each.
+    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release
+    /// file gives: all at once, as the large ones have 50 MB each.
     fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let lists = self.dir.join("lists");
         let names: Vec<String> =
@@ -269,7 +272,8 @@ impl<'a> DebianArchive<'a> {
         Ok(parts.concat())
     }
 
-    /// An apt program whose state is ours; fetching settings (proxies, the person's choices) stay the host's.
+    /// An apt program with a state of our own; settings for fetching, such as proxies, stay the
+    /// host's.
     fn apt(&self, program: &str) -> Cmd {
         let dir = &self.dir;
         let options = [
@@ -279,7 +283,8 @@ impl<'a> DebianArchive<'a> {
             format!("Dir::State::lists={dir}/lists"),
             format!("Dir::State::status={dir}/status"),
             format!("Dir::Cache={dir}/cache"),
-            // Its cache over all packages takes seconds to make and is not needed: the indexes are read here.
+            // Its cache over all packages takes seconds to make and is not needed: the indexes are
+            // read here.
             "pkgCacheFile::Generate=false".to_owned(),
             "APT::Architecture=amd64".to_owned(),
             "APT::Architectures=amd64".to_owned(),

@@ -16,8 +16,8 @@ pub(super) fn make_tree(context: &Context, recipe: &Recipe, place: &Utf8Path) ->
     if user::is_root() { as_root(context, recipe, place) } else { as_user(context, recipe, place) }
 }
 
-/// Makes `place/tree` directly. In namespaces of its own, so that neither a process nor a mount is left
-/// when this program is killed.
+/// Makes `place/tree` directly. In namespaces of its own, so that neither a process nor a mount is
+/// left when this program is killed.
 fn as_root(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
     let tree = place.join("tree");
     let cmd = mmdebstrap(context, recipe, "root", "directory", &tree)?;
@@ -28,8 +28,8 @@ fn as_root(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
     Ok(fs_err::create_dir(tree.join("dev"))?)
 }
 
-/// Makes a tar file first: mmdebstrap's own user namespace has other identities than the one the tree is
-/// entered in.
+/// Makes a tar file first: mmdebstrap's own user namespace has other identities than the one the
+/// tree is entered in.
 fn as_user(context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
     let (tar, tree) = (place.join("tree.tar"), place.join("tree"));
     let cmd = mmdebstrap(context, recipe, "unshare", "tar", &tar)?;

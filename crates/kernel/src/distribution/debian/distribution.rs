@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian among the distributions.
+//! Debian as a [`Distribution`].
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -18,7 +18,7 @@ use report::failure::Failure;
 #[derive(Clone, Copy, Debug)]
 pub struct Debian;
 
-/// What it takes to look at its archive and to make its roots.
+/// Programs needed to read its archive and to make build roots.
 const PROGRAMS: &[Program] = &[
     program("apt-get", "apt", "reads the archive"),
     program("apt-helper", "apt", "fetches packages"),
@@ -31,8 +31,8 @@ const PROGRAMS: &[Program] = &[
     program("xz", "xz-utils", "unpacks kernel sources"),
 ];
 
-/// The released suite has signed programs that start the kernels of every suite; one under development has at times a shim
-/// or GRUB that is not signed yet.
+/// The released suite: its signed programs start the kernels of every suite, while a suite under
+/// development sometimes has a shim or GRUB that is not signed yet.
 const SIGNED_SUITE: &str = "stable";
 
 /// Firmware, shim, GRUB, and the program that writes the firmware's variables.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether the machine itself is the Debian that a build root would be made of.
+//! Checks whether the host itself can serve as the build root.
 
 use anyhow::Result;
 
@@ -16,12 +16,12 @@ pub(super) fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Fail
         &fs_err::read_to_string("/etc/debian_version").unwrap_or_default(),
     );
     if !names.contains(&recipe.suite) {
-        let is = if names.is_empty() { "no Debian".to_owned() } else { names.join("/") };
+        let is = if names.is_empty() { "not Debian".to_owned() } else { names.join("/") };
         return Ok(Err(Failure::refused(
             "build root",
             format!("the host is {is}, the kernel needs {}", recipe.suite),
         )
-        .remedy("leave out --root-fs host: a root is made for the kernel's distribution")));
+        .remedy("leave out --root-fs host: then a build root of the kernel's distribution is made")));
     }
     let missing = missing_packages(recipe, report)?;
     if missing.is_empty() {
@@ -31,8 +31,9 @@ pub(super) fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Fail
         .remedy(programs::install_line(&missing))))
 }
 
-/// The suites a host may be: `VERSION_CODENAME` of os-release(5), and what `/etc/debian_version` says of a suite under
-/// development, `forky/sid`, where the two cannot be told apart. What differs then, the proof finds.
+/// The suites a host may be: `VERSION_CODENAME` of os-release(5), and what `/etc/debian_version`
+/// says of a suite under development, `forky/sid`, where the two cannot be told apart. What differs
+/// then, the proof finds.
 fn suites(os_release: &str, debian_version: &str) -> Vec<String> {
     let codename = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let development = debian_version.trim().split_once('/').map(|(_, unstable)| unstable);

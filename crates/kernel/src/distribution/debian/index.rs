@@ -23,8 +23,9 @@ pub fn is_name(text: &str) -> bool {
     text.len() > 1 && text.starts_with(allowed) && text.chars().all(|c| allowed(c) || "+-.".contains(c))
 }
 
-/// Reads a `Packages` index of `suite` in the repository at `uri`; keeps the packages whose name `wanted` says yes
-/// to. Paragraphs that lack a field are left out: an index is signed, so that is another kind of file.
+/// Reads a `Packages` index of `suite` in the repository at `uri`; keeps the packages whose name
+/// `wanted` says yes to. Paragraphs that lack a field are left out: an index is signed, so that is
+/// another kind of file.
 pub fn read_index(index: &str, uri: &str, suite: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {
     let name = |paragraph: &&str| field(paragraph, "Package").is_some_and(&wanted);
     index.split("\n\n").filter(name).filter_map(|paragraph| read_paragraph(paragraph, uri, suite)).collect()

@@ -21,7 +21,8 @@ fn newest_first(a: &Kernel, b: &Kernel) -> Ordering {
     version::compare(&b.headers.version, &a.headers.version).then_with(|| a.release.cmp(&b.release))
 }
 
-/// A headers package of one release; `-common` packages and the ones that only depend on the newest are not.
+/// A headers package of one release; `-common` packages and the ones that only depend on the newest
+/// are not.
 fn kernel(package: &Package) -> Option<Kernel> {
     let release: Release = package.name.strip_prefix("linux-headers-")?.parse().ok()?;
     let complete = package.depends.iter().any(|dependency| dependency.name.contains("-common"));
@@ -37,8 +38,9 @@ pub fn has_rustc(packages: &[Package], suite: &str, version: &str) -> bool {
         .any(|package| package.name == "rustc" && package.suite == suite && is_it(&package.version))
 }
 
-/// Whether the distribution signed the image of `release` for Secure Boot. Debian signs in a source package of its own, after
-/// which the pool's directory is named; since 7.2 the image is in `linux-binary-RELEASE`.
+/// Whether the distribution signed the image of `release` for Secure Boot. Debian signs in a source
+/// package of its own, after which the pool's directory is named; since 7.2 the image is in
+/// `linux-binary-RELEASE`.
 pub fn has_signed_image(packages: &[Package], release: &Release) -> bool {
     let names = ["linux-image", "linux-binary"].map(|part| format!("{part}-{release}"));
     let signed = |package: &Package| package.uri.contains("/linux-signed-") && names.contains(&package.name);

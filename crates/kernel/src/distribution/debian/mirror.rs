@@ -53,8 +53,9 @@ fn from_targets(targets: &str) -> Option<Mirror> {
 const SUITES: &[&str] =
     &["oldstable", "stable", "testing", "unstable", "bookworm", "trixie", "forky", "duke", "sid"];
 
-/// Settings of the host's apt that concern fetching and that another apt must share to reach the same
-/// mirror: proxies, and what the person decided about expired Release files. As `NAME "VALUE";` lines.
+/// Settings of the host's apt that concern fetching and that another apt must share to reach the
+/// same mirror: proxies, and what the person decided about expired Release files. As `NAME
+/// "VALUE";` lines.
 pub fn settings_of_host(report: &Report) -> Result<Vec<String>> {
     let dump = Cmd::new("apt-config").args(["dump", "Acquire"]).read(report)?;
     Ok(relevant_settings(&dump))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian: suites, their indexes through an apt of our own, `linux-*` packages, and roots made by mmdebstrap.
+//! Debian: suites, their indexes through an apt of our own, `linux-*` packages, and roots made by
+//! mmdebstrap.
 
 pub mod archive;
 mod bootstrap;

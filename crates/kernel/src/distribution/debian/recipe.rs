@@ -38,7 +38,8 @@ pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
     Recipe::new(ID, suite, packages)
 }
 
-/// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in `trixie`).
+/// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in
+/// `trixie`).
 pub(super) fn for_kernel(suite: &str, config: &Config) -> Recipe {
     let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
     let mut packages: Vec<String> =
