@@ -96,8 +96,7 @@ fn paths_of_any_name_reach_a_build_root_and_are_mounted_and_removed_there() {
 
     let elsewhere = format!("/run/{ODD}");
     let access = Access::default().read("/usr").read(&seen).read_at(&seen, &elsewhere).write(&written);
-    let script =
-        r#"cat "$1" "$2" > made; printf %s "$VALUE" >> made"#;
+    let script = r#"cat "$1" "$2" > made; printf %s "$VALUE" >> made"#;
     let cmd = Cmd::new("sh").args(["-c", script, "sh", &elsewhere, seen.as_str()]);
     let cmd = cmd.cwd(&written).env("VALUE", ODD);
     let root = TreeRoot::provide(&context, &recipe).unwrap();

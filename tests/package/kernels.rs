@@ -8,9 +8,9 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::discover::Facts;
+use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
-use kernel::distribution::{Age, Archive as _, Kernel};
+use kernel::distribution::{Age, Archive as _, ArchiveKernel};
 use kernel::kdir::{Kdir, Stamp};
 use kernel::root::Access;
 use kernel::rust;
@@ -90,7 +90,7 @@ fn an_unknown_release(_: &Suite) {
 fn a_release_without_rust(suite: &Suite) {
     let context = suite.context();
     let archive = DebianArchive::open(context, Age::Current).unwrap();
-    let has_rust = |kernel: &Kernel| Facts::of(&archive.config(kernel).unwrap()).rust;
+    let has_rust = |kernel: &ArchiveKernel| KernelFacts::of(&archive.config(kernel).unwrap()).rust;
     let kernels = archive.kernels();
     let without =
         kernels.iter().find(|kernel| !has_rust(kernel)).expect("a kernel without Rust in the archive");

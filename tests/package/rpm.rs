@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::source::Ready;
 use deploy::rpm::target::Target;
-use kernel::discover::Facts;
+use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
-use kernel::distribution::{Age, Archive as _, Kernel, known};
+use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::root::{Access, Root};
 use kmodfile::release::Release;
@@ -69,9 +69,9 @@ fn versioned(suite: &Suite) -> Release {
         return kdir.release().clone();
     }
     let archive = DebianArchive::open(suite.context(), Age::Current).unwrap();
-    let fits = |kernel: &Kernel| {
+    let fits = |kernel: &ArchiveKernel| {
         kernel.release.flavour() == known::usual().default_flavour()
-            && Facts::of(&archive.config(kernel).unwrap()).modversions
+            && KernelFacts::of(&archive.config(kernel).unwrap()).modversions
     };
     archive.kernels().into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
 }

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use deploy::rpm::payload::OpenPackage;
 use deploy::rpm::source::Ready;
 use deploy::rpm::target::Target;
-use kernel::discover::Facts;
+use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _};
 use kernel::kdir::Kdir;
@@ -46,7 +46,7 @@ fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     for kernel in archive.kernels() {
         let target = Target::of(&kernel.release);
         if !flavours.contains(&kernel.release.flavour())
-            || Facts::of(&archive.config(&kernel).unwrap()).rust != rust
+            || KernelFacts::of(&archive.config(&kernel).unwrap()).rust != rust
         {
             continue;
         }

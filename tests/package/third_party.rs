@@ -10,14 +10,14 @@ use dkms_conf::Given;
 use dkms_conf::directives;
 use dkms_conf::{DkmsConf, Evaluated};
 use kernel::context::Context;
-use kernel::discover::{self, Facts};
+use kernel::discover::{self, KernelFacts};
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::debian::base_suite;
 use kernel::distribution::debian::index;
 use kernel::distribution::package::Package;
-use kernel::distribution::{Age, Archive as _, Kernel};
+use kernel::distribution::{Age, Archive as _, ArchiveKernel};
 use kernel::prepare::{self, Prepared, Rust};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use libtest_mimic::Trial;
 use project::{Opened, Project, Settings, Target, shell};
 use report::process::{self, Cmd};
@@ -294,12 +294,12 @@ fn identity(dir: &Utf8Path) -> (String, String) {
 /// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has what the modules of
 /// others build on, media, sound, USB and wireless, which the cloud flavour lacks.
 fn stable(context: &Context, archive: &DebianArchive<'_>) -> Prepared {
-    let without_rust = |kernel: &&Kernel| !Facts::of(&archive.config(kernel).unwrap()).rust;
+    let without_rust = |kernel: &&ArchiveKernel| !KernelFacts::of(&archive.config(kernel).unwrap()).rust;
     let mut kernels = archive.kernels();
     kernels.retain(|kernel| kernel.release.flavour() == "amd64");
     let stable = kernels.iter().filter(without_rust);
     let newest = stable.max_by(|a, b| index::by_version(&a.headers, &b.headers)).unwrap();
-    prepare::provide_for(context, Some(&newest.release), Choice::Auto, Rust::Optional).unwrap()
+    prepare::provide_for(context, Some(&newest.release), RootChoice::Auto, Rust::Optional).unwrap()
 }
 
 /// What our own build makes of it, and the packages that it takes: those that the package depends on, if it is not built

@@ -39,7 +39,7 @@ use kernel::context::{Context, processors};
 use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use project::Project;
 use project::build::{Built, build};
 use report::cache::Cache;
@@ -97,7 +97,7 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
         )
     };
     programs::ensure(&context, &[known::usual().programs(), vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
-    let prepared = prepare::provide(&context, None, Choice::Auto)?;
+    let prepared = prepare::provide(&context, None, RootChoice::Auto)?;
     let project = Project::open(&repository().join("tests/vm/fault"))?;
     let faults = build(&context, &project, &prepared)?;
     let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;

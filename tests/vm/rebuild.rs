@@ -3,12 +3,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Event, Expect, Outcome, Step};
-use kernel::discover::Facts;
+use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
@@ -201,7 +201,7 @@ fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
 /// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the stock client makes of
 /// the same replies is shown and not judged.
 fn mended(bench: &Bench, release: &Release) -> Result<()> {
-    let prepared = prepare::provide_for(&bench.context, Some(release), Choice::Auto, project()?.rust())?;
+    let prepared = prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, project()?.rust())?;
     let tree = boot::tree(&prepared.kdir)?;
     let run = |client: Client, expect: &Expect, name: &str| -> Result<(Spoilt, Run)> {
         let spoilt = Spoilt::with(bench, &tree, client, expect)?;
@@ -236,7 +236,7 @@ pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
             continue;
         }
         let mended = has_series(&release)?;
-        if mended && !Facts::of(&archive.config(&kernel)?).rust {
+        if mended && !KernelFacts::of(&archive.config(&kernel)?).rust {
             found.push(release);
         }
     }

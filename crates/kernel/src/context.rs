@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::machine::user;
-use crate::root::choice::Choice;
+use crate::root::choice::RootChoice;
 use report::Report;
 use report::cache::Cache;
 use report::failure::Failure;
@@ -26,7 +26,7 @@ pub struct Context {
     /// Whether to say only what would be done.
     pub dry_run: bool,
     /// Where compilers run.
-    pub root_fs: Choice,
+    pub root_fs: RootChoice,
     /// Parallel jobs.
     pub jobs: usize,
     /// The directory of the project where none is named; without one it is looked for.
@@ -39,7 +39,7 @@ impl Context {
     /// A run with default options: asks before it installs packages, is not dry, uses all
     /// processors.
     pub fn new(report: Report, cache: Cache, program: Utf8PathBuf) -> Self {
-        let (yes, dry_run, root_fs) = (false, false, Choice::Auto);
+        let (yes, dry_run, root_fs) = (false, false, RootChoice::Auto);
         Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
     }
 

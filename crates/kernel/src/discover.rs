@@ -4,14 +4,14 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::distribution::{Archive, Distribution, Kernel};
+use crate::distribution::{Archive, ArchiveKernel, Distribution};
 use kmodfile::config::Config;
 use kmodfile::release::{Release, nearest};
 use report::failure::{Exit, Failure};
 
 /// What a kernel's configuration says that matters to modules.
 #[derive(Clone, Debug, Serialize)]
-pub struct Facts {
+pub struct KernelFacts {
     /// Whether it has Rust (`CONFIG_RUST`).
     pub rust: bool,
     /// Its C compiler's command.
@@ -22,7 +22,7 @@ pub struct Facts {
     pub modversions: bool,
 }
 
-impl Facts {
+impl KernelFacts {
     /// Reads them from a configuration.
     pub fn of(config: &Config) -> Self {
         let rust = config.is_yes("CONFIG_RUST");
@@ -40,13 +40,13 @@ impl Facts {
 }
 
 /// The kernel of this release, if the present indexes have it.
-pub fn known(archive: &dyn Archive, release: &Release) -> Option<Kernel> {
+pub fn known(archive: &dyn Archive, release: &Release) -> Option<ArchiveKernel> {
     archive.kernels().into_iter().find(|kernel| kernel.release == *release)
 }
 
 /// The kernel of this release. An unknown one is looked for again in fresh indexes, then refused
 /// with the nearest names.
-pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<Kernel> {
+pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<ArchiveKernel> {
     if let Some(kernel) = known(archive, release) {
         return Ok(kernel);
     }
@@ -68,10 +68,10 @@ pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<Kernel> {
 
 /// The newest kernel with Rust of the default flavour whose compiler its suite still has: a suite
 /// under development may be ahead of its kernel for some days.
-pub fn default(distribution: &dyn Distribution, archive: &dyn Archive) -> Result<Kernel> {
+pub fn default(distribution: &dyn Distribution, archive: &dyn Archive) -> Result<ArchiveKernel> {
     let flavour = distribution.default_flavour();
     for kernel in archive.kernels().into_iter().filter(|kernel| kernel.release.flavour() == flavour) {
-        let facts = Facts::of(&archive.config(&kernel)?);
+        let facts = KernelFacts::of(&archive.config(&kernel)?);
         if facts.rust && facts.rustc.is_some_and(|version| archive.has_rustc(&kernel, &version)) {
             return Ok(kernel);
         }
@@ -91,7 +91,7 @@ pub fn with_signed_image(archive: &dyn Archive) -> Vec<Release> {
 pub fn with_rust(archive: &dyn Archive) -> Result<Vec<Release>> {
     let mut releases = Vec::new();
     for kernel in archive.kernels() {
-        if Facts::of(&archive.config(&kernel)?).rust {
+        if KernelFacts::of(&archive.config(&kernel)?).rust {
             releases.push(kernel.release);
         }
     }
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn facts_come_from_the_configuration() {
-        let facts = Facts::of(&Config::parse(
+        let facts = KernelFacts::of(&Config::parse(
             "CONFIG_CC_VERSION_TEXT=\"gcc-14 (D) 14.2\"\nCONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.1 (x)\"\n",
         ));
         assert_eq!(

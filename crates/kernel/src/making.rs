@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
-use crate::distribution::{Archive, Kernel, Parts};
+use crate::distribution::{Archive, ArchiveKernel, Parts};
 use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step, require_path};
 use crate::root::{Access, Root};
@@ -21,13 +21,13 @@ use kmodfile::config::{Config, Difference};
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, Step, Unit, seconds};
+use report::{ProgressUnit, Report, Step, seconds};
 
 /// One kernel being made.
 pub(crate) struct Making<'a> {
     pub(crate) context: &'a Context,
     pub(crate) archive: &'a dyn Archive,
-    pub(crate) kernel: &'a Kernel,
+    pub(crate) kernel: &'a ArchiveKernel,
     pub(crate) root: &'a Root,
     pub(crate) recipe: &'a Recipe,
     pub(crate) parts: &'a Parts<'a>,
@@ -185,7 +185,7 @@ impl Making<'_> {
         let log = self.log_file(log)?;
         let before = fs_err::read_to_string(&log).unwrap_or_default();
         step.count(
-            Unit::Things("objects"),
+            ProgressUnit::Things("objects"),
             before.lines().filter(|line| makes_something(line)).count() as u64,
         );
         let cmd = self.inside(cmd.log(log), place);

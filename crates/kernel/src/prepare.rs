@@ -9,11 +9,11 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::discover;
-use crate::distribution::{Age, Archive, Kernel, Parts, known};
+use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
 use crate::kdir::{Kdir, erase};
 use crate::machine::facts;
 use crate::making::Making;
-use crate::root::{Choice, Root};
+use crate::root::{Root, RootChoice};
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::cache::{Cache, Lock};
@@ -50,7 +50,7 @@ impl Prepared {
             let reason = format!("invalid package name for {}", distribution.name());
             return Err(Failure::usage(format!("--package {name}"), reason).into());
         }
-        Ok(Self { root: Root::provide(context, &recipe, Choice::Made)?, ..self })
+        Ok(Self { root: Root::provide(context, &recipe, RootChoice::Made)?, ..self })
     }
 }
 
@@ -68,8 +68,8 @@ pub enum Rust {
 pub fn prepare(
     context: &Context,
     archive: &dyn Archive,
-    kernel: &Kernel,
-    choice: Choice,
+    kernel: &ArchiveKernel,
+    choice: RootChoice,
 ) -> Result<Prepared> {
     prepare_for(context, archive, kernel, choice, Rust::Needed)
 }
@@ -77,8 +77,8 @@ pub fn prepare(
 fn prepare_for(
     context: &Context,
     archive: &dyn Archive,
-    kernel: &Kernel,
-    choice: Choice,
+    kernel: &ArchiveKernel,
+    choice: RootChoice,
     rust: Rust,
 ) -> Result<Prepared> {
     let config = archive.config(kernel)?;
@@ -131,7 +131,7 @@ fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
 
 /// The kernel of this release, or the default one, prepared if necessary. A named kernel that is
 /// prepared needs no archive.
-pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> Result<Prepared> {
+pub fn provide(context: &Context, release: Option<&Release>, choice: RootChoice) -> Result<Prepared> {
     provide_for(context, release, choice, Rust::Needed)
 }
 
@@ -139,7 +139,7 @@ pub fn provide(context: &Context, release: Option<&Release>, choice: Choice) -> 
 pub fn provide_for(
     context: &Context,
     release: Option<&Release>,
-    choice: Choice,
+    choice: RootChoice,
     rust: Rust,
 ) -> Result<Prepared> {
     let enough = |kdir: &Kdir| rust == Rust::Optional || kdir.stamp().rust_symbols > 0;
@@ -159,11 +159,11 @@ pub fn provide_for(
     prepare_for(context, &*archive, &kernel, choice, rust)
 }
 
-fn fresh(cache: &Cache, kernel: &Kernel, inputs: &str) -> Option<Kdir> {
+fn fresh(cache: &Cache, kernel: &ArchiveKernel, inputs: &str) -> Option<Kdir> {
     Kdir::open(cache, &kernel.release).filter(|kdir| kdir.stamp().inputs == inputs)
 }
 
-fn require_rust(archive: &dyn Archive, kernel: &Kernel, config: &Config) -> Result<()> {
+fn require_rust(archive: &dyn Archive, kernel: &ArchiveKernel, config: &Config) -> Result<()> {
     if config.is_yes("CONFIG_RUST") {
         return Ok(());
     }
@@ -184,7 +184,7 @@ fn require_rust(archive: &dyn Archive, kernel: &Kernel, config: &Config) -> Resu
 
 /// The fingerprint of a kernel's inputs as the archive has them now: a prepared kernel with the
 /// same was made from just these packages.
-pub fn inputs_of(archive: &dyn Archive, kernel: &Kernel, root: &Root) -> Result<String> {
+pub fn inputs_of(archive: &dyn Archive, kernel: &ArchiveKernel, root: &Root) -> Result<String> {
     Ok(inputs(&archive.parts(kernel)?, root))
 }
 

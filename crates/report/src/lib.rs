@@ -15,7 +15,7 @@ mod progress;
 mod table;
 mod units;
 
-pub use live::Unit;
+pub use live::ProgressUnit;
 pub use outputs::{error_line, print};
 pub use progress::{Report, Step, TOOL};
 pub use table::table;

@@ -17,14 +17,14 @@ const REDRAWN: Duration = Duration::from_millis(150);
 
 /// The unit in which progress is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum ProgressUnit {
     /// Bytes.
     Bytes,
     /// Things of this name, in the plural: `objects`.
     Things(&'static str),
 }
 
-impl Unit {
+impl ProgressUnit {
     /// `12 of 40 objects`, `3.5 MB of 10.0 MB`; without a total, which is 0, `12 objects`.
     fn shown(self, reached: u64, total: u64) -> String {
         match (self, total) {
@@ -43,7 +43,7 @@ type Watch = Box<dyn Fn() -> u64 + Send>;
 struct State {
     over: bool,
     line: String,
-    counted: Option<(Unit, u64)>,
+    counted: Option<(ProgressUnit, u64)>,
     reached: u64,
     watch: Option<Watch>,
 }
@@ -165,7 +165,7 @@ impl Live {
         self.shared.state().line = printable;
     }
 
-    pub(crate) fn count(&self, unit: Unit, total: u64) {
+    pub(crate) fn count(&self, unit: ProgressUnit, total: u64) {
         self.shared.state().counted = Some((unit, total));
     }
 
@@ -206,13 +206,13 @@ mod tests {
     fn how_far_it_is_is_said_with_and_without_a_total() {
         let mut state = State { line: "CC x.o".to_owned(), ..State::default() };
         assert_eq!(state.far(), "CC x.o");
-        state.counted = Some((Unit::Things("objects"), 40));
+        state.counted = Some((ProgressUnit::Things("objects"), 40));
         state.reached = 12;
         assert_eq!(state.far(), "12 of 40 objects");
         // The total was an estimate.
         state.reached = 41;
         assert_eq!(state.far(), "41 objects");
-        state.counted = Some((Unit::Bytes, 10_000_000));
+        state.counted = Some((ProgressUnit::Bytes, 10_000_000));
         state.watch = Some(Box::new(|| 3_500_000));
         assert_eq!(state.far(), "3.5 MB of 10.0 MB");
     }
@@ -222,7 +222,7 @@ mod tests {
         let (sender, lines) = mpsc::channel();
         let line = move |text: &str| sender.send(text.to_owned()).unwrap();
         let live = Live::plain("Making x".to_owned(), Duration::from_millis(1), line);
-        live.count(Unit::Things("objects"), 3);
+        live.count(ProgressUnit::Things("objects"), 3);
         live.reach(2);
         let said = lines.iter().find(|line| line.contains("2 of 3")).unwrap();
         assert_eq!(said, "Making x, 0 s: 2 of 3 objects");

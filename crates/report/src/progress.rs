@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::live::{Live, Unit};
+use crate::live::{Live, ProgressUnit};
 use crate::outputs::{error_line, print};
 use crate::units::seconds;
 
@@ -196,7 +196,7 @@ impl Report {
 impl Step<'_> {
     /// Sets how much there is to do; an estimate will do. With 0 the total is unknown, and only
     /// what is done is shown.
-    pub fn count(&self, unit: Unit, total: u64) {
+    pub fn count(&self, unit: ProgressUnit, total: u64) {
         self.live.count(unit, total);
     }
 

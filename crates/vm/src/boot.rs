@@ -16,7 +16,7 @@ use kernel::context::Context;
 use kernel::kdir::Kdir;
 use report::durable;
 use report::failure::Failure;
-use report::{Unit, seconds, size};
+use report::{ProgressUnit, seconds, size};
 
 /// What the user may choose about a machine.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub fn boot_with(
     let run = machine.run(context, |plan, event| {
         context.report.output_line(&told(plan, event));
         if let Event::StepEnded { index, .. } = event {
-            step.count(Unit::Things("steps"), plan.steps.len() as u64);
+            step.count(ProgressUnit::Things("steps"), plan.steps.len() as u64);
             step.reach(*index as u64 + 1);
         }
     })?;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use clap::Subcommand;
 use deploy::rpm;
 use kernel::context::Context;
-use kernel::discover::{self, Facts};
-use kernel::distribution::{Age, Archive, Kernel, known};
+use kernel::discover::{self, KernelFacts};
+use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
 use kernel::prepare;
@@ -63,7 +63,7 @@ struct Row {
     /// Whether the distribution signed its image, so that a machine with Secure Boot boots it.
     image_signed: bool,
     #[serde(flatten)]
-    facts: Facts,
+    facts: KernelFacts,
 }
 
 fn list(context: &Context) -> Result<()> {
@@ -82,7 +82,7 @@ fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn row(context: &Context, archive: &dyn Archive, kernel: &Kernel) -> Result<Row> {
+fn row(context: &Context, archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<Row> {
     Ok(Row {
         prepared: Kdir::open(&context.cache, &kernel.release).is_some(),
         default: false,
@@ -90,7 +90,7 @@ fn row(context: &Context, archive: &dyn Archive, kernel: &Kernel) -> Result<Row>
         release: kernel.release.clone(),
         suite: kernel.suite().to_owned(),
         version: kernel.version().to_owned(),
-        facts: Facts::of(&archive.config(kernel)?),
+        facts: KernelFacts::of(&archive.config(kernel)?),
     })
 }
 

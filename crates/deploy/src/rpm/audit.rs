@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::rpm::kabi::{self, Kabi, Obstacle};
 use kernel::context::Context;
 use kernel::discover;
-use kernel::distribution::{Age, Archive, Kernel, known};
+use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
@@ -88,6 +88,6 @@ pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     }
 }
 
-fn of_headers(archive: &dyn Archive, kernel: &Kernel) -> Result<(Config, String)> {
+fn of_headers(archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<(Config, String)> {
     Ok((archive.config(kernel)?, archive.symvers(kernel)?))
 }

@@ -13,18 +13,18 @@ use crate::distribution::recipe::Recipe;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::process::Cmd;
-use report::{Report, Step, Unit};
+use report::{ProgressUnit, Report, Step};
 
 /// A kernel of the archive: its release and its headers package.
 #[derive(Clone, Debug)]
-pub struct Kernel {
+pub struct ArchiveKernel {
     /// What `uname -r` prints on it.
     pub release: Release,
     /// The package that holds its configuration and symbols.
     pub headers: Package,
 }
 
-impl Kernel {
+impl ArchiveKernel {
     /// The version of its packages.
     pub fn version(&self) -> &str {
         &self.headers.version
@@ -62,7 +62,7 @@ pub struct SourceTar {
 impl SourceTar {
     /// Shows on `step` how much of the file is unpacked.
     pub fn show_on(&self, step: &Step<'_>) {
-        step.count(Unit::Bytes, self.file.metadata().map_or(0, |meta| meta.len()));
+        step.count(ProgressUnit::Bytes, self.file.metadata().map_or(0, |meta| meta.len()));
         let file = Arc::clone(&self.file);
         step.watch(move || (&*file).stream_position().unwrap_or_default());
     }
@@ -81,7 +81,7 @@ pub enum Age {
 /// when they are needed.
 pub trait Archive: std::fmt::Debug + Sync {
     /// All kernels whose headers it has, newest first.
-    fn kernels(&self) -> Vec<Kernel>;
+    fn kernels(&self) -> Vec<ArchiveKernel>;
 
     /// Fetches the indexes again. Returns false if that was already done in this run.
     fn refresh_once(&mut self) -> Result<bool>;
@@ -91,26 +91,26 @@ pub trait Archive: std::fmt::Debug + Sync {
     /// # Errors
     ///
     /// Refused, if the archive no longer has one of them; the error names the versions it has.
-    fn parts<'a>(&'a self, kernel: &'a Kernel) -> Result<Parts<'a>>;
+    fn parts<'a>(&'a self, kernel: &'a ArchiveKernel) -> Result<Parts<'a>>;
 
     /// The source package of exactly the kernel's version; refused if the archive no longer has it.
-    fn source(&self, kernel: &Kernel) -> Result<&Package>;
+    fn source(&self, kernel: &ArchiveKernel) -> Result<&Package>;
 
     /// The build root that a kernel with this configuration needs.
-    fn recipe(&self, kernel: &Kernel, config: &Config) -> Recipe;
+    fn recipe(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe;
 
     /// The configuration of a kernel.
-    fn config(&self, kernel: &Kernel) -> Result<Config>;
+    fn config(&self, kernel: &ArchiveKernel) -> Result<Config>;
 
     /// The text of a kernel's `Module.symvers`.
-    fn symvers(&self, kernel: &Kernel) -> Result<String>;
+    fn symvers(&self, kernel: &ArchiveKernel) -> Result<String>;
 
     /// Fetches in one go what [`Archive::config`] needs for these kernels.
-    fn fetch_configs(&self, kernels: &[Kernel]) -> Result<()>;
+    fn fetch_configs(&self, kernels: &[ArchiveKernel]) -> Result<()>;
 
     /// Whether the archive still has this version of the Rust compiler, where the kernel's own
     /// build root would take it from.
-    fn has_rustc(&self, kernel: &Kernel, version: &str) -> bool;
+    fn has_rustc(&self, kernel: &ArchiveKernel, version: &str) -> bool;
 
     /// Whether the distribution signed the image of this kernel for Secure Boot.
     fn image_is_signed(&self, release: &Release) -> bool;

@@ -12,5 +12,5 @@ pub mod known;
 pub mod package;
 pub mod recipe;
 
-pub use archive::{Age, Archive, Kernel, Parts, SourceTar};
+pub use archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
 pub use interface::{BootChain, Distribution};

@@ -3,7 +3,7 @@
 
 /// Where compilers run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
+pub enum RootChoice {
     /// The host where its distribution and packages are right, else a made root
     #[default]
     Auto,

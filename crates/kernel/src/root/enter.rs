@@ -16,7 +16,7 @@ use report::process::Cmd;
 
 /// How to enter; the arguments of the hidden command `enter-root`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Entry {
+pub struct RootEntry {
     /// The tree that becomes `/`.
     #[arg(long)]
     pub root: Utf8PathBuf,
@@ -53,7 +53,7 @@ pub struct Entry {
 /// Device nodes that builds use.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
-impl Entry {
+impl RootEntry {
     /// Becomes the command; returns only when that fails.
     pub fn run(&self) -> Result<()> {
         ensure!(
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn outside_of_namespaces_of_its_own_it_refuses() {
-        let entry = Entry {
+        let entry = RootEntry {
             root: "/".into(),
             layer: Vec::new(),
             changes: None,

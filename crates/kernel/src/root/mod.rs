@@ -17,5 +17,5 @@ pub mod scratch;
 pub mod tree;
 
 pub use access::Access;
-pub use choice::Choice;
+pub use choice::RootChoice;
 pub use provided::Root;

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::distribution::known;
 use crate::distribution::recipe::Recipe;
 use crate::root::access::Access;
-use crate::root::choice::Choice;
+use crate::root::choice::RootChoice;
 use crate::root::host;
 use crate::root::tree::TreeRoot;
 use report::process::Cmd;
@@ -23,12 +23,12 @@ pub enum Root {
 
 impl Root {
     /// The root for `recipe`, made if need be.
-    pub fn provide(context: &Context, recipe: &Recipe, choice: Choice) -> Result<Self> {
+    pub fn provide(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<Self> {
         let serves = || known::named(&recipe.distribution)?.host_serves(recipe, &context.report);
         let host_serves = match choice {
-            Choice::Made => false,
-            Choice::Auto => serves()?.is_ok(),
-            Choice::Host => serves()?.map(|()| true)?,
+            RootChoice::Made => false,
+            RootChoice::Auto => serves()?.is_ok(),
+            RootChoice::Host => serves()?.map(|()| true)?,
         };
         if host_serves { Ok(Self::Host) } else { TreeRoot::provide(context, recipe).map(Self::Tree) }
     }

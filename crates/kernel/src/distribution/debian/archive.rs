@@ -9,10 +9,13 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
-use crate::distribution::archive::{Age, Archive, Kernel, Parts, SourceTar};
+use crate::distribution::archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
 use crate::distribution::debian::index::{self, file_name};
-use crate::distribution::debian::mirror::{KEYRING, Mirror};
-use crate::distribution::debian::{kernels, parts, recipe, source};
+use crate::distribution::debian::kernels;
+use crate::distribution::debian::mirror::{AptMirror, KEYRING};
+use crate::distribution::debian::parts;
+use crate::distribution::debian::recipe;
+use crate::distribution::debian::source;
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
 use crate::machine::{facts, programs};
@@ -21,7 +24,7 @@ use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, Unit, size};
+use report::{ProgressUnit, Report, size};
 
 /// Suites, by names that do not change with a release.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ impl<'a> DebianArchive<'a> {
     /// which takes a moment.
     pub fn named(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let _lock = self.context.cache.lock("archive", &self.context.report)?;
-        self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
+        self.read_lists(&AptMirror::of_host(&self.context.report)?, wanted)
     }
 
     /// Fetches packages into the cache and gives their files, in order; what is there already is
@@ -145,7 +148,7 @@ impl<'a> DebianArchive<'a> {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
-        step.count(Unit::Bytes, bytes);
+        step.count(ProgressUnit::Bytes, bytes);
         let growing = partial.clone();
         step.watch(move || bytes_in(&growing));
         fs_err::create_dir_all(debs)?;
@@ -174,7 +177,7 @@ impl<'a> DebianArchive<'a> {
     }
 
     /// One file of a kernel's headers package, kept at `kept`.
-    fn of_headers(&self, kernel: &Kernel, name: &str, kept: &Utf8Path) -> Result<String> {
+    fn of_headers(&self, kernel: &ArchiveKernel, name: &str, kept: &Utf8Path) -> Result<String> {
         if !kept.exists() {
             let deb = self.fetch(&[&kernel.headers])?.remove(0);
             self.context.require_wet_run("unpack packages")?;
@@ -223,7 +226,7 @@ impl<'a> DebianArchive<'a> {
         }
         facts::require_space(&self.context.cache, facts::INDEXES, "the archive's indexes need")?;
         let step = report.step("Reading", "the archive's indexes");
-        let mirror = Mirror::of_host(report)?;
+        let mirror = AptMirror::of_host(report)?;
         for part in ["lists/partial", "cache/archives/partial"] {
             fs_err::create_dir_all(self.dir.join(part))?;
         }
@@ -243,7 +246,7 @@ impl<'a> DebianArchive<'a> {
 
     /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release
     /// file gives: all at once, as the large ones have 50 MB each.
-    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
+    fn read_lists(&self, mirror: &AptMirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let lists = self.dir.join("lists");
         let names: Vec<String> =
             lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
@@ -300,7 +303,7 @@ impl<'a> DebianArchive<'a> {
 }
 
 impl Archive for DebianArchive<'_> {
-    fn kernels(&self) -> Vec<Kernel> {
+    fn kernels(&self) -> Vec<ArchiveKernel> {
         kernels::all(&self.packages)
     }
 
@@ -313,35 +316,35 @@ impl Archive for DebianArchive<'_> {
         Ok(true)
     }
 
-    fn parts<'a>(&'a self, kernel: &'a Kernel) -> Result<Parts<'a>> {
+    fn parts<'a>(&'a self, kernel: &'a ArchiveKernel) -> Result<Parts<'a>> {
         parts::parts(&self.packages, kernel)
     }
 
-    fn source(&self, kernel: &Kernel) -> Result<&Package> {
+    fn source(&self, kernel: &ArchiveKernel) -> Result<&Package> {
         parts::source_package(&self.packages, kernel)
     }
 
-    fn recipe(&self, kernel: &Kernel, config: &Config) -> Recipe {
+    fn recipe(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe {
         recipe::for_kernel(kernel.suite(), config)
     }
 
-    fn config(&self, kernel: &Kernel) -> Result<Config> {
+    fn config(&self, kernel: &ArchiveKernel) -> Result<Config> {
         let kept = self.kept("configs", &kernel.headers);
         Ok(Config::parse(&self.of_headers(kernel, ".config", &kept)?))
     }
 
-    fn symvers(&self, kernel: &Kernel) -> Result<String> {
+    fn symvers(&self, kernel: &ArchiveKernel) -> Result<String> {
         self.of_headers(kernel, "Module.symvers", &self.kept("symvers", &kernel.headers))
     }
 
-    fn fetch_configs(&self, kernels: &[Kernel]) -> Result<()> {
+    fn fetch_configs(&self, kernels: &[ArchiveKernel]) -> Result<()> {
         let headers = kernels.iter().map(|kernel| &kernel.headers);
         let unknown: Vec<&Package> =
             headers.filter(|headers| !self.kept("configs", headers).exists()).collect();
         self.fetch(&unknown).map(drop)
     }
 
-    fn has_rustc(&self, kernel: &Kernel, version: &str) -> bool {
+    fn has_rustc(&self, kernel: &ArchiveKernel, version: &str) -> bool {
         kernels::has_rustc(&self.packages, recipe::base_suite(kernel.suite()), version)
     }
 
@@ -385,14 +388,14 @@ fn wanted(name: &str) -> bool {
 
 impl Suites {
     /// Repository and suite of each index.
-    fn of<'a>(&self, mirror: &'a Mirror) -> impl Iterator<Item = (&'a str, &'static str)> {
+    fn of<'a>(&self, mirror: &'a AptMirror) -> impl Iterator<Item = (&'a str, &'static str)> {
         let main = self.main.iter().map(|suite| (mirror.main.as_str(), *suite));
         main.chain(mirror.security.as_deref().map(|security| (security, self.security)))
     }
 }
 
 /// The `sources.list` for the suites looked at.
-fn sources(suites: &Suites, mirror: &Mirror) -> String {
+fn sources(suites: &Suites, mirror: &AptMirror) -> String {
     let line = |(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
     suites.of(mirror).map(line).collect()
 }
@@ -412,7 +415,7 @@ mod tests {
 
     #[test]
     fn sources_name_suites_that_do_not_change_with_a_release() {
-        let mirror = Mirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
+        let mirror = AptMirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
         let text = sources(&CURRENT, &mirror);
         assert_eq!(text.lines().count(), CURRENT.main.len() + 1);
         assert!(text.contains("http://m/debian stable-backports main\n"));

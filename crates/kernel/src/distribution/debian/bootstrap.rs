@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::context::Context;
-use crate::distribution::debian::mirror::{self, KEYRING, Mirror};
+use crate::distribution::debian::mirror::{self, AptMirror, KEYRING};
 use crate::distribution::recipe::Recipe;
 use crate::machine::user;
 use crate::root::environment::namespaces;
@@ -50,7 +50,7 @@ fn mmdebstrap(
     target: &Utf8Path,
 ) -> Result<Cmd> {
     let report = &context.report;
-    let mirror = Mirror::of_host(report)?;
+    let mirror = AptMirror::of_host(report)?;
     let mut cmd = Cmd::new("mmdebstrap")
         .arg(format!("--mode={mode}"))
         .arg(format!("--format={format}"))

@@ -3,31 +3,31 @@
 
 use std::cmp::Ordering;
 
-use crate::distribution::archive::Kernel;
+use crate::distribution::archive::ArchiveKernel;
 use crate::distribution::package::Package;
 use crate::version;
 use kmodfile::release::Release;
 
 /// All kernels whose headers are among `packages`, newest first.
-pub fn all(packages: &[Package]) -> Vec<Kernel> {
-    let mut kernels: Vec<Kernel> = packages.iter().filter_map(kernel).collect();
+pub fn all(packages: &[Package]) -> Vec<ArchiveKernel> {
+    let mut kernels: Vec<ArchiveKernel> = packages.iter().filter_map(kernel).collect();
     kernels.sort_by(newest_first);
     // The same release may stand in two suites, a point of time apart: the newer package is meant.
     kernels.dedup_by(|a, b| a.release == b.release);
     kernels
 }
 
-fn newest_first(a: &Kernel, b: &Kernel) -> Ordering {
+fn newest_first(a: &ArchiveKernel, b: &ArchiveKernel) -> Ordering {
     version::compare(&b.headers.version, &a.headers.version).then_with(|| a.release.cmp(&b.release))
 }
 
 /// A headers package of one release; `-common` packages and the ones that only depend on the newest
 /// are not.
-fn kernel(package: &Package) -> Option<Kernel> {
+fn kernel(package: &Package) -> Option<ArchiveKernel> {
     let release: Release = package.name.strip_prefix("linux-headers-")?.parse().ok()?;
     let complete = package.depends.iter().any(|dependency| dependency.name.contains("-common"));
     let one = complete && !release.as_str().contains("-common");
-    one.then(|| Kernel { release, headers: package.clone() })
+    one.then(|| ArchiveKernel { release, headers: package.clone() })
 }
 
 /// Whether `suite` has this version of rustc; Debian's versions go on after it, `1.85.1+dfsg1-1`.

@@ -3,18 +3,18 @@
 
 use anyhow::Result;
 
-use crate::distribution::archive::{Kernel, Parts};
+use crate::distribution::archive::{ArchiveKernel, Parts};
 use crate::distribution::package::{self, Package};
 use report::failure::Failure;
 
 /// Headers, image and modules, and the source of exactly the headers' version.
-pub(super) fn parts<'a>(known: &'a [Package], kernel: &'a Kernel) -> Result<Parts<'a>> {
+pub(super) fn parts<'a>(known: &'a [Package], kernel: &'a ArchiveKernel) -> Result<Parts<'a>> {
     let source = source_package(known, kernel)?;
     Ok(Parts { headers: &kernel.headers, source, image: image(known, kernel)? })
 }
 
 /// The source of exactly the version of a kernel's headers.
-pub(super) fn source_package<'a>(known: &'a [Package], kernel: &Kernel) -> Result<&'a Package> {
+pub(super) fn source_package<'a>(known: &'a [Package], kernel: &ArchiveKernel) -> Result<&'a Package> {
     let headers = &kernel.headers;
     let name = format!("linux-source-{}", kernel.release.line());
     package::find(known, &name, &headers.version).ok_or_else(|| {
@@ -35,7 +35,7 @@ pub(super) fn source_package<'a>(known: &'a [Package], kernel: &Kernel) -> Resul
 
 /// The image package and those of its dependencies that carry the release in their name: since
 /// 7.2 Debian splits image, modules and the rest into packages of their own.
-fn image<'a>(known: &'a [Package], kernel: &Kernel) -> Result<Vec<&'a Package>> {
+fn image<'a>(known: &'a [Package], kernel: &ArchiveKernel) -> Result<Vec<&'a Package>> {
     let find = |name: &str| package::find(known, name, &kernel.headers.version);
     let name = format!("linux-image-{}", kernel.release);
     let image = find(&name).ok_or_else(|| {
@@ -70,10 +70,10 @@ mod tests {
 
     const RELEASE: &str = "7.2.11+deb13-cloud-amd64";
 
-    fn kernel(version: &str) -> Kernel {
+    fn kernel(version: &str) -> ArchiveKernel {
         let headers =
             package(&format!("linux-headers-{RELEASE}"), version, &["linux-headers-7.2.11+deb13-common"]);
-        Kernel { release: RELEASE.parse().unwrap(), headers }
+        ArchiveKernel { release: RELEASE.parse().unwrap(), headers }
     }
 
     fn archive(source: &str, image: &str) -> Vec<Package> {
