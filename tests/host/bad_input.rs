@@ -153,7 +153,7 @@ fn a_second_run_waits_and_says_for_what() {
     let tool = without_network(&scratch, scratch.tool(&["kernel", "list"]));
     let mut child = tool.spawn(Stdio::null(), Stdio::piped()).unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let waiting = format!("for archive: another run (process {}) is at it", std::process::id());
+    let waiting = format!("for archive, held by another run (process {})", std::process::id());
     assert!(lines.next().unwrap().contains(&waiting));
     drop(lock);
     assert!(lines.any(|line| line.contains("Waited for archive")));

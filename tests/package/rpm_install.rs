@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::target::Target;
+use kernel::distribution::debian;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use kmodfile::crc::Crc;
 use kmodfile::release::Release;
 use kmodfile::symvers;
@@ -46,14 +46,14 @@ pub(crate) struct System<'a> {
 }
 
 /// Where the system is made: has what installs packages, and what looks at them.
-fn root(suite: &Suite) -> DebianRoot {
+fn root(suite: &Suite) -> TreeRoot {
     let packages = ["cpio", "createrepo-c", "dnf", "kmod", "rpm", "rpmlint"].map(str::to_owned).to_vec();
-    DebianRoot::provide(suite.context(), &Recipe { suite: "stable".to_owned(), packages }).unwrap()
+    TreeRoot::provide(suite.context(), &debian::recipe("stable", packages)).unwrap()
 }
 
 impl<'a> System<'a> {
     pub(crate) fn new(suite: &'a Suite, release: &Release) -> Self {
-        let kdir = Kdir::open(suite.context(), release).unwrap();
+        let kdir = Kdir::open(&suite.context().cache, release).unwrap();
         let dir = tempfile::tempdir_in(suite.context().cache.path("")).unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         let files = path.join("files");
@@ -234,7 +234,7 @@ fn another_crc(suite: &Suite) {
     let made = rebuild(suite);
     let system = System::new(suite, &made.release);
     let package = system.put(&made.package("kmod-cifs"));
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let other = |symbol: &str, crc: Crc| if symbol == "register_filesystem" { Crc(crc.0 ^ 1) } else { crc };
     kernel_package(&kdir, other).write_file(system.files.join("other.rpm")).unwrap();
     let refused = system.finish(&format!("rpm --install other.rpm {package}"));
@@ -254,7 +254,7 @@ fn weak_modules(suite: &Suite) {
     let inner = format!("lib/modules/{}/extra/cifs/cifs.ko", made.release);
     fs_err::create_dir_all(root.join(&inner).parent().unwrap()).unwrap();
     fs_err::write(root.join(&inner), module_in(suite, &made.package("kmod-cifs"))).unwrap();
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
     let line = symvers.lines().find(|line| line.contains("\tregister_filesystem\t")).unwrap();
     let changed = symvers.replace(line, &line.replacen(&line[..10], "0x00000001", 1));

@@ -4,9 +4,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::distribution::debian;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
+use kernel::root::tree::TreeRoot;
 use libtest_mimic::Trial;
 use project::Project;
 use project::build::build;
@@ -198,8 +198,7 @@ fn on_a_token(suite: &Suite) {
     const PIN: &str = "20711";
     let bench = Bench::new(suite, false);
     let packages = ["openssl", "pkcs11-provider", "softhsm2"].map(str::to_owned).to_vec();
-    let host =
-        DebianRoot::provide(suite.context(), &Recipe { suite: "stable".to_owned(), packages }).unwrap();
+    let host = TreeRoot::provide(suite.context(), &debian::recipe("stable", packages)).unwrap();
     let cache = suite.context().cache.dir();
     let script = Cmd::new("sh")
         .args(["-c", TOKEN])

@@ -10,7 +10,7 @@ use xtask::repository;
 use camino::Utf8PathBuf;
 use kernel::context::{Context, processors};
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use libtest_mimic::{Arguments, Failed, Trial};
 use report::cache::Cache;
 use report::process::Cmd;
@@ -44,11 +44,11 @@ pub(crate) fn quiet_context(cache: Cache) -> Context {
 impl Suite {
     /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it goes.
     pub(crate) fn prepare() -> Self {
-        let cache = Cache::of_user().expect("the user's cache");
+        let cache = Cache::of_user(xtask::cli::XTASK.former_cache).expect("the user's cache");
         let loud =
             Context { report: Report::new(false, false, "cargo xtask"), ..quiet_context(cache.clone()) };
         let prepared =
-            prepare::provide(&loud, None, Choice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
+            prepare::provide(&loud, None, RootChoice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
         Self(Arc::new(Shared { context: quiet_context(cache), prepared }))
     }
 

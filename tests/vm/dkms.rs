@@ -5,12 +5,14 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::{Expect, Step};
-use kernel::archive::Archive;
-use kernel::archive::package::{self, Package};
-use kernel::discover::{self, Kernel};
+use kernel::discover;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::debian::index;
+use kernel::distribution::package::{self, Package};
+use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
@@ -92,7 +94,7 @@ impl Loaded {
 }
 
 /// The kernel's packages, image and headers, and those of its version that they need.
-fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Vec<&'a Package>> {
+fn packages<'a>(archive: &'a DebianArchive<'_>, kernel: &'a ArchiveKernel) -> Result<Vec<&'a Package>> {
     let known = archive.packages();
     let version = &kernel.headers.version;
     let image = format!("linux-image-{}", kernel.release);
@@ -115,7 +117,7 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Vec<&'a 
 
 /// Installs a kernel and its headers with dpkg, without a network; gives what it said.
 fn install(bench: &Bench, machine: &Machine<'_>, release: &Release) -> Result<String> {
-    let mut archive = Archive::open(&bench.context)?;
+    let mut archive = DebianArchive::open(&bench.context, Age::Current)?;
     let kernel = discover::find(&mut archive, release)?;
     // The image wants that of its own suite, or a newer one, before it is unpacked.
     let same = |package: &&Package| package.name == "linux-base" && package.suite == kernel.headers.suite;
@@ -210,7 +212,7 @@ fn by_the_tool(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, words: &str, m
 /// A kernel without Rust, whose client is mended in C.
 fn kernel_without_rust(bench: &Bench) -> Result<Prepared> {
     let release = rebuild::without_rust(bench)?;
-    prepare::provide_for(&bench.context, Some(&release), Choice::Auto, prepare::Rust::Optional)
+    prepare::provide_for(&bench.context, Some(&release), RootChoice::Auto, prepare::Rust::Optional)
 }
 
 fn client_by_hand(bench: &Bench) -> Result<()> {
@@ -257,17 +259,18 @@ fn new_kernel(bench: &Bench) -> Result<()> {
 
 /// The two newest releases of one suite with Rust that differ in more than the flavour; prepared ones first.
 fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
-    let archive = Archive::open(&bench.context)?;
-    let backports = |kernel: &Kernel| {
+    let archive = DebianArchive::open(&bench.context, Age::Current)?;
+    let backports = |kernel: &ArchiveKernel| {
         kernel.headers.suite.ends_with("-backports")
-            && kernel.release.flavour() == discover::DEFAULT_FLAVOUR
-            && prepare::source_package(archive.packages(), kernel).is_ok()
+            && kernel.release.flavour() == known::usual().default_flavour()
+            && archive.source(kernel).is_ok()
     };
-    let mut kernels: Vec<Kernel> = discover::all(&archive).into_iter().filter(backports).collect();
-    kernels.sort_by_key(|kernel| Kdir::open(&bench.context, &kernel.release).is_none());
+    let mut kernels: Vec<ArchiveKernel> = archive.kernels().into_iter().filter(backports).collect();
+    kernels.sort_by_key(|kernel| Kdir::open(&bench.context.cache, &kernel.release).is_none());
     kernels.truncate(2);
-    kernels.sort_by(|a, b| Package::by_version(&a.headers, &b.headers));
+    kernels.sort_by(|a, b| index::by_version(&a.headers, &b.headers));
     let [old, new] = kernels.as_slice() else { anyhow::bail!("the archive has no two backports kernels") };
-    let prepared = |kernel: &Kernel| prepare::provide(&bench.context, Some(&kernel.release), Choice::Auto);
+    let prepared =
+        |kernel: &ArchiveKernel| prepare::provide(&bench.context, Some(&kernel.release), RootChoice::Auto);
     Ok((prepared(old)?, prepared(new)?))
 }

@@ -21,7 +21,7 @@ use crate::{Bench, verdict_is};
 const MODULES: [&str; 2] = ["cifs", "cifs_fix"];
 
 pub(crate) fn modprobe_loads_what_was_installed(bench: &Bench) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
+    let Root::Tree(root) = &bench.prepared.root else { return Ok(()) };
     let dir = tempfile::tempdir_in(bench.context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
     let changes = dir.join("changes");

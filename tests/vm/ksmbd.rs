@@ -4,10 +4,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step, Work};
+use kernel::distribution::debian;
 use kernel::root::Root;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use report::process::Cmd;
 use vm::system::{Further, System};
 use vm::{Payload, Verdict};
@@ -99,12 +99,12 @@ pub(crate) fn account() -> Account {
 
 /// Adds the steps that start the server.
 pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else {
+    let Root::Tree(root) = &bench.prepared.root else {
         anyhow::bail!("no root of Debian's to take ksmbd-tools from")
     };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let packages = PACKAGES.map(str::to_owned).into();
-    let root = DebianRoot::provide(context, &Recipe { suite: root.name().to_owned(), packages })?;
+    let root = TreeRoot::provide(context, &debian::recipe(root.name(), packages))?;
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = camino::Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
     let tree = Scratch::over(&root, &dir.join("changes"))?.with_layer(bench.prepared.kdir.image());

@@ -36,9 +36,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use guest::{Expect, Step};
 use kernel::context::{Context, processors};
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use project::Project;
 use project::build::{Built, build};
 use report::cache::Cache;
@@ -91,12 +92,12 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
         target: Some(repository().join("target")),
         ..Context::new(
             Report::new(std::env::var_os("VERBOSE").is_some(), false, "cargo xtask"),
-            Cache::of_user()?,
+            Cache::of_user(xtask::cli::XTASK.former_cache)?,
             env!("CARGO_BIN_EXE_xtask").into(),
         )
     };
-    programs::ensure(&context, &[programs::ROOTS, vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
-    let prepared = prepare::provide(&context, None, Choice::Auto)?;
+    programs::ensure(&context, &[known::usual().programs(), vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
+    let prepared = prepare::provide(&context, None, RootChoice::Auto)?;
     let project = Project::open(&repository().join("tests/vm/fault"))?;
     let faults = build(&context, &project, &prepared)?;
     let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;

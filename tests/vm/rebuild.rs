@@ -3,11 +3,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Event, Expect, Outcome, Step};
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::KernelFacts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
@@ -189,7 +190,7 @@ fn a_kernel_without_rust_is_mended(bench: &Bench) -> Result<()> {
 
 /// Every kernel that is prepared on this machine and has something to mend.
 fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
-    for kdir in Kdir::all(&bench.context) {
+    for kdir in Kdir::all(&bench.context.cache, &bench.context.report) {
         if has_series(kdir.release())? {
             mended(bench, kdir.release())?;
         }
@@ -200,7 +201,7 @@ fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
 /// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the stock client makes of
 /// the same replies is shown and not judged.
 fn mended(bench: &Bench, release: &Release) -> Result<()> {
-    let prepared = prepare::provide_for(&bench.context, Some(release), Choice::Auto, project()?.rust())?;
+    let prepared = prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, project()?.rust())?;
     let tree = boot::tree(&prepared.kdir)?;
     let run = |client: Client, expect: &Expect, name: &str| -> Result<(Spoilt, Run)> {
         let spoilt = Spoilt::with(bench, &tree, client, expect)?;
@@ -227,19 +228,19 @@ pub(crate) fn has_series(release: &Release) -> Result<bool> {
 
 /// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
 pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
-    let archive = Archive::open(&bench.context)?;
+    let archive = DebianArchive::open(&bench.context, Age::Current)?;
     let mut found = Vec::new();
-    for kernel in discover::all(&archive) {
+    for kernel in archive.kernels() {
         let release = kernel.release.clone();
-        if release.flavour() != discover::DEFAULT_FLAVOUR {
+        if release.flavour() != known::usual().default_flavour() {
             continue;
         }
         let mended = has_series(&release)?;
-        if mended && !Facts::of(&discover::config(&bench.context, &archive, &kernel)?).rust {
+        if mended && !KernelFacts::of(&archive.config(&kernel)?).rust {
             found.push(release);
         }
     }
-    let prepared = found.iter().find(|release| Kdir::open(&bench.context, release).is_some());
+    let prepared = found.iter().find(|release| Kdir::open(&bench.context.cache, release).is_some());
     prepared
         .or(found.first())
         .cloned()

@@ -24,7 +24,7 @@ const PROGRAMS: [&str; 3] = [TOOL, "/usr/sbin/depmod", "/usr/bin/env"];
 const MODULES: [&str; 2] = ["/opt/good/cifs.ko", "/opt/bad/cifs.ko"];
 
 pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
+    let Root::Tree(root) = &bench.prepared.root else { return Ok(()) };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;

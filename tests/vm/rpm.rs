@@ -24,7 +24,7 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let project = Project::open(&repository())?;
     let ready = Ready::provide(context, &project, Some(Target::of(release)))?;
-    let Root::Debian(root) = &ready.root else { return Ok(()) };
+    let Root::Tree(root) = &ready.root else { return Ok(()) };
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
     let date = source_date(&project.dir, &context.report)?;

@@ -14,7 +14,7 @@ use crate::{Bench, verdict_is};
 
 /// The kernel's own cifs, of a tree in which nothing was installed; then a file of modprobe.d that forbids it.
 pub(crate) fn modprobe_of_a_tree(bench: &Bench) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
+    let Root::Tree(root) = &bench.prepared.root else { return Ok(()) };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = camino::Utf8Path::from_path(dir.path()).expect("the cache's path is UTF-8");

@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use guest::Step;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::build;
@@ -120,5 +120,5 @@ fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> 
 
 /// A kernel, prepared, with what the rebuilt client needs of it.
 pub(crate) fn prepared(bench: &Bench, release: &Release) -> Result<Prepared> {
-    prepare::provide_for(&bench.context, Some(release), Choice::Auto, client()?.rust())
+    prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, client()?.rust())
 }

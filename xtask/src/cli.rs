@@ -35,6 +35,7 @@ pub const XTASK: Tool = Tool {
     command: Cli::command,
     groups: GROUPS,
     programs: &[share::PROGRAMS, deploy::dkms::PROGRAMS],
+    former_cache: Some("cifs-fix"),
     home: Some(repository),
 };
 

@@ -3,6 +3,7 @@
 //! without touching a Samba that the machine may run already.
 
 use kernel::machine::programs::{Program, program};
+use kernel::machine::user;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -177,7 +178,7 @@ fn lay_out(dir: &Utf8Path, port: u16, further: &[(&str, &str)]) -> Result<()> {
     }
     // Below a directory whose name nobody knows; the guest account writes here.
     open_to(&dir.join("files"), 0o777)?;
-    let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
+    let account = if user::is_root() { "nobody".to_owned() } else { user_name()? };
     let further = further.iter().map(|(name, option)| section(dir, name, option));
     let text = configuration(dir, port, &account) + &further.collect::<String>();
     Ok(fs_err::write(dir.join("smb.conf"), text)?)

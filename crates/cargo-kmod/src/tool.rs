@@ -2,6 +2,7 @@
 //! The program as it was called: what it is named, what it has besides this crate's commands, and how a run of it ends.
 
 use std::ffi::OsString;
+use std::iter;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::global::Global;
 use crate::help;
 use kernel::context::{Context, processors};
+use kernel::distribution::known;
 use kernel::machine::programs::{self, Program};
 use report::Report;
 use report::cache::Cache;
@@ -27,6 +29,8 @@ pub struct Tool {
     pub groups: &'static [help::Group],
     /// What its commands need of this machine, besides what those of this crate do.
     pub programs: &'static [&'static [Program]],
+    /// What its cache was called before, where it has a past.
+    pub former_cache: Option<&'static str>,
     /// The directory of the project where none is named, and of what is built; by default they are looked for.
     pub home: Option<fn() -> Utf8PathBuf>,
 }
@@ -50,7 +54,9 @@ impl Tool {
             Ok(context) => context,
             Err(error) => return self.end(error),
         };
-        let Err(error) = command(&context) else { return ExitCode::SUCCESS };
+        let result =
+            command(&context).and_then(|()| context.report.lost().map_or(Ok(()), |lost| Err(lost.into())));
+        let Err(error) = result else { return ExitCode::SUCCESS };
         let error = explained(error, context.cache.dir().as_str());
         if !context.report.answered() {
             context.report.data(&self.as_value(&error));
@@ -74,7 +80,8 @@ impl Tool {
 
     /// All programs that anything here needs.
     pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
-        PROGRAMS.iter().chain(self.programs).copied().flatten()
+        let here = iter::once(known::usual().programs()).chain(PROGRAMS.iter().copied());
+        here.chain(self.programs.iter().copied()).flatten()
     }
 
     fn context(&self, global: &Global) -> Result<Context> {
@@ -88,7 +95,7 @@ impl Tool {
             root_fs: global.root_fs,
             target: global.target()?.or_else(|| Some(home.as_ref()?.join("target"))),
             home,
-            ..Context::new(report, Cache::of_user()?, Utf8PathBuf::try_from(program)?)
+            ..Context::new(report, Cache::of_user(self.former_cache)?, Utf8PathBuf::try_from(program)?)
         })
     }
 
@@ -114,11 +121,6 @@ impl Tool {
     }
 }
 
-/// What the commands of this crate need of a machine.
-pub const PROGRAMS: &[&[Program]] = &[
-    programs::ROOTS,
-    vm::qemu::PROGRAMS,
-    deploy::install::PROGRAMS,
-    project::key::PROGRAMS,
-    deploy::rpm::sign::PROGRAMS,
-];
+/// What the commands of this crate need of a machine, besides what looking at a distribution's archive takes.
+pub const PROGRAMS: &[&[Program]] =
+    &[vm::qemu::PROGRAMS, deploy::install::PROGRAMS, project::key::PROGRAMS, deploy::rpm::sign::PROGRAMS];

@@ -16,7 +16,7 @@ use crate::notices::{directives, is_directive};
 use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -51,7 +51,7 @@ pub fn evaluate(
     variables: &Given,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
-    if matches!(prepared.root, Root::Host) {
+    if prepared.root.is_host() {
         return Err(Failure::refused(
             file.as_str(),
             "is evaluated in a made root only, never on the host itself",

@@ -8,7 +8,7 @@
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::qemu;
 use kernel::context::Context;
 use kernel::machine::programs;
+use report::durable;
 use report::process::Cmd;
 
 /// How instructions are executed.
@@ -79,10 +80,7 @@ pub fn choose(context: &Context, vmlinux: &Utf8Path) -> Result<Accelerator> {
         Some(finding) => finding,
         None => {
             let finding = probe(context, vmlinux, key)?;
-            // Renamed into place, so that a run at the same time reads all of it or nothing.
-            let partial = context.cache.path(format!("accelerator.json.{}", std::process::id()));
-            fs_err::write(&partial, serde_json::to_vec(&finding)?)?;
-            fs_err::rename(&partial, &place)?;
+            durable::replace(&place, &serde_json::to_vec(&finding)?)?;
             finding
         }
     };
@@ -98,7 +96,9 @@ fn key() -> String {
     let kvm = Utf8Path::new("/dev/kvm").exists();
     let user = rustix::process::geteuid().as_raw();
     let qemu = programs::find(qemu::PROGRAM).and_then(|path| path.metadata().ok()?.modified().ok());
-    format!("{} kvm={kvm} user={user} {qemu:?}", boot.trim())
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let qemu = qemu.map_or(0, |time| since(time).as_nanos());
+    format!("{} kvm={kvm} user={user} qemu={qemu}", boot.trim())
 }
 
 fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> {

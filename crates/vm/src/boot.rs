@@ -14,8 +14,9 @@ use crate::secure_boot::{self, SecureBoot};
 use crate::{guest as init, kernel_image};
 use kernel::context::Context;
 use kernel::kdir::Kdir;
+use report::durable;
 use report::failure::Failure;
-use report::{seconds, size};
+use report::{ProgressUnit, seconds, size};
 
 /// What the user may choose about a machine.
 #[derive(Clone, Debug)]
@@ -66,7 +67,13 @@ pub fn boot_with(
         machine.limits = Limits::exactly(limit);
     }
     let step = context.report.step("Booting", kdir.release().as_str());
-    let run = machine.run(context, |plan, event| context.report.output_line(&told(plan, event)))?;
+    let run = machine.run(context, |plan, event| {
+        context.report.output_line(&told(plan, event));
+        if let Event::StepEnded { index, .. } = event {
+            step.count(ProgressUnit::Things("steps"), plan.steps.len() as u64);
+            step.reach(*index as u64 + 1);
+        }
+    })?;
     let up =
         run.boot.map_or_else(|| "init never ran".to_owned(), |boot| format!("init after {}", seconds(boot)));
     step.done("Booted", &format!("{} ({up})", kdir.release()));
@@ -78,9 +85,7 @@ pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
         let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
-        let partial = kdir.place().join(format!("vmlinux.{}", std::process::id()));
-        fs_err::write(&partial, &image)?;
-        fs_err::rename(partial, &file)?;
+        durable::replace(&file, &image)?;
         context.report.note("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
     }
     Ok(file)

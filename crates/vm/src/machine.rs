@@ -191,7 +191,7 @@ impl<'a> Machine<'a> {
         let limits = self.limits.scaled(accelerator.slowdown());
         let mut watch = Watch::new(&plan, listener, self.console_log, limits)?;
         watch.scanner = Scanner::allowing(&self.allowed);
-        let ending = watch.until_end(context, qemu, &mut on_event)?;
+        let ending = watch.until_end(qemu, &mut on_event)?;
         Ok(watch.run(&plan, &ending, accelerator, self.console_log))
     }
 }
@@ -279,12 +279,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Watches until there is a reason to end the machine, and ends it.
-    fn until_end(
-        &mut self,
-        context: &Context,
-        mut qemu: Qemu,
-        on_event: &mut impl FnMut(&Plan, &Event),
-    ) -> Result<Ending> {
+    fn until_end(&mut self, mut qemu: Qemu, on_event: &mut impl FnMut(&Plan, &Event)) -> Result<Ending> {
         let ending = loop {
             // Asked before the channels are read: what QEMU wrote before it ended is then all there.
             let ended = qemu.ended()?;
@@ -293,7 +288,6 @@ impl<'a> Watch<'a> {
             if let Some(ending) = ended.or_else(|| self.reason_to_end()) {
                 break ending;
             }
-            context.report.tick();
         };
         drop(qemu);
         self.drain_port(on_event);

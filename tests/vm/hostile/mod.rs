@@ -73,12 +73,16 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     if std::env::var_os(LONG).is_some() {
         trials.push(trial("the_guard_counts_each", |bench| check(bench, &bench.prepared, Vehicle::Counting)));
         trials.push(trial("the_stock_client_of_ksmbd_is_shown", |bench| check_ksmbd(bench, Vehicle::Stock)));
-        trials.extend(bench.into_iter().flat_map(|bench| Kdir::all(&bench.context)).map(|kdir| {
-            Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
-                let bench = bench.expect("trials are run with a bench");
-                of_kernel(bench, kdir.release()).map_err(|error| Failed::from(format!("{error:#}")))
-            })
-        }));
+        trials.extend(
+            bench.into_iter().flat_map(|bench| Kdir::all(&bench.context.cache, &bench.context.report)).map(
+                |kdir| {
+                    Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
+                        let bench = bench.expect("trials are run with a bench");
+                        of_kernel(bench, kdir.release()).map_err(|error| Failed::from(format!("{error:#}")))
+                    })
+                },
+            ),
+        );
     }
     trials
 }

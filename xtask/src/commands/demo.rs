@@ -12,6 +12,7 @@ use crate::repository;
 use crate::share::{self, Share};
 use clap::Args;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
@@ -64,7 +65,7 @@ struct Story {
 /// Does it all and tells the story.
 pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
     let started = Instant::now();
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
     if context.dry_run {
         context
             .report

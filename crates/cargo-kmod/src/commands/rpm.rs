@@ -14,6 +14,7 @@ use deploy::rpm::source_date;
 use deploy::rpm::spec::Spec;
 use deploy::rpm::target::Target;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare;
 use kmodfile::release::Release;
@@ -76,7 +77,7 @@ The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the 
 
 /// Makes packages and prints a table of them.
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
     let spec = Spec::of(&project)?;
     let signing = signing(context, args)?;

@@ -11,9 +11,9 @@ use serde::Serialize;
 use crate::commands::build::{BuildArgs, SignWith};
 use crate::commands::insmod::InsmodArgs;
 use crate::commands::{build, insmod};
-use kernel::archive::Archive;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::{Age, known};
 use kernel::machine::programs;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
@@ -120,7 +120,7 @@ struct Outcome {
 
 /// Builds, signs, boots three times; ends well only if all three went as they should.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, project::key::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, project::key::PROGRAMS])?;
     let scratch = tempfile::tempdir().context("making a temporary directory")?;
     let scratch = Utf8Path::from_path(scratch.path()).context("its path is no UTF-8")?;
     let pair = key_pair(context, &args.build.sign, scratch)?;
@@ -150,7 +150,12 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
     }
     let files = generate(
         context,
-        &Request { dir: &scratch.join("key"), name: "cifs-fix secure boot trial", days: 2, encrypted: false },
+        &Request {
+            dir: &scratch.join("key"),
+            name: "cargo-kmod secure boot trial",
+            days: 2,
+            encrypted: false,
+        },
     )?;
     KeyPair::open(context, &PrivateKey::File(files.private), &files.pem)
 }
@@ -217,7 +222,8 @@ impl Machine<'_> {
 
 /// What the archive has to choose from; nothing if it cannot be asked now.
 fn signed_releases(context: &Context) -> Vec<String> {
-    let releases = Archive::open(context).map(|archive| discover::with_signed_image(&archive));
+    let releases =
+        known::usual().archive(context, Age::Current).map(|archive| discover::with_signed_image(&*archive));
     releases.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 

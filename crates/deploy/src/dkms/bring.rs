@@ -18,6 +18,7 @@ use crate::dkms::status::State;
 use crate::dkms::target::Target;
 use crate::dkms::{Dkms, Goal, Outcome, Package};
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -192,7 +193,7 @@ impl Dkms<'_> {
             (place.built(package, &target.release), self.place.built(package, &target.release));
         fs_err::create_dir_all(wanted.parent().unwrap_or(&wanted))?;
         debug_assert!(wanted.ends_with(ARCH));
-        fs_err::rename(made, wanted)?;
+        durable::publish(&made, &wanted)?;
         Ok(fs_err::remove_dir_all(tree)?)
     }
 

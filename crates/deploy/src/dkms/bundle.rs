@@ -10,6 +10,7 @@ use crate::dkms::place::Place;
 use crate::dkms::source::Source;
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -37,10 +38,8 @@ pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8Path
     rpmbuild(package, source.licence(), work).run(&context.report)?;
     let made = work.join("RPMS/noarch").join(&name);
     require_source(context, package, &made)?;
-    fs_err::create_dir_all(&dir)?;
-    let (partial, file) = (dir.join(format!(".{name}.partial")), dir.join(name));
-    fs_err::copy(made, &partial)?;
-    fs_err::rename(partial, &file)?;
+    let file = dir.join(name);
+    durable::replace(&file, &fs_err::read(made)?)?;
     step.done("Packed", file.as_str());
     Ok(file)
 }
@@ -99,7 +98,7 @@ pub fn tarball(context: &Context, place: &Place, package: &Package, cmd: Cmd) ->
         let reason = "dkms mktarball ended well, but there is no source in it";
         return Err(Failure::refused(partial.as_str(), reason).into());
     }
-    fs_err::rename(partial, &file)?;
+    durable::publish(&partial, &file)?;
     step.done("Packed", file.as_str());
     Ok(file)
 }

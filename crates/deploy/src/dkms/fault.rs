@@ -13,6 +13,7 @@ use crate::dkms::command::depmod;
 use crate::dkms::place::{ARCH, Place};
 use kernel::context::Context;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 
 /// One thing that is wrong.
@@ -263,11 +264,8 @@ fn put_back(place: &Place, package: &Package, release: &Release) -> Result<()> {
         let note = Utf8PathBuf::from(format!("{file}.origin"));
         let origin = origin(place, release, &file, &note);
         if !origin.exists() {
-            fs_err::create_dir_all(origin.parent().context("a module is in a directory")?)?;
             // Both are on one file system only by chance.
-            let partial = Utf8PathBuf::from(format!("{origin}.partial"));
-            fs_err::copy(&file, &partial)?;
-            fs_err::rename(&partial, &origin)?;
+            durable::replace(&origin, &fs_err::read(&file)?)?;
         }
         fs_err::remove_file(&file)?;
         fs_err::remove_file(&note).ok();

@@ -21,6 +21,7 @@ use check::{Check, Found};
 use command::rows;
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
+use kernel::machine::user;
 use kmodfile::release::Release;
 use place::Place;
 use project::Project;
@@ -99,7 +100,7 @@ impl<'a> Dkms<'a> {
     /// The project, with dkms at hand; it is installed where it is not. Only root may.
     pub fn open(context: &'a Context, place: &'a Place, project: &'a Project, force: bool) -> Result<Self> {
         programs::ensure(context, &[PROGRAMS, key::PROGRAMS])?;
-        if !programs::is_root() && !context.dry_run {
+        if !user::is_root() && !context.dry_run {
             return Err(Failure::missing("dkms", "only root may register and install modules")
                 .remedy("run the same as root")
                 .into());

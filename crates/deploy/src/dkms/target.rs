@@ -5,11 +5,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dkms::place::Place;
-use kernel::archive::version;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::prepare::Rust;
+use kernel::version;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use project::Project;
@@ -117,7 +117,7 @@ impl Target {
     /// What `project` is built against for `release`: the installed headers or, where they lack what it needs, the
     /// prepared kernel.
     pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {
-        let prepared = Kdir::open(context, release);
+        let prepared = Kdir::open(&context.cache, release);
         let headers = headers_of(place, release);
         let config = match (&headers, &prepared) {
             (Some(dir), _) => read_config(dir)?,
@@ -162,7 +162,7 @@ fn read_config(dir: &Utf8Path) -> Result<Config> {
 
 /// What is to be added where a prepared kernel would have done, and there is one that lost files.
 fn lost(context: &Context, release: &Release) -> String {
-    Kdir::lost(context, release)
+    Kdir::lost(&context.cache, release)
         .map_or_else(String::new, |file| format!("; the kernel that was prepared lost {file}"))
 }
 

@@ -119,8 +119,11 @@ pub fn depmod_in_place(context: &Context, system: &System, release: &Release) ->
     depmod(context, system.root(), &conf, release)
 }
 
-/// An empty directory in the cache. Its name is new each time: a depmod that a killed run left behind cannot write into it.
+/// An empty directory in the cache, or with `--dry-run` outside of it. Its name is new each time: a depmod that a killed run left behind cannot write into it.
 fn empty_dir(context: &Context, system: &System, release: &Release) -> Result<tempfile::TempDir> {
+    if context.dry_run {
+        return tempfile::tempdir().context("making a temporary directory");
+    }
     let whose = digest(format!("{}\0{release}", system.root()).as_bytes());
     let place = context.cache.path("install").join(&whose[..16]);
     if place.exists() {

@@ -12,24 +12,24 @@ use crate::rpm::sbom;
 use crate::rpm::sign::PackageKey;
 use crate::rpm::source::{Ready, SourcePackage};
 use kernel::context::Context;
+use kernel::distribution::known;
+use kernel::distribution::recipe::Recipe;
 use kernel::kdir::Kdir;
-use kernel::root::recipe::Recipe;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::place_of;
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign;
 use report::cache::{Lock, remove_plain};
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// What a root needs for rpmbuild besides what the kernel's modules need.
-const PACKAGES: &[&str] = &["debugedit", "elfutils", "file", "rpm"];
-
 /// The build root of a prepared kernel, with rpmbuild in it.
-pub fn recipe(kdir: &Kdir) -> Recipe {
-    kdir.stamp().recipe.clone().with(PACKAGES)
+pub fn recipe(kdir: &Kdir) -> Result<Recipe> {
+    let recipe = &kdir.stamp().recipe;
+    Ok(recipe.clone().with(known::named(&recipe.distribution)?.rpmbuild().iter().copied()))
 }
 
 /// A package that was made.
@@ -169,10 +169,8 @@ impl Order<'_> {
     fn put(&self, kernel: &str, made: &Utf8Path) -> Result<Package> {
         let name = made.file_name().unwrap_or_default();
         let file = self.output.join(name);
-        let partial = self.output.join(format!(".{name}.{}", std::process::id()));
         let content = fs_err::read(made)?;
-        let written = fs_err::write(&partial, &content).and_then(|()| fs_err::rename(&partial, &file));
-        written.inspect_err(|_| drop(fs_err::remove_file(&partial)))?;
+        durable::replace(&file, &content)?;
         let (size, sha256) = (content.len() as u64, sbom::digest(&content));
         Ok(Package { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
     }
@@ -266,14 +264,14 @@ impl<'a> Rpmbuild<'a> {
             }
             PrivateKey::File(file) => file.as_path(),
         };
-        if file.as_str().contains([':', '\'', '%']) {
+        if !self.ready.root.is_host() {
+            return Ok(Some((file, Utf8Path::new("/run/module-signing-key"))));
+        }
+        // It is a word of a shell in a macro there.
+        if file.as_str().contains(['\'', '%']) {
             return Err(refused(file.as_str(), "such a path cannot be given to rpmbuild").into());
         }
-        let place = match self.ready.root {
-            Root::Host => file,
-            Root::Debian(_) => Utf8Path::new("/run/module-signing-key"),
-        };
-        Ok(Some((file, place)))
+        Ok(Some((file, file)))
     }
 
     /// rpmbuild with `args` before the spec and at most `compilers` at a time.
@@ -330,7 +328,7 @@ impl<'a> Rpmbuild<'a> {
             access = access.read_at(key, place);
             cmd = project::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(project::key::PIN, pin));
         }
-        let seen = if matches!(self.ready.root, Root::Host) { stock.as_str() } else { &place };
+        let seen = if self.ready.root.is_host() { stock.as_str() } else { &place };
         let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
         // Where none is given, rpmbuild takes the day of the spec's last change.
         let cmd = match std::env::var("SOURCE_DATE_EPOCH") {

@@ -42,7 +42,7 @@ impl Ready {
                 .remedy("choose another kernel: cargo kmod kernel list")
                 .into());
         }
-        let root = Root::provide(context, &super::build::recipe(&prepared.kdir), context.root_fs)?;
+        let root = Root::provide(context, &super::build::recipe(&prepared.kdir)?, context.root_fs)?;
         let target = target.unwrap_or_else(|| Target::of(prepared.kdir.release()));
         Ok(Self { target, prepared, root })
     }
