@@ -4,18 +4,15 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::libc;
-
-use crate::kernel_log::KernelLog;
-use crate::steps::StepError;
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
+use vm_init::{KernelLog, StepError};
+use vm_protocol::Errno;
 
 /// How often something is done or looked at again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,22 +33,26 @@ const ROOM: usize = 4096;
 /// What is asked about a directory, and the answer (fs/smb/client/cifs_ioctl.h, `struct smb3_notify_info`).
 #[repr(C, packed)]
 struct Notify {
+    question: Question,
+    changes: [u8; ROOM],
+}
+
+/// The fixed part of it. The kernel's structure ends where the changes begin.
+#[repr(C, packed)]
+struct Question {
     /// Which changes (MS-SMB2 2.2.35).
     filter: u32,
     /// Whether of the directories below, too.
     tree: u8,
     /// How many bytes of changes there is room for, and then how many there are.
     length: u32,
-    changes: [u8; ROOM],
 }
 
 /// Files made, removed and renamed (`FILE_NOTIFY_CHANGE_FILE_NAME`).
 const NAMES: u32 = 1;
 
-/// `CIFS_IOC_NOTIFY_INFO`. The kernel's structure ends where the changes begin.
-const REQUEST: libc::Ioctl = nix::request_code_readwrite!(0xcf, 11, std::mem::offset_of!(Notify, changes));
-
-nix::ioctl_readwrite_bad!(notify_info, REQUEST, Notify);
+/// `CIFS_IOC_NOTIFY_INFO`.
+const NOTIFY_INFO: Opcode = opcode::read_write::<Question>(0xcf, 11);
 
 /// Waits until the server tells of changes in a directory; gives the length of what it tells in bytes.
 pub(crate) fn watch(path: &str) -> io::Result<String> {
@@ -77,22 +78,23 @@ fn change_until(over: &AtomicBool, file: &Path) -> io::Result<()> {
 }
 
 fn changes_of(directory: &File) -> io::Result<u32> {
-    let mut asked = Notify { filter: NAMES, tree: 0, length: ROOM as u32, changes: [0; ROOM] };
-    // SAFETY: the descriptor is open, and the structure is laid out as the kernel's, with as much room behind it as it says.
-    unsafe { notify_info(directory.as_raw_fd(), &raw mut asked) }?;
-    Ok(asked.length)
+    let question = Question { filter: NAMES, tree: 0, length: ROOM as u32 };
+    let mut asked = Notify { question, changes: [0; ROOM] };
+    // SAFETY: the structure is laid out as the kernel's, with as much room behind it as it says.
+    unsafe { ioctl(directory, Updater::<NOTIFY_INFO, Notify>::new(&mut asked)) }?;
+    Ok(asked.question.length)
 }
 
 /// Reads a file, and sees to it that the server tells the client that it may no longer keep what it read.
 pub(crate) fn break_lease(path: &str, other: &str) -> Result<(), StepError> {
-    let failed = |error: io::Error| StepError::io(&error, path);
+    let failed = |error: io::Error| StepError::of(path, error);
     let writer = File::options().write(true).create_new(true).open(other).map_err(failed)?;
     let write = |content| writer.write_all_at(content, 0).and_then(|()| writer.sync_all()).map_err(failed);
     write(BEFORE)?;
     let mut log = KernelLog::open().and_then(|mut log| log.read_new().map(|_| log)).map_err(unlogged)?;
     let reader = File::open(path).map_err(failed)?;
     if !holds(&reader, BEFORE).map_err(failed)? {
-        return Err(StepError::said(Errno::EBADMSG, format!("{path}: not what was written")));
+        return Err(StepError::new(Errno::EBADMSG, format!("{path}: not what was written")));
     }
     write(AFTER)?;
     let started = Instant::now();
@@ -101,11 +103,11 @@ pub(crate) fn break_lease(path: &str, other: &str) -> Result<(), StepError> {
             return Ok(());
         }
         if log.read_new().map_err(unlogged)?.iter().any(|line| line.text.contains(UNKNOWN)) {
-            return Err(StepError::new(Errno::ESTALE, path));
+            return Err(StepError::new(Errno::ESTALE, format!("{path}: the client keeps what it read")));
         }
         thread::sleep(PAUSE);
     }
-    Err(StepError::new(Errno::ETIMEDOUT, path))
+    Err(StepError::new(Errno::ETIMEDOUT, format!("{path}: nothing came of the write in time")))
 }
 
 fn holds(file: &File, content: &[u8]) -> io::Result<bool> {
@@ -115,5 +117,5 @@ fn holds(file: &File, content: &[u8]) -> io::Result<bool> {
 }
 
 fn unlogged(why: String) -> StepError {
-    StepError::said(Errno::EIO, why)
+    StepError::new(Errno::EIO, why)
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Performs the steps that every init has.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::thread;
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use vm_protocol::{OUTPUT_LIMIT, Step};
+
+use crate::step_error::{StepError, StepResult};
+use crate::{module, network, program};
+
+/// Performs `step`; `extra` does so with a step that only this init has.
+pub(crate) fn perform<X>(step: &Step<X>, extra: impl Fn(&X) -> StepResult) -> StepResult {
+    match step {
+        Step::InsertModule { file, params } => module::insert(file, params).map(|()| None),
+        Step::RemoveModule { name, patience } => {
+            module::remove(name, Duration::from_millis(*patience)).map(|()| None)
+        }
+        Step::Network { interface, address, prefix, gateway } => {
+            network::configure(interface, *address, *prefix, *gateway).map(|()| None)
+        }
+        Step::Mount { file_system, source, target, options } => {
+            done(target, fs::create_dir_all(target))?;
+            done(source, mount_at(file_system, source, target, options))
+        }
+        Step::Unmount { target } => {
+            done(target, unmount(target.as_str(), UnmountFlags::empty()).map_err(Into::into))
+        }
+        Step::Run { program, args } => program::run(program, args).map(Some),
+        Step::WriteFile { path, content } => done(path, fs::write(path, content)),
+        Step::ReadFile { path } => told(path, read_file(path)),
+        Step::ListDirectory { path } => told(path, list_directory(path)),
+        Step::Stat { path } => told(path, kind(path)),
+        Step::RemoveFile { path } => done(path, fs::remove_file(path)),
+        Step::ReadLink { path } => told(path, read_link(path)),
+        Step::Settle { millis } => {
+            thread::sleep(Duration::from_millis(*millis));
+            Ok(None)
+        }
+        // The marker is the line that is written before every step.
+        Step::Marker { .. } => Ok(None),
+        Step::Extra(step) => extra(step),
+    }
+}
+
+fn told(path: &str, result: io::Result<String>) -> StepResult {
+    result.map(Some).map_err(|error| StepError::of(path, error))
+}
+
+fn done(path: &str, result: io::Result<()>) -> StepResult {
+    result.map(|()| None).map_err(|error| StepError::of(path, error))
+}
+
+fn mount_at(file_system: &str, source: &str, target: &str, options: &str) -> io::Result<()> {
+    let options = CString::new(options)?;
+    Ok(mount(source, target, file_system, MountFlags::empty(), options.as_c_str())?)
+}
+
+fn read_file(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(OUTPUT_LIMIT as u64).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn list_directory(path: &str) -> io::Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names.join("\n"))
+}
+
+fn kind(path: &str) -> io::Result<String> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    let names = [
+        (kind.is_file(), "file"),
+        (kind.is_dir(), "directory"),
+        (kind.is_symlink(), "link"),
+        (kind.is_fifo(), "pipe"),
+    ];
+    Ok(names.into_iter().find_map(|(is, name)| is.then_some(name)).unwrap_or("other").to_owned())
+}
+
+fn read_link(path: &str) -> io::Result<String> {
+    Ok(fs::read_link(path)?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(step: Step) -> StepResult {
+        perform(&step, |never| match *never {})
+    }
+
+    #[test]
+    fn files_are_written_read_listed_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let written = output(Step::WriteFile { path: path("b"), content: "text".to_owned() });
+        assert_eq!(written, Ok(None));
+        std::os::unix::fs::symlink("b", dir.path().join("a")).unwrap();
+        assert_eq!(output(Step::ReadFile { path: path("a") }), Ok(Some("text".to_owned())));
+        assert_eq!(output(Step::ReadLink { path: path("a") }), Ok(Some("b".to_owned())));
+        assert_eq!(output(Step::ListDirectory { path: path("") }), Ok(Some("a\nb".to_owned())));
+        for (name, kind) in [("a", "link"), ("b", "file"), ("", "directory")] {
+            assert_eq!(output(Step::Stat { path: path(name) }), Ok(Some(kind.to_owned())), "{name}");
+        }
+        assert_eq!(output(Step::RemoveFile { path: path("b") }), Ok(None));
+        let absent = StepError::new(vm_protocol::Errno::ENOENT, format!("{}: No such file or directory", path("b")));
+        assert_eq!(output(Step::RemoveFile { path: path("b") }), Err(absent));
+    }
+
+    #[test]
+    fn what_is_read_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long").to_str().unwrap().to_owned();
+        fs::write(&path, vec![b'x'; OUTPUT_LIMIT + 1]).unwrap();
+        assert_eq!(output(Step::ReadFile { path }).unwrap().unwrap().len(), OUTPUT_LIMIT);
+    }
+
+    #[test]
+    fn extra_steps_are_handed_on() {
+        let step = Step::Extra("mine");
+        let performed = perform(&step, |extra: &&str| Ok(Some((*extra).to_owned())));
+        assert_eq!(performed, Ok(Some("mine".to_owned())));
+    }
+}
