@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use guest::{Event, Message, Plan};
+use vm_protocol::{Event, ExtraStep, Message, NoExtraStep, Plan};
 
-use crate::accelerator::{self, Accelerator};
+use crate::accelerator::Accelerator;
 use crate::console::Scanner;
 use crate::payload::Payload;
+use crate::probe;
 use crate::qemu::{self, Arguments, Boot};
 use crate::secure_boot::SecureBoot;
 use crate::verdict::{self, Ending, Evidence, Judgement};
@@ -61,13 +62,11 @@ const LINE_LIMIT: u64 = 16 << 20;
 
 /// A machine, ready to run.
 #[derive(Clone, Debug)]
-pub struct Machine<'a> {
+pub struct Machine<'a, X = NoExtraStep> {
     /// An uncompressed kernel with a PVH entry ([`super::kernel_image::vmlinux`]).
     pub vmlinux: &'a Utf8Path,
-    /// The init ([`super::guest::init`]).
-    pub init: &'a Utf8Path,
-    /// What it does in there.
-    pub payload: &'a Payload,
+    /// The init, and what it does in there.
+    pub payload: &'a Payload<X>,
     /// Gets the console log, from the first byte.
     pub console_log: &'a Utf8Path,
     /// Memory in MiB.
@@ -82,8 +81,8 @@ pub struct Machine<'a> {
     pub allowed: Vec<String>,
     /// How long it may take.
     pub limits: Limits,
-    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several runs, ask
-    /// [`accelerator::choose`] once.
+    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several
+    /// runs, ask [`probe::choose`] once.
     pub accelerator: Option<Accelerator>,
     /// Gets what passes over the machine's network, as pcap, if there is a network.
     pub capture: Option<Utf8PathBuf>,
@@ -96,9 +95,7 @@ pub struct Machine<'a> {
 pub struct Run {
     /// The verdict and why.
     pub judgement: Judgement,
-    /// What the guest was to do.
-    pub plan: Plan,
-    /// What it reported.
+    /// What the guest reported.
     pub events: Vec<Event>,
     /// From QEMU's start to the greeting of init, if it came.
     pub boot: Option<Duration>,
@@ -120,17 +117,11 @@ impl Run {
     }
 }
 
-impl<'a> Machine<'a> {
+impl<'a, X: ExtraStep> Machine<'a, X> {
     /// A machine with one processor and enough memory for a few modules.
-    pub fn new(
-        vmlinux: &'a Utf8Path,
-        init: &'a Utf8Path,
-        payload: &'a Payload,
-        console_log: &'a Utf8Path,
-    ) -> Self {
+    pub fn new(vmlinux: &'a Utf8Path, payload: &'a Payload<X>, console_log: &'a Utf8Path) -> Self {
         Self {
             vmlinux,
-            init,
             payload,
             console_log,
             memory: 256,
@@ -150,17 +141,17 @@ impl<'a> Machine<'a> {
     /// # Errors
     ///
     /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a verdict.
-    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&Plan, &Event)) -> Result<Run> {
+    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&Plan<X>, &Event)) -> Result<Run> {
         let accelerator = match self.accelerator {
             Some(accelerator) => accelerator,
-            None => accelerator::choose(context, self.vmlinux)?,
+            None => probe::choose(context, self.vmlinux)?,
         };
         // A path of a socket is short (unix(7)), and the cache's may not be.
         let dir = tempfile::Builder::new().prefix("vm-").tempdir()?;
         let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
         let plan = self.payload.plan(&nonce()?);
         let initrd = dir.join("initramfs.cpio");
-        fs_err::write(&initrd, self.payload.initramfs(&fs_err::read(self.init)?, &plan)?)?;
+        fs_err::write(&initrd, self.payload.initramfs(&plan)?)?;
         let port = dir.join("port");
         let listener = UnixListener::bind(&port).with_context(|| format!("listening on {port}"))?;
         let parameters = qemu::kernel_parameters(accelerator, self.processors, &self.append);
@@ -192,7 +183,7 @@ impl<'a> Machine<'a> {
         let mut watch = Watch::new(&plan, listener, self.console_log, limits)?;
         watch.scanner = Scanner::allowing(&self.allowed);
         let ending = watch.until_end(context, qemu, &mut on_event)?;
-        Ok(watch.run(&plan, &ending, accelerator, self.console_log))
+        Ok(watch.run(&ending, accelerator, self.console_log))
     }
 }
 
@@ -243,8 +234,8 @@ fn died(status: ExitStatus, said: &str) -> String {
 }
 
 /// What is seen of a machine while it runs.
-struct Watch<'a> {
-    plan: &'a Plan,
+struct Watch<'a, X> {
+    plan: &'a Plan<X>,
     limits: Limits,
     listener: UnixListener,
     port: Option<Receiver<Vec<u8>>>,
@@ -258,8 +249,8 @@ struct Watch<'a> {
     trouble: Option<Instant>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(plan: &'a Plan, listener: UnixListener, console: &Utf8Path, limits: Limits) -> Result<Self> {
+impl<'a, X: ExtraStep> Watch<'a, X> {
+    fn new(plan: &'a Plan<X>, listener: UnixListener, console: &Utf8Path, limits: Limits) -> Result<Self> {
         listener.set_nonblocking(true)?;
         let now = Instant::now();
         Ok(Self {
@@ -283,7 +274,7 @@ impl<'a> Watch<'a> {
         &mut self,
         context: &Context,
         mut qemu: Qemu,
-        on_event: &mut impl FnMut(&Plan, &Event),
+        on_event: &mut impl FnMut(&Plan<X>, &Event),
     ) -> Result<Ending> {
         let ending = loop {
             // Asked before the channels are read: what QEMU wrote before it ended is then all there.
@@ -320,7 +311,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits a moment for a line on the port.
-    fn read_port(&mut self, on_event: &mut impl FnMut(&Plan, &Event)) -> Result<()> {
+    fn read_port(&mut self, on_event: &mut impl FnMut(&Plan<X>, &Event)) -> Result<()> {
         let Some(port) = &self.port else {
             match self.listener.accept() {
                 Ok((stream, _)) => self.port = Some(lines_of(stream)?),
@@ -339,7 +330,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes what is left on the port of a machine that has ended.
-    fn drain_port(&mut self, on_event: &mut impl FnMut(&Plan, &Event)) {
+    fn drain_port(&mut self, on_event: &mut impl FnMut(&Plan<X>, &Event)) {
         let lines: Vec<Vec<u8>> = self.port.take().into_iter().flatten().collect();
         for line in lines {
             self.line(&line, on_event);
@@ -347,7 +338,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes one line from the port.
-    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&Plan, &Event)) {
+    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&Plan<X>, &Event)) {
         self.last_sign = Instant::now();
         match serde_json::from_slice::<Message>(line) {
             Ok(message) if message.nonce == self.plan.nonce => {
@@ -396,13 +387,13 @@ impl<'a> Watch<'a> {
     }
 
     /// The run, judged.
-    fn run(self, plan: &Plan, ending: &Ending, accelerator: Accelerator, console_log: &Utf8Path) -> Run {
+    fn run(self, ending: &Ending, accelerator: Accelerator, console_log: &Utf8Path) -> Run {
         let hits = self.scanner.hits();
         let (excused, foreign) = (self.scanner.excused(), self.foreign);
+        let plan = self.plan;
         let evidence = Evidence { plan, events: &self.events, hits, excused, ending, foreign };
         Run {
             judgement: verdict::judge(&evidence),
-            plan: plan.clone(),
             boot: self.boot,
             wall: self.started.elapsed(),
             accelerator,
@@ -452,7 +443,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::write(dir.join("console"), "").unwrap();
-        let plan = Plan { nonce: "mine".into(), ..Plan::default() };
+        let plan: Plan = Plan { nonce: "mine".into(), early: vec![], steps: vec![] };
         let listener = UnixListener::bind(dir.join("port")).unwrap();
         let mut watch = Watch::new(&plan, listener, &dir.join("console"), Limits::default()).unwrap();
         let mut seen = 0;

@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn names() {
         let table = [
-            ("cifs.ko", Some("cifs")),
+            ("nfs.ko", Some("nfs")),
             ("virtio-rng.ko.xz", Some("virtio_rng")),
             ("a.ko.zst", Some("a")),
             ("a.ko.gz", Some("a")),
@@ -222,13 +222,13 @@ mod tests {
     fn updates_come_before_extra_before_the_rest() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        for file in ["kernel/fs/cifs.ko.xz", "extra/cifs.ko", "updates/dkms/cifs.ko.zst", "kernel/a-b.ko"] {
+        for file in ["kernel/fs/nfs.ko.xz", "extra/nfs.ko", "updates/dkms/nfs.ko.zst", "kernel/a-b.ko"] {
             fs_err::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
             fs_err::write(dir.join(file), "").unwrap();
         }
         fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
         let tree = Tree::open(dir).unwrap();
-        assert_eq!(tree.files["cifs"], "updates/dkms/cifs.ko.zst");
+        assert_eq!(tree.files["nfs"], "updates/dkms/nfs.ko.zst");
         assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
         assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());
         assert!(tree.closure(&["nowhere"]).is_err());
