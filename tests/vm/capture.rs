@@ -9,6 +9,7 @@ use report::Report;
 use report::process::Cmd;
 use serde_json::Value;
 use vm::Verdict;
+use xtask::client::ClientSteps as _;
 use xtask::share::{self as smb, Share};
 
 use crate::{Bench, verdict_is};

@@ -4,13 +4,13 @@
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Expect;
 use kmodfile::compression::Compression;
 use kmodfile::file::ModuleFile;
 use liblzma::stream::{Check, Stream};
 use project::packed::{Complete, Packed};
 use vm::Verdict;
 use vm::modules::Module;
+use vm_protocol::{Errno, Expect};
 
 use crate::{Bench, verdict_is};
 
@@ -31,7 +31,7 @@ pub(crate) fn taken_by_the_kernel(bench: &Bench) -> Result<()> {
             liblzma::write::XzEncoder::new_stream(Vec::new(), Stream::new_easy_encoder(6, Check::Crc64)?);
         other.write_all(&file.image)?;
         let mut payload = bench.payload()?;
-        payload.insert(module(other.finish()?), "", Expect::Failure("EINVAL".to_owned()));
+        payload.insert(module(other.finish()?), "", Expect::Failure(Errno::EINVAL));
         verdict_is(&bench.run("compressed_otherwise", &payload, |_| {})?, Verdict::Pass)?;
     }
     Ok(())

@@ -4,7 +4,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{Expect, Step};
 use kernel::archive::Archive;
 use kernel::archive::package::{self, Package};
 use kernel::discover::{self, Kernel};
@@ -19,6 +18,7 @@ use project::stage::Sources;
 use vm::boot::{self, Options};
 use vm::system::System;
 use vm::{Payload, Run, Verdict};
+use vm_protocol::{Errno, Expect, Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 
@@ -183,7 +183,7 @@ fn guard_by_hand(bench: &Bench) -> Result<()> {
 fn no_guard(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir) -> Result<()> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
     payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
-    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure("EIO".to_owned()));
+    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure(Errno::EIO));
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     run(bench, kdir, &payload, "no-guard").map(drop)
 }

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use deploy::install::module::ModuleFile;
-use guest::{Expect, Step};
+use guest::Step;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
@@ -13,6 +13,7 @@ use project::build::build;
 use report::process::Cmd;
 use vm::system::System;
 use vm::{Run, Verdict};
+use vm_protocol::Expect;
 use xtask::repository;
 
 use crate::{Bench, verdict_is};

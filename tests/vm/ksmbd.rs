@@ -3,14 +3,16 @@
 //! Debian packages it.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Expect, Step, Work};
+use guest::{ShareStep, Step, Work};
 use kernel::root::Root;
 use kernel::root::debian::DebianRoot;
 use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
 use report::process::Cmd;
+use vm::Verdict;
 use vm::system::{Further, System};
-use vm::{Payload, Verdict};
+use vm_protocol::{Errno, Expect};
+use xtask::client::{Payload, mount};
 use xtask::share::Account;
 
 use crate::vehicle::{self, Vehicle};
@@ -49,20 +51,21 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
         let directory = speech.directory();
         let at = payload.plan("").steps.len();
         let shared = format!("{SHARED}/{directory}");
-        let options = format!("ip=127.0.0.1,{}", speech.options(&account));
-        let frees =
-            if speech.frees_parts() { Expect::Success } else { Expect::Failure("EOPNOTSUPP".to_owned()) };
+        let options = speech.options(&account);
+        let frees = if speech.frees_parts() { Expect::Success } else { Expect::Failure(Errno::EOPNOTSUPP) };
         payload
-            .step(Step::LayOut { directory: shared.clone(), listed: LISTED })
-            .step(Step::MountCifs {
-                source: format!("//127.0.0.1/{SHARE}"),
-                options,
-                target: MOUNT.to_owned(),
-            })
-            .step(Step::Work(Work { directory: format!("{MOUNT}/{directory}"), listed: LISTED, bulk: BULK }))
-            .expect(Step::AskRanges { path: format!("{MOUNT}/{directory}/ranges") }, frees)
+            .step(ShareStep::LayOut { directory: shared.clone(), listed: LISTED })
+            .step(mount("127.0.0.1", SHARE, &options, MOUNT))
+            .step(ShareStep::Work(Work {
+                directory: format!("{MOUNT}/{directory}"),
+                listed: LISTED,
+                bulk: BULK,
+            }))
+            .expect(ShareStep::AskRanges { path: format!("{MOUNT}/{directory}/ranges") }, frees)
             .step(Step::Unmount { target: MOUNT.to_owned() })
-            .step(Step::Digest { path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE) });
+            .step(ShareStep::Digest {
+                path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE),
+            });
         works.push((speech, at + 2));
     }
     let counters = vehicle.read_counters(&mut payload);
@@ -81,7 +84,7 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     nothing_is_rejected(&run, counters)
 }
 
-/// The right answers to [`Step::AskRanges`]: a server that has more ranges than the client has room for gives what there is
+/// The right answers to [`ShareStep::AskRanges`]: a server that has more ranges than the client has room for gives what there is
 /// room for, in a reply that says that it is cut short.
 fn all_ranges() -> String {
     let answer = |(from, data, hole): (u64, u64, u64)| {
@@ -115,7 +118,7 @@ pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> 
     let further = Further { programs: &[TOOLS], files: &[MOUNTD, CONFIGURATION, ACCOUNTS, "/run", "/tmp"] };
     payload.system(System::with(context, &tree, release, &["ksmbd"], &further)?);
     payload.run("/sbin/modprobe", &["ksmbd"], Expect::Success);
-    payload.step(Step::LayOut { directory: SHARED.to_owned(), listed: 0 });
+    payload.step(ShareStep::LayOut { directory: SHARED.to_owned(), listed: 0 });
     payload.run(MOUNTD, &[], Expect::Success);
     // It answers once the kernel has its configuration, a moment after the daemon is there.
     payload.step(Step::Settle { millis: 2000 });

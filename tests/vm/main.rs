@@ -34,7 +34,7 @@ use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use guest::{Expect, Step};
+use guest::{ShareStep, Step};
 use kernel::context::{Context, processors};
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
@@ -44,10 +44,11 @@ use project::build::{Built, build};
 use report::cache::Cache;
 use report::failure::Exit;
 use report::{Report, seconds};
-use vm::accelerator::{self, Accelerator};
-use vm::boot;
+use vm::accelerator::Accelerator;
 use vm::modules::{Module, Tree};
-use vm::{Limits, Machine, Payload, Run, Verdict};
+use vm::{Init, Limits, Run, Verdict, boot, probe};
+use vm_protocol::{Errno, Expect};
+use xtask::client::{ClientSteps as _, Machine, Payload};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
@@ -57,7 +58,7 @@ struct Bench {
     context: Context,
     prepared: Prepared,
     vmlinux: Utf8PathBuf,
-    init: Utf8PathBuf,
+    init: Init<ShareStep>,
     tree: Tree,
     faults: Built,
     logs: Utf8PathBuf,
@@ -100,8 +101,8 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
     let project = Project::open(&repository().join("tests/vm/fault"))?;
     let faults = build(&context, &project, &prepared)?;
     let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;
-    let accelerator = accelerator::choose(&context, &vmlinux)?;
-    let init = vm::guest::init(&context)?;
+    let accelerator = probe::choose(&context, &vmlinux)?;
+    let init = xtask::init::init(&context)?;
     let tree = boot::tree(&prepared.kdir)?;
     Ok(Bench { context, prepared, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
 }
@@ -114,13 +115,18 @@ impl Bench {
     }
 
     fn payload(&self) -> Result<Payload> {
-        Payload::new(&self.tree)
+        self.payload_of(&self.tree)
+    }
+
+    /// A payload for the kernel that has these modules.
+    fn payload_of(&self, tree: &Tree) -> Result<Payload> {
+        Payload::with_init(self.init.clone(), tree)
     }
 
     /// Runs `payload` and prints what came of it.
     fn run(&self, name: &str, payload: &Payload, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
         let log = self.logs.join(format!("{name}.log"));
-        let mut machine = Machine::new(&self.vmlinux, &self.init, payload, &log);
+        let mut machine = Machine::new(&self.vmlinux, payload, &log);
         machine.accelerator = Some(self.accelerator);
         change(&mut machine);
         let run = machine.run(&self.context, |_, _| {})?;
@@ -274,7 +280,7 @@ fn changed_vermagic(bench: &Bench) -> Result<()> {
 
 fn expected_refusal(bench: &Bench) -> Result<()> {
     let mut payload = bench.payload()?;
-    payload.insert(with_other_vermagic(bench)?, "", Expect::Failure("ENOEXEC".to_owned()));
+    payload.insert(with_other_vermagic(bench)?, "", Expect::Failure(Errno::ENOEXEC));
     verdict_is(&bench.run("expected_refusal", &payload, |_| {})?, Verdict::Pass)
 }
 
@@ -295,10 +301,7 @@ fn qemu_without_kernel(bench: &Bench) -> Result<()> {
     let payload = bench.payload()?;
     let log = bench.logs.join("qemu_without_kernel.log");
     let vmlinux = bench.logs.join("no-such-vmlinux");
-    let machine = Machine {
-        accelerator: Some(bench.accelerator),
-        ..Machine::new(&vmlinux, &bench.init, &payload, &log)
-    };
+    let machine = Machine { accelerator: Some(bench.accelerator), ..Machine::new(&vmlinux, &payload, &log) };
     let run = machine.run(&bench.context, |_, _| {})?;
     verdict_is(&run, Verdict::QemuDied)?;
     ensure!(run.judgement.reason.contains("no-such-vmlinux"), "{}", run.judgement.reason);
@@ -340,7 +343,7 @@ fn output(bench: &Bench) -> Result<()> {
         .step(Step::WriteFile { path: "/hello".to_owned(), content: "hello\n".to_owned() })
         .step(Step::ReadFile { path: "/hello".to_owned() })
         .step(Step::ListDirectory { path: "/modules".to_owned() })
-        .expect(Step::ReadFile { path: "/nowhere".to_owned() }, Expect::Failure("ENOENT".to_owned()));
+        .expect(Step::ReadFile { path: "/nowhere".to_owned() }, Expect::Failure(Errno::ENOENT));
     let run = bench.run("output", &payload, |_| {})?;
     verdict_is(&run, Verdict::Pass)?;
     ensure!(run.output(1) == Some("hello\n"), "{:?}", run.output(1));

@@ -9,13 +9,15 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use guest::{Event, Expect, Outcome, Step};
+use guest::Step;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::build;
 use verify::Rule;
 use vm::modules::Module;
-use vm::{Payload, Run, Verdict};
+use vm::{Run, Verdict};
+use vm_protocol::{Errno, Event, Expect, Outcome};
+use xtask::client::{ClientSteps as _, Payload};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
@@ -169,7 +171,7 @@ fn visit(payload: &mut Payload, file: &str, expect: Expect) -> Visit {
 
 impl Observed {
     /// How a file was read: the error, if it was not, and what the kernel logged meanwhile.
-    fn read(&self, visit: Visit) -> Result<(Option<&str>, String)> {
+    fn read(&self, visit: Visit) -> Result<(Option<Errno>, String)> {
         let ended = self.run.events.iter().find_map(|event| match event {
             Event::StepEnded { index, outcome, log, .. } if *index == visit.read => Some((outcome, log)),
             _ => None,
@@ -177,7 +179,7 @@ impl Observed {
         let (outcome, log) = ended.with_context(|| self.not_reached())?;
         let error = match outcome {
             Outcome::Done => None,
-            Outcome::Failed { errno, .. } => Some(errno.as_str()),
+            Outcome::Failed { errno, .. } => Some(*errno),
         };
         Ok((error, log.iter().map(|line| format!("{}\n", line.text)).collect()))
     }
@@ -219,9 +221,9 @@ fn rule_is_seen(observed: &Observed, rule: Rule) -> Result<()> {
 
 /// The client takes a rejected reply for an I/O error, and tries no more. One that is only counted is for the client to
 /// refuse, with an error of its own choice.
-fn refused(mode: Mode, error: Option<&str>) -> Result<()> {
+fn refused(mode: Mode, error: Option<Errno>) -> Result<()> {
     match (mode, error) {
-        (Mode::Reject, Some("EIO")) | (Mode::Count, Some(_)) => Ok(()),
+        (Mode::Reject, Some(Errno::EIO)) | (Mode::Count, Some(_)) => Ok(()),
         _ => bail!("reading ended with {error:?}"),
     }
 }

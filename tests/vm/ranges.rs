@@ -3,8 +3,9 @@
 //! same with a verifier before it as without.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
+use guest::{ShareStep, Step};
 use vm::Verdict;
+use xtask::client::ClientSteps as _;
 use xtask::share::{self as smb, Share};
 
 use crate::vehicle::{self, Vehicle};
@@ -33,7 +34,7 @@ fn answers(bench: &Bench, vehicle: Vehicle) -> Result<String> {
     payload.mount_share(smb::NAME, server.port(), smb::OPTIONS, MOUNT);
     let asks = payload.plan("").steps.len();
     payload
-        .step(Step::AskRanges { path: format!("{MOUNT}/ranges") })
+        .step(ShareStep::AskRanges { path: format!("{MOUNT}/ranges") })
         .step(Step::Unmount { target: MOUNT.to_owned() });
     let counters = vehicle.read_counters(&mut payload);
     vehicle.unload(&mut payload);

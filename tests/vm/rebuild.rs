@@ -2,7 +2,7 @@
 //! The rebuilt client in the place of the stock one: it mounts a real share, and refuses what the guard refuses.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Event, Expect, Outcome, Step};
+use guest::Step;
 use kernel::archive::Archive;
 use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
@@ -15,7 +15,9 @@ use project::build::build;
 use project::source::series::Series;
 use vm::boot::{self, Options};
 use vm::modules::{Module, Tree};
-use vm::{Payload, Run, Verdict};
+use vm::{Run, Verdict};
+use vm_protocol::{Errno, Event, Expect, Outcome};
+use xtask::client::{ClientSteps as _, Payload};
 use xtask::commands::test::LONG;
 use xtask::repository;
 use xtask::share::{self as smb, Share};
@@ -56,8 +58,8 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
 }
 
 /// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock one.
-fn mounted(tree: &Tree, client: Client, port: u16) -> Result<Payload> {
-    let mut payload = Payload::new(tree)?;
+fn mounted(bench: &Bench, tree: &Tree, client: Client, port: u16) -> Result<Payload> {
+    let mut payload = bench.payload_of(tree)?;
     payload.network(tree)?;
     match client {
         Client::Stock => payload.insert_stock(tree, &[MODULE])?,
@@ -94,7 +96,7 @@ fn require_ours(run: &Run) -> Result<()> {
 fn a_real_share_is_mounted(bench: &Bench) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
     fs_err::write(server.files().join("from-host"), CONTENT)?;
-    let mut payload = mounted(&bench.tree, rebuilt(bench, &bench.prepared)?, server.port())?;
+    let mut payload = mounted(bench, &bench.tree, rebuilt(bench, &bench.prepared)?, server.port())?;
     let read = payload.plan("").steps.len();
     payload
         .step(Step::ReadFile { path: format!("{MOUNT}/from-host") })
@@ -126,12 +128,12 @@ impl Spoilt {
             fs_err::write(server.files().join(spoil.file()), CONTENT)?;
         }
         let (proxy, left_open) = Proxy::before(server.port())?;
-        let mut payload = mounted(tree, client, proxy.port())?;
+        let mut payload = mounted(bench, tree, client, proxy.port())?;
         let mut visits = Vec::new();
         for spoil in Spoil::all() {
             let read = Step::ReadFile { path: format!("{MOUNT}/{}", spoil.file()) };
             visits.push((spoil, payload.plan("").steps.len()));
-            payload.expect(read.clone(), expect.clone()).expect(read, expect_served(expect));
+            payload.expect(read.clone(), *expect).expect(read, expect_served(expect));
             if visits.len() % LOGGED_AT_ONCE == 0 {
                 payload.step(Step::Settle { millis: LOG_WINDOW_MILLIS });
             }
@@ -169,7 +171,7 @@ fn expect_served(spoilt: &Expect) -> Expect {
 
 /// Each spoilt reply fails with an I/O error and its rule in the log; the next reply on the same mount is served.
 fn malformed_replies_are_rejected(bench: &Bench) -> Result<()> {
-    let expect = Expect::Failure("EIO".to_owned());
+    let expect = Expect::Failure(Errno::EIO);
     let spoilt = Spoilt::with(bench, &bench.tree, rebuilt(bench, &bench.prepared)?, &expect)?;
     let run = bench.run("rebuild-malformed", &spoilt.payload, |_| {})?;
     spoilt.require_refused(&run)?;

@@ -8,13 +8,13 @@ use deploy::rpm::source::{self, Ready};
 use deploy::rpm::source_date;
 use deploy::rpm::spec::Spec;
 use deploy::rpm::target::Target;
-use guest::Expect;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use report::process::Cmd;
 use vm::Verdict;
 use vm::system::System;
+use vm_protocol::Expect;
 use xtask::repository;
 
 use crate::{Bench, verdict_is};

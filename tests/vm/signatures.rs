@@ -3,14 +3,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::Expect;
 use project::key::certificate::Certificate;
 use project::key::generate::{Request, generate};
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign::{Signer, Unsigned};
 use vm::modules::Module;
 use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
-use vm::{Machine, Payload, Run, Verdict};
+use vm::{Refusal, Run, Verdict};
+use vm_protocol::Expect;
+
+use xtask::client::{Machine, Payload};
 
 use crate::commands::tool;
 use crate::{Bench, verdict_is};
@@ -65,7 +67,7 @@ fn run(
         memory: MEMORY,
         accelerator: Some(bench.accelerator),
         secure_boot: Some(SecureBoot { chain: &chain, vmlinuz, enrolled }),
-        ..Machine::new(&bench.vmlinux, &bench.init, payload, &log)
+        ..Machine::new(&bench.vmlinux, payload, &log)
     };
     machine.run(&bench.context, |_, _| {})
 }
@@ -108,6 +110,7 @@ pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let vmlinuz = bench.prepared.kdir.vmlinuz()?;
     let run = run(bench, "changed-module", &vmlinuz, Some(&pair.certificate), &payload)?;
     verdict_is(&run, Verdict::ModuleRefused)?;
+    ensure!(run.judgement.refusal == Some(Refusal::BadSignature), "{:?}", run.judgement);
     ensure!(
         run.judgement.reason.starts_with("`insmod changed.ko`: EKEYREJECTED"),
         "{}",

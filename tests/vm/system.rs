@@ -3,12 +3,13 @@
 //! `/lib/modules`.
 
 use anyhow::{Result, ensure};
-use guest::{Expect, Step};
+use guest::Step;
 use kernel::root::Root;
 use kernel::root::scratch::Scratch;
 use report::process::Cmd;
 use vm::Verdict;
 use vm::system::System;
+use vm_protocol::{Errno, Expect};
 
 use crate::{Bench, verdict_is};
 
@@ -36,5 +37,5 @@ pub(crate) fn modprobe_of_a_tree(bench: &Bench) -> Result<()> {
 
     let forbid = Cmd::new("tee").arg("/etc/modprobe.d/no-cifs.conf").input("install cifs /bin/false\n");
     tree.read(context, forbid)?;
-    verdict_is(&loads("modprobe_forbidden", Expect::Failure("EIO".to_owned()))?, Verdict::Pass)
+    verdict_is(&loads("modprobe_forbidden", Expect::Failure(Errno::EIO))?, Verdict::Pass)
 }

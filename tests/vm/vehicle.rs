@@ -10,9 +10,10 @@ use kernel::root::Choice;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::build;
+use vm::Run;
 use vm::boot::{self, Options};
 use vm::modules::Module;
-use vm::{Payload, Run};
+use xtask::client::{ClientSteps as _, Payload};
 use xtask::repository;
 
 use crate::Bench;
@@ -20,7 +21,7 @@ use crate::Bench;
 /// The guard's module.
 pub(crate) const GUARD: &str = "cifs_fix";
 /// The client's.
-pub(crate) const CLIENT: &str = "cifs";
+pub(crate) const CLIENT: &str = xtask::client::MODULE;
 
 /// What verifies the replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Vehicle {
     /// A machine's payload with the network up, the vehicle loaded and nothing mounted.
     pub(crate) fn payload(self, bench: &Bench, prepared: &Prepared) -> Result<Payload> {
         let tree = boot::tree(&prepared.kdir)?;
-        let mut payload = Payload::new(&tree)?;
+        let mut payload = bench.payload_of(&tree)?;
         payload.network(&tree)?;
         if self == Self::Rebuild {
             payload.insert_with(&tree, module(bench, &client()?, CLIENT, prepared)?, "")?;

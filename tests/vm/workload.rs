@@ -6,11 +6,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{Step, Work};
+use guest::{ShareStep, Step, Work};
 use kernel::prepare::Prepared;
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use vm::{Run, Verdict};
+use xtask::client::ClientSteps as _;
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Account, Share};
 
@@ -132,7 +133,7 @@ fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) 
         works.push((speech, payload.plan("").steps.len()));
         let directory = format!("{MOUNT}/{}", speech.directory());
         payload
-            .step(Step::Work(Work { directory, listed: LISTED, bulk }))
+            .step(ShareStep::Work(Work { directory, listed: LISTED, bulk }))
             .step(Step::Unmount { target: MOUNT.to_owned() });
     }
     let counters = vehicle.read_counters(&mut payload);

@@ -294,10 +294,7 @@ mod tests {
             ("[    5.0] WARNING: possible circular locking dependency detected", Some(Lockdep)),
             ("[    5.0] BUG: sleeping function called from invalid context at mm/slab.h:1", Some(Lockdep)),
             ("[    5.0] DEBUG_LOCKS_WARN_ON(1)", Some(Lockdep)),
-            (
-                "[    6.0] BUG nfs_page (Tainted: G): Objects remaining on __kmem_cache_shutdown()",
-                Some(Leak),
-            ),
+            ("[    6.0] BUG nfs_page (Tainted: G): Objects remaining on __kmem_cache_shutdown()", Some(Leak)),
             ("[    6.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", Some(Leak)),
             (
                 "[    6.0] WARNING: CPU: 0 PID: 1 at /x/fault_warn.c:9 fault_warn_init+0x5/0xff0 [f]",

@@ -412,7 +412,12 @@ mod tests {
         let table: &[(usize, Errno, &[&str], Verdict)] = &[
             (0, Errno::ENOEXEC, &["x: version magic 'a' should be 'b'"], Verdict::ModuleRefused),
             (0, Errno::ENOENT, &[unknown], Verdict::ModuleRefused),
-            (0, Errno::EINVAL, &["x: disagrees about version of symbol module_layout"], Verdict::ModuleRefused),
+            (
+                0,
+                Errno::EINVAL,
+                &["x: disagrees about version of symbol module_layout"],
+                Verdict::ModuleRefused,
+            ),
             (0, Errno::EKEYREJECTED, &["Loading of unsigned module is rejected"], Verdict::ModuleRefused),
             // The module's own initialisation said so.
             (0, Errno::ENOENT, &[], Verdict::StepFailed),

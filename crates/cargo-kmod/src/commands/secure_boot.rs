@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use vm_protocol::Event;
 use serde::Serialize;
+use vm_protocol::Event;
 
 use crate::commands::build::{BuildArgs, SignWith};
 use crate::commands::insmod::InsmodArgs;
@@ -27,8 +27,8 @@ use report::{seconds, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
 use vm::modules::Module;
-use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
 use vm::refusal::Refusal;
+use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
 use vm::verdict::{Judgement, Verdict};
 
 /// One of the three boots.
@@ -146,7 +146,12 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
     }
     let files = generate(
         context,
-        &Request { dir: &scratch.join("key"), name: "cargo kmod secure boot trial", days: 2, encrypted: false },
+        &Request {
+            dir: &scratch.join("key"),
+            name: "cargo kmod secure boot trial",
+            days: 2,
+            encrypted: false,
+        },
     )?;
     KeyPair::open(context, &PrivateKey::File(files.private), &files.pem)
 }

@@ -113,7 +113,8 @@ mod tests {
             assert_eq!(output(Step::Stat { path: path(name) }), Ok(Some(kind.to_owned())), "{name}");
         }
         assert_eq!(output(Step::RemoveFile { path: path("b") }), Ok(None));
-        let absent = StepError::new(vm_protocol::Errno::ENOENT, format!("{}: No such file or directory", path("b")));
+        let absent =
+            StepError::new(vm_protocol::Errno::ENOENT, format!("{}: No such file or directory", path("b")));
         assert_eq!(output(Step::RemoveFile { path: path("b") }), Err(absent));
     }
 

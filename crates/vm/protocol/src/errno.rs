@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn errors_have_the_names_of_errno() {
-        let table = [(1, "EPERM"), (11, "EAGAIN"), (95, "EOPNOTSUPP"), (129, "EKEYREJECTED"), (524, "ENOTSUPP")];
+        let table =
+            [(1, "EPERM"), (11, "EAGAIN"), (95, "EOPNOTSUPP"), (129, "EKEYREJECTED"), (524, "ENOTSUPP")];
         for (number, name) in table {
             assert_eq!(Errno::from_raw(number).to_string(), name);
         }
