@@ -48,12 +48,20 @@ fn main() {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
     }
-    let target_dir = Path::new(&required("OUT_DIR")).join("init");
+    let target_dir = target_dir(Path::new(&required("OUT_DIR")));
     for (name, target) in TARGETS {
         println!("cargo::rustc-env={name}={}", build(target, &target_dir).display());
     }
     // For whoever builds an init with steps of its own: what it has in common with this one is there.
     println!("cargo::metadata=target_dir={}", target_dir.display());
+}
+
+/// Where the init is compiled. Cargo gives a directory of its own to the script of each of build, clippy
+/// and so on, and the init is the same for all of them: so it is compiled beside those directories, which
+/// is inside the outer cargo's, and yet not where that one writes.
+fn target_dir(out_dir: &Path) -> PathBuf {
+    let dirs = out_dir.ancestors().nth(3).unwrap_or(out_dir);
+    dirs.join("vm-init")
 }
 
 /// A variable that cargo sets for build scripts.
