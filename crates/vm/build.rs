@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds the init that the tool puts into its machines, so that it is inside the tool's own program:
-//! who has the program needs neither a checkout nor a compiler.
+//! Builds the init that the tool puts into its machines, so that it is inside the tool's own
+//! program: who has the program needs neither a checkout nor a compiler.
 //!
 //! A cargo in the cargo. What else there is, and why not: cargo's own dependencies on programs
 //! (`artifact = "bin"`) are unstable; the tool's program as its own init would have to be linked
-//! statically as a whole, and could not run in a machine of another architecture; a finished init in
-//! the repository could not be read or checked.
+//! statically as a whole, and could not run in a machine of another architecture; a finished init
+//! in the repository could not be read or checked.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,8 @@ use std::process::{Command, exit};
 const TARGETS: &[(&str, &str)] = &[("VM_INIT_X86_64", "x86_64-unknown-linux-gnu")];
 
 /// The initramfs holds no C library, so the init is linked statically, and nothing has to be
-/// relocated. The target is named, though it may be the host's, to keep these flags from build scripts.
+/// relocated. The target is named, though it may be the host's, to keep these flags from build
+/// scripts.
 const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
 
 /// What the init is made of, below the directory of this package.
@@ -27,9 +28,9 @@ const SOURCES: &[&str] =
 const LOCK: &str = "../../Cargo.lock";
 const WORKSPACE: &str = "../../Cargo.toml";
 
-/// Variables that say how the outer cargo compiles. They are not meant for the init: its target, its
-/// profile and its place are its own, and what checks code (clippy, rust-analyzer) comes as a wrapper
-/// that does not compile.
+/// Variables that say how the outer cargo compiles. They are not meant for the init: its target,
+/// its profile and its place are its own, and what checks code (clippy, rust-analyzer) comes as a
+/// wrapper that does not compile.
 const FOREIGN: &[&str] = &[
     "CARGO_BUILD_TARGET",
     "CARGO_BUILD_RUSTFLAGS",
@@ -52,13 +53,14 @@ fn main() {
     for (name, target) in TARGETS {
         println!("cargo::rustc-env={name}={}", build(target, &target_dir).display());
     }
-    // For whoever builds an init with steps of its own: what it has in common with this one is there.
+    // For whoever builds an init with steps of its own: what it has in common with this one is
+    // there.
     println!("cargo::metadata=target_dir={}", target_dir.display());
 }
 
-/// Where the init is compiled. Cargo gives a directory of its own to the script of each of build, clippy
-/// and so on, and the init is the same for all of them: so it is compiled beside those directories, which
-/// is inside the outer cargo's, and yet not where that one writes.
+/// Where the init is compiled. Cargo gives a directory of its own to the script of each of build,
+/// clippy and so on, and the init is the same for all of them: so it is compiled beside those
+/// directories, which is inside the outer cargo's, and yet not where that one writes.
 fn target_dir(out_dir: &Path) -> PathBuf {
     let dirs = out_dir.ancestors().nth(3).unwrap_or(out_dir);
     dirs.join("vm-init")

@@ -42,8 +42,8 @@ pub(crate) fn find_hole(path: &str) -> io::Result<String> {
     Ok(seek(&File::open(path)?, SeekFrom::Hole(0))?.to_string())
 }
 
-/// Makes a file of several ranges of data, and asks for data and holes in it: from its start on, from the first hole on, from
-/// the last but one range on, and from the last.
+/// Makes a file of several ranges of data, and asks for data and holes in it: from its start on,
+/// from the first hole on, from the last but one range on, and from the last.
 pub(crate) fn ask_ranges(path: &str) -> io::Result<String> {
     let file = File::options().read(true).write(true).create_new(true).open(path)?;
     for range in 0..2 * RANGES - 1 {

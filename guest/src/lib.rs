@@ -26,8 +26,8 @@ pub enum ShareStep {
         /// The attribute's name.
         name: String,
     },
-    /// copy_file_range(2) of a whole file, which a server can do by itself. The copy must not be there
-    /// yet.
+    /// copy_file_range(2) of a whole file, which a server can do by itself. The copy must not be
+    /// there yet.
     CopyFile {
         /// What is copied.
         from: String,
@@ -40,8 +40,8 @@ pub enum ShareStep {
         path: String,
     },
     /// Makes a file of [`RANGES`] ranges of data with a hole between each two, [`RANGE`] bytes long
-    /// each, and asks lseek(2) for data and for a hole from several places on; the output has a line for
-    /// each answer, a place or the name of an error.
+    /// each, and asks lseek(2) for data and for a hole from several places on; the output has a
+    /// line for each answer, a place or the name of an error.
     AskRanges {
         /// Which.
         path: String,
@@ -56,23 +56,23 @@ pub enum ShareStep {
         /// A path in it.
         path: String,
     },
-    /// Asks the server to tell of changes in a directory (`CIFS_IOC_NOTIFY_INFO`), in which a file is
-    /// made and removed until it does; how many bytes it tells comes back as the step's output.
+    /// Asks the server to tell of changes in a directory (`CIFS_IOC_NOTIFY_INFO`), in which a file
+    /// is made and removed until it does; how many bytes it tells comes back as the step's output.
     Watch {
         /// Which.
         path: String,
     },
-    /// Opens a file that another mount of the share has made, reads it, and has that one write to it:
-    /// from then on the server forbids to keep what was read. `ESTALE` when the client keeps it because
-    /// it cannot make sense of what the server sent.
+    /// Opens a file that another mount of the share has made, reads it, and has that one write to
+    /// it: from then on the server forbids to keep what was read. `ESTALE` when the client keeps it
+    /// because it cannot make sense of what the server sent.
     BreakLease {
         /// The file, where it is read.
         path: String,
         /// The same on the other mount; it is made there.
         other: String,
     },
-    /// Makes a directory with [`LISTED_DIRECTORY`] in it, as the host does for [`ShareStep::Work`]: for
-    /// a server in the machine.
+    /// Makes a directory with [`LISTED_DIRECTORY`] in it, as the host does for [`ShareStep::Work`]:
+    /// for a server in the machine.
     LayOut {
         /// The directory.
         directory: String,
@@ -84,11 +84,11 @@ pub enum ShareStep {
         /// Which.
         path: String,
     },
-    /// Does with a mounted share what people do with one, and compares every answer with what it has to
-    /// be. The output has a line for each part of the work.
+    /// Does with a mounted share what people do with one, and compares every answer with what it
+    /// has to be. The output has a line for each part of the work.
     Work(Work),
-    /// Opens and closes files; the nanoseconds that all tasks ran meanwhile, the kernel's among them,
-    /// come back as the output.
+    /// Opens and closes files; the nanoseconds that all tasks ran meanwhile, the kernel's among
+    /// them, come back as the output.
     OpenFiles {
         /// Where they are; their names are the numbers from 0 on.
         directory: String,
@@ -100,11 +100,11 @@ pub enum ShareStep {
 /// How much [`ShareStep::Work`] does, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// The directory to work in, on the share. [`WORK_DIRECTORY`] is made below it and must not be there
-    /// yet.
+    /// The directory to work in, on the share. [`WORK_DIRECTORY`] is made below it and must not be
+    /// there yet.
     pub directory: String,
-    /// How many files the host has put into [`LISTED_DIRECTORY`] below `directory`: [`listed_name`] of 0
-    /// and so on, in bytes as long as their number modulo [`LISTED_SIZES`].
+    /// How many files the host has put into [`LISTED_DIRECTORY`] below `directory`: [`listed_name`]
+    /// of 0 and so on, in bytes as long as their number modulo [`LISTED_SIZES`].
     pub listed: u32,
     /// MiB written to [`BULK_FILE`] and read back.
     pub bulk: u32,
@@ -125,8 +125,8 @@ pub const BULK_FILE: &str = "bulk";
 /// How many ranges of data [`ShareStep::AskRanges`] makes.
 pub const RANGES: u64 = 4;
 
-/// How long each is, and each hole between them, in bytes; a multiple of any block that a server may
-/// count in.
+/// How long each is, and each hole between them, in bytes; a multiple of any block that a server
+/// may count in.
 pub const RANGE: u64 = 1 << 16;
 
 /// What comes before the SHA-256 of [`BULK_FILE`], in hexadecimal digits, in the output of

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an SMB server tells later than it is asked, or unasked: that a directory has changed, and that what the client keeps
-//! of a file may no longer be what the file holds.
+//! What an SMB server tells later than it is asked, or unasked: that a directory has changed, and
+//! that what the client keeps of a file may no longer be what the file holds.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long the server and the client have to tell of a write.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the client logs of a message that is neither a reply nor a notification that it knows (fs/smb/client/connect.c).
+/// What the client logs of a message that is neither a reply nor a notification that it knows
+/// (fs/smb/client/connect.c).
 const UNKNOWN: &str = "unknown frame received";
 
 /// What a file holds at first, and later.
@@ -30,7 +31,8 @@ const AFTER: &[u8] = b"as it is.";
 /// Room for changes, in bytes.
 const ROOM: usize = 4096;
 
-/// What is asked about a directory, and the answer (fs/smb/client/cifs_ioctl.h, `struct smb3_notify_info`).
+/// What is asked about a directory, and the answer (fs/smb/client/cifs_ioctl.h, `struct
+/// smb3_notify_info`).
 #[repr(C, packed)]
 struct Notify {
     question: Question,
@@ -54,7 +56,8 @@ const NAMES: u32 = 1;
 /// `CIFS_IOC_NOTIFY_INFO`.
 const NOTIFY_INFO: Opcode = opcode::read_write::<Question>(0xcf, 11);
 
-/// Waits until the server tells of changes in a directory; gives the length of what it tells in bytes.
+/// Waits until the server tells of changes in a directory; gives the length of what it tells in
+/// bytes.
 pub(crate) fn watch(path: &str) -> io::Result<String> {
     let directory = File::open(path)?;
     let over = AtomicBool::new(false);
@@ -67,7 +70,8 @@ pub(crate) fn watch(path: &str) -> io::Result<String> {
     })
 }
 
-/// Makes and removes a file again and again. The server tells only of what happens after it was asked.
+/// Makes and removes a file again and again. The server tells only of what happens after it was
+/// asked.
 fn change_until(over: &AtomicBool, file: &Path) -> io::Result<()> {
     while !over.load(Ordering::Relaxed) {
         fs::write(file, "")?;
@@ -85,7 +89,8 @@ fn changes_of(directory: &File) -> io::Result<u32> {
     Ok(asked.question.length)
 }
 
-/// Reads a file, and sees to it that the server tells the client that it may no longer keep what it read.
+/// Reads a file, and sees to it that the server tells the client that it may no longer keep what it
+/// read.
 pub(crate) fn break_lease(path: &str, other: &str) -> Result<(), StepError> {
     let failed = |error: io::Error| StepError::of(path, error);
     let writer = File::options().write(true).create_new(true).open(other).map_err(failed)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo xtask verify` over what really passed between the kernel's client and Samba, captured by QEMU: as it was, and as
-//! captures are that lost, doubled or misplaced packets.
+//! `cargo xtask verify` over what really passed between the kernel's client and Samba, captured by
+//! QEMU: as it was, and as captures are that lost, doubled or misplaced packets.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;

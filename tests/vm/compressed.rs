@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Compressed modules, handed to the kernel as they are: its own decompressor takes what the tool makes.
+//! Compressed modules, handed to the kernel as they are: its own decompressor takes what the tool
+//! makes.
 
 use std::io::Write as _;
 
@@ -14,8 +15,8 @@ use vm_protocol::{Errno, Expect};
 
 use crate::{Bench, verdict_is};
 
-/// As the kernel's own modules are compressed, it loads; with another check behind it, which xz(1) makes unless told not
-/// to, it does not.
+/// As the kernel's own modules are compressed, it loads; with another check behind it, which xz(1)
+/// makes unless told not to, it does not.
 pub(crate) fn taken_by_the_kernel(bench: &Bench) -> Result<()> {
     let config = bench.prepared.kdir.config()?;
     ensure!(config.is_yes("CONFIG_MODULE_DECOMPRESS"), "the kernel decompresses no modules");

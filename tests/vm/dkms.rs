@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask dkms-*`. The kernels and
-//! their headers are installed by dpkg, as anybody would, so the distribution's own hooks run.
+//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask
+//! dkms-*`. The kernels and their headers are installed by dpkg, as anybody would, so the
+//! distribution's own hooks run.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
@@ -144,7 +145,8 @@ fn guard_source(machine: &Machine<'_>) -> Result<camino::Utf8PathBuf> {
     Ok(dir)
 }
 
-/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once uninstalled.
+/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once
+/// uninstalled.
 fn by_hand(
     machine: &Machine<'_>,
     name: &str,
@@ -240,7 +242,8 @@ fn guard_by_the_tool(bench: &Bench) -> Result<()> {
     no_guard(bench, &machine, kdir)
 }
 
-/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks build the guard.
+/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks
+/// build the guard.
 fn new_kernel(bench: &Bench) -> Result<()> {
     let (old, new) = two_kernels(bench)?;
     let machine = installed(bench, &old.kdir)?;
@@ -255,7 +258,8 @@ fn new_kernel(bench: &Bench) -> Result<()> {
     boot(bench, &machine, &new.kdir, "cifs_fix", "new-kernel")?.require_ours("cifs_fix")
 }
 
-/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared ones first.
+/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared
+/// ones first.
 fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
     let archive = Archive::open(&bench.context)?;
     let backports = |kernel: &Kernel| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A system in which the tool itself installed the rebuilt client and the guard: what its modprobe loads once it has
-//! booted, with them, where signatures are enforced, and after they were uninstalled.
+//! A system in which the tool itself installed the rebuilt client and the guard: what its modprobe
+//! loads once it has booted, with them, where signatures are enforced, and after they were
+//! uninstalled.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -96,7 +97,8 @@ impl Installed<'_> {
         ModuleFile::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
     }
 
-    /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the others.
+    /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the
+    /// others.
     fn boots(&self, log: &str, names: &[&str], append: &[&str]) -> Result<Run> {
         let bench = self.bench;
         let mut payload = bench.payload()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The other server that speaks to this client: ksmbd, the kernel's own, in the machine itself, with its daemon as
-//! Debian packages it.
+//! The other server that speaks to this client: ksmbd, the kernel's own, in the machine itself,
+//! with its daemon as Debian packages it.
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{ShareStep, Step, Work};
@@ -84,8 +84,8 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     nothing_is_rejected(&run, counters)
 }
 
-/// The right answers to [`ShareStep::AskRanges`]: a server that has more ranges than the client has room for gives what there is
-/// room for, in a reply that says that it is cut short.
+/// The right answers to [`ShareStep::AskRanges`]: a server that has more ranges than the client has
+/// room for gives what there is room for, in a reply that says that it is cut short.
 fn all_ranges() -> String {
     let answer = |(from, data, hole): (u64, u64, u64)| {
         let [from, data, hole] = [from, data, hole].map(|range| range * guest::RANGE);

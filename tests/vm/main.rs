@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Boots machines and checks their verdicts, with modules that really do what the verdict says (`fault/`).
+//! Boots machines and checks their verdicts, with modules that really do what the verdict says
+//! (`fault/`).
 //!
-//! The kernel is the default one, prepared in the user's cache; the modules are an ordinary project.
+//! The kernel is the default one, prepared in the user's cache; the modules are an ordinary
+//! project.
 
 mod capture;
 mod commands;
@@ -84,7 +86,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for it.
+/// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for
+/// it.
 fn bench(scratch: &Utf8Path) -> Result<Bench> {
     let context = Context {
         yes: true,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guard's parameter: given when loading, read and changed in sysfs, and refused there and then when it makes no sense.
+//! The guard's parameter: given when loading, read and changed in sysfs, and refused there and then
+//! when it makes no sense.
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Step;

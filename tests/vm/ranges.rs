@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! lseek(2) for data and holes of a file with several ranges of data: what the client makes of the server's answers is the
-//! same with a verifier before it as without.
+//! lseek(2) for data and holes of a file with several ranges of data: what the client makes of the
+//! server's answers is the same with a verifier before it as without.
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{ShareStep, Step};
@@ -12,7 +12,8 @@ use crate::vehicle::{self, Vehicle};
 use crate::workload::{MOUNT, nothing_is_rejected};
 use crate::{Bench, verdict_is};
 
-/// Asks a real server through the stock client, with the guard before it, and through the rebuilt one.
+/// Asks a real server through the stock client, with the guard before it, and through the rebuilt
+/// one.
 pub(crate) fn as_the_stock_client(bench: &Bench) -> Result<()> {
     let stock = answers(bench, Vehicle::Stock)?;
     eprint!("{stock}");

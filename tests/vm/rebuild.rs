@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rebuilt client in the place of the stock one: it mounts a real share, and refuses what the guard refuses.
+//! The rebuilt client in the place of the stock one: it mounts a real share, and refuses what the
+//! guard refuses.
 
 use anyhow::{Context as _, Result, ensure};
 use guest::Step;
@@ -57,7 +58,8 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     trials
 }
 
-/// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock one.
+/// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock
+/// one.
 fn mounted(bench: &Bench, tree: &Tree, client: Client, port: u16) -> Result<Payload> {
     let mut payload = bench.payload_of(tree)?;
     payload.network(tree)?;
@@ -112,7 +114,8 @@ fn a_real_share_is_mounted(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Files whose replies are all spoilt, one way each: the steps that read them, once spoilt and once as they are.
+/// Files whose replies are all spoilt, one way each: the steps that read them, once spoilt and once
+/// as they are.
 struct Spoilt {
     payload: Payload,
     visits: Vec<(Spoil, usize)>,
@@ -148,8 +151,8 @@ impl Spoilt {
         left_open.values().map(|spoil| spoil.file()).collect()
     }
 
-    /// Every spoilt reply was refused, what it had opened is closed, and the next one of the same file, as the server sent
-    /// it, was not refused.
+    /// Every spoilt reply was refused, what it had opened is closed, and the next one of the same
+    /// file, as the server sent it, was not refused.
     fn require_refused(&self, run: &Run) -> Result<()> {
         verdict_is(run, Verdict::Pass)?;
         ensure!(self.proxy.connections() == 1, "the client connected {} times", self.proxy.connections());
@@ -169,7 +172,8 @@ fn expect_served(spoilt: &Expect) -> Expect {
     if *spoilt == Expect::Any { Expect::Any } else { Expect::Success }
 }
 
-/// Each spoilt reply fails with an I/O error and its rule in the log; the next reply on the same mount is served.
+/// Each spoilt reply fails with an I/O error and its rule in the log; the next reply on the same
+/// mount is served.
 fn malformed_replies_are_rejected(bench: &Bench) -> Result<()> {
     let expect = Expect::Failure(Errno::EIO);
     let spoilt = Spoilt::with(bench, &bench.tree, rebuilt(bench, &bench.prepared)?, &expect)?;
@@ -199,8 +203,8 @@ fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the stock client makes of
-/// the same replies is shown and not judged.
+/// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the
+/// stock client makes of the same replies is shown and not judged.
 fn mended(bench: &Bench, release: &Release) -> Result<()> {
     let prepared = prepare::provide_for(&bench.context, Some(release), Choice::Auto, project()?.rust())?;
     let tree = boot::tree(&prepared.kdir)?;
@@ -227,7 +231,8 @@ pub(crate) fn has_series(release: &Release) -> Result<bool> {
     Ok(series.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some())))
 }
 
-/// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
+/// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one
+/// that is prepared.
 pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
     let archive = Archive::open(&bench.context)?;
     let mut found = Vec::new();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `install --reload` on a running system: the tool itself runs in the machine, with the stock client in memory.
+//! `install --reload` on a running system: the tool itself runs in the machine, with the stock
+//! client in memory.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A machine of a system on which the guard's RPM was installed: its own modprobe loads it from where rpm put it.
+//! A machine of a system on which the guard's RPM was installed: its own modprobe loads it from
+//! where rpm put it.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;

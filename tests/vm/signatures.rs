@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Kernels that enforce signatures: by a parameter, and by Secure Boot, through the chain that a real machine boots by.
+//! Kernels that enforce signatures: by a parameter, and by Secure Boot, through the chain that a
+//! real machine boots by.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
@@ -30,7 +31,8 @@ pub(crate) fn unsigned_where_signatures_are_enforced(bench: &Bench) -> Result<()
     Ok(())
 }
 
-/// The three boots of `insmod --secure-boot`: only the module whose certificate is enrolled is loaded.
+/// The three boots of `insmod --secure-boot`: only the module whose certificate is enrolled is
+/// loaded.
 pub(crate) fn secure_boot(bench: &Bench) -> Result<()> {
     let release = bench.prepared.kdir.release().as_str();
     let (status, text) = tool(&["--json", "insmod", "--secure-boot", "--kernel", release])?;
@@ -89,7 +91,8 @@ pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A signature is worth something: of two modules with the same one, that with a bit changed is refused.
+/// A signature is worth something: of two modules with the same one, that with a bit changed is
+/// refused.
 pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let dir = bench.logs.join("signing-key");
     let request = Request { dir: &dir, name: "vm suite", days: 2, encrypted: false };

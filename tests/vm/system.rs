@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A machine that loads modules as an installed system would: with that system's own modprobe, out of its
-//! `/lib/modules`.
+//! A machine that loads modules as an installed system would: with that system's own modprobe, out
+//! of its `/lib/modules`.
 
 use anyhow::{Result, ensure};
 use guest::Step;
@@ -13,7 +13,8 @@ use vm_protocol::{Errno, Expect};
 
 use crate::{Bench, verdict_is};
 
-/// The kernel's own cifs, of a tree in which nothing was installed; then a file of modprobe.d that forbids it.
+/// The kernel's own cifs, of a tree in which nothing was installed; then a file of modprobe.d that
+/// forbids it.
 pub(crate) fn modprobe_of_a_tree(bench: &Bench) -> Result<()> {
     let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());

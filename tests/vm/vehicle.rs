@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What stands between a server and the client's parsers: the vehicles, each on the kernel that it is for, in a machine.
+//! What stands between a server and the client's parsers: the vehicles, each on the kernel that it
+//! is for, in a machine.
 
 use std::fmt;
 
@@ -79,7 +80,8 @@ impl Vehicle {
         payload.remove(CLIENT);
     }
 
-    /// Adds the step that reads the guard's counters, if there is a guard, and says which step it is.
+    /// Adds the step that reads the guard's counters, if there is a guard, and says which step it
+    /// is.
     pub(crate) fn read_counters(self, payload: &mut Payload) -> Option<usize> {
         let step = Step::ReadFile { path: format!("/sys/kernel/debug/{GUARD}/counters") };
         self.has_guard().then(|| {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What people do with a share, on a real server, with a verifier before the client: nothing is rejected, the kernel has
-//! nothing to complain of, and every byte is where it should be.
+//! What people do with a share, on a real server, with a verifier before the client: nothing is
+//! rejected, the kernel has nothing to complain of, and every byte is where it should be.
 //!
-//! One machine for each vehicle mounts the same server again and again, each time another dialect or protection.
+//! One machine for each vehicle mounts the same server again and again, each time another dialect
+//! or protection.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
@@ -30,7 +31,8 @@ const LISTED: u32 = 2000;
 const BULK: u32 = 8;
 const BULK_LONG: u32 = 64;
 
-/// Memory of the machine in MiB. Less than the large file and the modules would need together is no fault of theirs.
+/// Memory of the machine in MiB. Less than the large file and the modules would need together is no
+/// fault of theirs.
 pub(crate) const MEMORY: u32 = 512;
 
 /// How one mount speaks to the server.
@@ -121,7 +123,8 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     trials
 }
 
-/// Does the work once for each way to speak, and looks at what the guest, the kernel and the server say.
+/// Does the work once for each way to speak, and looks at what the guest, the kernel and the server
+/// say.
 fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
     let account = server.add_account(&bench.context.report)?;

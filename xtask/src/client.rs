@@ -32,12 +32,12 @@ const ON_DEMAND: &[&str] = &[
 
 /// Steps of an SMB client.
 pub trait ClientSteps {
-    /// Inserts what the client asks for at a mount; a kernel that lacks one has it built in, or does
-    /// without.
+    /// Inserts what the client asks for at a mount; a kernel that lacks one has it built in, or
+    /// does without.
     fn cifs_companions(&mut self, tree: &Tree) -> Result<&mut Self>;
 
-    /// Mounts `share` of a server that listens on `port` of the host's loopback interface. `options`
-    /// come after `ip=` and `port=`, for example `vers=3.1.1,sec=none`.
+    /// Mounts `share` of a server that listens on `port` of the host's loopback interface.
+    /// `options` come after `ip=` and `port=`, for example `vers=3.1.1,sec=none`.
     fn mount_share(&mut self, share: &str, port: u16, options: &str, target: &str) -> &mut Self;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds the sample's init: the tool's, with the steps about a share. Who does not need those does not
-//! have it built.
+//! Builds the sample's init: the tool's, with the steps about a share. Who does not need those does
+//! not have it built.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -16,8 +16,8 @@ use kernel::context::Context;
 use report::failure::{Exit, Failure};
 use report::process::Cmd;
 
-/// As the tool's own init is compiled (crates/vm/build.rs), so that what they have in common is compiled
-/// once.
+/// As the tool's own init is compiled (crates/vm/build.rs), so that what they have in common is
+/// compiled once.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
 
@@ -41,8 +41,8 @@ pub fn init(context: &Context) -> Result<Init<ShareStep>> {
     Init::read(&program(context)?)
 }
 
-/// Its program. To ask cargo takes a twentieth of an emulated run, so it is asked only when the sources,
-/// or this program itself, are not those for which it last built the init.
+/// Its program. To ask cargo takes a twentieth of an emulated run, so it is asked only when the
+/// sources, or this program itself, are not those for which it last built the init.
 fn program(context: &Context) -> Result<Utf8PathBuf> {
     let (sources, stamp) = (sources(context)?, repository().join("target/guest.stamp"));
     let built = fs_err::read_to_string(&stamp).unwrap_or_default();
@@ -59,7 +59,8 @@ fn program(context: &Context) -> Result<Utf8PathBuf> {
     Ok(executable)
 }
 
-/// A hash over the sources of the init and what tells this program from another, which any other compiler would have made.
+/// A hash over the sources of the init and what tells this program from another, which any other
+/// compiler would have made.
 fn sources(context: &Context) -> Result<String> {
     let mut hash = Sha256::new();
     for entry in SOURCES.iter().flat_map(|source| WalkDir::new(repository().join(source)).sort_by_file_name())

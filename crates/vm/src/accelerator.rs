@@ -18,14 +18,16 @@ impl Accelerator {
     pub fn option(self) -> &'static str {
         match self {
             Self::Kvm => "kvm",
-            // Code of a guest of this size fits; the default of 1 GiB does too, but several guests may run at once.
+            // Code of a guest of this size fits; the default of 1 GiB does too, but several guests
+            // may run at once.
             Self::Tcg => "tcg,thread=multi,tb-size=128",
         }
     }
 
-    /// QEMU's `-cpu`. Emulated, fewer features are fewer alternatives to patch in and fewer self-tests to run. Without `cmpxchg16b`:
-    /// QEMU 7.2 sometimes sets all flags at random in it, the trap flag among them, and one guest in ten with a kernel that
-    /// allocates memory by it died before init.
+    /// QEMU's `-cpu`. Emulated, fewer features are fewer alternatives to patch in and fewer
+    /// self-tests to run. Without `cmpxchg16b`: QEMU 7.2 sometimes sets all flags at random in it,
+    /// the trap flag among them, and one guest in ten with a kernel that allocates memory by it
+    /// died before init.
     pub fn cpu(self) -> &'static str {
         match self {
             Self::Kvm => "host",

@@ -116,7 +116,8 @@ pub fn said_by<'a>(run: &'a Run, module: &str) -> Vec<&'a str> {
     logs.filter_map(|LogLine { text, .. }| text.strip_prefix(&prefix)).collect()
 }
 
-/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit status.
+/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit
+/// status.
 pub fn require_pass(run: &Run, object: &str) -> Result<()> {
     let judgement = &run.judgement;
     if judgement.verdict == Verdict::Pass {

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-/// What kind of trouble a line tells of, from the most telling cause to the least. A panic comes after the kinds that lead to one.
+/// What kind of trouble a line tells of, from the most telling cause to the least. A panic comes
+/// after the kinds that lead to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// Oops, BUG, KASAN, UBSAN and other proof of broken memory.
@@ -94,7 +95,8 @@ const DENIED: &[(Rule, Trouble)] = &[
     (Both("Kernel panic - not syncing:", "LOCKUP"), Trouble::Hung),
     (Both("Kernel panic - not syncing:", "panic_on_warn set"), Trouble::Warning),
     (Holds("Kernel panic - not syncing"), Trouble::Panic),
-    // Watchdogs (kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h, kernel/workqueue.c).
+    // Watchdogs (kernel/watchdog.c, kernel/hung_task.c, kernel/rcu/tree_stall.h,
+    // kernel/workqueue.c).
     (Holds("soft lockup"), Trouble::Hung),
     (Holds("hard LOCKUP"), Trouble::Hung),
     (Holds("workqueue lockup"), Trouble::Hung),
@@ -239,7 +241,8 @@ impl Scanner {
     }
 }
 
-/// `line` without the time and the task or processor that `printk.time` and `CONFIG_PRINTK_CALLER` put before it.
+/// `line` without the time and the task or processor that `printk.time` and `CONFIG_PRINTK_CALLER`
+/// put before it.
 fn without_stamp(line: &str) -> &str {
     let stamp = |c: char| c.is_ascii_digit() || ".TC ".contains(c);
     let mut rest = line.trim_end();

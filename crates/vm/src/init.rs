@@ -27,7 +27,8 @@ impl Init {
 }
 
 impl<X> Init<X> {
-    /// Reads the program of somebody's own init; that it knows the steps of `X`, its caller has to know.
+    /// Reads the program of somebody's own init; that it knows the steps of `X`, its caller has to
+    /// know.
     pub fn read(program: &Utf8Path) -> Result<Self> {
         Ok(Self { program: Cow::Owned(fs_err::read(program)?), steps: PhantomData })
     }

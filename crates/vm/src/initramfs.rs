@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 /// One entry of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its path, without a leading slash. The kernel makes no directory by itself: each comes before what is in it.
+    /// Its path, without a leading slash. The kernel makes no directory by itself: each comes
+    /// before what is in it.
     pub path: &'a str,
     /// What it is.
     pub kind: Kind<'a>,
@@ -34,7 +35,8 @@ pub enum Kind<'a> {
 /// The name of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
-/// The archive of `entries`, uncompressed: the guest would decompress it much more slowly than it can be copied.
+/// The archive of `entries`, uncompressed: the guest would decompress it much more slowly than it
+/// can be copied.
 ///
 /// # Panics
 ///
@@ -55,13 +57,14 @@ pub fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
     out
 }
 
-/// Appends one entry: 6 bytes of magic, 13 fields of 8 hexadecimal digits, the name with its NUL and the data,
-/// each padded to 4 bytes.
+/// Appends one entry: 6 bytes of magic, 13 fields of 8 hexadecimal digits, the name with its NUL
+/// and the data, each padded to 4 bytes.
 fn append(out: &mut Vec<u8>, path: &str, inode: u32, mode: u32, data: &[u8], device: (u32, u32)) {
     let size = u32::try_from(data.len()).expect("a file of an initramfs is smaller than 4 GiB");
     let name_size = u32::try_from(path.len() + 1).expect("a path is short");
     let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
-    // inode, mode, uid, gid, links, mtime, size, major, minor, rmajor, rminor, name size, checksum (none)
+    // inode, mode, uid, gid, links, mtime, size, major, minor, rmajor, rminor, name size, checksum
+    // (none)
     let fields = [inode, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name_size, 0];
     let mut head = String::from("070701");
     for field in fields {

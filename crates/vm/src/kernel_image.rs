@@ -30,7 +30,8 @@ enum Compression {
 ///
 /// # Errors
 ///
-/// Refused if it is neither, is compressed in a way the tool does not read, or cannot be booted through PVH.
+/// Refused if it is neither, is compressed in a way the tool does not read, or cannot be booted
+/// through PVH.
 pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     let image = fs_err::read(path)?;
     let refused = |reason: String| Failure::refused(path.as_str(), reason);
@@ -49,15 +50,16 @@ pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is besides, it has a table of
-/// certificates. Whose they are, the firmware and shim decide.
+/// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is
+/// besides, it has a table of certificates. Whose they are, the firmware and shim decide.
 pub fn is_signed(image: &[u8]) -> bool {
     let Ok(program) = object::read::pe::PeFile64::parse(image) else { return false };
     let table = program.data_directories().get(object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
     table.is_some_and(|table| table.size.get(object::LittleEndian) > 0)
 }
 
-/// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst, protocol 2.08 and later).
+/// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst,
+/// protocol 2.08 and later).
 fn payload(image: &[u8]) -> Result<&[u8], String> {
     let cut = || "ends within its setup header".to_owned();
     let bytes = |at: usize, length: usize| image.get(at..at + length).ok_or_else(cut);
@@ -99,7 +101,8 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
     let (_, size) = payload.split_last_chunk::<4>().ok_or("has an empty payload")?;
     let size = u32::from_le_bytes(*size) as usize;
     let mut out = Vec::new();
-    // The stream ends before the size; what follows it is no error, and neither is a wrong claim a reason to allocate.
+    // The stream ends before the size; what follows it is no error, and neither is a wrong claim a
+    // reason to allocate.
     let limit = size as u64 + 1;
     let read = match compression {
         Compression::Gzip => flate2::read::GzDecoder::new(payload).take(limit).read_to_end(&mut out),
@@ -172,7 +175,8 @@ mod tests {
         }
     }
 
-    /// The headers of a PE program whose table of certificates has `size` bytes (PE format, "Optional Header Data Directories").
+    /// The headers of a PE program whose table of certificates has `size` bytes (PE format,
+    /// "Optional Header Data Directories").
     fn pe(size: u32) -> Vec<u8> {
         let mut image = vec![0; 0x40 + 24 + 240];
         image[..2].copy_from_slice(b"MZ");

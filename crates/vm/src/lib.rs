@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A virtual machine that boots one kernel with one initramfs and ends with a verdict.
 //!
-//! A [`Payload`] says what happens inside and has the init that does it ([`Init`]), a [`Machine`] runs
-//! it, [`verdict`] judges it. The kernel's log goes to a file from the first byte, the reports of the
-//! init to a port of their own (`vm_protocol`); QEMU's exit status proves nothing.
+//! A [`Payload`] says what happens inside and has the init that does it ([`Init`]), a [`Machine`]
+//! runs it, [`verdict`] judges it. The kernel's log goes to a file from the first byte, the reports
+//! of the init to a port of their own (`vm_protocol`); QEMU's exit status proves nothing.
 //!
 //! It knows neither what the modules are for nor what steps somebody's own init adds to those of
 //! `vm_protocol`; it is given an init as a value, and its own is inside this crate.

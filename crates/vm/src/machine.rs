@@ -22,12 +22,14 @@ use crate::secure_boot::SecureBoot;
 use crate::verdict::{self, Ending, Evidence, Judgement};
 use kernel::context::Context;
 
-/// How long a run may take, on a machine with KVM; without it, each limit is multiplied ([`Accelerator::slowdown`]).
+/// How long a run may take, on a machine with KVM; without it, each limit is multiplied
+/// ([`Accelerator::slowdown`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From QEMU's start to the greeting of init.
     pub boot: Duration,
-    /// Without a byte on the console or the port. Longer than the guest's own detectors of hangs take (`qemu.rs`), which tell more.
+    /// Without a byte on the console or the port. Longer than the guest's own detectors of hangs
+    /// take (`qemu.rs`), which tell more.
     pub idle: Duration,
     /// Altogether.
     pub hard: Duration,
@@ -73,7 +75,8 @@ pub struct Machine<'a, X = NoExtraStep> {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Firmware, boot loader and disk of a machine with Secure Boot; without them QEMU starts `vmlinux` itself.
+    /// Firmware, boot loader and disk of a machine with Secure Boot; without them QEMU starts
+    /// `vmlinux` itself.
     pub secure_boot: Option<SecureBoot<'a>>,
     /// Further kernel parameters.
     pub append: Vec<String>,
@@ -81,12 +84,13 @@ pub struct Machine<'a, X = NoExtraStep> {
     pub allowed: Vec<String>,
     /// How long it may take.
     pub limits: Limits,
-    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several
-    /// runs, ask [`probe::choose`] once.
+    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For
+    /// several runs, ask [`probe::choose`] once.
     pub accelerator: Option<Accelerator>,
     /// Gets what passes over the machine's network, as pcap, if there is a network.
     pub capture: Option<Utf8PathBuf>,
-    /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each. Emulated only.
+    /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each.
+    /// Emulated only.
     pub counted: bool,
 }
 
@@ -140,7 +144,8 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
     ///
     /// # Errors
     ///
-    /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a verdict.
+    /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a
+    /// verdict.
     pub fn run(&self, context: &Context, mut on_event: impl FnMut(&Plan<X>, &Event)) -> Result<Run> {
         let accelerator = match self.accelerator {
             Some(accelerator) => accelerator,
@@ -277,7 +282,8 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
         on_event: &mut impl FnMut(&Plan<X>, &Event),
     ) -> Result<Ending> {
         let ending = loop {
-            // Asked before the channels are read: what QEMU wrote before it ended is then all there.
+            // Asked before the channels are read: what QEMU wrote before it ended is then all
+            // there.
             let ended = qemu.ended()?;
             self.read_port(on_event)?;
             self.read_console()?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Finds modules in a `/lib/modules/RELEASE` tree, and what each needs loaded before it.
 //!
-//! `modules.dep` is not asked: a tree unpacked from a package has none, and depmod(8) would have to be there to
-//! make one. Every module says itself what it depends on (`depends=` in `.modinfo`, written by modpost), so only the modules
-//! that are needed are ever unpacked.
+//! `modules.dep` is not asked: a tree unpacked from a package has none, and depmod(8) would have to
+//! be there to make one. Every module says itself what it depends on (`depends=` in `.modinfo`,
+//! written by modpost), so only the modules that are needed are ever unpacked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,8 +105,8 @@ impl Tree {
         Module::read(&self.dir.join(file))
     }
 
-    /// The modules `names` and all that they depend on, each after what it needs, and after what modprobe(8) would load before
-    /// it. What the kernel has built in is left out.
+    /// The modules `names` and all that they depend on, each after what it needs, and after what
+    /// modprobe(8) would load before it. What the kernel has built in is left out.
     pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
         let mut order = Vec::new();
         let mut path = Vec::new();
@@ -116,8 +116,8 @@ impl Tree {
         Ok(order)
     }
 
-    /// The module that a soft dependency means: by its name or, for the name of an algorithm, that with the
-    /// kernel's generic implementation. Modprobe would find any by its aliases.
+    /// The module that a soft dependency means: by its name or, for the name of an algorithm, that
+    /// with the kernel's generic implementation. Modprobe would find any by its aliases.
     fn known(&self, name: &str) -> Option<String> {
         [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.contains(name))
     }
@@ -149,7 +149,8 @@ impl Tree {
     }
 }
 
-/// `modules` in an order in which each comes after those of them that it depends on, and else as they were.
+/// `modules` in an order in which each comes after those of them that it depends on, and else as
+/// they were.
 ///
 /// # Errors
 ///
@@ -164,7 +165,8 @@ pub fn in_order(modules: Vec<Module>) -> Result<Vec<Module>> {
     Ok(order.into_iter().map(|at| modules[at].clone()).collect())
 }
 
-/// Positions in `names`, each after those of what it depends on; or those that cannot come after each other.
+/// Positions in `names`, each after those of what it depends on; or those that cannot come after
+/// each other.
 fn order(names: &[&str], depends: &[Vec<String>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut waiting: Vec<usize> = (0..names.len()).collect();
     let mut order = Vec::new();
@@ -177,8 +179,8 @@ fn order(names: &[&str], depends: &[Vec<String>]) -> Result<Vec<usize>, Vec<usiz
     Ok(order)
 }
 
-/// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with `extra`, which
-/// distributions put between them.
+/// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with
+/// `extra`, which distributions put between them.
 fn precedence(relative: &Utf8Path) -> u8 {
     match relative.components().next().map(|first| first.as_str()) {
         Some("updates") => 0,
@@ -187,7 +189,8 @@ fn precedence(relative: &Utf8Path) -> u8 {
     }
 }
 
-/// The module a file name stands for, if it is that of a module: `virtio-rng.ko.xz` is `virtio_rng`.
+/// The module a file name stands for, if it is that of a module: `virtio-rng.ko.xz` is
+/// `virtio_rng`.
 fn name_of(file: &str) -> Option<String> {
     let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|end| file.strip_suffix(end))?;
     (!stem.is_empty()).then(|| normal(stem))

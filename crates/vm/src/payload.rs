@@ -18,13 +18,15 @@ const PORT_DRIVERS: &[&str] = &["virtio_pci", "virtio_console"];
 /// How long the users of a module have to go before it is removed, in milliseconds.
 const REMOVE_PATIENCE: u64 = 3000;
 
-/// QEMU's user network gives the guest this address, and the host that of [`HOST`] (`-netdev user`).
+/// QEMU's user network gives the guest this address, and the host that of [`HOST`] (`-netdev
+/// user`).
 pub const GUEST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
 /// The host's loopback interface, as seen by the guest.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
-/// An init, its steps, and the modules they insert. `X` is the type of the steps that only this init has.
+/// An init, its steps, and the modules they insert. `X` is the type of the steps that only this
+/// init has.
 #[derive(Clone, Debug)]
 pub struct Payload<X = NoExtraStep> {
     init: Init<X>,
@@ -75,14 +77,16 @@ impl<X: ExtraStep> Payload<X> {
         self
     }
 
-    /// Inserts `module`, which must end as `expect` says. What it depends on is not added: see [`Payload::insert_with`].
+    /// Inserts `module`, which must end as `expect` says. What it depends on is not added: see
+    /// [`Payload::insert_with`].
     pub fn insert(&mut self, module: Module, params: &str, expect: Expect) -> &mut Self {
         let file = module.file();
         self.modules.insert(file.clone(), module.image);
         self.expect(Step::InsertModule { file, params: params.to_owned() }, expect)
     }
 
-    /// Inserts the stock modules `names` and what they depend on, in order; what is in already is left out.
+    /// Inserts the stock modules `names` and what they depend on, in order; what is in already is
+    /// left out.
     pub fn insert_stock(&mut self, tree: &Tree, names: &[&str]) -> Result<&mut Self> {
         for module in tree.closure(names)? {
             if !self.modules.contains_key(&module.file()) {
@@ -92,7 +96,8 @@ impl<X: ExtraStep> Payload<X> {
         Ok(self)
     }
 
-    /// Inserts `module` after the stock modules it depends on. What was inserted before need not be the tree's.
+    /// Inserts `module` after the stock modules it depends on. What was inserted before need not be
+    /// the tree's.
     pub fn insert_with(&mut self, tree: &Tree, module: Module, params: &str) -> Result<&mut Self> {
         let mut depends = module.depends()?;
         depends.retain(|name| !self.modules.contains_key(&format!("{name}.ko")));
@@ -104,7 +109,8 @@ impl<X: ExtraStep> Payload<X> {
         Ok(self.insert(module, params, Expect::Success))
     }
 
-    /// Puts what an installed system loads modules with into the machine; [`Payload::run`] then finds its `modprobe`.
+    /// Puts what an installed system loads modules with into the machine; [`Payload::run`] then
+    /// finds its `modprobe`.
     pub fn system(&mut self, system: System) -> &mut Self {
         self.system = Some(system);
         self
@@ -132,7 +138,8 @@ impl<X: ExtraStep> Payload<X> {
         }))
     }
 
-    /// Makes `port` of the host's loopback interface, which must be free, lead to a port of the machine. It needs a network.
+    /// Makes `port` of the host's loopback interface, which must be free, lead to a port of the
+    /// machine. It needs a network.
     pub fn forward(&mut self, port: u16, to: u16) -> &mut Self {
         self.forwarded = Some((port, to));
         self

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Chooses how the machine's instructions are executed.
 //!
-//! That `/dev/kvm` exists proves nothing: inside some containers and nested machines it can be opened,
-//! and a kernel started on it never gets to its first instruction that matters. So a kernel is started,
-//! and its first line waited for.
+//! That `/dev/kvm` exists proves nothing: inside some containers and nested machines it can be
+//! opened, and a kernel started on it never gets to its first instruction that matters. So a kernel
+//! is started, and its first line waited for.
 
 use std::process::Stdio;
 use std::sync::mpsc;
@@ -32,7 +32,8 @@ struct Finding {
 /// The first line of a kernel on KVM is there within a tenth of a second.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
-/// The accelerator for this machine; `vmlinux` is started for a moment if that is not known yet. When it is not KVM, one line says why.
+/// The accelerator for this machine; `vmlinux` is started for a moment if that is not known yet.
+/// When it is not KVM, one line says why.
 pub fn choose(context: &Context, vmlinux: &Utf8Path) -> Result<Accelerator> {
     let place = context.cache.path("accelerator.json");
     let key = key();
@@ -97,7 +98,8 @@ fn probe_command(vmlinux: &Utf8Path) -> Cmd {
         .args(["-serial", "stdio", "-monitor", "none"])
 }
 
-/// The first line that `cmd` prints on either output, waited for not longer than the limit; `cmd` is killed then.
+/// The first line that `cmd` prints on either output, waited for not longer than the limit; `cmd`
+/// is killed then.
 fn first_line(cmd: &Cmd) -> Result<Option<String>> {
     let mut child = cmd.spawn(Stdio::piped(), Stdio::piped())?;
     let (sender, lines) = mpsc::channel();

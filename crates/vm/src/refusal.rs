@@ -6,7 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use vm_protocol::{Errno, LogLine};
 
-/// Why the module loader refused a module; what the module's own initialisation returns is no refusal.
+/// Why the module loader refused a module; what the module's own initialisation returns is no
+/// refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
@@ -16,9 +17,11 @@ pub enum Refusal {
     UnavailableKey,
     /// Its signature is made by means that the kernel does not know.
     UnsupportedSignature,
-    /// Its signature is broken, is of another module, or is made with a key that is no longer valid.
+    /// Its signature is broken, is of another module, or is made with a key that is no longer
+    /// valid.
     BadSignature,
-    /// Lockdown forbids modules without a valid signature. It does not say what is wrong with this one's.
+    /// Lockdown forbids modules without a valid signature. It does not say what is wrong with this
+    /// one's.
     Lockdown,
     /// It was built for another release, or for another configuration.
     VersionMagic,
@@ -32,8 +35,8 @@ pub enum Refusal {
     NotPermitted,
 }
 
-/// Phrases of the kernel log and what they stand for (kernel/module/, security/lockdown/). The first
-/// that is in a line decides, so the longer come first.
+/// Phrases of the kernel log and what they stand for (kernel/module/, security/lockdown/). The
+/// first that is in a line decides, so the longer come first.
 const PHRASES: &[(&str, Refusal)] = &[
     ("Loading of unsigned module is rejected", Refusal::Unsigned),
     ("Loading of module with unavailable key is rejected", Refusal::UnavailableKey),
@@ -48,8 +51,8 @@ const PHRASES: &[(&str, Refusal)] = &[
 ];
 
 impl Refusal {
-    /// What the failure of a step that loads a module tells, given the kernel log since it began. None if
-    /// it was not the loader that failed it.
+    /// What the failure of a step that loads a module tells, given the kernel log since it began.
+    /// None if it was not the loader that failed it.
     pub fn of(errno: Errno, log: &[LogLine]) -> Option<Self> {
         // The first line is the cause: a symbol of another version is reported as unknown besides.
         log.iter().find_map(|line| Self::told_by(&line.text)).or_else(|| Self::meant_by(errno))

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, Debian's signed shim and GRUB, the
-//! distribution's signed kernel, and the Machine Owner Keys (MOK) that shim hands to it.
+//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, Debian's signed
+//! shim and GRUB, the distribution's signed kernel, and the Machine Owner Keys (MOK) that shim
+//! hands to it.
 //!
-//! Nothing is switched off or re-signed: what the machine refuses here, it refuses on a desk. The firmware's variables
-//! are a copy for each run, in which a certificate is enrolled as MokManager would have done.
+//! Nothing is switched off or re-signed: what the machine refuses here, it refuses on a desk. The
+//! firmware's variables are a copy for each run, in which a certificate is enrolled as MokManager
+//! would have done.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,8 +19,8 @@ use project::key::certificate::Certificate;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// Debian's released suite: what is signed there starts the kernels of every suite, and a suite under development has at
-/// times a shim or GRUB that is not signed yet.
+/// Debian's released suite: what is signed there starts the kernels of every suite, and a suite
+/// under development has at times a shim or GRUB that is not signed yet.
 const SUITE: &str = "stable";
 
 /// Firmware, shim, GRUB, and the program that writes the firmware's variables.
@@ -28,8 +30,8 @@ const CODE: &str = "usr/share/OVMF/OVMF_CODE_4M.ms.fd";
 /// Variables with Microsoft's keys in `KEK` and `db`, and Secure Boot on.
 const VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
-/// Where each signed program is, and where on the disk it is looked for: shim where firmware starts a removable disk, the
-/// others beside it.
+/// Where each signed program is, and where on the disk it is looked for: shim where firmware starts
+/// a removable disk, the others beside it.
 const SIGNED: &[(&str, &str)] = &[
     ("usr/lib/shim/shimx64.efi.signed", "EFI/BOOT/BOOTX64.EFI"),
     ("usr/lib/shim/mmx64.efi.signed", "EFI/BOOT/mmx64.efi"),
@@ -110,7 +112,8 @@ impl Chain {
 }
 
 impl SecureBoot<'_> {
-    /// Lays out firmware and disk in `dir`, which is the run's own, for a kernel with `initrd` and these parameters.
+    /// Lays out firmware and disk in `dir`, which is the run's own, for a kernel with `initrd` and
+    /// these parameters.
     pub fn lay_out(
         &self,
         context: &Context,
@@ -138,9 +141,11 @@ impl SecureBoot<'_> {
     }
 }
 
-/// GRUB's configuration: starts the kernel, and where shim does not let it, resets the machine, which ends the run.
+/// GRUB's configuration: starts the kernel, and where shim does not let it, resets the machine,
+/// which ends the run.
 fn grub_cfg(parameters: &str) -> Result<String> {
-    // Inside single quotes GRUB changes nothing; but it escapes these for the kernel, which does not undo it.
+    // Inside single quotes GRUB changes nothing; but it escapes these for the kernel, which does
+    // not undo it.
     if let Some(word) = parameters.split_whitespace().find(|word| word.contains(['\'', '"', '\\'])) {
         return Err(Failure::usage(
             format!("--append {word}"),
@@ -153,7 +158,8 @@ fn grub_cfg(parameters: &str) -> Result<String> {
     Ok(format!("set timeout=0\nlinux /vmlinuz{words}\ninitrd /initrd\nboot\nreboot\n"))
 }
 
-/// Refuses a kernel whose image nobody signed: shim would not start it. `signed` names releases that have one.
+/// Refuses a kernel whose image nobody signed: shim would not start it. `signed` names releases
+/// that have one.
 pub fn require_signed_image(
     vmlinuz: &Utf8Path,
     release: &str,

@@ -144,7 +144,8 @@ pub struct Evidence<'a, X> {
     pub foreign: usize,
 }
 
-/// The verdict. The kernel's own complaints come first, because what fails after them follows from them.
+/// The verdict. The kernel's own complaints come first, because what fails after them follows from
+/// them.
 pub fn judge<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Judgement {
     let up = evidence.events.iter().any(|event| matches!(event, Event::Hello { .. }));
     if !up {
@@ -226,8 +227,9 @@ fn failed_step<X>(step: &Step<X>, errno: Errno, log: &[LogLine]) -> (Verdict, Op
 /// How many lines of the kernel log a reason repeats.
 const SAID: usize = 5;
 
-/// The kernel log of a failed step, for the reason: of the lines that say something the last, which come right before the
-/// failure; what the kernel has to say of other things in the meantime comes before them.
+/// The kernel log of a failed step, for the reason: of the lines that say something the last, which
+/// come right before the failure; what the kernel has to say of other things in the meantime comes
+/// before them.
 fn said(log: &[LogLine]) -> String {
     let telling = |line: &&LogLine| {
         !line.text.starts_with(MARKER)
@@ -239,7 +241,8 @@ fn said(log: &[LogLine]) -> String {
 }
 
 /// Bits of the taint mask and what they stand for (Documentation/admin-guide/tainted-kernels.rst).
-/// Not listed: what a module that is built out of tree sets by being loaded (O, E), and P, C, I, K, X, T, N, J.
+/// Not listed: what a module that is built out of tree sets by being loaded (O, E), and P, C, I, K,
+/// X, T, N, J.
 const TAINTS: &[(u32, char, &str, Verdict)] = &[
     (7, 'D', "the kernel oopsed", Verdict::Oops),
     (5, 'B', "a bad page was found", Verdict::Oops),

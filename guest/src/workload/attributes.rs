@@ -10,7 +10,8 @@ use vm_init::{StepError, StepResult};
 
 use super::place::{Place, forget, refused, require, shown};
 
-/// What the client shows of a file's security: owner, group and access list (fs/smb/client/xattr.c).
+/// What the client shows of a file's security: owner, group and access list
+/// (fs/smb/client/xattr.c).
 const ACCESS_LIST: &str = "system.cifs_acl";
 /// Longer than any value here.
 const VALUE_BYTES: usize = 8192;

@@ -18,7 +18,8 @@ use crate::digest::{hex, of_file};
 /// Bytes written at once.
 const BLOCK: usize = 1 << 20;
 
-/// Pieces at odd places, with a hole between them: where, and how long. The last is written over the first.
+/// Pieces at odd places, with a hole between them: where, and how long. The last is written over
+/// the first.
 const PIECES: [(usize, usize); 4] = [(0, 5000), (4095, 3), (200_001, 70_000), (17, 1)];
 /// Half of a file that is to have a hole; a multiple of any block that a server may count in.
 const HALF: usize = 1 << 16;
@@ -67,8 +68,8 @@ pub(super) fn pieces(place: &Place<'_>) -> StepResult {
     Ok(None)
 }
 
-/// Frees the second half of a file, and asks where the first hole is. Samba answers for one range of data only: the
-/// client has no room for more in this question.
+/// Frees the second half of a file, and asks where the first hole is. Samba answers for one range
+/// of data only: the client has no room for more in this question.
 pub(super) fn holes(place: &Place<'_>) -> StepResult {
     let path = place.path("holes");
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);
@@ -119,7 +120,8 @@ pub(super) fn copy(place: &Place<'_>) -> StepResult {
     Ok(None)
 }
 
-/// Writes a large file, reads it back from the server, and gives its SHA-256: the host looks at the file itself.
+/// Writes a large file, reads it back from the server, and gives its SHA-256: the host looks at the
+/// file itself.
 pub(super) fn bulk(place: &Place<'_>) -> StepResult {
     let path = place.path(guest::BULK_FILE);
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);

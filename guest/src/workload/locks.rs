@@ -10,8 +10,9 @@ use vm_init::{StepError, StepResult};
 
 use super::place::{Place, require, shown};
 
-/// A lock of kind `F_WRLCK` or `F_RDLCK`, or `F_UNLCK` for none, on `length` bytes from `start` on. It belongs to the
-/// opening, not to the process, so that one process can hold two that exclude each other.
+/// A lock of kind `F_WRLCK` or `F_RDLCK`, or `F_UNLCK` for none, on `length` bytes from `start` on.
+/// It belongs to the opening, not to the process, so that one process can hold two that exclude
+/// each other.
 fn set(file: &File, kind: i32, start: i64, length: i64) -> Result<(), Errno> {
     let range = libc::flock {
         l_type: kind as libc::c_short,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What people do with a mounted share, once through, with every answer held against what it has to be.
+//! What people do with a mounted share, once through, with every answer held against what it has to
+//! be.
 
 mod attributes;
 mod content;
@@ -37,7 +38,8 @@ const PARTS: &[(&str, Part)] = &[
     ("remove", names::remove),
 ];
 
-/// Does the work. Gives a line for each part: its name, the milliseconds it took and what it has to tell.
+/// Does the work. Gives a line for each part: its name, the milliseconds it took and what it has to
+/// tell.
 pub(crate) fn perform(work: &Work) -> Result<String, StepError> {
     let place = Place { dir: Path::new(&work.directory).join(guest::WORK_DIRECTORY), work };
     fs::create_dir(&place.dir).map_err(|error| StepError::of(shown(&place.dir), error))?;

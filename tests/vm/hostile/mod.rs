@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Replies of every kind, each changed in one way that a mended client refuses, before a real client.
+//! Replies of every kind, each changed in one way that a mended client refuses, before a real
+//! client.
 //!
-//! For each vehicle one machine: every case asks the server for something, once with the reply changed and once as it is.
-//! What the stock client makes of it is shown beside, and not judged.
+//! For each vehicle one machine: every case asks the server for something, once with the reply
+//! changed and once as it is. What the stock client makes of it is shown beside, and not judged.
 
 mod cases;
 mod conversation;
@@ -45,7 +46,8 @@ const REMEMBERING_NOTHING: &str = "mfsymlinks,actimeo=0";
 /// What a file holds.
 const CONTENT: &str = "as the server has it";
 
-/// The length of a file that could be a symbolic link (fs/smb/client/link.c, `CIFS_MF_SYMLINK_FILE_SIZE`).
+/// The length of a file that could be a symbolic link (fs/smb/client/link.c,
+/// `CIFS_MF_SYMLINK_FILE_SIZE`).
 const LINK_LIKE: usize = 1067;
 
 /// The extended attribute that is asked for, and that for the security descriptor.
@@ -55,7 +57,8 @@ const SECURITY: &str = "system.cifs_acl";
 /// What makes a share refer to itself, as the root of a distributed file system.
 const REFERRED: &str = "msdfs root = yes";
 
-/// A rebuilt client logs ten lines in five seconds: after so many rejections the guest waits for so long.
+/// A rebuilt client logs ten lines in five seconds: after so many rejections the guest waits for so
+/// long.
 const LOGGED_AT_ONCE: usize = 8;
 const LOG_WINDOW_MILLIS: u64 = 5200;
 
@@ -85,7 +88,8 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     trials
 }
 
-/// A kernel that is prepared on this machine and has something to mend: the stock client, shown; the others, judged.
+/// A kernel that is prepared on this machine and has something to mend: the stock client, shown;
+/// the others, judged.
 fn of_kernel(bench: &Bench, release: &Release) -> Result<()> {
     if !has_series(release)? {
         eprintln!("{release}: nothing to mend");
@@ -139,7 +143,8 @@ fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     check_at(bench, prepared, vehicle, payload, &site)
 }
 
-/// Judges the cases about ksmbd, which runs in the machine: from there to the proxy, and back into the machine.
+/// Judges the cases about ksmbd, which runs in the machine: from there to the proxy, and back into
+/// the machine.
 fn check_ksmbd(bench: &Bench, vehicle: Vehicle) -> Result<()> {
     let account = ksmbd::account();
     let mut payload = vehicle.payload(bench, &bench.prepared)?;
@@ -418,7 +423,8 @@ fn counters(run: &Run, step: Option<usize>) -> Result<HashMap<String, i64>> {
     text.lines().map(counter).collect()
 }
 
-/// The reply was changed once; who had to refuse it did, by the right rule; and the next was served.
+/// The reply was changed once; who had to refuse it did, by the right rule; and the next was
+/// served.
 fn judge(vehicle: Vehicle, says_rules: bool, visit: &Visit, seen: &Seen) -> Result<()> {
     let case = visit.case;
     ensure!(seen.tampered == 1, "{} replies were changed", seen.tampered);

@@ -9,7 +9,8 @@ use vm_protocol::{LogLine, MARKER};
 
 const DEVICE: &str = "/dev/kmsg";
 
-/// A record is never longer than this (`PRINTKRB_RECORD_MAX` and properties; kernel/printk/printk.c).
+/// A record is never longer than this (`PRINTKRB_RECORD_MAX` and properties;
+/// kernel/printk/printk.c).
 const RECORD_BYTES: usize = 8192;
 
 /// The kernel log, read from its beginning.
@@ -43,7 +44,8 @@ impl KernelLog {
             match self.device.read(&mut record) {
                 Ok(length) => lines.extend(LogLine::parse(&String::from_utf8_lossy(&record[..length]))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
-                // Records were overwritten before they were read: the next read goes on after the gap.
+                // Records were overwritten before they were read: the next read goes on after the
+                // gap.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(format!("{DEVICE}: {error}")),

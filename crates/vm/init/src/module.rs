@@ -17,8 +17,8 @@ use crate::step_error::StepError;
 /// `MODULE_INIT_COMPRESSED_FILE` (finit_module(2)).
 const COMPRESSED: i32 = 4;
 
-/// `O_NONBLOCK`, the same number on every architecture that the tool boots: a module that is in use is
-/// not waited for (delete_module(2)).
+/// `O_NONBLOCK`, the same number on every architecture that the tool boots: a module that is in use
+/// is not waited for (delete_module(2)).
 const NONBLOCK: i32 = 0o4000;
 
 /// How often a module that is in use is tried again.

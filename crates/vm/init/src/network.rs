@@ -73,8 +73,8 @@ fn set_up(interface: &str, address: Ipv4Addr, prefix: u8, gateway: Option<Ipv4Ad
     gateway.map_or(Ok(()), |gateway| ask(&kernel, &add_default_route(interface, gateway)))
 }
 
-/// A socket that the kernel's network configuration is at the other end of (`NETLINK_ROUTE`, which is
-/// protocol 0).
+/// A socket that the kernel's network configuration is at the other end of (`NETLINK_ROUTE`, which
+/// is protocol 0).
 fn open() -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?)
 }
@@ -135,8 +135,8 @@ fn add_address(interface: u32, address: Ipv4Addr, prefix: u8) -> Vec<u8> {
     message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &body)
 }
 
-/// `struct rtmsg`: family, prefixes of destination and source, type of service, table, who added it,
-/// scope, type, flags. A destination of no bits is any.
+/// `struct rtmsg`: family, prefixes of destination and source, type of service, table, who added
+/// it, scope, type, flags. A destination of no bits is any.
 fn add_default_route(interface: u32, gateway: Ipv4Addr) -> Vec<u8> {
     let head = [AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST];
     let by = attribute(RTA_OIF, interface.to_ne_bytes());

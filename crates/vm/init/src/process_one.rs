@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Process 1 of the machine: from its start to the reset.
 //!
-//! It must not panic and must not return, because the kernel would panic in turn and the cause would be
-//! lost. Whatever goes wrong becomes an event, or, before there is a port to report on, a line in the
-//! kernel log; then the machine is reset, which ends QEMU (`-no-reboot`).
+//! It must not panic and must not return, because the kernel would panic in turn and the cause
+//! would be lost. Whatever goes wrong becomes an event, or, before there is a port to report on, a
+//! line in the kernel log; then the machine is reset, which ends QEMU (`-no-reboot`).
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -22,8 +22,9 @@ macro_rules! errnos {
     };
 }
 
-// Of several names for a number, the one that the kernel's table has. The numbers are those of every
-// architecture that takes include/uapi/asm-generic/errno.h as it is, such as x86-64 and arm64.
+// Of several names for a number, the one that the kernel's table has. The numbers are those of
+// every architecture that takes include/uapi/asm-generic/errno.h as it is, such as x86-64 and
+// arm64.
 errnos! {
     EPERM = 1, ENOENT = 2, ESRCH = 3, EINTR = 4, EIO = 5, ENXIO = 6, E2BIG = 7, ENOEXEC = 8,
     EBADF = 9, ECHILD = 10, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, ENOTBLK = 15,

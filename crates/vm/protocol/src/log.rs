@@ -24,8 +24,8 @@ impl fmt::Display for LogLine {
 }
 
 impl LogLine {
-    /// Reads a record as `/dev/kmsg` gives it: `priority,sequence,microseconds,flags[,...];text`, then
-    /// lines of properties that begin with a blank (Documentation/ABI/testing/dev-kmsg).
+    /// Reads a record as `/dev/kmsg` gives it: `priority,sequence,microseconds,flags[,...];text`,
+    /// then lines of properties that begin with a blank (Documentation/ABI/testing/dev-kmsg).
     pub fn parse(record: &str) -> Option<Self> {
         let (head, rest) = record.split_once(';')?;
         let mut fields = head.split(',');

@@ -15,8 +15,8 @@ use crate::event::Outcome;
 pub struct Plan<X = NoExtraStep> {
     /// Names this run; the host makes it up.
     pub nonce: String,
-    /// Module files to insert before the port is opened: the port's own drivers, where the kernel does
-    /// not have them built in.
+    /// Module files to insert before the port is opened: the port's own drivers, where the kernel
+    /// does not have them built in.
     pub early: Vec<String>,
     /// The steps, in order. The first that does not end as expected is the last.
     pub steps: Vec<PlannedStep<X>>,
@@ -95,8 +95,8 @@ pub enum Step<X = NoExtraStep> {
     RemoveModule {
         /// The name in `/proc/modules`.
         name: String,
-        /// How long to wait while the module is still in use, in milliseconds: what used it may take a
-        /// moment to let go after it was closed or unmounted.
+        /// How long to wait while the module is still in use, in milliseconds: what used it may
+        /// take a moment to let go after it was closed or unmounted.
         patience: u64,
     },
     /// Sets up a network interface: no DHCP, one static IPv4 address.
@@ -127,8 +127,8 @@ pub enum Step<X = NoExtraStep> {
         /// Where.
         target: String,
     },
-    /// Runs a program to its end. What it prints comes back as the step's output, or, when it ends with
-    /// another status than 0, in the message of the failure, whose error is then `EIO`.
+    /// Runs a program to its end. What it prints comes back as the step's output, or, when it ends
+    /// with another status than 0, in the message of the failure, whose error is then `EIO`.
     Run {
         /// Its path.
         program: String,
@@ -142,8 +142,8 @@ pub enum Step<X = NoExtraStep> {
         /// Its content.
         content: String,
     },
-    /// Reads a file, one of `/proc`, `/sys` or debugfs for example; the text comes back as the step's
-    /// output. Bytes that are not UTF-8 are replaced, and what is beyond
+    /// Reads a file, one of `/proc`, `/sys` or debugfs for example; the text comes back as the
+    /// step's output. Bytes that are not UTF-8 are replaced, and what is beyond
     /// [`OUTPUT_LIMIT`](crate::OUTPUT_LIMIT) is cut off.
     ReadFile {
         /// Which.
@@ -154,8 +154,8 @@ pub enum Step<X = NoExtraStep> {
         /// Which.
         path: String,
     },
-    /// lstat(2); the kind of file, `file`, `directory`, `link`, `pipe` or `other`, comes back as the
-    /// step's output.
+    /// lstat(2); the kind of file, `file`, `directory`, `link`, `pipe` or `other`, comes back as
+    /// the step's output.
     Stat {
         /// Which.
         path: String,
