@@ -12,7 +12,7 @@ use vm::Verdict;
 use xtask::client::ClientSteps as _;
 use xtask::share::{self as smb, Share};
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// The dialects that are mounted, as mount options and as they are reported.
 const DIALECTS: [(&str, &str); 3] = [("2.1", "2.1"), ("3.0.2", "3.0.2"), ("3.1.1", "3.1.1")];

@@ -13,7 +13,7 @@ use vm::Verdict;
 use vm::modules::Module;
 use vm_protocol::{Errno, Expect};
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// As the kernel's own modules are compressed, it loads; with another check behind it, which xz(1)
 /// makes unless told not to, it does not.

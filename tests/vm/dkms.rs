@@ -24,7 +24,8 @@ use xtask::commands::test::LONG;
 use xtask::repository;
 
 use crate::machine::Machine;
-use crate::{Bench, rebuild, verdict_is};
+use crate::bench::{Bench, verdict_is};
+use crate::rebuild;
 
 /// A module by the name of one of the kernel's own.
 const REPLACEMENT: &str = "--project tests/dkms/replacement --kernel $KERNEL";

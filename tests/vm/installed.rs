@@ -17,7 +17,7 @@ use vm::{Run, Verdict};
 use vm_protocol::Expect;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// The client, and the guard.
 const MODULES: [&str; 2] = ["cifs", "cifs_fix"];

@@ -8,16 +8,18 @@ use kernel::root::Root;
 use kernel::root::debian::DebianRoot;
 use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use libtest_mimic::{Failed, Trial};
 use report::process::Cmd;
 use vm::Verdict;
 use vm::system::{Further, System};
 use vm_protocol::{Errno, Expect};
 use xtask::client::{Payload, mount};
+use xtask::commands::test::LONG;
 use xtask::share::Account;
 
+use crate::bench::{Bench, verdict_is};
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MEMORY, MOUNT, Speech, nothing_is_rejected, told_bytes};
-use crate::{Bench, verdict_is};
 
 /// What a root must hold beside a minimal system.
 const PACKAGES: [&str; 4] = ["cpio", "kmod", "ksmbd-tools", "libc-bin"];
@@ -41,8 +43,22 @@ pub(crate) const PORT: u16 = 445;
 const LISTED: u32 = 2000;
 const BULK: u32 = 4;
 
+pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
+    let long = std::env::var_os(LONG).is_some();
+    let trial = |vehicle: Vehicle| {
+        Trial::test(format!("workload::ksmbd_{vehicle}"), move || {
+            let bench = bench.expect("trials are run with a bench");
+            // Server and client are slow in one machine.
+            let speeches = Speech::all().filter(|speech| long || speech.is_hardest()).collect();
+            all_is_well(bench, vehicle, speeches).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    let vehicles = [Vehicle::Guard].into_iter().chain(long.then_some(Vehicle::Rebuild));
+    vehicles.map(trial).collect()
+}
+
 /// Does the work on a share of ksmbd, once for each way to speak.
-pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
+fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
     let account = account();
     let mut payload = vehicle.payload(bench, &bench.prepared)?;
     serve(bench, &mut payload, &account)?;

@@ -5,6 +5,7 @@
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary
 //! project.
 
+mod bench;
 mod capture;
 mod commands;
 mod compressed;
@@ -33,39 +34,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
+use guest::Step;
+use kernel::context::processors;
 use libtest_mimic::{Arguments, Failed, Trial};
-
-use guest::{ShareStep, Step};
-use kernel::context::{Context, processors};
-use kernel::machine::programs;
-use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
-use project::Project;
-use project::build::{Built, build};
-use report::cache::Cache;
 use report::failure::Exit;
-use report::{Report, seconds};
-use vm::accelerator::Accelerator;
-use vm::modules::{Module, Tree};
-use vm::{Init, Limits, Run, Verdict, boot, probe};
+use vm::modules::Module;
+use vm::{Limits, Verdict};
 use vm_protocol::{Errno, Expect};
-use xtask::client::{ClientSteps as _, Machine, Payload};
-use xtask::repository;
+use xtask::client::{ClientSteps as _, Machine};
 use xtask::share::{self as smb, Share};
 
-/// What all trials share.
-#[derive(Debug)]
-struct Bench {
-    context: Context,
-    prepared: Prepared,
-    vmlinux: Utf8PathBuf,
-    init: Init<ShareStep>,
-    tree: Tree,
-    faults: Built,
-    logs: Utf8PathBuf,
-    accelerator: Accelerator,
-}
+use bench::{Bench, verdict_is};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -76,79 +56,13 @@ fn main() -> ExitCode {
     }
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let scratch = Utf8Path::from_path(scratch.path()).expect("its path is UTF-8");
-    match bench(scratch) {
+    match Bench::open(scratch) {
         // The trials need it for as long as the program runs.
         Ok(bench) => libtest_mimic::run(&arguments, trials(Some(Box::leak(Box::new(bench))))).exit_code(),
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(Exit::Failed)
         }
-    }
-}
-
-/// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for
-/// it.
-fn bench(scratch: &Utf8Path) -> Result<Bench> {
-    let context = Context {
-        yes: true,
-        home: Some(repository()),
-        target: Some(repository().join("target")),
-        ..Context::new(
-            Report::new(std::env::var_os("VERBOSE").is_some(), false, "cargo xtask"),
-            Cache::of_user()?,
-            env!("CARGO_BIN_EXE_xtask").into(),
-        )
-    };
-    programs::ensure(&context, &[programs::ROOTS, vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
-    let prepared = prepare::provide(&context, None, Choice::Auto)?;
-    let project = Project::open(&repository().join("tests/vm/fault"))?;
-    let faults = build(&context, &project, &prepared)?;
-    let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;
-    let accelerator = probe::choose(&context, &vmlinux)?;
-    let init = xtask::init::init(&context)?;
-    let tree = boot::tree(&prepared.kdir)?;
-    Ok(Bench { context, prepared, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
-}
-
-impl Bench {
-    fn fault(&self, name: &str) -> Result<Module> {
-        let object =
-            self.faults.object(name).with_context(|| format!("no {name} among the fault modules"))?;
-        Module::read(&object.file)
-    }
-
-    fn payload(&self) -> Result<Payload> {
-        self.payload_of(&self.tree)
-    }
-
-    /// A payload for the kernel that has these modules.
-    fn payload_of(&self, tree: &Tree) -> Result<Payload> {
-        Payload::with_init(self.init.clone(), tree)
-    }
-
-    /// Runs `payload` and prints what came of it.
-    fn run(&self, name: &str, payload: &Payload, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
-        let log = self.logs.join(format!("{name}.log"));
-        let mut machine = Machine::new(&self.vmlinux, payload, &log);
-        machine.accelerator = Some(self.accelerator);
-        change(&mut machine);
-        let run = machine.run(&self.context, |_, _| {})?;
-        eprintln!(
-            "{name}: {} (status {}) after {}, init after {}: {}",
-            run.judgement.verdict,
-            run.judgement.verdict.exit() as u8,
-            seconds(run.wall),
-            run.boot.map_or("never".to_owned(), seconds),
-            run.judgement.reason
-        );
-        Ok(run)
-    }
-
-    /// Inserts and removes one fault module.
-    fn fault_run(&self, name: &str, change: impl FnOnce(&mut Machine<'_>)) -> Result<Run> {
-        let mut payload = self.payload()?;
-        payload.insert(self.fault(name)?, "", Expect::Success).remove(name);
-        self.run(name, &payload, change)
     }
 }
 
@@ -218,20 +132,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
         .chain(new::trials(bench))
+        .chain(ksmbd::trials(bench))
         .collect()
-}
-
-fn verdict_is(run: &Run, expected: Verdict) -> Result<()> {
-    if run.judgement.verdict == expected {
-        return Ok(());
-    }
-    let console = fs_err::read(&run.console_log)?;
-    anyhow::bail!(
-        "{:?} instead of {expected:?}: {}\n{}",
-        run.judgement.verdict,
-        run.judgement.reason,
-        String::from_utf8_lossy(&console)
-    )
 }
 
 /// A machine that warned also says what of.

@@ -22,9 +22,9 @@ use xtask::client::{ClientSteps as _, Payload};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::frames::{RULES, Spoil};
 use crate::proxy::Proxy;
-use crate::{Bench, verdict_is};
 
 /// The guard's module.
 const GUARD: &str = "cifs_fix";

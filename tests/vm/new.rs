@@ -9,7 +9,7 @@ use report::Report;
 use report::process::{Cmd, Output};
 use xtask::repository;
 
-use crate::Bench;
+use crate::bench::Bench;
 
 /// Names and options of what is made. The name of a module of the kernel's own may not be that of another module.
 const KINDS: &[(&str, &[&str])] = &[

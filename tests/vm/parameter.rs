@@ -12,7 +12,7 @@ use vm::modules::Module;
 use vm_protocol::{Errno, Expect};
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 const PARAMETER: &str = "/sys/module/cifs_fix/parameters/mode";
 const DEBUGFS: &str = "/sys/kernel/debug/cifs_fix/mode";

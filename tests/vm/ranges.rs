@@ -8,9 +8,9 @@ use vm::Verdict;
 use xtask::client::ClientSteps as _;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MOUNT, nothing_is_rejected};
-use crate::{Bench, verdict_is};
 
 /// Asks a real server through the stock client, with the guard before it, and through the rebuilt
 /// one.

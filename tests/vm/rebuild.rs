@@ -23,9 +23,9 @@ use xtask::commands::test::LONG;
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::frames::{LeftOpen, Spoil};
 use crate::proxy::Proxy;
-use crate::{Bench, verdict_is};
 
 /// The module that takes the stock one's place.
 const MODULE: &str = "cifs";

@@ -16,7 +16,7 @@ use vm::system::{Further, System};
 use vm_protocol::{Errno, Expect};
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// Where the tool is in the machine, and the programs it runs there.
 const TOOL: &str = "/usr/bin/xtask";

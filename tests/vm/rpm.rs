@@ -18,7 +18,7 @@ use vm::system::System;
 use vm_protocol::Expect;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// Makes the package, installs it with rpm in a scratch over a root that has rpm, and boots that.
 pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {

@@ -15,8 +15,8 @@ use vm_protocol::Expect;
 
 use xtask::client::{Machine, Payload};
 
+use crate::bench::{Bench, verdict_is};
 use crate::commands::tool;
-use crate::{Bench, verdict_is};
 
 /// An unsigned module is refused, and the tool says why in the kernel's words.
 pub(crate) fn unsigned_where_signatures_are_enforced(bench: &Bench) -> Result<()> {

@@ -11,7 +11,7 @@ use vm::Verdict;
 use vm::system::System;
 use vm_protocol::{Errno, Expect};
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// The kernel's own cifs, of a tree in which nothing was installed; then a file of modprobe.d that
 /// forbids it.

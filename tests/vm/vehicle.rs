@@ -17,7 +17,7 @@ use vm::modules::Module;
 use xtask::client::{ClientSteps as _, Payload};
 use xtask::repository;
 
-use crate::Bench;
+use crate::bench::Bench;
 
 /// The guard's module.
 pub(crate) const GUARD: &str = "cifs_fix";

@@ -16,10 +16,9 @@ use xtask::client::ClientSteps as _;
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Account, Share};
 
-use crate::ksmbd;
+use crate::bench::{Bench, verdict_is};
 use crate::rebuild::without_rust;
 use crate::vehicle::{self, Vehicle};
-use crate::{Bench, verdict_is};
 
 /// Where the guest mounts the share.
 pub(crate) const MOUNT: &str = "/mnt";
@@ -72,7 +71,7 @@ impl Speech {
     }
 
     /// The newest dialect, and everything encrypted.
-    fn is_hardest(&self) -> bool {
+    pub(crate) fn is_hardest(&self) -> bool {
         self.dialect == "3.1.1" && self.protection == Protection::Sealed
     }
 
@@ -106,17 +105,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         trial("the_guard_rejects_nothing", Vehicle::Guard, bulk, default),
         trial("the_rebuilt_client_rejects_nothing", Vehicle::Rebuild, bulk, default),
     ];
-    let ksmbd = |vehicle: Vehicle| {
-        Trial::test(format!("workload::ksmbd_{vehicle}"), move || {
-            let bench = bench.expect("trials are run with a bench");
-            // Server and client are slow in one machine.
-            let speeches = Speech::all().filter(|speech| long || speech.is_hardest()).collect();
-            ksmbd::all_is_well(bench, vehicle, speeches).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    trials.push(ksmbd(Vehicle::Guard));
     if long {
-        trials.push(ksmbd(Vehicle::Rebuild));
         let without_rust = |bench: &Bench| vehicle::prepared(bench, &without_rust(bench)?);
         trials.push(trial("the_client_mended_in_c_rejects_nothing", Vehicle::Rebuild, bulk, without_rust));
     }

@@ -65,7 +65,7 @@ fn payload(image: &[u8]) -> Result<&[u8], String> {
     let bytes = |at: usize, length: usize| image.get(at..at + length).ok_or_else(cut);
     let number = |at: usize| Ok::<_, String>(u32::from_le_bytes(bytes(at, 4)?.try_into().expect("4 bytes")));
     if bytes(0x202, 4)? != b"HdrS" {
-        return Err("is no x86 kernel image (no HdrS)".to_owned());
+        return Err("is not an x86 kernel image (no HdrS)".to_owned());
     }
     let version = bytes(0x206, 2)?;
     let version = u16::from_le_bytes([version[0], version[1]]);
@@ -88,10 +88,10 @@ fn compression(payload: &[u8]) -> Result<Compression, String> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Compression::Xz),
         [0x5d, 0, 0, ..] => Ok(Compression::Lzma),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
-        [b'B', b'Z', b'h', ..] => Err("is compressed with bzip2, which is not read".to_owned()),
-        [0x89, b'L', b'Z', b'O', ..] => Err("is compressed with LZO, which is not read".to_owned()),
-        [0x02, 0x21, 0x4c, 0x18, ..] => Err("is compressed with LZ4, which is not read".to_owned()),
-        _ => Err("is compressed in an unknown way".to_owned()),
+        [b'B', b'Z', b'h', ..] => Err("is compressed with bzip2, which is not supported".to_owned()),
+        [0x89, b'L', b'Z', b'O', ..] => Err("is compressed with LZO, which is not supported".to_owned()),
+        [0x02, 0x21, 0x4c, 0x18, ..] => Err("is compressed with LZ4, which is not supported".to_owned()),
+        _ => Err("is compressed in a way that is not supported".to_owned()),
     }
 }
 
@@ -116,12 +116,12 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
             .and_then(|decoder| decoder.single_frame().take(limit).read_to_end(&mut out)),
     };
     read.map_err(|error| format!("cannot be decompressed: {error}"))?;
-    if out.len() == size { Ok(out) } else { Err(format!("holds {} bytes where it claims {size}", out.len())) }
+    if out.len() == size { Ok(out) } else { Err(format!("holds {} bytes and claims {size}", out.len())) }
 }
 
 /// Whether an ELF kernel says where to enter it through PVH.
 fn has_pvh_entry(elf: &[u8]) -> Result<bool, String> {
-    let error = |error: object::Error| format!("is no 64-bit ELF kernel: {error}");
+    let error = |error: object::Error| format!("is not a 64-bit ELF kernel: {error}");
     let file = ElfFile64::<Endianness>::parse(elf).map_err(error)?;
     let endian = file.endian();
     for segment in file.elf_header().program_headers(endian, elf).map_err(error)? {
@@ -208,9 +208,9 @@ mod tests {
             (b"MZ".to_vec(), "ends within its setup header"),
             (vec![0; 4096], "no HdrS"),
             (bzimage(b"\x02\x21\x4c\x18...."), "LZ4"),
-            (bzimage(b"????????"), "unknown way"),
-            (bzimage(&with_size(packed.clone(), 7)), "6 bytes where it claims 7"),
-            (bzimage(&with_size(packed.clone(), 5)), "where it claims 5"),
+            (bzimage(b"????????"), "a way that is not supported"),
+            (bzimage(&with_size(packed.clone(), 7)), "6 bytes and claims 7"),
+            (bzimage(&with_size(packed.clone(), 5)), "and claims 5"),
             (bzimage(&packed)[..1050].to_vec(), "ends within its payload"),
         ];
         for (image, expected) in table {

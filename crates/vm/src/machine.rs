@@ -153,7 +153,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
         };
         // A path of a socket is short (unix(7)), and the cache's may not be.
         let dir = tempfile::Builder::new().prefix("vm-").tempdir()?;
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let plan = self.payload.plan(&nonce()?);
         let initrd = dir.join("initramfs.cpio");
         fs_err::write(&initrd, self.payload.initramfs(&plan)?)?;

@@ -71,7 +71,7 @@ impl Tree {
         let mut files: BTreeMap<String, Utf8PathBuf> = BTreeMap::new();
         for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
             let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
-            let path = Utf8PathBuf::try_from(entry.into_path()).context("a module's path is no UTF-8")?;
+            let path = Utf8PathBuf::try_from(entry.into_path()).context("a module's path is not UTF-8")?;
             let Some(name) = path.file_name().and_then(name_of) else { continue };
             let relative = path.strip_prefix(dir).expect("the walk stays below its root");
             let rank = precedence(relative);

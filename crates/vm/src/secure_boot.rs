@@ -86,7 +86,7 @@ impl Chain {
         let files = SIGNED.iter().map(|(from, _)| *from).chain([CODE, VARIABLES]);
         match files.map(|file| root.tree().join(file)).find(|file| !file.exists()) {
             None => Ok(Self { root }),
-            Some(file) => Err(Failure::missing(file.as_str(), "is not in Debian's packages any more").into()),
+            Some(file) => Err(Failure::missing(file.as_str(), "is no longer in Debian's packages").into()),
         }
     }
 
@@ -171,7 +171,7 @@ pub fn require_signed_image(
     let others = signed();
     let failure = Failure::refused(
         release,
-        format!("its image is not signed ({vmlinuz}): no machine with Secure Boot starts it"),
+        format!("its image is not signed ({vmlinuz}): a machine with Secure Boot does not start it"),
     );
     Err(match others.first() {
         Some(newest) => failure.remedy(format!("choose one that is, such as --kernel {newest}")).into(),

@@ -66,7 +66,7 @@ impl System {
         let (links, files) = resolved(context, tree, &files)?;
         let listed: Vec<String> = with_parents(links.iter().chain(&files));
         let dir = tempfile::tempdir()?;
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let out = dir.join("system.cpio");
         let cmd = Cmd::new("cpio")
             .args(["--create", "--quiet", "--format=newc", "--null", "--file"])
@@ -172,7 +172,7 @@ fn step(
         return None;
     };
     links.insert(link.clone());
-    let rest = path.strip_prefix(link).expect("it starts with it");
+    let rest = path.strip_prefix(link).expect("it is a prefix");
     let target = normal(&link.parent().unwrap_or(link).join(target));
     Some(if rest.as_str().is_empty() { target } else { target.join(rest) })
 }

@@ -280,10 +280,10 @@ fn from_ending<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     }
     match evidence.ending {
         Ending::BootLimit(limit) | Ending::IdleLimit(limit) => {
-            Some(judgement(Verdict::TimeLimit, format!("no sign of life for {}{during}", seconds(*limit))))
+            Some(judgement(Verdict::TimeLimit, format!("no output for {}{during}", seconds(*limit))))
         }
         Ending::HardLimit(limit) => {
-            Some(judgement(Verdict::TimeLimit, format!("not done after {}{during}", seconds(*limit))))
+            Some(judgement(Verdict::TimeLimit, format!("not finished after {}{during}", seconds(*limit))))
         }
         Ending::Died(how) => Some(judgement(Verdict::QemuDied, format!("{how}{during}"))),
         _ if !complete(evidence) => Some(judgement(

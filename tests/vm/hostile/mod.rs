@@ -27,12 +27,12 @@ use xtask::client::{ClientSteps as _, Payload, mount};
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::ksmbd;
 use crate::proxy::Proxy;
 use crate::rebuild::has_series;
 use crate::vehicle::{self, GUARD, Vehicle};
 use crate::workload::MEMORY;
-use crate::{Bench, verdict_is};
 use cases::{Act, CASES, Case, End, Judge, KSMBD_CASES};
 use conversation::{Conversation, DUE};
 
