@@ -7,9 +7,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A step of the sample's plans.
-pub type Step = vm_protocol::Step<ShareStep>;
-
 /// A step about a mounted share, or about what a server shares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

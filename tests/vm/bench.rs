@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What all trials share: a prepared kernel, the fault modules built for it, and how a machine is run.
+//! What all trials share: a prepared kernel, the fault modules built for it, and how a machine is
+//! run.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,10 +14,10 @@ use project::build::{Built, build};
 use report::cache::Cache;
 use report::{Report, seconds};
 use vm::accelerator::Accelerator;
-use vm::modules::{Module, Tree};
+use vm::modules::{LoadableModule, ModuleTree};
 use vm::{Init, Run, Verdict, boot, probe};
 use vm_protocol::Expect;
-use xtask::client::{Machine, Payload};
+use xtask::client::{SampleMachine as Machine, SamplePayload as Payload};
 use xtask::repository;
 
 /// What all trials share.
@@ -26,15 +27,15 @@ pub(crate) struct Bench {
     pub(crate) prepared: Prepared,
     pub(crate) vmlinux: Utf8PathBuf,
     pub(crate) init: Init<ShareStep>,
-    pub(crate) tree: Tree,
+    pub(crate) tree: ModuleTree,
     pub(crate) faults: Built,
     pub(crate) logs: Utf8PathBuf,
     pub(crate) accelerator: Accelerator,
 }
 
 impl Bench {
-    /// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules for
-    /// it.
+    /// Prepares the default kernel, or takes it from the user's cache, and builds the fault modules
+    /// for it.
     pub(crate) fn open(scratch: &Utf8Path) -> Result<Self> {
         let context = Context {
             yes: true,
@@ -57,10 +58,10 @@ impl Bench {
         Ok(Self { context, prepared, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
     }
 
-    pub(crate) fn fault(&self, name: &str) -> Result<Module> {
+    pub(crate) fn fault(&self, name: &str) -> Result<LoadableModule> {
         let object =
             self.faults.object(name).with_context(|| format!("no {name} among the fault modules"))?;
-        Module::read(&object.file)
+        LoadableModule::read(&object.file)
     }
 
     pub(crate) fn payload(&self) -> Result<Payload> {
@@ -68,7 +69,7 @@ impl Bench {
     }
 
     /// A payload for the kernel that has these modules.
-    pub(crate) fn payload_of(&self, tree: &Tree) -> Result<Payload> {
+    pub(crate) fn payload_of(&self, tree: &ModuleTree) -> Result<Payload> {
         Payload::with_init(self.init.clone(), tree)
     }
 

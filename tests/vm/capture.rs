@@ -4,12 +4,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::Step;
 use report::Report;
 use report::process::Cmd;
 use serde_json::Value;
 use vm::Verdict;
-use xtask::client::ClientSteps as _;
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
 use crate::bench::{Bench, verdict_is};

@@ -10,7 +10,7 @@ use kmodfile::file::ModuleFile;
 use liblzma::stream::{Check, Stream};
 use project::packed::{Complete, Packed};
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm_protocol::{Errno, Expect};
 
 use crate::bench::{Bench, verdict_is};
@@ -22,7 +22,7 @@ pub(crate) fn taken_by_the_kernel(bench: &Bench) -> Result<()> {
     ensure!(config.is_yes("CONFIG_MODULE_DECOMPRESS"), "the kernel decompresses no modules");
     let compression = Compression::of_config(&config).context("the kernel's modules are not compressed")?;
     let file = ModuleFile::read(&bench.faults.object("fault_none").context("no fault_none")?.file)?;
-    let module = |image| Module { name: "fault_none".to_owned(), image };
+    let module = |image| LoadableModule { name: "fault_none".to_owned(), image };
     let packed = Packed::of(Complete::of(file.clone())?, Some(compression))?;
     let mut payload = bench.payload()?;
     payload.insert(module(packed.bytes().to_vec()), "", Expect::Success).remove("fault_none");

@@ -17,14 +17,14 @@ use project::Project;
 use project::source::edit;
 use project::stage::Sources;
 use vm::boot::{self, Options};
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm::{Payload, Run, Verdict};
-use vm_protocol::{Errno, Expect, Step};
+use vm_protocol::{Errno, Expect, GuestStep as Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 
-use crate::machine::Machine;
 use crate::bench::{Bench, verdict_is};
+use crate::machine::Machine;
 use crate::rebuild;
 
 /// A module by the name of one of the kernel's own.
@@ -63,7 +63,7 @@ struct Loaded {
 /// Boots the kernel and lets the system's own modprobe load `module`.
 fn boot(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, module: &str, name: &str) -> Result<Loaded> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
     payload.run("/sbin/modprobe", &["--verbose", module], Expect::Success);
     payload.expect(Step::ReadFile { path: format!("/sys/module/{module}/taint") }, Expect::Success);
     let run = run(bench, kdir, &payload, name)?;
@@ -185,7 +185,7 @@ fn guard_by_hand(bench: &Bench) -> Result<()> {
 /// A machine on which modprobe knows no guard, and the client is the kernel's own.
 fn no_guard(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir) -> Result<()> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
     payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure(Errno::EIO));
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     run(bench, kdir, &payload, "no-guard").map(drop)

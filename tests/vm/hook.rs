@@ -5,23 +5,23 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
 
 use project::Project;
 use project::build::build;
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm_protocol::{Errno, Expect};
 
 use crate::bench::{Bench, verdict_is};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
 const GUARD: &str = "cifs_fix";
 
 /// A module of the project in `dir`.
-fn module(bench: &Bench, dir: &str, name: &str) -> Result<Module> {
+fn module(bench: &Bench, dir: &str, name: &str) -> Result<LoadableModule> {
     let built = build(&bench.context, &Project::open(&repository().join(dir))?, &bench.prepared)?;
-    Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
+    LoadableModule::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
 }
 
 /// What passes unverified is counted, each kind by itself, and the client judges it as if there

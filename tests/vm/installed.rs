@@ -6,15 +6,15 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use deploy::install::module::ModuleFile;
-use guest::Step;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use project::build::build;
 use report::process::Cmd;
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm::{Run, Verdict};
 use vm_protocol::Expect;
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
 use crate::bench::{Bench, verdict_is};
@@ -102,7 +102,7 @@ impl Installed<'_> {
     fn boots(&self, log: &str, names: &[&str], append: &[&str]) -> Result<Run> {
         let bench = self.bench;
         let mut payload = bench.payload()?;
-        payload.system(System::of(&bench.context, &self.tree, bench.prepared.kdir.release(), names)?);
+        payload.system(SystemArchive::of(&bench.context, &self.tree, bench.prepared.kdir.release(), names)?);
         payload.run("/sbin/modprobe", &["--verbose", names[0]], Expect::Success);
         payload.expect(Step::ReadFile { path: format!("/sys/module/{}/srcversion", names[0]) }, Expect::Any);
         for name in &names[1..] {

@@ -3,7 +3,7 @@
 //! with its daemon as Debian packages it.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{ShareStep, Step, Work};
+use guest::{ShareStep, Work};
 use kernel::root::Root;
 use kernel::root::debian::DebianRoot;
 use kernel::root::recipe::Recipe;
@@ -11,9 +11,9 @@ use kernel::root::scratch::Scratch;
 use libtest_mimic::{Failed, Trial};
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::{Further, System};
+use vm::system::{Further, SystemArchive};
 use vm_protocol::{Errno, Expect};
-use xtask::client::{Payload, mount};
+use xtask::client::{SamplePayload as Payload, SampleStep as Step, mount};
 use xtask::commands::test::LONG;
 use xtask::share::Account;
 
@@ -132,7 +132,7 @@ pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> 
     let adduser = Cmd::new("/usr/sbin/ksmbd.adduser").args(["--add", "--password", &account.password]);
     tree.read(context, adduser.arg(&account.name))?;
     let further = Further { programs: &[TOOLS], files: &[MOUNTD, CONFIGURATION, ACCOUNTS, "/run", "/tmp"] };
-    payload.system(System::with(context, &tree, release, &["ksmbd"], &further)?);
+    payload.system(SystemArchive::with(context, &tree, release, &["ksmbd"], &further)?);
     payload.run("/sbin/modprobe", &["ksmbd"], Expect::Success);
     payload.step(ShareStep::LayOut { directory: SHARED.to_owned(), listed: 0 });
     payload.run(MOUNTD, &[], Expect::Success);

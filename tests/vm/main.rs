@@ -35,14 +35,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::Step;
 use kernel::context::processors;
 use libtest_mimic::{Arguments, Failed, Trial};
 use report::failure::Exit;
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm::{Limits, Verdict};
 use vm_protocol::{Errno, Expect};
-use xtask::client::{ClientSteps as _, Machine};
+use xtask::client::{ClientSteps as _, SampleMachine as Machine, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
 use bench::{Bench, verdict_is};
@@ -166,7 +165,7 @@ fn dead_processor(bench: &Bench) -> Result<()> {
 }
 
 /// The harmless module, as if built for another release.
-fn with_other_vermagic(bench: &Bench) -> Result<Module> {
+fn with_other_vermagic(bench: &Bench) -> Result<LoadableModule> {
     let mut module = bench.fault("fault_none")?;
     let key = b"vermagic=";
     let at = module.image.windows(key.len()).position(|window| window == key).context("has no vermagic")?;

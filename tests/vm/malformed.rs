@@ -10,15 +10,14 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use guest::Step;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::build;
 use verify::Rule;
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm::{Run, Verdict};
-use vm_protocol::{Errno, Event, Expect, Outcome};
-use xtask::client::{ClientSteps as _, Payload};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
@@ -130,7 +129,7 @@ struct Observed {
 /// Runs the machine of one mode.
 fn observe(bench: &Bench, mode: Mode) -> Result<Observed> {
     let guard = build(&bench.context, &Project::open(&repository())?, &bench.prepared)?;
-    let guard = Module::read(&guard.object(GUARD).context("the build made no guard")?.file)?;
+    let guard = LoadableModule::read(&guard.object(GUARD).context("the build made no guard")?.file)?;
     let share = Share::serve(&bench.context.report)?;
     for file in Spoil::all().map(Spoil::file).chain([SOUND.to_owned()]) {
         fs_err::write(share.files().join(file), CONTENT)?;
@@ -181,8 +180,8 @@ impl Observed {
         });
         let (outcome, log) = ended.with_context(|| self.not_reached())?;
         let error = match outcome {
-            Outcome::Done => None,
-            Outcome::Failed { errno, .. } => Some(*errno),
+            StepOutcome::Done => None,
+            StepOutcome::Failed { errno, .. } => Some(*errno),
         };
         Ok((error, log.iter().map(|line| format!("{}\n", line.text)).collect()))
     }

@@ -3,13 +3,13 @@
 //! when it makes no sense.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
 use kmodfile::modinfo::Modinfo;
 use project::Project;
 use project::build::{Built, build};
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm_protocol::{Errno, Expect};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
 use crate::bench::{Bench, verdict_is};
@@ -22,8 +22,8 @@ fn guard(bench: &Bench) -> Result<Built> {
 }
 
 /// The guard, to be loaded in a machine.
-fn module(bench: &Bench) -> Result<Module> {
-    Module::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
+fn module(bench: &Bench) -> Result<LoadableModule> {
+    LoadableModule::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
 }
 
 /// Every mode through sysfs, seen in both places; what is no mode is EINVAL and changes nothing.
@@ -37,7 +37,7 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
     payload.insert(module(bench)?, "mode=3", refused());
     payload.insert(module(bench)?, "mode=", refused());
     payload.insert(module(bench)?, "mode=2", Expect::Success);
-    let mut seen = |payload: &mut xtask::client::Payload, mode: &str| {
+    let mut seen = |payload: &mut xtask::client::SamplePayload, mode: &str| {
         for path in [PARAMETER, DEBUGFS] {
             expected.push((payload.plan("").steps.len(), format!("{mode}\n")));
             payload.step(read(path));

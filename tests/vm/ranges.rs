@@ -3,9 +3,9 @@
 //! server's answers is the same with a verifier before it as without.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{ShareStep, Step};
+use guest::ShareStep;
 use vm::Verdict;
-use xtask::client::ClientSteps as _;
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
 use crate::bench::{Bench, verdict_is};

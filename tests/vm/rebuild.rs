@@ -3,7 +3,6 @@
 //! guard refuses.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
 use kernel::archive::Archive;
 use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
@@ -15,10 +14,10 @@ use project::Project;
 use project::build::build;
 use project::source::series::Series;
 use vm::boot::{self, Options};
-use vm::modules::{Module, Tree};
+use vm::modules::{LoadableModule, ModuleTree};
 use vm::{Run, Verdict};
-use vm_protocol::{Errno, Event, Expect, Outcome};
-use xtask::client::{ClientSteps as _, Payload};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 use xtask::share::{self as smb, Share};
@@ -60,7 +59,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
 
 /// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock
 /// one.
-fn mounted(bench: &Bench, tree: &Tree, client: Client, port: u16) -> Result<Payload> {
+fn mounted(bench: &Bench, tree: &ModuleTree, client: Client, port: u16) -> Result<Payload> {
     let mut payload = bench.payload_of(tree)?;
     payload.network(tree)?;
     match client {
@@ -75,13 +74,15 @@ fn mounted(bench: &Bench, tree: &Tree, client: Client, port: u16) -> Result<Payl
 /// Which client is loaded.
 enum Client {
     Stock,
-    Rebuilt(Module),
+    Rebuilt(LoadableModule),
 }
 
 /// The rebuilt client for a kernel.
 fn rebuilt(bench: &Bench, prepared: &Prepared) -> Result<Client> {
     let built = build(&bench.context, &project()?, prepared)?;
-    Ok(Client::Rebuilt(Module::read(&built.object(MODULE).context("the build made no client")?.file)?))
+    Ok(Client::Rebuilt(LoadableModule::read(
+        &built.object(MODULE).context("the build made no client")?.file,
+    )?))
 }
 
 fn project() -> Result<Project> {
@@ -125,7 +126,7 @@ struct Spoilt {
 }
 
 impl Spoilt {
-    fn with(bench: &Bench, tree: &Tree, client: Client, expect: &Expect) -> Result<Self> {
+    fn with(bench: &Bench, tree: &ModuleTree, client: Client, expect: &Expect) -> Result<Self> {
         let server = Share::serve(&bench.context.report)?;
         for spoil in Spoil::all() {
             fs_err::write(server.files().join(spoil.file()), CONTENT)?;
@@ -256,7 +257,9 @@ pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
 /// What the kernel logged while a step failed.
 fn refused(run: &Run, wanted: usize) -> Result<String> {
     let log = run.events.iter().find_map(|event| match event {
-        Event::StepEnded { index, outcome: Outcome::Failed { .. }, log, .. } if *index == wanted => Some(log),
+        Event::StepEnded { index, outcome: StepOutcome::Failed { .. }, log, .. } if *index == wanted => {
+            Some(log)
+        }
         _ => None,
     });
     Ok(log.context("was not refused")?.iter().map(|line| format!("{}\n", line.text)).collect())

@@ -5,15 +5,15 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use deploy::install::module::ModuleFile;
-use guest::Step;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use project::build::build;
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::{Further, System};
+use vm::system::{Further, SystemArchive};
 use vm_protocol::{Errno, Expect};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
 use crate::bench::{Bench, verdict_is};
@@ -43,12 +43,12 @@ pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result
 
     let mut payload = bench.payload()?;
     let further = Further { programs: &PROGRAMS, files: &MODULES };
-    payload.system(System::with(context, &tree, release, &["cifs"], &further)?);
+    payload.system(SystemArchive::with(context, &tree, release, &["cifs"], &further)?);
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
-    let shows = |payload: &mut xtask::client::Payload| {
+    let shows = |payload: &mut xtask::client::SamplePayload| {
         payload.expect(Step::ReadFile { path: "/sys/module/cifs/srcversion".to_owned() }, Expect::Any);
     };
-    let tool = |payload: &mut xtask::client::Payload, args: &[&str], expect| {
+    let tool = |payload: &mut xtask::client::SamplePayload, args: &[&str], expect| {
         let env = ["XDG_CACHE_HOME=/cache", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", TOOL];
         payload.run("/usr/bin/env", &[&env, args].concat(), expect);
     };

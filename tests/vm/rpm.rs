@@ -14,7 +14,7 @@ use kernel::root::{Access, Root};
 use project::Project;
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm_protocol::Expect;
 use xtask::repository;
 
@@ -49,7 +49,7 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     tree.inside(context, install, &Access::default().read(&output)).run(&context.report)?;
 
     let mut payload = bench.payload()?;
-    payload.system(System::of(context, &tree, release, &["cifs", "cifs_fix"])?);
+    payload.system(SystemArchive::of(context, &tree, release, &["cifs", "cifs_fix"])?);
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     payload.run("/sbin/modprobe", &["--verbose", "cifs_fix"], Expect::Success);
     payload.run("/sbin/modprobe", &["--remove", "cifs_fix"], Expect::Success);

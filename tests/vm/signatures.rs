@@ -8,12 +8,12 @@ use project::key::certificate::Certificate;
 use project::key::generate::{Request, generate};
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign::{Signer, Unsigned};
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
-use vm::{Refusal, Run, Verdict};
+use vm::{LoaderRefusal, Run, Verdict};
 use vm_protocol::Expect;
 
-use xtask::client::{Machine, Payload};
+use xtask::client::{SampleMachine as Machine, SamplePayload as Payload};
 
 use crate::bench::{Bench, verdict_is};
 use crate::commands::tool;
@@ -100,20 +100,20 @@ pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let pair = KeyPair::open(&bench.context, &PrivateKey::File(files.private), &files.pem)?;
     let file = &bench.faults.object("fault_none").context("no fault_none")?.file;
     let signed = Signer::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
-    let module = Module { name: "fault_none".to_owned(), image: signed.image().to_vec() };
+    let module = LoadableModule { name: "fault_none".to_owned(), image: signed.image().to_vec() };
     let mut changed = module.clone();
     let middle = changed.image.len() / 2;
     changed.image[middle] ^= 1;
     let mut payload = bench.payload()?;
     payload.insert(module, "", Expect::Success).remove("fault_none").insert(
-        Module { name: "changed".to_owned(), ..changed },
+        LoadableModule { name: "changed".to_owned(), ..changed },
         "",
         Expect::Success,
     );
     let vmlinuz = bench.prepared.kdir.vmlinuz()?;
     let run = run(bench, "changed-module", &vmlinuz, Some(&pair.certificate), &payload)?;
     verdict_is(&run, Verdict::ModuleRefused)?;
-    ensure!(run.judgement.refusal == Some(Refusal::BadSignature), "{:?}", run.judgement);
+    ensure!(run.judgement.refusal == Some(LoaderRefusal::BadSignature), "{:?}", run.judgement);
     ensure!(
         run.judgement.reason.starts_with("`insmod changed.ko`: EKEYREJECTED"),
         "{}",

@@ -3,15 +3,15 @@
 //! of its `/lib/modules`.
 
 use anyhow::{Result, ensure};
-use guest::Step;
 use kernel::root::Root;
 use kernel::root::scratch::Scratch;
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm_protocol::{Errno, Expect};
 
 use crate::bench::{Bench, verdict_is};
+use xtask::client::SampleStep as Step;
 
 /// The kernel's own cifs, of a tree in which nothing was installed; then a file of modprobe.d that
 /// forbids it.
@@ -24,7 +24,7 @@ pub(crate) fn modprobe_of_a_tree(bench: &Bench) -> Result<()> {
     tree.read(context, Cmd::new("depmod").arg(release.as_str()))?;
     let loads = |name: &str, expect| -> Result<_> {
         let mut payload = bench.payload()?;
-        payload.system(System::of(context, &tree, release, &["cifs"])?);
+        payload.system(SystemArchive::of(context, &tree, release, &["cifs"])?);
         payload.run("/sbin/modprobe", &["--verbose", "cifs"], expect);
         payload.expect(Step::ReadFile { path: "/sys/module/cifs/taint".to_owned() }, Expect::Any);
         bench.run(name, &payload, |machine| machine.memory = 512)

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
 use kernel::prepare::{self, Prepared};
 use kernel::root::Choice;
 use kmodfile::release::Release;
@@ -13,8 +12,8 @@ use project::Project;
 use project::build::build;
 use vm::Run;
 use vm::boot::{self, Options};
-use vm::modules::Module;
-use xtask::client::{ClientSteps as _, Payload};
+use vm::modules::LoadableModule;
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::repository;
 
 use crate::bench::Bench;
@@ -116,9 +115,9 @@ fn client() -> Result<Project> {
     Project::open(&repository().join("cifs"))
 }
 
-fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> Result<Module> {
+fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> Result<LoadableModule> {
     let built = build(&bench.context, project, prepared)?;
-    Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
+    LoadableModule::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
 }
 
 /// A kernel, prepared, with what the rebuilt client needs of it.

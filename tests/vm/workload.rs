@@ -7,12 +7,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{ShareStep, Step, Work};
+use guest::{ShareStep, Work};
 use kernel::prepare::Prepared;
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use vm::{Run, Verdict};
-use xtask::client::ClientSteps as _;
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Account, Share};
 

@@ -2,15 +2,19 @@
 //! The SMB client in a virtual machine: what it needs there, and how it mounts a share.
 
 use anyhow::Result;
-use guest::{ShareStep, Step};
-use vm::modules::Tree;
+use guest::ShareStep;
+use vm::modules::ModuleTree;
 use vm::payload::HOST;
+use vm_protocol::GuestStep;
+
+/// A step of the sample's init.
+pub type SampleStep = GuestStep<ShareStep>;
 
 /// What goes into a machine that runs the sample's init.
-pub type Payload = vm::Payload<ShareStep>;
+pub type SamplePayload = vm::Payload<ShareStep>;
 
 /// A machine that runs it.
-pub type Machine<'a> = vm::Machine<'a, ShareStep>;
+pub type SampleMachine<'a> = vm::Machine<'a, ShareStep>;
 
 /// The client's module.
 pub const MODULE: &str = "cifs";
@@ -34,15 +38,15 @@ const ON_DEMAND: &[&str] = &[
 pub trait ClientSteps {
     /// Inserts what the client asks for at a mount; a kernel that lacks one has it built in, or
     /// does without.
-    fn cifs_companions(&mut self, tree: &Tree) -> Result<&mut Self>;
+    fn cifs_companions(&mut self, tree: &ModuleTree) -> Result<&mut Self>;
 
     /// Mounts `share` of a server that listens on `port` of the host's loopback interface.
     /// `options` come after `ip=` and `port=`, for example `vers=3.1.1,sec=none`.
     fn mount_share(&mut self, share: &str, port: u16, options: &str, target: &str) -> &mut Self;
 }
 
-impl ClientSteps for Payload {
-    fn cifs_companions(&mut self, tree: &Tree) -> Result<&mut Self> {
+impl ClientSteps for SamplePayload {
+    fn cifs_companions(&mut self, tree: &ModuleTree) -> Result<&mut Self> {
         let there: Vec<&str> = ON_DEMAND.iter().copied().filter(|name| tree.contains(name)).collect();
         self.insert_stock(tree, &there)
     }
@@ -54,8 +58,8 @@ impl ClientSteps for Payload {
 
 /// Mounts `share` of the server at `address`, which is no name: the guest resolves none. The client
 /// wants it in `ip=` besides, where mount.cifs(8) would have put it.
-pub fn mount(address: &str, share: &str, options: &str, target: &str) -> Step {
-    Step::Mount {
+pub fn mount(address: &str, share: &str, options: &str, target: &str) -> SampleStep {
+    SampleStep::Mount {
         file_system: MODULE.to_owned(),
         source: format!("//{address}/{share}"),
         target: target.to_owned(),
@@ -69,7 +73,8 @@ mod tests {
 
     #[test]
     fn share_is_mounted_by_address() {
-        let Step::Mount { source, options, .. } = mount("10.0.2.2", "demo", "port=4455,sec=none", "/mnt")
+        let SampleStep::Mount { source, options, .. } =
+            mount("10.0.2.2", "demo", "port=4455,sec=none", "/mnt")
         else {
             panic!()
         };

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use vm_protocol::{Event, ExtraStep, LogLine, Outcome, Plan};
+use vm_protocol::{Event, ExtraStep, GuestPlan, LogLine, StepOutcome};
 
 use crate::kernel_image;
 use crate::machine::{Limits, Machine, Run};
-use crate::modules::Tree;
+use crate::modules::ModuleTree;
 use crate::payload::Payload;
 use crate::secure_boot::{self, SecureBoot};
 use crate::verdict::Verdict;
@@ -30,8 +30,8 @@ pub struct Options {
 }
 
 /// The modules of a prepared kernel.
-pub fn tree(kdir: &Kdir) -> Result<Tree> {
-    Tree::open(&kdir.modules())
+pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
+    ModuleTree::open(&kdir.modules())
 }
 
 /// Boots `kdir` with `payload`; the console goes to `console_log`.
@@ -87,16 +87,16 @@ pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
 }
 
 /// One line about an event, for whoever watches.
-fn told<X: ExtraStep>(plan: &Plan<X>, event: &Event) -> String {
+fn told<X: ExtraStep>(plan: &GuestPlan<X>, event: &Event) -> String {
     let shown =
         |index: &usize| plan.steps.get(*index).map(|planned| planned.step.to_string()).unwrap_or_default();
     match event {
         Event::Hello { release, .. } => format!("{release} is up"),
         Event::StepStarted { index } => shown(index),
-        Event::StepEnded { index, outcome: Outcome::Done, millis, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Done, millis, .. } => {
             format!("{}: {millis} ms", shown(index))
         }
-        Event::StepEnded { index, outcome: Outcome::Failed { errno, message }, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message }, .. } => {
             format!("{}: {errno}: {message}", shown(index))
         }
         Event::Broken { why } => format!("init: {why}"),

@@ -12,7 +12,7 @@ use vm_protocol::NoExtraStep;
 /// The tool's own init, which the build script has made.
 const X86_64: &[u8] = include_bytes!(env!("VM_INIT_X86_64"));
 
-/// An init whose steps beyond those of [`vm_protocol::Step`] are of type `X`.
+/// An init whose steps beyond those of [`vm_protocol::GuestStep`] are of type `X`.
 #[derive(Clone)]
 pub struct Init<X = NoExtraStep> {
     program: Cow<'static, [u8]>,

@@ -27,5 +27,5 @@ pub mod verdict;
 pub use init::Init;
 pub use machine::{Limits, Machine, Run};
 pub use payload::Payload;
-pub use refusal::Refusal;
+pub use refusal::LoaderRefusal;
 pub use verdict::{Judgement, Verdict};

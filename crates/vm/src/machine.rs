@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use vm_protocol::{Event, ExtraStep, Message, NoExtraStep, Plan};
+use vm_protocol::{Event, ExtraStep, GuestPlan, Message, NoExtraStep};
 
 use crate::accelerator::Accelerator;
 use crate::console::Scanner;
@@ -146,7 +146,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
     ///
     /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a
     /// verdict.
-    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&Plan<X>, &Event)) -> Result<Run> {
+    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&GuestPlan<X>, &Event)) -> Result<Run> {
         let accelerator = match self.accelerator {
             Some(accelerator) => accelerator,
             None => probe::choose(context, self.vmlinux)?,
@@ -240,7 +240,7 @@ fn died(status: ExitStatus, said: &str) -> String {
 
 /// What is seen of a machine while it runs.
 struct Watch<'a, X> {
-    plan: &'a Plan<X>,
+    plan: &'a GuestPlan<X>,
     limits: Limits,
     listener: UnixListener,
     port: Option<Receiver<Vec<u8>>>,
@@ -255,7 +255,12 @@ struct Watch<'a, X> {
 }
 
 impl<'a, X: ExtraStep> Watch<'a, X> {
-    fn new(plan: &'a Plan<X>, listener: UnixListener, console: &Utf8Path, limits: Limits) -> Result<Self> {
+    fn new(
+        plan: &'a GuestPlan<X>,
+        listener: UnixListener,
+        console: &Utf8Path,
+        limits: Limits,
+    ) -> Result<Self> {
         listener.set_nonblocking(true)?;
         let now = Instant::now();
         Ok(Self {
@@ -279,7 +284,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
         &mut self,
         context: &Context,
         mut qemu: Qemu,
-        on_event: &mut impl FnMut(&Plan<X>, &Event),
+        on_event: &mut impl FnMut(&GuestPlan<X>, &Event),
     ) -> Result<Ending> {
         let ending = loop {
             // Asked before the channels are read: what QEMU wrote before it ended is then all
@@ -317,7 +322,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     }
 
     /// Waits a moment for a line on the port.
-    fn read_port(&mut self, on_event: &mut impl FnMut(&Plan<X>, &Event)) -> Result<()> {
+    fn read_port(&mut self, on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) -> Result<()> {
         let Some(port) = &self.port else {
             match self.listener.accept() {
                 Ok((stream, _)) => self.port = Some(lines_of(stream)?),
@@ -336,7 +341,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     }
 
     /// Takes what is left on the port of a machine that has ended.
-    fn drain_port(&mut self, on_event: &mut impl FnMut(&Plan<X>, &Event)) {
+    fn drain_port(&mut self, on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) {
         let lines: Vec<Vec<u8>> = self.port.take().into_iter().flatten().collect();
         for line in lines {
             self.line(&line, on_event);
@@ -344,7 +349,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     }
 
     /// Takes one line from the port.
-    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&Plan<X>, &Event)) {
+    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) {
         self.last_sign = Instant::now();
         match serde_json::from_slice::<Message>(line) {
             Ok(message) if message.nonce == self.plan.nonce => {
@@ -449,11 +454,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::write(dir.join("console"), "").unwrap();
-        let plan: Plan = Plan { nonce: "mine".into(), early: vec![], steps: vec![] };
+        let plan: GuestPlan = GuestPlan { nonce: "mine".into(), early: vec![], steps: vec![] };
         let listener = UnixListener::bind(dir.join("port")).unwrap();
         let mut watch = Watch::new(&plan, listener, &dir.join("console"), Limits::default()).unwrap();
         let mut seen = 0;
-        let mut on_event = |_: &Plan, _: &Event| seen += 1;
+        let mut on_event = |_: &GuestPlan, _: &Event| seen += 1;
         for nonce in ["mine", "another"] {
             let message = Message { nonce: nonce.into(), event: Event::Finished { tainted: 0, log: vec![] } };
             watch.line(&serde_json::to_vec(&message).unwrap(), &mut on_event);

@@ -16,20 +16,20 @@ use report::failure::Failure;
 
 /// A module, uncompressed, as it goes into the initramfs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Module {
+pub struct LoadableModule {
     /// Its name as `/proc/modules` shows it: underscores, no dashes.
     pub name: String,
     /// The ELF file.
     pub image: Vec<u8>,
 }
 
-impl std::fmt::Debug for Module {
+impl std::fmt::Debug for LoadableModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Module({}, {} bytes)", self.name, self.image.len())
+        write!(f, "LoadableModule({}, {} bytes)", self.name, self.image.len())
     }
 }
 
-impl Module {
+impl LoadableModule {
     /// Reads a module file; `.ko`, or that compressed with xz, zstd or gzip.
     pub fn read(path: &Utf8Path) -> Result<Self> {
         let name = name_of(path.file_name().unwrap_or_default())
@@ -55,13 +55,13 @@ impl Module {
 
 /// The modules of one kernel.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct ModuleTree {
     dir: Utf8PathBuf,
     files: BTreeMap<String, Utf8PathBuf>,
     builtin: BTreeSet<String>,
 }
 
-impl Tree {
+impl ModuleTree {
     /// Looks through `dir`, the directory of one release.
     ///
     /// # Errors
@@ -98,16 +98,16 @@ impl Tree {
     }
 
     /// The module `name`.
-    pub fn module(&self, name: &str) -> Result<Module> {
+    pub fn module(&self, name: &str) -> Result<LoadableModule> {
         let file = self.files.get(&normal(name)).ok_or_else(|| {
             Failure::missing(format!("module {name}"), format!("is neither in {} nor built in", self.dir))
         })?;
-        Module::read(&self.dir.join(file))
+        LoadableModule::read(&self.dir.join(file))
     }
 
     /// The modules `names` and all that they depend on, each after what it needs, and after what
     /// modprobe(8) would load before it. What the kernel has built in is left out.
-    pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
+    pub fn closure(&self, names: &[&str]) -> Result<Vec<LoadableModule>> {
         let mut order = Vec::new();
         let mut path = Vec::new();
         for name in names {
@@ -122,7 +122,7 @@ impl Tree {
         [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.contains(name))
     }
 
-    fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<Module>) -> Result<()> {
+    fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<LoadableModule>) -> Result<()> {
         if self.is_builtin(name) || order.iter().any(|module| module.name == name) {
             return Ok(());
         }
@@ -155,8 +155,8 @@ impl Tree {
 /// # Errors
 ///
 /// Refused, if they depend on each other in a circle.
-pub fn in_order(modules: Vec<Module>) -> Result<Vec<Module>> {
-    let depends = modules.iter().map(Module::depends).collect::<Result<Vec<_>>>()?;
+pub fn in_order(modules: Vec<LoadableModule>) -> Result<Vec<LoadableModule>> {
+    let depends = modules.iter().map(LoadableModule::depends).collect::<Result<Vec<_>>>()?;
     let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     let order = order(&names, &depends).map_err(|circle| {
         let names: Vec<&str> = circle.into_iter().map(|at| names[at]).collect();
@@ -230,7 +230,7 @@ mod tests {
             fs_err::write(dir.join(file), "").unwrap();
         }
         fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
-        let tree = Tree::open(dir).unwrap();
+        let tree = ModuleTree::open(dir).unwrap();
         assert_eq!(tree.files["nfs"], "updates/dkms/nfs.ko.zst");
         assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
         assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());

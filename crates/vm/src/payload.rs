@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
-use vm_protocol::{Expect, ExtraStep, MODULES, NoExtraStep, PLAN, Plan, PlannedStep, Step};
+use vm_protocol::{Expect, ExtraStep, GuestPlan, GuestStep, MODULES, NoExtraStep, PLAN, PlannedStep};
 
 use crate::init::Init;
-use crate::initramfs::{Entry, Kind, archive};
-use crate::modules::{Module, Tree};
-use crate::system::System;
+use crate::initramfs::{ArchiveEntry, EntryKind, archive};
+use crate::modules::{LoadableModule, ModuleTree};
+use crate::system::SystemArchive;
 
 /// Drivers of the verdict port, where the kernel does not have them built in.
 const PORT_DRIVERS: &[&str] = &["virtio_pci", "virtio_console"];
@@ -31,7 +31,7 @@ pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 pub struct Payload<X = NoExtraStep> {
     init: Init<X>,
     early: Vec<String>,
-    system: Option<System>,
+    system: Option<SystemArchive>,
     modules: BTreeMap<String, Vec<u8>>,
     steps: Vec<PlannedStep<X>>,
     forwarded: Option<(u16, u16)>,
@@ -40,14 +40,14 @@ pub struct Payload<X = NoExtraStep> {
 impl Payload {
     /// The tool's own init, and nothing but the drivers that the verdict port needs, taken from the
     /// kernel's modules.
-    pub fn new(tree: &Tree) -> Result<Self> {
+    pub fn new(tree: &ModuleTree) -> Result<Self> {
         Self::with_init(Init::own(), tree)
     }
 }
 
 impl<X: ExtraStep> Payload<X> {
     /// The same with another init.
-    pub fn with_init(init: Init<X>, tree: &Tree) -> Result<Self> {
+    pub fn with_init(init: Init<X>, tree: &ModuleTree) -> Result<Self> {
         let mut payload = Self::empty(init);
         let there: Vec<&str> = PORT_DRIVERS
             .iter()
@@ -67,27 +67,27 @@ impl<X: ExtraStep> Payload<X> {
     }
 
     /// Adds a step that must succeed.
-    pub fn step(&mut self, step: impl Into<Step<X>>) -> &mut Self {
+    pub fn step(&mut self, step: impl Into<GuestStep<X>>) -> &mut Self {
         self.expect(step, Expect::Success)
     }
 
     /// Adds a step that must end as `expect` says.
-    pub fn expect(&mut self, step: impl Into<Step<X>>, expect: Expect) -> &mut Self {
+    pub fn expect(&mut self, step: impl Into<GuestStep<X>>, expect: Expect) -> &mut Self {
         self.steps.push(PlannedStep { step: step.into(), expect });
         self
     }
 
     /// Inserts `module`, which must end as `expect` says. What it depends on is not added: see
     /// [`Payload::insert_with`].
-    pub fn insert(&mut self, module: Module, params: &str, expect: Expect) -> &mut Self {
+    pub fn insert(&mut self, module: LoadableModule, params: &str, expect: Expect) -> &mut Self {
         let file = module.file();
         self.modules.insert(file.clone(), module.image);
-        self.expect(Step::InsertModule { file, params: params.to_owned() }, expect)
+        self.expect(GuestStep::InsertModule { file, params: params.to_owned() }, expect)
     }
 
     /// Inserts the stock modules `names` and what they depend on, in order; what is in already is
     /// left out.
-    pub fn insert_stock(&mut self, tree: &Tree, names: &[&str]) -> Result<&mut Self> {
+    pub fn insert_stock(&mut self, tree: &ModuleTree, names: &[&str]) -> Result<&mut Self> {
         for module in tree.closure(names)? {
             if !self.modules.contains_key(&module.file()) {
                 self.insert(module, "", Expect::Success);
@@ -98,7 +98,12 @@ impl<X: ExtraStep> Payload<X> {
 
     /// Inserts `module` after the stock modules it depends on. What was inserted before need not be
     /// the tree's.
-    pub fn insert_with(&mut self, tree: &Tree, module: Module, params: &str) -> Result<&mut Self> {
+    pub fn insert_with(
+        &mut self,
+        tree: &ModuleTree,
+        module: LoadableModule,
+        params: &str,
+    ) -> Result<&mut Self> {
         let mut depends = module.depends()?;
         depends.retain(|name| !self.modules.contains_key(&format!("{name}.ko")));
         for needed in tree.closure(&depends.iter().map(String::as_str).collect::<Vec<_>>())? {
@@ -111,7 +116,7 @@ impl<X: ExtraStep> Payload<X> {
 
     /// Puts what an installed system loads modules with into the machine; [`Payload::run`] then
     /// finds its `modprobe`.
-    pub fn system(&mut self, system: System) -> &mut Self {
+    pub fn system(&mut self, system: SystemArchive) -> &mut Self {
         self.system = Some(system);
         self
     }
@@ -119,18 +124,18 @@ impl<X: ExtraStep> Payload<X> {
     /// Runs a program of the system that is in the machine; what it prints is the step's output.
     pub fn run(&mut self, program: &str, args: &[&str], expect: Expect) -> &mut Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        self.expect(Step::Run { program: program.to_owned(), args }, expect)
+        self.expect(GuestStep::Run { program: program.to_owned(), args }, expect)
     }
 
     /// Removes the module `name`, whose users have a moment to go.
     pub fn remove(&mut self, name: &str) -> &mut Self {
-        self.step(Step::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
+        self.step(GuestStep::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
     }
 
     /// Brings up a network on which the guest reaches the host's loopback interface as [`HOST`].
-    pub fn network(&mut self, tree: &Tree) -> Result<&mut Self> {
+    pub fn network(&mut self, tree: &ModuleTree) -> Result<&mut Self> {
         self.insert_stock(tree, &["virtio_net"])?;
-        Ok(self.step(Step::Network {
+        Ok(self.step(GuestStep::Network {
             interface: "eth0".to_owned(),
             address: GUEST_ADDRESS,
             prefix: 24,
@@ -152,16 +157,16 @@ impl<X: ExtraStep> Payload<X> {
 
     /// Whether a step needs a network.
     pub fn needs_network(&self) -> bool {
-        self.steps.iter().any(|planned| matches!(planned.step, Step::Network { .. }))
+        self.steps.iter().any(|planned| matches!(planned.step, GuestStep::Network { .. }))
     }
 
     /// The plan for one run.
-    pub fn plan(&self, nonce: &str) -> Plan<X> {
-        Plan { nonce: nonce.to_owned(), early: self.early.clone(), steps: self.steps.clone() }
+    pub fn plan(&self, nonce: &str) -> GuestPlan<X> {
+        GuestPlan { nonce: nonce.to_owned(), early: self.early.clone(), steps: self.steps.clone() }
     }
 
     /// The initramfs: the system, if there is one, the init, the plan, the modules.
-    pub fn initramfs(&self, plan: &Plan<X>) -> Result<Vec<u8>> {
+    pub fn initramfs(&self, plan: &GuestPlan<X>) -> Result<Vec<u8>> {
         let plan = serde_json::to_vec(plan)?;
         let plan_path = PLAN.trim_start_matches('/');
         let modules_dir = MODULES.trim_start_matches('/');
@@ -171,14 +176,14 @@ impl<X: ExtraStep> Payload<X> {
             .map(|(file, image)| (format!("{modules_dir}/{file}"), image.as_slice()))
             .collect();
         let mut entries = vec![
-            Entry { path: "dev", kind: Kind::Directory },
+            ArchiveEntry { path: "dev", kind: EntryKind::Directory },
             // Opened by the kernel for init before init can mount devtmpfs.
-            Entry { path: "dev/console", kind: Kind::Device { major: 5, minor: 1 } },
-            Entry { path: "init", kind: Kind::Program(self.init.program()) },
-            Entry { path: plan_path, kind: Kind::File(&plan) },
-            Entry { path: modules_dir, kind: Kind::Directory },
+            ArchiveEntry { path: "dev/console", kind: EntryKind::Device { major: 5, minor: 1 } },
+            ArchiveEntry { path: "init", kind: EntryKind::Program(self.init.program()) },
+            ArchiveEntry { path: plan_path, kind: EntryKind::File(&plan) },
+            ArchiveEntry { path: modules_dir, kind: EntryKind::Directory },
         ];
-        entries.extend(files.iter().map(|(path, image)| Entry { path, kind: Kind::File(image) }));
+        entries.extend(files.iter().map(|(path, image)| ArchiveEntry { path, kind: EntryKind::File(image) }));
         // The kernel unpacks one archive after the other (buffer-format.rst).
         let mut image = self.system.as_ref().map_or_else(Vec::new, |system| system.archive().to_vec());
         image.extend(archive(&entries));
@@ -190,8 +195,8 @@ impl<X: ExtraStep> Payload<X> {
 mod tests {
     use super::*;
 
-    fn module(name: &str) -> Module {
-        Module { name: name.to_owned(), image: b"elf".to_vec() }
+    fn module(name: &str) -> LoadableModule {
+        LoadableModule { name: name.to_owned(), image: b"elf".to_vec() }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use vm_protocol::{Errno, LogLine};
 /// refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Refusal {
+pub enum LoaderRefusal {
     /// It has no signature, and the kernel insists on one.
     Unsigned,
     /// It is signed with a key that the kernel does not have.
@@ -37,20 +37,20 @@ pub enum Refusal {
 
 /// Phrases of the kernel log and what they stand for (kernel/module/, security/lockdown/). The
 /// first that is in a line decides, so the longer come first.
-const PHRASES: &[(&str, Refusal)] = &[
-    ("Loading of unsigned module is rejected", Refusal::Unsigned),
-    ("Loading of module with unavailable key is rejected", Refusal::UnavailableKey),
-    ("Loading of module with unsupported crypto is rejected", Refusal::UnsupportedSignature),
-    ("Loading of ", Refusal::BadSignature),
-    ("unsigned module loading is restricted", Refusal::Lockdown),
-    ("disagrees about version of symbol", Refusal::SymbolVersion),
-    ("no symbol version for", Refusal::SymbolVersion),
-    ("version magic", Refusal::VersionMagic),
-    ("Unknown symbol", Refusal::UnknownSymbol),
-    ("Unknown rela", Refusal::Malformed),
+const PHRASES: &[(&str, LoaderRefusal)] = &[
+    ("Loading of unsigned module is rejected", LoaderRefusal::Unsigned),
+    ("Loading of module with unavailable key is rejected", LoaderRefusal::UnavailableKey),
+    ("Loading of module with unsupported crypto is rejected", LoaderRefusal::UnsupportedSignature),
+    ("Loading of ", LoaderRefusal::BadSignature),
+    ("unsigned module loading is restricted", LoaderRefusal::Lockdown),
+    ("disagrees about version of symbol", LoaderRefusal::SymbolVersion),
+    ("no symbol version for", LoaderRefusal::SymbolVersion),
+    ("version magic", LoaderRefusal::VersionMagic),
+    ("Unknown symbol", LoaderRefusal::UnknownSymbol),
+    ("Unknown rela", LoaderRefusal::Malformed),
 ];
 
-impl Refusal {
+impl LoaderRefusal {
     /// What the failure of a step that loads a module tells, given the kernel log since it began.
     /// None if it was not the loader that failed it.
     pub fn of(errno: Errno, log: &[LogLine]) -> Option<Self> {
@@ -78,7 +78,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for LoaderRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unsigned => "not signed",
@@ -105,32 +105,32 @@ mod tests {
 
     #[test]
     fn the_kernels_words_tell_refusals_apart_that_share_an_error() {
-        let table: &[(Errno, &[&str], Option<Refusal>)] = &[
-            (Errno::EKEYREJECTED, &["Loading of unsigned module is rejected"], Some(Refusal::Unsigned)),
+        let table: &[(Errno, &[&str], Option<LoaderRefusal>)] = &[
+            (Errno::EKEYREJECTED, &["Loading of unsigned module is rejected"], Some(LoaderRefusal::Unsigned)),
             (
                 Errno::EKEYREJECTED,
                 &["Loading of module with unavailable key is rejected"],
-                Some(Refusal::UnavailableKey),
+                Some(LoaderRefusal::UnavailableKey),
             ),
-            (Errno::EKEYREJECTED, &[], Some(Refusal::BadSignature)),
+            (Errno::EKEYREJECTED, &[], Some(LoaderRefusal::BadSignature)),
             (
                 Errno::EPERM,
                 &["Lockdown: init: unsigned module loading is restricted; see man kernel_lockdown.7"],
-                Some(Refusal::Lockdown),
+                Some(LoaderRefusal::Lockdown),
             ),
-            (Errno::EPERM, &[], Some(Refusal::NotPermitted)),
-            (Errno::ENOEXEC, &["x: version magic '7' should be '8'"], Some(Refusal::VersionMagic)),
-            (Errno::ENOEXEC, &[], Some(Refusal::Malformed)),
-            (Errno::ENOENT, &["x: Unknown symbol gone (err -2)"], Some(Refusal::UnknownSymbol)),
+            (Errno::EPERM, &[], Some(LoaderRefusal::NotPermitted)),
+            (Errno::ENOEXEC, &["x: version magic '7' should be '8'"], Some(LoaderRefusal::VersionMagic)),
+            (Errno::ENOEXEC, &[], Some(LoaderRefusal::Malformed)),
+            (Errno::ENOENT, &["x: Unknown symbol gone (err -2)"], Some(LoaderRefusal::UnknownSymbol)),
             (
                 Errno::EINVAL,
                 &["x: disagrees about version of symbol y", "x: Unknown symbol y (err -22)"],
-                Some(Refusal::SymbolVersion),
+                Some(LoaderRefusal::SymbolVersion),
             ),
             (Errno::ENODEV, &["x: loading out-of-tree module taints kernel."], None),
         ];
         for (errno, lines, expected) in table {
-            assert_eq!(Refusal::of(*errno, &log(lines)), *expected, "{errno} {lines:?}");
+            assert_eq!(LoaderRefusal::of(*errno, &log(lines)), *expected, "{errno} {lines:?}");
         }
     }
 }

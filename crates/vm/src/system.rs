@@ -36,11 +36,11 @@ pub struct Further<'a> {
 
 /// The part of a system that loads modules, as a cpio archive.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct SystemArchive {
     archive: Vec<u8>,
 }
 
-impl System {
+impl SystemArchive {
     /// What `tree` loads the modules `names` of `release` with, and those modules. A name that is
     /// built in or an alias is fine; one that modprobe does not know is an error. The tree must
     /// hold cpio, kmod and find.

@@ -4,10 +4,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use vm_protocol::{Errno, Event, ExtraStep, LogLine, MARKER, Outcome, Plan, Step};
+use vm_protocol::{Errno, Event, ExtraStep, GuestPlan, GuestStep, LogLine, MARKER, StepOutcome};
 
 use crate::console::{self, Hit, Trouble};
-use crate::refusal::Refusal;
+use crate::refusal::LoaderRefusal;
 use report::failure::Exit;
 use report::seconds;
 
@@ -118,7 +118,7 @@ pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
     /// Why the module loader refused a module, if that is the verdict.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<LoaderRefusal>,
     /// Why, in a line or a few, for people.
     pub reason: String,
 }
@@ -131,7 +131,7 @@ fn judgement(verdict: Verdict, reason: impl Into<String>) -> Judgement {
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a, X> {
     /// What the guest was to do.
-    pub plan: &'a Plan<X>,
+    pub plan: &'a GuestPlan<X>,
     /// What it reported.
     pub events: &'a [Event],
     /// Trouble in the console and in the reported kernel logs.
@@ -181,7 +181,7 @@ fn from_hits<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
 }
 
 /// The step that was begun and did not end.
-fn unfinished_step<'a, X>(evidence: &Evidence<'a, X>) -> Option<&'a Step<X>> {
+fn unfinished_step<'a, X>(evidence: &Evidence<'a, X>) -> Option<&'a GuestStep<X>> {
     let last = evidence.events.iter().rev().find_map(|event| match event {
         Event::StepStarted { index } => Some(Some(*index)),
         Event::StepEnded { .. } | Event::Finished { .. } | Event::Broken { .. } => Some(None),
@@ -198,11 +198,11 @@ fn from_steps<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
             return None;
         }
         Some(match outcome {
-            Outcome::Done => judgement(
+            StepOutcome::Done => judgement(
                 Verdict::StepFailed,
                 format!("`{}` succeeded, and should have failed with {}", planned.step, planned.expect),
             ),
-            Outcome::Failed { errno, message } => {
+            StepOutcome::Failed { errno, message } => {
                 let reason = format!("`{}`: {errno}: {message}{}", planned.step, said(log));
                 let (verdict, refusal) = failed_step(&planned.step, *errno, log);
                 Judgement { verdict, refusal, reason }
@@ -212,14 +212,16 @@ fn from_steps<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
 }
 
 /// What the failure of a step stands for.
-fn failed_step<X>(step: &Step<X>, errno: Errno, log: &[LogLine]) -> (Verdict, Option<Refusal>) {
+fn failed_step<X>(step: &GuestStep<X>, errno: Errno, log: &[LogLine]) -> (Verdict, Option<LoaderRefusal>) {
     match step {
-        Step::InsertModule { .. } | Step::Run { .. } => match Refusal::of(errno, log) {
+        GuestStep::InsertModule { .. } | GuestStep::Run { .. } => match LoaderRefusal::of(errno, log) {
             Some(refusal) => (Verdict::ModuleRefused, Some(refusal)),
             None => (Verdict::StepFailed, None),
         },
         // EAGAIN: in use; EBUSY: no exit function, or still initialising.
-        Step::RemoveModule { .. } if matches!(errno, Errno::EAGAIN | Errno::EBUSY) => (Verdict::Leak, None),
+        GuestStep::RemoveModule { .. } if matches!(errno, Errno::EAGAIN | Errno::EBUSY) => {
+            (Verdict::Leak, None)
+        }
         _ => (Verdict::StepFailed, None),
     }
 }
@@ -320,24 +322,24 @@ mod tests {
 
     use super::*;
 
-    fn plan() -> Plan {
-        let insert = Step::InsertModule { file: "x.ko".into(), params: String::new() };
-        let remove = Step::RemoveModule { name: "x".into(), patience: 0 };
+    fn plan() -> GuestPlan {
+        let insert = GuestStep::InsertModule { file: "x.ko".into(), params: String::new() };
+        let remove = GuestStep::RemoveModule { name: "x".into(), patience: 0 };
         let steps = [insert, remove].map(|step| PlannedStep { step, expect: Expect::Success });
-        Plan { nonce: "n".into(), early: vec![], steps: steps.into() }
+        GuestPlan { nonce: "n".into(), early: vec![], steps: steps.into() }
     }
 
     fn hello() -> Event {
         Event::Hello { release: "7".into(), tainted: 0, log: vec![] }
     }
 
-    fn ended(index: usize, outcome: Outcome, taint_after: u64, log: &[&str]) -> Event {
+    fn ended(index: usize, outcome: StepOutcome, taint_after: u64, log: &[&str]) -> Event {
         let log = log.iter().map(|text| LogLine { level: 3, micros: 0, text: (*text).into() }).collect();
         Event::StepEnded { index, outcome, millis: 1, output: None, log, taint_before: 0, taint_after }
     }
 
-    fn failed(errno: Errno) -> Outcome {
-        Outcome::Failed { errno, message: "x".into() }
+    fn failed(errno: Errno) -> StepOutcome {
+        StepOutcome::Failed { errno, message: "x".into() }
     }
 
     fn finished() -> Event {
@@ -372,8 +374,12 @@ mod tests {
 
     #[test]
     fn ends_without_complaint() {
-        let whole =
-            [hello(), ended(0, Outcome::Done, 4096, &[]), ended(1, Outcome::Done, 4096, &[]), finished()];
+        let whole = [
+            hello(),
+            ended(0, StepOutcome::Done, 4096, &[]),
+            ended(1, StepOutcome::Done, 4096, &[]),
+            finished(),
+        ];
         assert_eq!(verdict(&whole, &[], &Ending::Finished), Verdict::Pass);
         // A step is missing, or the end: nothing is taken for granted.
         assert_eq!(verdict(&[hello(), finished()], &[], &Ending::Finished), Verdict::QemuDied);
@@ -387,7 +393,8 @@ mod tests {
 
     #[test]
     fn foreign_lines_spoil_a_pass() {
-        let events = [hello(), ended(0, Outcome::Done, 0, &[]), ended(1, Outcome::Done, 0, &[]), finished()];
+        let events =
+            [hello(), ended(0, StepOutcome::Done, 0, &[]), ended(1, StepOutcome::Done, 0, &[]), finished()];
         let evidence = Evidence {
             plan: &plan(),
             events: &events,
@@ -401,10 +408,10 @@ mod tests {
 
     #[test]
     fn a_program_that_loads_modules_may_be_told_no() {
-        let modprobe: Step = Step::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
+        let modprobe: GuestStep = GuestStep::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
         let said = "Loading of unsigned module is rejected";
         let log = [LogLine { level: 3, micros: 0, text: said.into() }];
-        let refused = (Verdict::ModuleRefused, Some(Refusal::Unsigned));
+        let refused = (Verdict::ModuleRefused, Some(LoaderRefusal::Unsigned));
         assert_eq!(failed_step(&modprobe, Errno::EIO, &log), refused);
         assert_eq!(failed_step(&modprobe, Errno::EIO, &[]), (Verdict::StepFailed, None));
     }
@@ -494,14 +501,22 @@ mod tests {
             (1 << 14, Verdict::Hung),
         ];
         for (mask, expected) in table {
-            let events =
-                [hello(), ended(0, Outcome::Done, mask, &[]), ended(1, Outcome::Done, mask, &[]), finished()];
+            let events = [
+                hello(),
+                ended(0, StepOutcome::Done, mask, &[]),
+                ended(1, StepOutcome::Done, mask, &[]),
+                finished(),
+            ];
             assert_eq!(verdict(&events, &[], &Ending::Finished), expected, "{mask:#x}");
         }
         // What was set before the first step is not the module's doing.
         let warned = Event::Hello { release: "7".into(), tainted: 1 << 9, log: vec![] };
-        let events =
-            [warned, ended(0, Outcome::Done, 1 << 9, &[]), ended(1, Outcome::Done, 1 << 9, &[]), finished()];
+        let events = [
+            warned,
+            ended(0, StepOutcome::Done, 1 << 9, &[]),
+            ended(1, StepOutcome::Done, 1 << 9, &[]),
+            finished(),
+        ];
         assert_eq!(verdict(&events, &[], &Ending::Finished), Verdict::Pass);
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8Path;
-use guest::{ShareStep, Step};
+use guest::ShareStep;
 use kernel::kdir::Kdir;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
@@ -22,8 +22,8 @@ use libtest_mimic::{Failed, Trial};
 use verify::Rule;
 use vm::payload::HOST;
 use vm::{Run, Verdict};
-use vm_protocol::{Errno, Event, Expect, Outcome};
-use xtask::client::{ClientSteps as _, Payload, mount};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step, mount};
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Share};
 
@@ -404,8 +404,8 @@ fn ended(run: &Run, wanted: usize) -> Option<(Option<Errno>, String)> {
     run.events.iter().find_map(|event| match event {
         Event::StepEnded { index, outcome, log, .. } if *index == wanted => {
             let error = match outcome {
-                Outcome::Done => None,
-                Outcome::Failed { errno, .. } => Some(*errno),
+                StepOutcome::Done => None,
+                StepOutcome::Failed { errno, .. } => Some(*errno),
             };
             Some((error, log.iter().map(|line| format!("{}\n", line.text)).collect()))
         }

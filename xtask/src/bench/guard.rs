@@ -5,12 +5,14 @@
 //! of how long its tasks ran are instructions, and a busy host changes nothing.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{ShareStep, Step};
+use guest::ShareStep;
 
 use crate::bench::Results;
 use crate::bench::judgement::Judgement;
 use crate::bench::timing::Timing;
-use crate::client::{ClientSteps as _, Machine, Payload};
+use crate::client::{
+    ClientSteps as _, SampleMachine as Machine, SamplePayload as Payload, SampleStep as Step,
+};
 use crate::init::init;
 use crate::repository;
 use crate::share::{self, Share};
@@ -22,7 +24,7 @@ use project::build::build;
 use vm::accelerator::Accelerator;
 use vm::boot;
 use vm::machine::{Limits, Run};
-use vm::modules::Module;
+use vm::modules::LoadableModule;
 use vm::verdict::Verdict;
 use vm_protocol::Expect;
 
@@ -40,7 +42,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     programs::ensure(context, &[crate::share::PROGRAMS])?;
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let built = build(context, &Project::open(&repository())?, &prepared)?;
-    let guard = Module::read(&built.objects.first().context("the build made no module")?.file)?;
+    let guard = LoadableModule::read(&built.objects.first().context("the build made no module")?.file)?;
     let server = Share::serve(&context.report)?;
     for number in 0..FILES {
         fs_err::write(server.files().join(number.to_string()), "")?;
@@ -73,7 +75,7 @@ struct Turns {
 }
 
 /// Opens the files once to warm up, and then in turns.
-fn turns(payload: &mut Payload, runs: usize, guard: &Module) -> Turns {
+fn turns(payload: &mut Payload, runs: usize, guard: &LoadableModule) -> Turns {
     let open = |payload: &mut Payload| {
         payload.step(ShareStep::OpenFiles { directory: "/mnt".to_owned(), count: FILES });
         payload.plan("").steps.len() - 1

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use guest::Step;
 use serde::Serialize;
 
-use crate::client::{ClientSteps as _, Payload};
+use crate::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use crate::init::init;
 use crate::repository;
 use crate::share::{self, Share};
@@ -23,7 +22,7 @@ use report::failure::{Exit, Failure};
 use report::{seconds, size, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{Module, Tree};
+use vm::modules::{LoadableModule, ModuleTree};
 
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
@@ -129,14 +128,14 @@ fn object(built: &Built) -> Result<&Object> {
 
 fn payload(
     context: &Context,
-    tree: &Tree,
+    tree: &ModuleTree,
     object: &Object,
     port: u16,
     text: &str,
 ) -> Result<(Payload, Steps)> {
     let mut payload = Payload::with_init(init(context)?, tree)?;
     payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
-    payload.insert_with(tree, Module::read(&object.file)?, "mode=1")?;
+    payload.insert_with(tree, LoadableModule::read(&object.file)?, "mode=1")?;
     let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));
     payload.mount_share(share::NAME, port, share::OPTIONS, MOUNT);
     let path = format!("{MOUNT}/{FILE}");

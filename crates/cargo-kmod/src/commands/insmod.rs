@@ -19,7 +19,7 @@ use project::build::Built;
 use report::seconds;
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{Module, Tree, in_order};
+use vm::modules::{LoadableModule, ModuleTree, in_order};
 use vm::payload::Payload;
 use vm::verdict::Verdict;
 
@@ -89,7 +89,7 @@ fn load(
 ) -> Result<Run> {
     let tree = boot::tree(&prepared.kdir)?;
     let modules =
-        built.objects.iter().map(|object| Module::read(&object.file)).collect::<Result<Vec<_>>>()?;
+        built.objects.iter().map(|object| LoadableModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
     let payload = payload(&tree, project, modules, args)?;
     let console = built.console_log();
     let options = Options {
@@ -102,9 +102,9 @@ fn load(
 
 /// Inserts the project's `modules`, after the stock modules it names, and removes everything in reverse.
 pub(super) fn payload(
-    tree: &Tree,
+    tree: &ModuleTree,
     project: &Project,
-    modules: Vec<Module>,
+    modules: Vec<LoadableModule>,
     args: &InsmodArgs,
 ) -> Result<Payload> {
     let mut payload = Payload::new(tree)?;

@@ -26,8 +26,8 @@ use report::failure::{Exit, Failure};
 use report::{seconds, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::Module;
-use vm::refusal::Refusal;
+use vm::modules::LoadableModule;
+use vm::refusal::LoaderRefusal;
 use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
 use vm::verdict::{Judgement, Verdict};
 
@@ -52,11 +52,11 @@ impl Case {
     }
 
     /// Whether a boot ended as it must: with the right refusal, or with the module loaded.
-    fn is_met_by(self, verdict: Verdict, refusal: Option<Refusal>) -> bool {
+    fn is_met_by(self, verdict: Verdict, refusal: Option<LoaderRefusal>) -> bool {
         match self {
             // Lockdown alone does not say more than that there is no valid signature.
-            Self::Unsigned => matches!(refusal, Some(Refusal::Unsigned | Refusal::Lockdown)),
-            Self::NotEnrolled => refusal == Some(Refusal::UnavailableKey),
+            Self::Unsigned => matches!(refusal, Some(LoaderRefusal::Unsigned | LoaderRefusal::Lockdown)),
+            Self::NotEnrolled => refusal == Some(LoaderRefusal::UnavailableKey),
             Self::Enrolled => verdict == Verdict::Pass,
         }
     }
@@ -98,7 +98,7 @@ struct Boot {
     verdict: Verdict,
     exit: u8,
     /// Why the kernel refused the module, if it did.
-    refusal: Option<Refusal>,
+    refusal: Option<LoaderRefusal>,
     reason: String,
     /// Whether that is what Secure Boot must do.
     as_it_should: bool,
@@ -194,10 +194,10 @@ impl Machine<'_> {
     }
 
     /// The project's modules as they were built, or with a signature.
-    fn modules(&self, case: Case) -> Result<Vec<Module>> {
+    fn modules(&self, case: Case) -> Result<Vec<LoadableModule>> {
         let signer = Signer::new(self.context, self.prepared, self.pair)?;
         let module = |file: &Utf8PathBuf| {
-            let mut module = Module::read(file)?;
+            let mut module = LoadableModule::read(file)?;
             if case.signed() {
                 module.image = signer.sign(&Unsigned::read(file)?)?.image().to_vec();
             }
@@ -279,18 +279,18 @@ mod tests {
     fn a_refusal_counts_for_its_reason_only() {
         let refused = Verdict::ModuleRefused;
         let table = [
-            (Case::Unsigned, refused, Some(Refusal::Unsigned), true),
-            (Case::Unsigned, refused, Some(Refusal::Lockdown), true),
-            (Case::Unsigned, refused, Some(Refusal::UnavailableKey), false),
-            (Case::Unsigned, refused, Some(Refusal::VersionMagic), false),
+            (Case::Unsigned, refused, Some(LoaderRefusal::Unsigned), true),
+            (Case::Unsigned, refused, Some(LoaderRefusal::Lockdown), true),
+            (Case::Unsigned, refused, Some(LoaderRefusal::UnavailableKey), false),
+            (Case::Unsigned, refused, Some(LoaderRefusal::VersionMagic), false),
             (Case::Unsigned, Verdict::Pass, None, false),
             (Case::Unsigned, Verdict::NeverUp, None, false),
-            (Case::NotEnrolled, refused, Some(Refusal::UnavailableKey), true),
-            (Case::NotEnrolled, refused, Some(Refusal::Unsigned), false),
-            (Case::NotEnrolled, refused, Some(Refusal::Lockdown), false),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::UnavailableKey), true),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::Unsigned), false),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::Lockdown), false),
             (Case::NotEnrolled, Verdict::Pass, None, false),
             (Case::Enrolled, Verdict::Pass, None, true),
-            (Case::Enrolled, refused, Some(Refusal::UnavailableKey), false),
+            (Case::Enrolled, refused, Some(LoaderRefusal::UnavailableKey), false),
         ];
         for (case, verdict, refusal, met) in table {
             assert_eq!(case.is_met_by(verdict, refusal), met, "{case:?} {verdict} {refusal:?}");

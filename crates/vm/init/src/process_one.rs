@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
-use vm_protocol::{Event, ExtraStep, Outcome, PLAN, Plan, PlannedStep};
+use vm_protocol::{Event, ExtraStep, GuestPlan, PLAN, PlannedStep, StepOutcome};
 
 use crate::kernel_log::{self, KernelLog};
 use crate::port::Port;
@@ -38,7 +38,7 @@ pub fn main<X: ExtraStep>(extra: impl Fn(&X) -> StepResult) {
 fn run<X: ExtraStep>(extra: &impl Fn(&X) -> StepResult) -> Result<(), String> {
     mount_kernel_filesystems()?;
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
-    let plan: Plan<X> = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
+    let plan: GuestPlan<X> = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
     let mut log = KernelLog::open()?;
     for file in &plan.early {
         module::insert(file, "").map_err(|error| error.to_string())?;
@@ -56,7 +56,7 @@ fn run<X: ExtraStep>(extra: &impl Fn(&X) -> StepResult) -> Result<(), String> {
 
 /// The plan, from the greeting to the end.
 fn work<X: ExtraStep>(
-    plan: &Plan<X>,
+    plan: &GuestPlan<X>,
     extra: &impl Fn(&X) -> StepResult,
     log: &mut KernelLog,
     port: &mut Port,
@@ -83,7 +83,7 @@ fn work_step<X: ExtraStep>(
     let taint_before = tainted()?;
     let started = Instant::now();
     let (outcome, output) = match steps::perform(&planned.step, extra) {
-        Ok(output) => (Outcome::Done, output),
+        Ok(output) => (StepOutcome::Done, output),
         Err(error) => (error.outcome(), None),
     };
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

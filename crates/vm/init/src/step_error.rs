@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 
-use vm_protocol::{Errno, Outcome};
+use vm_protocol::{Errno, StepOutcome};
 
 /// What a step brings back, if anything, or why it failed.
 pub type StepResult = Result<Option<String>, StepError>;
@@ -42,8 +42,8 @@ impl StepError {
     }
 
     /// As it is reported.
-    pub fn outcome(self) -> Outcome {
-        Outcome::Failed { errno: self.errno, message: self.message }
+    pub fn outcome(self) -> StepOutcome {
+        StepOutcome::Failed { errno: self.errno, message: self.message }
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     fn an_error_of_the_system_has_its_number_once() {
         let error = StepError::of("/x", io::Error::from_raw_os_error(2));
         assert_eq!(error.to_string(), "/x: No such file or directory");
-        let failed = Outcome::Failed { errno: Errno::ENOENT, message: error.to_string() };
+        let failed = StepOutcome::Failed { errno: Errno::ENOENT, message: error.to_string() };
         assert_eq!(error.outcome(), failed);
     }
 

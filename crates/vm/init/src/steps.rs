@@ -9,42 +9,42 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use vm_protocol::{OUTPUT_LIMIT, Step};
+use vm_protocol::{GuestStep, OUTPUT_LIMIT};
 
 use crate::step_error::{StepError, StepResult};
 use crate::{module, network, program};
 
 /// Performs `step`; `extra` does so with a step that only this init has.
-pub(crate) fn perform<X>(step: &Step<X>, extra: impl Fn(&X) -> StepResult) -> StepResult {
+pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) -> StepResult {
     match step {
-        Step::InsertModule { file, params } => module::insert(file, params).map(|()| None),
-        Step::RemoveModule { name, patience } => {
+        GuestStep::InsertModule { file, params } => module::insert(file, params).map(|()| None),
+        GuestStep::RemoveModule { name, patience } => {
             module::remove(name, Duration::from_millis(*patience)).map(|()| None)
         }
-        Step::Network { interface, address, prefix, gateway } => {
+        GuestStep::Network { interface, address, prefix, gateway } => {
             network::configure(interface, *address, *prefix, *gateway).map(|()| None)
         }
-        Step::Mount { file_system, source, target, options } => {
+        GuestStep::Mount { file_system, source, target, options } => {
             done(target, fs::create_dir_all(target))?;
             done(source, mount_at(file_system, source, target, options))
         }
-        Step::Unmount { target } => {
+        GuestStep::Unmount { target } => {
             done(target, unmount(target.as_str(), UnmountFlags::empty()).map_err(Into::into))
         }
-        Step::Run { program, args } => program::run(program, args).map(Some),
-        Step::WriteFile { path, content } => done(path, fs::write(path, content)),
-        Step::ReadFile { path } => told(path, read_file(path)),
-        Step::ListDirectory { path } => told(path, list_directory(path)),
-        Step::Stat { path } => told(path, kind(path)),
-        Step::RemoveFile { path } => done(path, fs::remove_file(path)),
-        Step::ReadLink { path } => told(path, read_link(path)),
-        Step::Settle { millis } => {
+        GuestStep::Run { program, args } => program::run(program, args).map(Some),
+        GuestStep::WriteFile { path, content } => done(path, fs::write(path, content)),
+        GuestStep::ReadFile { path } => told(path, read_file(path)),
+        GuestStep::ListDirectory { path } => told(path, list_directory(path)),
+        GuestStep::Stat { path } => told(path, kind(path)),
+        GuestStep::RemoveFile { path } => done(path, fs::remove_file(path)),
+        GuestStep::ReadLink { path } => told(path, read_link(path)),
+        GuestStep::Settle { millis } => {
             thread::sleep(Duration::from_millis(*millis));
             Ok(None)
         }
         // The marker is the line that is written before every step.
-        Step::Marker { .. } => Ok(None),
-        Step::Extra(step) => extra(step),
+        GuestStep::Marker { .. } => Ok(None),
+        GuestStep::Extra(step) => extra(step),
     }
 }
 
@@ -95,7 +95,7 @@ fn read_link(path: &str) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    fn output(step: Step) -> StepResult {
+    fn output(step: GuestStep) -> StepResult {
         perform(&step, |never| match *never {})
     }
 
@@ -103,19 +103,19 @@ mod tests {
     fn files_are_written_read_listed_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let written = output(Step::WriteFile { path: path("b"), content: "text".to_owned() });
+        let written = output(GuestStep::WriteFile { path: path("b"), content: "text".to_owned() });
         assert_eq!(written, Ok(None));
         std::os::unix::fs::symlink("b", dir.path().join("a")).unwrap();
-        assert_eq!(output(Step::ReadFile { path: path("a") }), Ok(Some("text".to_owned())));
-        assert_eq!(output(Step::ReadLink { path: path("a") }), Ok(Some("b".to_owned())));
-        assert_eq!(output(Step::ListDirectory { path: path("") }), Ok(Some("a\nb".to_owned())));
+        assert_eq!(output(GuestStep::ReadFile { path: path("a") }), Ok(Some("text".to_owned())));
+        assert_eq!(output(GuestStep::ReadLink { path: path("a") }), Ok(Some("b".to_owned())));
+        assert_eq!(output(GuestStep::ListDirectory { path: path("") }), Ok(Some("a\nb".to_owned())));
         for (name, kind) in [("a", "link"), ("b", "file"), ("", "directory")] {
-            assert_eq!(output(Step::Stat { path: path(name) }), Ok(Some(kind.to_owned())), "{name}");
+            assert_eq!(output(GuestStep::Stat { path: path(name) }), Ok(Some(kind.to_owned())), "{name}");
         }
-        assert_eq!(output(Step::RemoveFile { path: path("b") }), Ok(None));
+        assert_eq!(output(GuestStep::RemoveFile { path: path("b") }), Ok(None));
         let absent =
             StepError::new(vm_protocol::Errno::ENOENT, format!("{}: No such file or directory", path("b")));
-        assert_eq!(output(Step::RemoveFile { path: path("b") }), Err(absent));
+        assert_eq!(output(GuestStep::RemoveFile { path: path("b") }), Err(absent));
     }
 
     #[test]
@@ -123,12 +123,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long").to_str().unwrap().to_owned();
         fs::write(&path, vec![b'x'; OUTPUT_LIMIT + 1]).unwrap();
-        assert_eq!(output(Step::ReadFile { path }).unwrap().unwrap().len(), OUTPUT_LIMIT);
+        assert_eq!(output(GuestStep::ReadFile { path }).unwrap().unwrap().len(), OUTPUT_LIMIT);
     }
 
     #[test]
     fn extra_steps_are_handed_on() {
-        let step = Step::Extra("mine");
+        let step = GuestStep::Extra("mine");
         let performed = perform(&step, |extra: &&str| Ok(Some((*extra).to_owned())));
         assert_eq!(performed, Ok(Some("mine".to_owned())));
     }

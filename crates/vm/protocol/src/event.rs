@@ -38,7 +38,7 @@ pub enum Event {
         /// Its place in the plan, from 0.
         index: usize,
         /// Whether it succeeded.
-        outcome: Outcome,
+        outcome: StepOutcome,
         /// How long it took, in milliseconds.
         millis: u64,
         /// What it brought back.
@@ -67,7 +67,7 @@ pub enum Event {
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum StepOutcome {
     /// It succeeded.
     Done,
     /// It failed.
@@ -87,7 +87,7 @@ mod tests {
     fn messages_are_one_line() {
         let event = Event::StepEnded {
             index: 0,
-            outcome: Outcome::Failed { errno: Errno::ENOENT, message: "x".into() },
+            outcome: StepOutcome::Failed { errno: Errno::ENOENT, message: "x".into() },
             millis: 3,
             output: Some("two\nlines".into()),
             log: vec![],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the host and the init inside a virtual machine say to each other.
 //!
-//! The host puts a [`Plan`] into the initramfs. The init works through it and reports each
+//! The host puts a [`GuestPlan`] into the initramfs. The init works through it and reports each
 //! [`Event`] as one line of JSON, a [`Message`], on a virtio-serial port. Every message repeats the
 //! nonce of the run, so that nothing else that reaches the port can pass for a report.
 //!
@@ -18,9 +18,9 @@ mod log;
 mod plan;
 
 pub use errno::Errno;
-pub use event::{Event, Message, Outcome};
+pub use event::{Event, Message, StepOutcome};
 pub use log::LogLine;
-pub use plan::{Expect, ExtraStep, NoExtraStep, Plan, PlannedStep, Step};
+pub use plan::{Expect, ExtraStep, GuestPlan, GuestStep, NoExtraStep, PlannedStep};
 
 /// The virtio-serial port the init reports on, as `/sys/class/virtio-ports/*/name` shows it.
 pub const PORT: &str = "org.cargo-kmod.verdict";
@@ -34,6 +34,6 @@ pub const MODULES: &str = "/modules";
 /// The first word of the lines that the init itself writes to the kernel log, one before each step.
 pub const MARKER: &str = "cargo-kmod:";
 
-/// At most so many bytes of a file ([`Step::ReadFile`]) or of a program's output ([`Step::Run`])
-/// are brought back.
+/// At most so many bytes of a file ([`GuestStep::ReadFile`]) or of a program's output
+/// ([`GuestStep::Run`]) are brought back.
 pub const OUTPUT_LIMIT: usize = 256 * 1024;

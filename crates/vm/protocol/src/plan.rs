@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::errno::Errno;
-use crate::event::Outcome;
+use crate::event::StepOutcome;
 
-/// What the init is to do. `X` is the type of the steps beyond those of [`Step`], if there are any.
+/// What the init is to do. `X` is the type of the steps beyond those of [`GuestStep`], if there are
+/// any.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan<X = NoExtraStep> {
+pub struct GuestPlan<X = NoExtraStep> {
     /// Names this run; the host makes it up.
     pub nonce: String,
     /// Module files to insert before the port is opened: the port's own drivers, where the kernel
@@ -26,7 +27,7 @@ pub struct Plan<X = NoExtraStep> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep<X = NoExtraStep> {
     /// What is done.
-    pub step: Step<X>,
+    pub step: GuestStep<X>,
     /// How it must end for the run to go on.
     pub expect: Expect,
 }
@@ -46,10 +47,10 @@ pub enum Expect {
 
 impl Expect {
     /// Whether `outcome` is what was expected.
-    pub fn is_met_by(self, outcome: &Outcome) -> bool {
+    pub fn is_met_by(self, outcome: &StepOutcome) -> bool {
         match (self, outcome) {
-            (Self::Any, _) | (Self::Success, Outcome::Done) => true,
-            (Self::Failure(expected), Outcome::Failed { errno, .. }) => expected == *errno,
+            (Self::Any, _) | (Self::Success, StepOutcome::Done) => true,
+            (Self::Failure(expected), StepOutcome::Failed { errno, .. }) => expected == *errno,
             _ => false,
         }
     }
@@ -65,7 +66,8 @@ impl fmt::Display for Expect {
     }
 }
 
-/// A type of steps that an init has beyond those of [`Step`]; shown as a person would write them.
+/// A type of steps that an init has beyond those of [`GuestStep`]; shown as a person would write
+/// them.
 pub trait ExtraStep: Clone + fmt::Debug + fmt::Display + Serialize + DeserializeOwned {}
 
 impl<X: Clone + fmt::Debug + fmt::Display + Serialize + DeserializeOwned> ExtraStep for X {}
@@ -83,7 +85,7 @@ impl fmt::Display for NoExtraStep {
 /// One thing the init does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step<X = NoExtraStep> {
+pub enum GuestStep<X = NoExtraStep> {
     /// finit_module(2) of a file in [`MODULES`](crate::MODULES).
     InsertModule {
         /// The name of the file.
@@ -184,13 +186,13 @@ pub enum Step<X = NoExtraStep> {
     Extra(X),
 }
 
-impl<X> From<X> for Step<X> {
+impl<X> From<X> for GuestStep<X> {
     fn from(step: X) -> Self {
         Self::Extra(step)
     }
 }
 
-impl<X: fmt::Display> fmt::Display for Step<X> {
+impl<X: fmt::Display> fmt::Display for GuestStep<X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InsertModule { file, params } if params.is_empty() => write!(f, "insmod {file}"),
@@ -235,35 +237,35 @@ mod tests {
         }
     }
 
-    fn plan<X>(step: impl Into<Step<X>>) -> Plan<X> {
+    fn plan<X>(step: impl Into<GuestStep<X>>) -> GuestPlan<X> {
         let steps = vec![PlannedStep { step: step.into(), expect: Expect::Failure(Errno::EIO) }];
-        Plan { nonce: "n".into(), early: vec![], steps }
+        GuestPlan { nonce: "n".into(), early: vec![], steps }
     }
 
     #[test]
     fn expectations() {
-        let failed = |errno| Outcome::Failed { errno, message: String::new() };
-        assert!(Expect::Success.is_met_by(&Outcome::Done));
+        let failed = |errno| StepOutcome::Failed { errno, message: String::new() };
+        assert!(Expect::Success.is_met_by(&StepOutcome::Done));
         assert!(!Expect::Success.is_met_by(&failed(Errno::EIO)));
         assert!(Expect::Failure(Errno::EIO).is_met_by(&failed(Errno::EIO)));
         assert!(!Expect::Failure(Errno::EIO).is_met_by(&failed(Errno::EACCES)));
-        assert!(!Expect::Failure(Errno::EIO).is_met_by(&Outcome::Done));
+        assert!(!Expect::Failure(Errno::EIO).is_met_by(&StepOutcome::Done));
         assert!(Expect::Any.is_met_by(&failed(Errno::EIO)));
     }
 
     #[test]
     fn a_plan_arrives_as_it_was_written() {
-        let plan: Plan<Knock> = plan(Knock::On { door: "the first".into() });
+        let plan: GuestPlan<Knock> = plan(Knock::On { door: "the first".into() });
         let text = serde_json::to_string(&plan).unwrap();
-        assert_eq!(serde_json::from_str::<Plan<Knock>>(&text).unwrap(), plan);
+        assert_eq!(serde_json::from_str::<GuestPlan<Knock>>(&text).unwrap(), plan);
         assert_eq!(plan.steps[0].step.to_string(), "knock on the first");
     }
 
     #[test]
     fn an_init_does_not_take_steps_that_it_does_not_know() {
         let text = serde_json::to_string(&plan(Knock::On { door: "x".into() })).unwrap();
-        assert!(serde_json::from_str::<Plan>(&text).is_err());
-        let text = serde_json::to_string(&plan::<Knock>(Step::Settle { millis: 1 })).unwrap();
-        assert!(serde_json::from_str::<Plan>(&text).is_ok());
+        assert!(serde_json::from_str::<GuestPlan>(&text).is_err());
+        let text = serde_json::to_string(&plan::<Knock>(GuestStep::Settle { millis: 1 })).unwrap();
+        assert!(serde_json::from_str::<GuestPlan>(&text).is_ok());
     }
 }
