@@ -7,8 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _};
 use kernel::root::Access;
-use kernel::{discover, prepare};
-use kmodfile::file::ModuleFile;
+
 use kmodfile::module::Module;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSymbol as _};

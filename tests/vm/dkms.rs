@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask dkms-*`. The kernels and
-//! their headers are installed by dpkg, as anybody would, so the distribution's own hooks run.
+//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask
+//! dkms-*`. The kernels and their headers are installed by dpkg, as anybody would, so the
+//! distribution's own hooks run.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{Expect, Step};
 use kernel::discover;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::debian::index;
@@ -19,13 +19,15 @@ use project::Project;
 use project::source::edit;
 use project::stage::Sources;
 use vm::boot::{self, Options};
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm::{Payload, Run, Verdict};
+use vm_protocol::{Errno, Expect, GuestStep as Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 
+use crate::bench::{Bench, verdict_is};
 use crate::machine::Machine;
-use crate::{Bench, rebuild, verdict_is};
+use crate::rebuild;
 
 /// A module by the name of one of the kernel's own.
 const REPLACEMENT: &str = "--project tests/dkms/replacement --kernel $KERNEL";
@@ -63,7 +65,7 @@ struct Loaded {
 /// Boots the kernel and lets the system's own modprobe load `module`.
 fn boot(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, module: &str, name: &str) -> Result<Loaded> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
     payload.run("/sbin/modprobe", &["--verbose", module], Expect::Success);
     payload.expect(Step::ReadFile { path: format!("/sys/module/{module}/taint") }, Expect::Success);
     let run = run(bench, kdir, &payload, name)?;
@@ -146,7 +148,8 @@ fn guard_source(machine: &Machine<'_>) -> Result<camino::Utf8PathBuf> {
     Ok(dir)
 }
 
-/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once uninstalled.
+/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once
+/// uninstalled.
 fn by_hand(
     machine: &Machine<'_>,
     name: &str,
@@ -184,8 +187,8 @@ fn guard_by_hand(bench: &Bench) -> Result<()> {
 /// A machine on which modprobe knows no guard, and the client is the kernel's own.
 fn no_guard(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir) -> Result<()> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
-    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure("EIO".to_owned()));
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
+    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure(Errno::EIO));
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     run(bench, kdir, &payload, "no-guard").map(drop)
 }
@@ -242,7 +245,8 @@ fn guard_by_the_tool(bench: &Bench) -> Result<()> {
     no_guard(bench, &machine, kdir)
 }
 
-/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks build the guard.
+/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks
+/// build the guard.
 fn new_kernel(bench: &Bench) -> Result<()> {
     let (old, new) = two_kernels(bench)?;
     let machine = installed(bench, &old.kdir)?;
@@ -257,7 +261,8 @@ fn new_kernel(bench: &Bench) -> Result<()> {
     boot(bench, &machine, &new.kdir, "cifs_fix", "new-kernel")?.require_ours("cifs_fix")
 }
 
-/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared ones first.
+/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared
+/// ones first.
 fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
     let archive = DebianArchive::open(&bench.context, Age::Current)?;
     let backports = |kernel: &ArchiveKernel| {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use guest::{Event, LogLine, Outcome, Plan};
+use vm_protocol::{Event, ExtraStep, GuestPlan, LogLine, StepOutcome};
 
+use crate::kernel_image;
 use crate::machine::{Limits, Machine, Run};
-use crate::modules::Tree;
+use crate::modules::ModuleTree;
 use crate::payload::Payload;
 use crate::secure_boot::{self, SecureBoot};
-use crate::{guest as init, kernel_image};
+use crate::verdict::Verdict;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use report::durable;
@@ -30,15 +31,15 @@ pub struct Options {
 }
 
 /// The modules of a prepared kernel.
-pub fn tree(kdir: &Kdir) -> Result<Tree> {
-    Tree::open(&kdir.modules())
+pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
+    ModuleTree::open(&kdir.modules())
 }
 
 /// Boots `kdir` with `payload`; the console goes to `console_log`.
-pub fn boot(
+pub fn boot<X: ExtraStep>(
     context: &Context,
     kdir: &Kdir,
-    payload: &Payload,
+    payload: &Payload<X>,
     console_log: &Utf8Path,
     options: &Options,
 ) -> Result<Run> {
@@ -46,17 +47,16 @@ pub fn boot(
 }
 
 /// The same, through firmware, shim and GRUB where `secure_boot` is given.
-pub fn boot_with(
+pub fn boot_with<X: ExtraStep>(
     context: &Context,
     kdir: &Kdir,
-    payload: &Payload,
+    payload: &Payload<X>,
     console_log: &Utf8Path,
     options: &Options,
     secure_boot: Option<SecureBoot<'_>>,
 ) -> Result<Run> {
-    let init = init::init(context)?;
     let vmlinux = vmlinux(context, kdir)?;
-    let mut machine = Machine::new(&vmlinux, &init, payload, console_log);
+    let mut machine = Machine::new(&vmlinux, payload, console_log);
     machine.memory = options.memory;
     if secure_boot.is_some() {
         machine.memory = machine.memory.max(secure_boot::MEMORY);
@@ -92,16 +92,16 @@ pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
 }
 
 /// One line about an event, for whoever watches.
-fn told(plan: &Plan, event: &Event) -> String {
+fn told<X: ExtraStep>(plan: &GuestPlan<X>, event: &Event) -> String {
     let shown =
         |index: &usize| plan.steps.get(*index).map(|planned| planned.step.to_string()).unwrap_or_default();
     match event {
         Event::Hello { release, .. } => format!("{release} is up"),
         Event::StepStarted { index } => shown(index),
-        Event::StepEnded { index, outcome: Outcome::Done, millis, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Done, millis, .. } => {
             format!("{}: {millis} ms", shown(index))
         }
-        Event::StepEnded { index, outcome: Outcome::Failed { errno, message }, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message }, .. } => {
             format!("{}: {errno}: {message}", shown(index))
         }
         Event::Broken { why } => format!("init: {why}"),
@@ -121,10 +121,11 @@ pub fn said_by<'a>(run: &'a Run, module: &str) -> Vec<&'a str> {
     logs.filter_map(|LogLine { text, .. }| text.strip_prefix(&prefix)).collect()
 }
 
-/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit status.
+/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit
+/// status.
 pub fn require_pass(run: &Run, object: &str) -> Result<()> {
     let judgement = &run.judgement;
-    if judgement.verdict == super::verdict::Verdict::Pass {
+    if judgement.verdict == Verdict::Pass {
         return Ok(());
     }
     let reason = format!("{}: {}", judgement.verdict, judgement.reason);

@@ -150,7 +150,7 @@ pub fn require_signed_image(
     let others = signed();
     let failure = Failure::refused(
         release,
-        format!("its image is not signed ({vmlinuz}): no machine with Secure Boot starts it"),
+        format!("its image is not signed ({vmlinuz}): a machine with Secure Boot does not start it"),
     );
     Err(match others.first() {
         Some(newest) => failure.remedy(format!("choose one that is, such as --kernel {newest}")).into(),

@@ -20,7 +20,7 @@ use project::build::Built;
 use report::seconds;
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{GuestModule, Tree, in_order};
+use vm::modules::{GuestModule, ModuleTree, in_order};
 use vm::payload::Payload;
 use vm::verdict::Verdict;
 
@@ -103,7 +103,7 @@ fn load(
 
 /// Inserts the project's `modules`, after the stock modules it names, and removes everything in reverse.
 pub(super) fn payload(
-    tree: &Tree,
+    tree: &ModuleTree,
     project: &Project,
     modules: Vec<GuestModule>,
     args: &InsmodArgs,
