@@ -236,7 +236,9 @@ fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<U
 /// Whether everything that was built of it is in place, byte for byte.
 fn all_installed(place: &Place, package: &Package, release: &Release) -> Result<bool> {
     let built = module_files(&place.built(package, release).join("module"));
-    Ok(!built.is_empty() && ours(place, package, release)?.len() >= built.len())
+    let ours = ours(place, package, release)?;
+    let in_place = |file: &Utf8PathBuf| ours.iter().any(|there| there.file_name() == file.file_name());
+    Ok(!built.is_empty() && built.iter().all(in_place))
 }
 
 /// Files of a kernel's `updates` and `extra` directories that are what was built.
@@ -375,6 +377,17 @@ mod tests {
         system.link();
         assert_eq!(system.faults(), [""; 0]);
         refuse(&system.place, &system.package).unwrap();
+    }
+
+    #[test]
+    fn two_copies_of_one_module_do_not_stand_for_two() {
+        let system = System::new();
+        let built = system.place.built(&system.package, &system.release);
+        system.file(&built.join("module/n.ko"), "the other");
+        system.install("ours");
+        system.file(&system.place.modules(&system.release).join("extra/m.ko"), "ours");
+        system.link();
+        assert_eq!(system.faults(), ["not-installed"]);
     }
 
     #[test]

@@ -87,14 +87,12 @@ impl Mirror {
 
     /// A depmod that does not follow links would make an index of nothing.
     fn require_all(&self, names: &BTreeSet<String>) -> Result<()> {
-        let listed = fs_err::read_to_string(self.release_dir().join("modules.dep"))?.lines().count();
-        let there = names.len();
-        if listed >= there {
-            return Ok(());
-        }
+        let dep = fs_err::read_to_string(self.release_dir().join("modules.dep"))?;
+        let missing = not_listed(&dep, names);
+        let Some(first) = missing.first() else { return Ok(()) };
         Err(Failure::refused(
             format!("kernel {}", self.release),
-            format!("depmod lists {listed} modules, and there are {there} of different names"),
+            format!("depmod does not list {first}, one of {} modules that it left out", missing.len()),
         )
         .remedy("run the command again with -v and see what depmod says")
         .into())
@@ -201,6 +199,13 @@ pub fn is_index(path: &Utf8Path) -> bool {
         )
 }
 
+/// Those of `there`, names of modules, that a modules.dep does not list.
+fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let file = |line: &str| name_of(Utf8Path::new(line.split_once(':')?.0).file_name()?);
+    let listed: BTreeSet<String> = dep.lines().filter_map(file).collect();
+    there.iter().map(String::as_str).filter(|name| !listed.contains(*name)).collect()
+}
+
 /// The names of the modules that there will be.
 fn names(tree: &Tree, difference: &Difference) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
@@ -225,6 +230,18 @@ mod tests {
             ("vmlinuz", false),
         ] {
             assert_eq!(is_index(name.into()), made, "{name}");
+        }
+    }
+
+    #[test]
+    fn modules_that_depmod_does_not_list_are_named() {
+        let there: BTreeSet<String> = ["a", "b_c"].map(str::to_owned).into();
+        for (dep, missing) in [
+            ("kernel/a.ko: extra/b-c.ko.xz\nextra/b-c.ko.xz:\n", vec![]),
+            ("kernel/a.ko:\nextra/a.ko:\n", vec!["b_c"]),
+            ("", vec!["a", "b_c"]),
+        ] {
+            assert_eq!(not_listed(dep, &there), missing, "{dep}");
         }
     }
 
