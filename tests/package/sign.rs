@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn verify(&self, suite: &Suite, image: &[u8]) -> anyhow::Result<()> {
-        let certificate = Certificate::read(suite.context(), &self.path.join("key/MOK.pem"))?;
+        let certificate = Certificate::read(&self.path.join("key/MOK.pem"))?;
         sign::verify(suite.context(), &certificate, Utf8Path::new("a.ko"), image)
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::Subcommand;
 use kernel::context::Context;
 use project::key;
-use project::key::certificate::{Certificate, Facts};
+use project::key::certificate::{Certificate, CertificateFacts};
 use project::key::generate::{self, Request, generate};
 use report::failure::Failure;
 use report::table;
@@ -47,7 +47,7 @@ struct Made {
     certificate: Utf8PathBuf,
     certificate_der: Utf8PathBuf,
     #[serde(flatten)]
-    facts: Facts,
+    facts: CertificateFacts,
 }
 
 /// Dispatches.
@@ -68,7 +68,7 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
     let encrypted = key::pin().is_some();
     let files = generate(context, &Request { dir: &dir, name: &args.name, days: args.days, encrypted })?;
     step.done("Made", &format!("a module-signing key in {dir}"));
-    let facts = Certificate::read(context, &files.pem)?.facts;
+    let facts = Certificate::read(&files.pem)?.facts;
     let made = Made {
         private_key: full(&files.private)?,
         encrypted,

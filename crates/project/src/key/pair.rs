@@ -66,7 +66,7 @@ impl KeyPair {
     /// that is not in a file the last is found when a signature is checked.
     pub fn open(context: &Context, key: &PrivateKey, certificate: &Utf8Path) -> Result<Self> {
         programs::ensure(context, &[super::PROGRAMS])?;
-        let certificate = Certificate::read(context, certificate)?;
+        let certificate = Certificate::read(certificate)?;
         let key = match key {
             PrivateKey::File(file) => PrivateKey::File(checked(context, file, &certificate)?),
             PrivateKey::Pkcs11(uri) => PrivateKey::Pkcs11(uri.clone()),
