@@ -12,34 +12,46 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dkms::check;
 use crate::dkms::command::rows;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::ARCH;
-use crate::dkms::source::{self, Difference, Source};
-use crate::dkms::status::State;
-use crate::dkms::target::Target;
-use crate::dkms::{Dkms, Goal, Outcome, Package};
+use crate::dkms::session::{Dkms, DkmsOutcome};
+use crate::dkms::source::{self, DkmsSource, SourceDrift};
+use crate::dkms::status::DkmsState;
+use crate::dkms::target::DkmsTarget;
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
+/// How far a project is to be brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Goal {
+    /// Its source is registered.
+    Added,
+    /// Its modules are built.
+    Built,
+    /// Its modules are where modprobe(8) finds them.
+    Installed,
+}
+
 /// What is left to do for a kernel once its source is registered.
 enum Left {
-    Nothing(Outcome),
+    Nothing(DkmsOutcome),
     Work(Work),
 }
 
 /// A kernel that something is to be built or installed for.
 struct Work {
-    package: Package,
-    target: Target,
+    package: DkmsPackage,
+    target: DkmsTarget,
     /// How far DKMS is already. Asking it takes as long as what it does next.
-    state: Option<State>,
+    state: Option<DkmsState>,
     /// Whether nothing may be built beside it.
     alone: bool,
 }
 
 /// What a build has of the machine.
 #[derive(Clone, Copy)]
-struct Share {
+struct ProcessorShare {
     /// Whether another may be building, so that it needs a DKMS tree of its own.
     beside: bool,
     /// Among how many the processors are divided.
@@ -49,9 +61,9 @@ struct Share {
 impl Dkms<'_> {
     /// Brings the project to `goal` for each kernel; what is done already is not done again. What a stopped dkms left is
     /// refused or, with `repair`, set right first. One result a kernel, in their order.
-    pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<Outcome>>> {
+    pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<DkmsOutcome>>> {
         let _lock = self.lock()?;
-        let mut results: Vec<Option<Result<Outcome>>> = Vec::new();
+        let mut results: Vec<Option<Result<DkmsOutcome>>> = Vec::new();
         let mut work = VecDeque::new();
         for release in releases {
             results.push(match self.register(release, goal, repair) {
@@ -70,7 +82,7 @@ impl Dkms<'_> {
             && !self.place.tree().join("mok.pub").exists()
             && let Some((index, left)) = work.pop_front()
         {
-            results[index] = Some(self.finish(&left, goal, Share { beside: false, of: 1 }));
+            results[index] = Some(self.finish(&left, goal, ProcessorShare { beside: false, of: 1 }));
         }
         let (work, results) = (Mutex::new(work), Mutex::new(results));
         // With how many that are beside it: the last has the processors for itself.
@@ -83,7 +95,8 @@ impl Dkms<'_> {
             for _ in 0..at_once.max(1) {
                 scope.spawn(|| {
                     while let Some((index, left, beside)) = next() {
-                        let result = self.finish(&left, goal, Share { beside: at_once > 1, of: beside });
+                        let result =
+                            self.finish(&left, goal, ProcessorShare { beside: at_once > 1, of: beside });
                         results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
                     }
                 });
@@ -101,38 +114,44 @@ impl Dkms<'_> {
             self.add(&package, release)?;
             return Ok(Left::Nothing(self.outcome(&package, release)?));
         }
-        let target = Target::of(self.context, self.place, self.project, release)?;
+        let target = DkmsTarget::of(self.context, self.place, self.project, release)?;
         if let Some(reason) = self.project.excludes(release, &target.config) {
             self.context.report.note("Skipping", &format!("{release}: {reason}"));
             let skipped = Some(reason);
-            return Ok(Left::Nothing(Outcome { skipped, ..self.outcome(&package, release)? }));
+            return Ok(Left::Nothing(DkmsOutcome { skipped, ..self.outcome(&package, release)? }));
         }
         let (source, state) = self.add_source(&package, release)?;
         Ok(Left::Work(Work { alone: source.depends_on_others(), package, target, state }))
     }
 
     /// Registers the source, and gives it.
-    pub(super) fn add(&self, package: &Package, release: &Release) -> Result<Source> {
+    pub(super) fn add(&self, package: &DkmsPackage, release: &Release) -> Result<DkmsSource> {
         self.add_source(package, release).map(|(source, _)| source)
     }
 
     /// The same, and how far DKMS is with the kernel.
-    fn add_source(&self, package: &Package, release: &Release) -> Result<(Source, Option<State>)> {
-        let source = Source::of(self.context, self.project, release)?;
+    fn add_source(
+        &self,
+        package: &DkmsPackage,
+        release: &Release,
+    ) -> Result<(DkmsSource, Option<DkmsState>)> {
+        let source = DkmsSource::of(self.context, self.project, release)?;
         let dir = self.place.source_of(package);
         let rows = rows(self.context, self.place, Some(package))?;
         let registered = !rows.is_empty();
         match source.differs_from(&dir)? {
             None if registered => {
                 self.context.report.note("Fresh", &format!("{package} is added, source unchanged"));
-                return Ok((source, State::for_kernel(&rows, Some(release))));
+                return Ok((source, DkmsState::for_kernel(&rows, Some(release))));
             }
             None => {}
-            Some(Difference::Changed(files)) => return Err(changed(package, &dir, &files, registered).into()),
-            Some(Difference::Absent) if self.context.dry_run => {
+            Some(SourceDrift::Changed(files)) => {
+                return Err(changed(package, &dir, &files, registered).into());
+            }
+            Some(SourceDrift::Absent) if self.context.dry_run => {
                 self.context.report.say(&format!("would write {dir} ({} files)", source.files().len()));
             }
-            Some(Difference::Absent) => source.write(&dir)?,
+            Some(SourceDrift::Absent) => source.write(&dir)?,
         }
         if !registered {
             if self.place.root().is_some() && !self.context.dry_run {
@@ -141,11 +160,11 @@ impl Dkms<'_> {
             }
             self.run("Adding", "Added", &package.to_string(), &self.dkms("add", package), package)?;
         }
-        Ok((source, State::for_kernel(&rows, Some(release))))
+        Ok((source, DkmsState::for_kernel(&rows, Some(release))))
     }
 
     /// Builds, installs and looks at the result.
-    fn finish(&self, work: &Work, goal: Goal, share: Share) -> Result<Outcome> {
+    fn finish(&self, work: &Work, goal: Goal, share: ProcessorShare) -> Result<DkmsOutcome> {
         let Work { package, target, .. } = work;
         self.build(work, share)?;
         if goal == Goal::Installed {
@@ -156,10 +175,10 @@ impl Dkms<'_> {
         Ok(outcome)
     }
 
-    fn build(&self, work: &Work, share: Share) -> Result<()> {
+    fn build(&self, work: &Work, share: ProcessorShare) -> Result<()> {
         let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
-        if *state >= Some(State::Built) {
+        if *state >= Some(DkmsState::Built) {
             self.context.report.note("Fresh", &format!("{what} is built"));
         } else if share.beside && !self.context.dry_run {
             self.build_beside(package, target, &what, (self.context.jobs / share.of).max(1))?;
@@ -175,7 +194,13 @@ impl Dkms<'_> {
     }
 
     /// Builds in a DKMS tree of its own, then renames what was built into the real one.
-    fn build_beside(&self, package: &Package, target: &Target, what: &str, jobs: usize) -> Result<()> {
+    fn build_beside(
+        &self,
+        package: &DkmsPackage,
+        target: &DkmsTarget,
+        what: &str,
+        jobs: usize,
+    ) -> Result<()> {
         // On the same file system; dkms passes over names that begin with a dot.
         let tree = self.place.tree().join(format!(".{}.partial", target.release));
         if tree.exists() {
@@ -199,7 +224,7 @@ impl Dkms<'_> {
     fn install(&self, work: &Work) -> Result<()> {
         let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
-        if *state >= Some(State::Installed) {
+        if *state >= Some(DkmsState::Installed) {
             self.context.report.note("Fresh", &format!("{what} is installed"));
         } else {
             let cmd = self.for_target(self.dkms("install", package), target);
@@ -220,7 +245,7 @@ impl Dkms<'_> {
         Ok(())
     }
 
-    fn for_target(&self, cmd: Cmd, target: &Target) -> Cmd {
+    fn for_target(&self, cmd: Cmd, target: &DkmsTarget) -> Cmd {
         let cmd = cmd.args(["-k", target.release.as_str()]);
         let Some(dir) = &target.kdir else { return cmd };
         // dkms looks for this beside the kernel's modules alone, and leaves modules unsigned where it is not; a path in
@@ -231,7 +256,7 @@ impl Dkms<'_> {
 }
 
 /// The failure for source that is not what was added.
-fn changed(package: &Package, dir: &Utf8Path, files: &[Utf8PathBuf], registered: bool) -> Failure {
+fn changed(package: &DkmsPackage, dir: &Utf8Path, files: &[Utf8PathBuf], registered: bool) -> Failure {
     if registered {
         let some: Vec<&str> = files.iter().take(3).map(|path| path.as_str()).collect();
         let more = files.len().saturating_sub(some.len());

@@ -5,11 +5,13 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
-use crate::dkms::source::Source;
+use crate::dkms::session::Dkms;
+use crate::dkms::source::{self, DkmsSource};
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
+use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -19,8 +21,35 @@ pub const PROGRAMS: &[Program] = &[program("rpmbuild", "rpm", "makes RPM package
 /// What is built, with macros still in it.
 const SPEC: &str = include_str!("dkms.spec");
 
+/// A file that carries a module's source to other machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bundle {
+    /// An RPM whose scriptlets register, build and install it.
+    Rpm,
+    /// What `dkms ldtarball` reads.
+    Tarball,
+}
+
+impl Dkms<'_> {
+    /// Registers the project and packs it. `release` tells which source of a project that imports the kernel's; what is
+    /// built for it goes into a tar file too.
+    pub fn bundle(&self, release: &Release, bundle: Bundle, repair: bool) -> Result<Utf8PathBuf> {
+        let package = source::package_of(self.project, release);
+        let _lock = self.lock()?;
+        self.settle(&package, repair)?;
+        let source = self.add(&package, release)?;
+        if bundle == Bundle::Rpm {
+            return rpm(self.context, self.place, &source);
+        }
+        let cmd = self.dkms("mktarball", &package);
+        let built = self.place.built(&package, release).join("module").exists();
+        let cmd = if built { cmd.args(["-k", release.as_str()]) } else { cmd.arg("--source-only") };
+        tarball(self.context, self.place, &package, cmd)
+    }
+}
+
 /// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. Made beside its place and renamed in.
-pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8PathBuf> {
+fn rpm(context: &Context, place: &Place, source: &DkmsSource) -> Result<Utf8PathBuf> {
     let package = &source.package;
     let dir = place.package(package).join("rpm");
     let name = format!("{}-dkms-{}-1.noarch.rpm", package.name, rpm_version(&package.version));
@@ -45,7 +74,7 @@ pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8Path
     Ok(file)
 }
 
-fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
+fn rpmbuild(package: &DkmsPackage, licence: &str, work: &Utf8Path) -> Cmd {
     let macros = [
         ("dkms_name", package.name.as_str()),
         ("dkms_version", &package.version),
@@ -65,7 +94,7 @@ fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
 }
 
 /// Refuses an RPM that lacks what DKMS reads first.
-fn require_source(context: &Context, package: &Package, file: &Utf8Path) -> Result<()> {
+fn require_source(context: &Context, package: &DkmsPackage, file: &Utf8Path) -> Result<()> {
     let list = Cmd::new("rpm").args(["--query", "--list", "--package"]).arg(file).read(&context.report)?;
     let conf = format!("/usr/src/{}-{}/dkms.conf", package.name, package.version);
     if list.lines().any(|line| line == conf) {
@@ -81,7 +110,7 @@ fn rpm_version(version: &str) -> String {
 
 /// Makes DKMS's own tar file in `/var/lib/dkms/NAME/VERSION/tarball`, by `cmd`, a dkms mktarball without `--archive`.
 /// Made beside its place and renamed in.
-pub fn tarball(context: &Context, place: &Place, package: &Package, cmd: Cmd) -> Result<Utf8PathBuf> {
+fn tarball(context: &Context, place: &Place, package: &DkmsPackage, cmd: Cmd) -> Result<Utf8PathBuf> {
     let dir = place.package(package).join("tarball");
     let name = format!("{}-{}.dkms.tar.gz", package.name, package.version);
     // tar packs by the end of the name.
@@ -116,7 +145,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_source_is_expanded_as_a_macro() {
-        let package = Package { name: "x".into(), version: "1".into() };
+        let package = DkmsPackage { name: "x".into(), version: "1".into() };
         let line = rpmbuild(&package, "MIT", Utf8Path::new("/w")).line();
         assert!(
             line.contains("--define 'dkms_name x'") && line.contains("--define 'dkms_license MIT'"),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
 use crate::install::modprobe::{self, Answer};
 use kernel::context::Context;
@@ -19,7 +19,7 @@ use report::failure::Failure;
 
 /// A module file, as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct FoundModule {
     /// The module's name.
     pub module: String,
     /// Its file.
@@ -38,19 +38,19 @@ pub struct Check<'a> {
     /// Its modules are looked for.
     pub project: &'a Project,
     /// What DKMS calls it.
-    pub package: &'a Package,
+    pub package: &'a DkmsPackage,
     /// For which kernel.
     pub release: &'a Release,
 }
 
 impl Check<'_> {
     /// The modules in DKMS's own tree: each is there and for this kernel.
-    pub fn built(&self) -> Result<Vec<Found>> {
+    pub fn built(&self) -> Result<Vec<FoundModule>> {
         self.project.modules.iter().map(|module| self.built_module(&module.installed_name)).collect()
     }
 
     /// The modules that modprobe(8) takes: each is the one that was built.
-    pub fn installed(&self) -> Result<Vec<Found>> {
+    pub fn installed(&self) -> Result<Vec<FoundModule>> {
         self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
     }
 
@@ -88,7 +88,7 @@ impl Check<'_> {
         self.project.modules.iter().map(|module| one(&module.installed_name)).collect()
     }
 
-    fn built_module(&self, name: &str) -> Result<Found> {
+    fn built_module(&self, name: &str) -> Result<FoundModule> {
         let file = self.built_file(name).ok_or_else(|| {
             let dir = self.place.built(self.package, self.release).join("module");
             self.refused(&dir, &format!("dkms ended well, but there is no {name}.ko in it"))
@@ -96,7 +96,7 @@ impl Check<'_> {
         self.found(name, file)
     }
 
-    fn installed_module(&self, name: &str) -> Result<Found> {
+    fn installed_module(&self, name: &str) -> Result<FoundModule> {
         let built = self.built_module(name)?;
         let Some(file) = self.resolve(name)? else {
             return Err(self
@@ -112,10 +112,10 @@ impl Check<'_> {
     }
 
     /// Reads a module and refuses what this kernel would.
-    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<Found> {
+    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<FoundModule> {
         let module = ModuleFile::read(&file)?.module()?;
         module.modinfo.require_vermagic(&file, self.release)?;
-        Ok(Found { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
+        Ok(FoundModule { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
     }
 
     fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
@@ -140,7 +140,7 @@ impl Check<'_> {
 }
 
 /// Refuses modules without a signature for a kernel that loads none such, and warns for another whose modules are signed.
-pub fn require_signatures(context: &Context, found: &[Found], config: &Config) -> Result<()> {
+pub fn require_signatures(context: &Context, found: &[FoundModule], config: &Config) -> Result<()> {
     let Some(unsigned) = found.iter().find(|found| !found.signed) else { return Ok(()) };
     if config.is_yes("CONFIG_MODULE_SIG_FORCE") {
         let reason =
@@ -189,7 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = report::cache::Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         let context = Context::new(report::Report::silent(), cache, "".into());
-        let found = |signed| [Found { module: "x".into(), file: "/x.ko".into(), signed }];
+        let found = |signed| [FoundModule { module: "x".into(), file: "/x.ko".into(), signed }];
         let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
         let error = require_signatures(&context, &found(false), &force).unwrap_err();
         assert_eq!(exit_of(&error), report::failure::Exit::Refused);

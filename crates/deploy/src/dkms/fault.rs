@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::dkms::Package;
 use crate::dkms::check::{module_files, module_name};
 use crate::dkms::command::depmod;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::{ARCH, Place};
 use kernel::context::Context;
 use kmodfile::release::Release;
@@ -94,7 +94,7 @@ impl std::fmt::Display for Fault {
 }
 
 /// What is wrong with a package.
-pub fn find(place: &Place, package: &Package) -> Result<Vec<Fault>> {
+pub fn find(place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let dir = place.package(package);
     if !dir.exists() {
         return Ok(Vec::new());
@@ -114,7 +114,7 @@ pub fn find(place: &Place, package: &Package) -> Result<Vec<Fault>> {
 }
 
 /// Refuses a package that something is wrong with.
-pub fn refuse(place: &Place, package: &Package) -> Result<()> {
+pub fn refuse(place: &Place, package: &DkmsPackage) -> Result<()> {
     let faults = find(place, package)?;
     if faults.is_empty() {
         return Ok(());
@@ -126,7 +126,7 @@ pub fn refuse(place: &Place, package: &Package) -> Result<()> {
 }
 
 /// Takes a package back to what was built, the kernel's own modules in their places. Gives what was wrong.
-pub fn repair(context: &Context, place: &Place, package: &Package) -> Result<Vec<Fault>> {
+pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let faults = find(place, package)?;
     for fault in &faults {
         context.report.note("Repairing", &fault.to_string());
@@ -137,7 +137,7 @@ pub fn repair(context: &Context, place: &Place, package: &Package) -> Result<Vec
     Ok(faults)
 }
 
-fn mend(context: &Context, place: &Place, package: &Package, fault: &Fault) -> Result<()> {
+fn mend(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -> Result<()> {
     match fault {
         Fault::NoSource { link } => mend_source(place, package, link),
         Fault::HalfBuilt { left } => Ok(fs_err::remove_dir_all(left)?),
@@ -163,7 +163,7 @@ fn mend(context: &Context, place: &Place, package: &Package, fault: &Fault) -> R
 }
 
 /// The source is linked again; where there is none, the package is nothing but an empty directory, and goes.
-fn mend_source(place: &Place, package: &Package, link: &Utf8Path) -> Result<()> {
+fn mend_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
     if link.is_symlink() {
         fs_err::remove_file(link)?;
     }
@@ -183,7 +183,7 @@ fn mend_source(place: &Place, package: &Package, link: &Utf8Path) -> Result<()> 
 }
 
 /// What is wrong for one kernel.
-fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec<Fault>> {
+fn of_release(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Fault>> {
     let link = place.active_link(&package.name, release);
     let built = place.built(package, release);
     let active = link.read_link_utf8().ok().map(|to| link.parent().unwrap_or(&link).join(to));
@@ -215,7 +215,7 @@ fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec
 }
 
 /// A module of the package's names that modules.dep and the directory disagree about.
-fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<Utf8PathBuf>> {
+fn stale(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Option<Utf8PathBuf>> {
     let modules = place.modules(release);
     let Ok(text) = fs_err::read_to_string(modules.join("modules.dep")) else { return Ok(None) };
     let listed: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
@@ -234,7 +234,7 @@ fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<U
 }
 
 /// Whether everything that was built of it is in place, byte for byte.
-fn all_installed(place: &Place, package: &Package, release: &Release) -> Result<bool> {
+fn all_installed(place: &Place, package: &DkmsPackage, release: &Release) -> Result<bool> {
     let built = module_files(&place.built(package, release).join("module"));
     let ours = ours(place, package, release)?;
     let in_place = |file: &Utf8PathBuf| ours.iter().any(|there| there.file_name() == file.file_name());
@@ -242,7 +242,7 @@ fn all_installed(place: &Place, package: &Package, release: &Release) -> Result<
 }
 
 /// Files of a kernel's `updates` and `extra` directories that are what was built.
-fn ours(place: &Place, package: &Package, release: &Release) -> Result<Vec<Utf8PathBuf>> {
+fn ours(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Utf8PathBuf>> {
     let built = module_files(&place.built(package, release).join("module"));
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(place.modules(release)).into_iter().filter_map(Result::ok) {
@@ -259,7 +259,7 @@ fn ours(place: &Place, package: &Package, release: &Release) -> Result<Vec<Utf8P
 }
 
 /// Moves the kernel's own modules to where dkms noted that they were. What is there already stays.
-fn put_back(place: &Place, package: &Package, release: &Release) -> Result<()> {
+fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<()> {
     let dir = place.originals(&package.name, release);
     for file in module_files(&dir) {
         let note = Utf8PathBuf::from(format!("{file}.origin"));
@@ -299,7 +299,7 @@ fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) ->
 }
 
 /// The kernels that DKMS has anything of for a package.
-pub(super) fn kernels(place: &Place, package: &Package) -> Vec<Release> {
+pub(super) fn kernels(place: &Place, package: &DkmsPackage) -> Vec<Release> {
     let mut dirs = entries(&place.package(package));
     dirs.extend(entries(&place.tree().join(&package.name).join("original_module")));
     let dirs = dirs.iter().filter(|dir| dir.is_dir() && !dir.is_symlink());
@@ -329,7 +329,7 @@ mod tests {
     struct System {
         _dir: tempfile::TempDir,
         place: Place,
-        package: Package,
+        package: DkmsPackage,
         release: Release,
     }
 
@@ -337,7 +337,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let place = Place::in_root(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
-            let package = Package { name: "x".into(), version: "1".into() };
+            let package = DkmsPackage { name: "x".into(), version: "1".into() };
             let system = Self { _dir: dir, place, package, release: "6.12.1-a".parse().unwrap() };
             system.file(&system.place.source_of(&system.package).join("dkms.conf"), "");
             system.file(&system.place.built(&system.package, &system.release).join("module/m.ko"), "ours");

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use dkms_conf::{DkmsConf, Given};
 use kmodfile::release::Release;
 
@@ -83,17 +83,17 @@ impl Place {
     }
 
     /// Where a package's source is: `/usr/src/NAME-VERSION`.
-    pub fn source_of(&self, package: &Package) -> Utf8PathBuf {
+    pub fn source_of(&self, package: &DkmsPackage) -> Utf8PathBuf {
         self.source.join(format!("{}-{}", package.name, package.version))
     }
 
     /// All that DKMS keeps of a package.
-    pub fn package(&self, package: &Package) -> Utf8PathBuf {
+    pub fn package(&self, package: &DkmsPackage) -> Utf8PathBuf {
         self.dkms.join(&package.name).join(&package.version)
     }
 
     /// What was built of a package for a kernel: `module/` and `log/`.
-    pub fn built(&self, package: &Package, release: &Release) -> Utf8PathBuf {
+    pub fn built(&self, package: &DkmsPackage, release: &Release) -> Utf8PathBuf {
         self.package(package).join(release).join(ARCH)
     }
 
@@ -141,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
         let place = Place::in_root(&root).unwrap();
-        let package = Package { name: "x".into(), version: "1".into() };
+        let package = DkmsPackage { name: "x".into(), version: "1".into() };
         let release: Release = "6.12.1-cloud-amd64".parse().unwrap();
         assert_eq!(place.source_of(&package), root.join("usr/src/x-1"));
         assert_eq!(place.built(&package, &release), root.join("var/lib/dkms/x/1/6.12.1-cloud-amd64/x86_64"));

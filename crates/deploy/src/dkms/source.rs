@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use project::Project;
@@ -26,23 +26,23 @@ const CONF: &str = "dkms.conf";
 
 /// The files of a package.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct DkmsSource {
     /// What DKMS calls it.
-    pub package: Package,
+    pub package: DkmsPackage,
     files: Tree,
     programs: Vec<Utf8PathBuf>,
 }
 
 /// How a directory differs from what it should hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Difference {
+pub enum SourceDrift {
     /// There is no such directory.
     Absent,
     /// These files are other, missing or added.
     Changed(Vec<Utf8PathBuf>),
 }
 
-impl Source {
+impl DkmsSource {
     /// The source of `project` for `release`.
     pub fn of(context: &Context, project: &Project, release: &Release) -> Result<Self> {
         let package = package_of(project, release);
@@ -81,16 +81,16 @@ impl Source {
     }
 
     /// How `dir` differs from it; none when it does not.
-    pub fn differs_from(&self, dir: &Utf8Path) -> Result<Option<Difference>> {
+    pub fn differs_from(&self, dir: &Utf8Path) -> Result<Option<SourceDrift>> {
         if !dir.exists() {
-            return Ok(Some(Difference::Absent));
+            return Ok(Some(SourceDrift::Absent));
         }
         let there = read(dir)?;
         let other = |path: &&Utf8PathBuf| self.files.get(*path) != there.get(*path);
         let mut changed: Vec<_> = self.files.keys().chain(there.keys()).filter(other).cloned().collect();
         changed.sort();
         changed.dedup();
-        Ok((!changed.is_empty()).then_some(Difference::Changed(changed)))
+        Ok((!changed.is_empty()).then_some(SourceDrift::Changed(changed)))
     }
 
     /// Writes it beside `dir` and renames it in, so that what is there is whole. `dir` must not be there.
@@ -119,7 +119,7 @@ impl Source {
     }
 }
 
-/// Removes what [`Source::write`] wrote, known by the list in it. A directory of somebody else's stays.
+/// Removes what [`DkmsSource::write`] wrote, known by the list in it. A directory of somebody else's stays.
 pub fn remove(dir: &Utf8Path) -> Result<()> {
     if dir.join(LIST).exists() {
         fs_err::remove_dir_all(dir)?;
@@ -128,12 +128,12 @@ pub fn remove(dir: &Utf8Path) -> Result<()> {
 }
 
 /// What DKMS calls a project that is built for `release`.
-pub fn package_of(project: &Project, release: &Release) -> Package {
+pub fn package_of(project: &Project, release: &Release) -> DkmsPackage {
     let version = match &project.import {
         None => project.version.clone(),
         Some(_) => format!("{}+{}", project.version, release.without_flavour()),
     };
-    Package { name: project.name.clone(), version }
+    DkmsPackage { name: project.name.clone(), version }
 }
 
 /// Whether `version` is one of the project's: its own, or that for some kernel.
@@ -147,7 +147,7 @@ pub fn is_version_of(project: &Project, version: &str) -> bool {
 
 /// What is added to the `dkms.conf` of imported source. Its kernel alone may have it, so it may be built as soon as
 /// another flavour of that kernel is installed.
-fn addition(package: &Package, release: &Release) -> String {
+fn addition(package: &DkmsPackage, release: &Release) -> String {
     let kernel: String = release.without_flavour().chars().map(literal).collect();
     let rest = if release.flavour().is_empty() { "" } else { "-" };
     format!(
@@ -187,9 +187,9 @@ fn read(dir: &Utf8Path) -> Result<Tree> {
 mod tests {
     use super::*;
 
-    fn source() -> Source {
-        Source {
-            package: Package { name: "x".into(), version: "1".into() },
+    fn source() -> DkmsSource {
+        DkmsSource {
+            package: DkmsPackage { name: "x".into(), version: "1".into() },
             files: Tree::from([("dkms.conf".into(), b"a".to_vec()), ("d/x.sh".into(), b"b".to_vec())]),
             programs: vec!["d/x.sh".into()],
         }
@@ -200,14 +200,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = Utf8Path::from_path(dir.path()).unwrap().join("x-1");
         let source = source();
-        assert_eq!(source.differs_from(&place).unwrap(), Some(Difference::Absent));
+        assert_eq!(source.differs_from(&place).unwrap(), Some(SourceDrift::Absent));
         source.write(&place).unwrap();
         assert_eq!(source.differs_from(&place).unwrap(), None);
         assert_eq!(place.join("d/x.sh").metadata().unwrap().permissions().mode() & 0o777, 0o755);
         fs_err::write(place.join("dkms.conf"), "other").unwrap();
         fs_err::write(place.join("new"), "").unwrap();
         let changed = vec!["dkms.conf".into(), "new".into()];
-        assert_eq!(source.differs_from(&place).unwrap(), Some(Difference::Changed(changed)));
+        assert_eq!(source.differs_from(&place).unwrap(), Some(SourceDrift::Changed(changed)));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn imported_source_is_for_its_kernel_alone() {
         let release: Release = "6.12.107+deb13-cloud-amd64".parse().unwrap();
-        let package = Package { name: "cifs".into(), version: "0.1.0+6.12.107+deb13".into() };
+        let package = DkmsPackage { name: "cifs".into(), version: "0.1.0+6.12.107+deb13".into() };
         let text = addition(&package, &release);
         assert!(text.contains("PACKAGE_VERSION=\"0.1.0+6.12.107+deb13\"\n"), "{text}");
         assert!(text.contains("BUILD_EXCLUSIVE_KERNEL=\"^6[.]12[.]107[+]deb13-\"\n"), "{text}");

@@ -17,7 +17,7 @@ use report::process::Cmd;
 
 /// A kernel that a project can be built for.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct DkmsTarget {
     /// The kernel.
     pub release: Release,
     /// What is given as `--kernelsourcedir`; none where dkms finds the headers by itself.
@@ -28,7 +28,7 @@ pub struct Target {
 
 /// Which kernels the user wants.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
+pub enum WantedKernels<'a> {
     /// These.
     Named(&'a [Release]),
     /// All that are installed.
@@ -37,11 +37,11 @@ pub enum Wanted<'a> {
 
 /// The kernels asked for; by default the running one or, in another system's tree, the only one there. Says so when
 /// a newer one than the running is installed.
-pub fn releases(context: &Context, place: &Place, wanted: Wanted<'_>) -> Result<Vec<Release>> {
+pub fn releases(context: &Context, place: &Place, wanted: WantedKernels<'_>) -> Result<Vec<Release>> {
     match wanted {
-        Wanted::Named([]) => Ok(vec![default(context, place)?]),
-        Wanted::Named(releases) => Ok(releases.to_vec()),
-        Wanted::All => {
+        WantedKernels::Named([]) => Ok(vec![default(context, place)?]),
+        WantedKernels::Named(releases) => Ok(releases.to_vec()),
+        WantedKernels::All => {
             let all = installed(place);
             if all.is_empty() {
                 return Err(Failure::missing(place.install().as_str(), "no kernel is installed there")
@@ -112,7 +112,7 @@ fn list(releases: &[Release]) -> String {
     releases.iter().map(Release::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl Target {
+impl DkmsTarget {
     /// What `project` is built against for `release`: the installed headers or, where they lack what it needs, the
     /// prepared kernel.
     pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {

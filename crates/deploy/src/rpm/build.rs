@@ -7,13 +7,12 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::rpm::macros::with_defines;
 use crate::rpm::payload::OpenPackage;
-use crate::rpm::sbom;
+use crate::rpm::ready::Ready;
 use crate::rpm::sign::PackageKey;
-use crate::rpm::source::{Ready, SourcePackage};
+use crate::rpm::source::SourcePackage;
 use kernel::context::Context;
-use kernel::kdir::Kdir;
-use kernel::root::recipe::Recipe;
 use kernel::root::{Access, Root};
 use kmodfile::release::Release;
 use project::Project;
@@ -21,22 +20,15 @@ use project::build::place_of;
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign;
 use report::cache::{Lock, remove_plain};
+use report::durable::digest;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// What a root needs for rpmbuild besides what the kernel's modules need.
-const PACKAGES: &[&str] = &["debugedit", "elfutils", "file", "rpm"];
-
-/// The build root of a prepared kernel, with rpmbuild in it.
-pub fn recipe(kdir: &Kdir) -> Recipe {
-    kdir.stamp().recipe.clone().with(PACKAGES)
-}
-
 /// A package that was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct Package {
+pub struct MadePackage {
     /// What is in it.
-    pub kind: Kind,
+    pub kind: PackageKind,
     /// The kernel it is for; a source package is for all variants of one.
     pub kernel: String,
     /// The file.
@@ -50,7 +42,7 @@ pub struct Package {
 /// What is in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum PackageKind {
     /// Source.
     Source,
     /// Modules.
@@ -80,7 +72,7 @@ impl Signing {
 
 /// What to make, and where to put it.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct PackagingOrder<'a> {
     /// The project.
     pub project: &'a Project,
     /// Its source packages.
@@ -95,16 +87,16 @@ pub struct Order<'a> {
 
 /// What was made: one kernel's failure neither stops nor hides the others.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct MadePackages {
     /// The packages, kernel by kernel.
-    pub packages: Vec<Package>,
+    pub packages: Vec<MadePackage>,
     /// The first failure; further ones were shown as warnings.
     pub first_error: Option<anyhow::Error>,
 }
 
-impl Order<'_> {
+impl PackagingOrder<'_> {
     /// Makes all of it, as many kernels at a time as `--jobs` allows.
-    pub fn run(&self, context: &Context) -> Result<Made> {
+    pub fn run(&self, context: &Context) -> Result<MadePackages> {
         fs_err::create_dir_all(self.output)?;
         let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
@@ -125,7 +117,7 @@ impl Order<'_> {
         });
         let mut done = done.into_inner().expect("no worker panics");
         done.sort_by_key(|(number, _)| *number);
-        let mut all = Made::default();
+        let mut all = MadePackages::default();
         for (_, made) in done {
             match made {
                 Ok(packages) => all.packages.extend(packages),
@@ -138,24 +130,25 @@ impl Order<'_> {
 
     fn tasks<'b>(&self, source: &'b SourcePackage) -> Vec<Task<'b>> {
         let first = source.kernels.first().filter(|_| self.srpm);
-        let srpm = first.map(|ready| Task { source, ready, kind: Kind::Source });
-        let binary = source.kernels.iter().map(|ready| Task { source, ready, kind: Kind::Modules });
+        let srpm = first.map(|ready| Task { source, ready, kind: PackageKind::Source });
+        let binary = source.kernels.iter().map(|ready| Task { source, ready, kind: PackageKind::Modules });
         srpm.into_iter().chain(binary).collect()
     }
 
-    fn perform(&self, context: &Context, task: &Task<'_>, compilers: usize) -> Result<Vec<Package>> {
+    fn perform(&self, context: &Context, task: &Task<'_>, compilers: usize) -> Result<Vec<MadePackage>> {
         let target = &task.ready.target;
         let kernel = match task.kind {
-            Kind::Source => &target.kversion,
+            PackageKind::Source => &target.kversion,
             _ => target.release.as_str(),
         };
         let what = format!("kmod-{} {} for {kernel}", self.project.name, self.project.version);
-        let (verb, name) = if task.kind == Kind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
+        let (verb, name) =
+            if task.kind == PackageKind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
         let rpmbuild = Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
         let step = context.report.step("Packaging", &what);
         rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
-        let modules = files.iter().filter(|file| kind_of(file) == Kind::Modules);
+        let modules = files.iter().filter(|file| kind_of(file) == PackageKind::Modules);
         modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
         if let Some(key) = &self.signing.packages {
             key.sign(context, &files)?;
@@ -166,24 +159,24 @@ impl Order<'_> {
     }
 
     /// Puts a package where it is wanted; a file there is whole.
-    fn put(&self, kernel: &str, made: &Utf8Path) -> Result<Package> {
+    fn put(&self, kernel: &str, made: &Utf8Path) -> Result<MadePackage> {
         let name = made.file_name().unwrap_or_default();
         let file = self.output.join(name);
         let partial = self.output.join(format!(".{name}.{}", std::process::id()));
         let content = fs_err::read(made)?;
         let written = fs_err::write(&partial, &content).and_then(|()| fs_err::rename(&partial, &file));
         written.inspect_err(|_| drop(fs_err::remove_file(&partial)))?;
-        let (size, sha256) = (content.len() as u64, sbom::digest(&content));
-        Ok(Package { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
+        let (size, sha256) = (content.len() as u64, digest(&content));
+        Ok(MadePackage { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
     }
 }
 
 /// What is in a package, by its file's name.
-fn kind_of(file: &Utf8Path) -> Kind {
+fn kind_of(file: &Utf8Path) -> PackageKind {
     match file.file_name().unwrap_or_default() {
-        name if name.ends_with(".src.rpm") => Kind::Source,
-        name if name.contains("-debuginfo-") => Kind::Debug,
-        _ => Kind::Modules,
+        name if name.ends_with(".src.rpm") => PackageKind::Source,
+        name if name.contains("-debuginfo-") => PackageKind::Debug,
+        _ => PackageKind::Modules,
     }
 }
 
@@ -191,7 +184,7 @@ fn kind_of(file: &Utf8Path) -> Kind {
 struct Task<'a> {
     source: &'a SourcePackage,
     ready: &'a Ready,
-    kind: Kind,
+    kind: PackageKind,
 }
 
 /// A directory for rpmbuild (`_topdir`) with source and spec in it. Nobody else uses it meanwhile; what an earlier run left
@@ -346,13 +339,4 @@ impl Drop for Rpmbuild<'_> {
         // What was built in it is large, and the next run would remove it anyway.
         remove_plain(&self.topdir).ok();
     }
-}
-
-/// A value that rpm is to take as it stands.
-pub(super) fn escaped(value: &str) -> String {
-    value.replace('%', "%%")
-}
-
-fn with_defines(cmd: Cmd, defines: impl IntoIterator<Item = (String, String)>) -> Cmd {
-    defines.into_iter().fold(cmd, |cmd, (name, value)| cmd.arg("--define").arg(format!("{name} {value}")))
 }

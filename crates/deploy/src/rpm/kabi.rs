@@ -20,7 +20,7 @@ pub struct Kabi {
 
 /// A symbol that is not what the module was built against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct SymbolDifference {
     /// Its name.
     pub symbol: String,
     /// What the module has.
@@ -29,7 +29,7 @@ pub struct Difference {
     pub kernel: Option<Crc>,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for SymbolDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kernel {
             Some(kernel) => {
@@ -59,12 +59,12 @@ impl Kabi {
     }
 
     /// The symbols in which `module` differs, by name. One that it only imports weakly may be missing.
-    pub fn differences(&self, module: &Module) -> Vec<Difference> {
+    pub fn differences(&self, module: &Module) -> Vec<SymbolDifference> {
         let weak = |symbol: &str| module.imports.iter().any(|import| import.symbol == symbol && import.weak);
         let differs = |(symbol, crc): (&str, Crc)| {
             let kernel = self.exports.get(symbol).copied();
             let fits = kernel == Some(crc) || (kernel.is_none() && weak(symbol));
-            (!fits).then(|| Difference { symbol: symbol.to_owned(), module: crc, kernel })
+            (!fits).then(|| SymbolDifference { symbol: symbol.to_owned(), module: crc, kernel })
         };
         module.versions.all().filter_map(differs).collect()
     }
@@ -101,7 +101,7 @@ pub enum Obstacle {
         kernel: String,
     },
     /// Symbols differ.
-    Symbols(Vec<Difference>),
+    Symbols(Vec<SymbolDifference>),
 }
 
 /// What is in the way of `module` in a kernel; nothing: it would load.
@@ -120,8 +120,9 @@ pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacl
 }
 
 /// Counts of one module's symbols by what they are in a kernel, for a table.
-pub fn counts(differences: &[Difference]) -> BTreeMap<&'static str, usize> {
-    let kind = |difference: &Difference| if difference.kernel.is_some() { "changed" } else { "missing" };
+pub fn counts(differences: &[SymbolDifference]) -> BTreeMap<&'static str, usize> {
+    let kind =
+        |difference: &SymbolDifference| if difference.kernel.is_some() { "changed" } else { "missing" };
     let mut counts = BTreeMap::new();
     differences.iter().for_each(|difference| *counts.entry(kind(difference)).or_default() += 1);
     counts
@@ -177,7 +178,7 @@ mod tests {
         let Some(Obstacle::Symbols(all)) = obstacle(&module, &kabi(), &Config::parse(CONFIG)) else {
             panic!()
         };
-        let text: Vec<_> = all.iter().map(Difference::to_string).collect();
+        let text: Vec<_> = all.iter().map(SymbolDifference::to_string).collect();
         assert_eq!(text, ["one: 0x00000009 in the module, 0x00000001 in the kernel", "three: not exported"]);
         assert_eq!(counts(&all), [("changed", 1), ("missing", 1)].into());
     }

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::rpm::target::Target;
+use crate::rpm::target::KmodTarget;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -29,14 +29,14 @@ pub struct Provenance {
     /// What was proven of the tree that it was built against.
     pub proof: Vec<String>,
     /// The source files.
-    pub sources: Vec<Source>,
+    pub sources: Vec<HashedFile>,
     /// The patches that are in them.
-    pub patches: Vec<Source>,
+    pub patches: Vec<HashedFile>,
 }
 
 /// A file and its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Source {
+pub struct HashedFile {
     /// Its path.
     pub file: String,
     /// Its SHA-256, in hexadecimal.
@@ -89,7 +89,7 @@ impl Provenance {
             return None;
         }
         let release: Release = extra.parent()?.file_name()?.parse().ok()?;
-        let package = format!("kmod-{}{}", directory.file_name()?, Target::of(&release).suffix());
+        let package = format!("kmod-{}{}", directory.file_name()?, KmodTarget::of(&release).suffix());
         let lib = modules.parent()?;
         let root = lib.parent()?.as_str().trim_end_matches("/usr");
         let root = if root.is_empty() { "/" } else { root };
@@ -113,10 +113,10 @@ fn package(value: &Value) -> (&str, String) {
     (id, format!("{} {}", text_of(&value["name"]), text_of(&value["versionInfo"])).trim().to_owned())
 }
 
-fn source(value: &Value) -> Source {
+fn source(value: &Value) -> HashedFile {
     let file = text_of(&value["fileName"]);
     let sha256 = list(&value["checksums"]).find(|sum| sum["algorithm"] == "SHA256");
-    Source {
+    HashedFile {
         file: file.strip_prefix("./").unwrap_or(&file).to_owned(),
         sha256: sha256.map(|sum| text_of(&sum["checksumValue"])).unwrap_or_default(),
     }
@@ -143,8 +143,8 @@ mod tests {
         let read = Provenance::parse("d", DOCUMENT.as_bytes()).unwrap();
         assert_eq!((read.of.as_str(), read.kernel.as_str()), ("kmod-x 1", "linux (sid) 7.3"));
         assert_eq!((read.tools, read.proof), (vec!["gcc 16".to_owned()], vec!["proven".to_owned()]));
-        assert_eq!(read.sources, [Source { file: "x.c".into(), sha256: "1".into() }]);
-        assert_eq!(read.patches, [Source { file: "patches/7/a.patch".into(), sha256: String::new() }]);
+        assert_eq!(read.sources, [HashedFile { file: "x.c".into(), sha256: "1".into() }]);
+        assert_eq!(read.patches, [HashedFile { file: "patches/7/a.patch".into(), sha256: String::new() }]);
     }
 
     #[test]

@@ -4,14 +4,14 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha1::{Digest as _, Sha1};
 
-use crate::rpm::source::Ready;
+use crate::rpm::ready::Ready;
 use crate::rpm::spec::Spec;
 use project::Project;
 use project::source::Tree;
 use project::source::series::Series;
+use report::durable::digest;
 
 /// What the document is written from.
 #[derive(Debug)]
@@ -26,11 +26,6 @@ pub struct Sbom<'a> {
     pub ready: &'a Ready,
     /// Seconds since 1970.
     pub date: u64,
-}
-
-/// SHA-256 in hexadecimal.
-pub(super) fn digest(content: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(content))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

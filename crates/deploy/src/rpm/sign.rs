@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::machine::programs::{Program, program};
 
-use crate::rpm::build::escaped;
+use crate::rpm::macros::escaped;
 use kernel::context::Context;
 use kernel::machine::programs;
 use report::failure::Failure;

@@ -7,46 +7,17 @@ use camino::Utf8PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use crate::rpm::archive::SourceArchive;
-use crate::rpm::sbom::{Sbom, digest};
+use crate::rpm::ready::Ready;
+use crate::rpm::sbom::Sbom;
 use crate::rpm::spec::Spec;
-use crate::rpm::target::Target;
+use crate::rpm::target::KmodTarget;
 use crate::rpm::tracked::Tracked;
 use kernel::context::Context;
-use kernel::prepare::{self, Prepared};
-use kernel::root::Root;
 use project::Project;
 use project::source::Tree;
 use project::source::fetch::Kernel;
 use project::stage::Sources;
-use report::failure::{Exit, Failure};
-
-/// A kernel that packages are for, ready to build against.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Its names.
-    pub target: Target,
-    /// Its tree.
-    pub prepared: Prepared,
-    /// Where rpmbuild runs.
-    pub root: Root,
-}
-
-impl Ready {
-    /// Prepares the kernel, and the root, if need be; the default kernel where none is given.
-    pub fn provide(context: &Context, project: &Project, target: Option<Target>) -> Result<Self> {
-        let release = target.as_ref().map(|target| &target.release);
-        let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
-        if let Some(reason) = project.excludes(prepared.kdir.release(), &prepared.kdir.config()?) {
-            let object = format!("{} {} for {}", project.name, project.version, prepared.kdir.release());
-            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
-                .remedy("choose another kernel: cargo kmod kernel list")
-                .into());
-        }
-        let root = Root::provide(context, &super::build::recipe(&prepared.kdir), context.root_fs)?;
-        let target = target.unwrap_or_else(|| Target::of(prepared.kdir.release()));
-        Ok(Self { target, prepared, root })
-    }
-}
+use report::durable::digest;
 
 /// The source of packages for the variants of one kernel.
 #[derive(Clone, Debug)]
@@ -97,7 +68,7 @@ fn pack(
         tree.insert(format!("sbom/{}.spdx.json", ready.target.release).into(), sbom.into_bytes());
     }
     let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
-    let targets: Vec<Target> = kernels.iter().map(|ready| ready.target.clone()).collect();
+    let targets: Vec<KmodTarget> = kernels.iter().map(|ready| ready.target.clone()).collect();
     Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
 }
 

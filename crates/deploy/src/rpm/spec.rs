@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::rpm::archive::SourceArchive;
-use crate::rpm::target::Target;
+use crate::rpm::target::KmodTarget;
 use project::Project;
 use report::failure::Failure;
 
@@ -58,7 +58,7 @@ impl Spec {
     }
 
     /// The spec as it goes into the source package: for these kernels where nothing else is said, and for just this source.
-    pub fn for_source(&self, archive: &SourceArchive, targets: &[Target]) -> String {
+    pub fn for_source(&self, archive: &SourceArchive, targets: &[KmodTarget]) -> String {
         let kversion = targets.first().map_or("", |target| target.kversion.as_str());
         let kvariants = targets.iter().map(|target| target.kvariant()).collect::<Vec<_>>().join(" ");
         let settings = format!(
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_source_package_knows_its_kernels_and_its_source() {
         let archive = SourceArchive { name: "x-1.tar.gz".into(), content: Vec::new() };
-        let target = |release: &str| Target::of(&release.parse().unwrap());
+        let target = |release: &str| KmodTarget::of(&release.parse().unwrap());
         let targets = [target("6.12.107+deb13-amd64"), target("6.12.107+deb13-cloud-amd64")];
         let text = parse(HEAD).unwrap().for_source(&archive, &targets);
         assert!(text.starts_with("# a spec\n%{!?kversion: %global kversion 6.12.107+deb13}\n"), "{text}");

@@ -6,7 +6,7 @@ use report::failure::Failure;
 
 /// A release, cut in two.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct KmodTarget {
     /// The whole.
     pub release: Release,
     /// What the variants of one kernel have in common, `6.12.107+deb13`.
@@ -15,7 +15,7 @@ pub struct Target {
     variant: String,
 }
 
-impl Target {
+impl KmodTarget {
     /// Cuts a release where its flavour begins.
     pub fn of(release: &Release) -> Self {
         let text = release.as_str();
@@ -61,7 +61,7 @@ mod tests {
             ("6.18.44", "6.18.44", "\"\"", ""),
             ("5.14.0-611.el9.x86_64", "5.14.0-611.el9.x86_64", "\"\"", ""),
         ] {
-            let target = Target::of(&release.parse().unwrap());
+            let target = KmodTarget::of(&release.parse().unwrap());
             assert_eq!((target.kversion.as_str(), target.kvariant()), (kversion, kvariant), "{release}");
             assert_eq!(target.suffix(), suffix);
         }
@@ -69,13 +69,13 @@ mod tests {
 
     #[test]
     fn variants_are_those_of_rpmbuild() {
-        let targets = Target::all(&"5.14.0-611.el9.x86_64".parse().unwrap(), "\"\" +rt PAE").unwrap();
+        let targets = KmodTarget::all(&"5.14.0-611.el9.x86_64".parse().unwrap(), "\"\" +rt PAE").unwrap();
         let releases: Vec<_> = targets.iter().map(|target| target.release.as_str()).collect();
         assert_eq!(
             releases,
             ["5.14.0-611.el9.x86_64", "5.14.0-611.el9.x86_64+rt", "5.14.0-611.el9.x86_64PAE"]
         );
         assert_eq!(targets[1].suffix(), "-rt");
-        assert!(Target::all(&"6.1".parse().unwrap(), "../x").is_err());
+        assert!(KmodTarget::all(&"6.1".parse().unwrap(), "../x").is_err());
     }
 }

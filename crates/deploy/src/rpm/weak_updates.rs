@@ -35,7 +35,7 @@ pub struct Extra {
 /// One thing that is done, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
-pub enum Change {
+pub enum LinkChange {
     /// A link is made.
     Link {
         /// The kernel that gets it.
@@ -54,7 +54,7 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl LinkChange {
     /// The kernel whose directory is changed.
     pub fn kernel(&self) -> &Release {
         match self {
@@ -153,7 +153,7 @@ impl Modules {
     }
 
     /// New modules: each other kernel that would load them gets links.
-    pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+    pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let mut changes = Vec::new();
         for kernel in self.kernels() {
             changes.extend(self.add(&kernel, extras, report)?);
@@ -162,7 +162,7 @@ impl Modules {
     }
 
     /// A new kernel: it gets links to what other kernels have in `extra` and it would load.
-    pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<Change>> {
+    pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<LinkChange>> {
         self.require(kernel)?;
         let others = self.kernels().into_iter().filter(|other| other != kernel).rev();
         let extras: Vec<Extra> = others.flat_map(|other| self.extras_of(&other)).collect();
@@ -171,7 +171,7 @@ impl Modules {
 
     /// Links in one kernel to those of `extras` that it would load, have no module of its own there, and no link yet. Modules
     /// of one directory are one package's: all of them, or none.
-    fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+    fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let foreign: Vec<&Extra> = extras.iter().filter(|extra| extra.release != *kernel).collect();
         if foreign.is_empty() {
             return Ok(Vec::new());
@@ -180,7 +180,7 @@ impl Modules {
             report.warn(&format!("{kernel}: nothing says which symbols it exports (symvers): left as it is"));
             return Ok(Vec::new());
         };
-        let mut changes: Vec<Change> = Vec::new();
+        let mut changes: Vec<LinkChange> = Vec::new();
         for group in groups(&foreign) {
             let files: Vec<Module> = group
                 .iter()
@@ -198,9 +198,13 @@ impl Modules {
                 let own = self.file(&Extra { release: kernel.clone(), path: extra.path.clone() });
                 let planned = changes
                     .iter()
-                    .any(|change| matches!(change, Change::Link { link: other, .. } if *other == link));
+                    .any(|change| matches!(change, LinkChange::Link { link: other, .. } if *other == link));
                 if !own.exists() && !planned && link.symlink_metadata().is_err() {
-                    changes.push(Change::Link { kernel: kernel.clone(), link, target: Self::target(extra) });
+                    changes.push(LinkChange::Link {
+                        kernel: kernel.clone(),
+                        link,
+                        target: Self::target(extra),
+                    });
                 }
             }
         }
@@ -208,20 +212,20 @@ impl Modules {
     }
 
     /// Modules that go: no kernel keeps a link to one.
-    pub fn remove_modules(&self, extras: &[Extra]) -> Vec<Change> {
+    pub fn remove_modules(&self, extras: &[Extra]) -> Vec<LinkChange> {
         let targets: Vec<Utf8PathBuf> = extras.iter().map(Self::target).collect();
         self.unlink(|existing| targets.contains(&existing.target))
     }
 
     /// A kernel that goes: its links, and those of others to its modules.
-    pub fn remove_kernel(&self, kernel: &Release) -> Vec<Change> {
+    pub fn remove_kernel(&self, kernel: &Release) -> Vec<LinkChange> {
         let own = Utf8Path::new("/lib/modules").join(kernel);
         self.unlink(|existing| existing.kernel == *kernel || existing.target.starts_with(&own))
     }
 
-    fn unlink(&self, wanted: impl Fn(&Existing) -> bool) -> Vec<Change> {
+    fn unlink(&self, wanted: impl Fn(&Existing) -> bool) -> Vec<LinkChange> {
         let links = self.links().into_iter().filter(wanted);
-        links.map(|Existing { kernel, link, .. }| Change::Unlink { kernel, link }).collect()
+        links.map(|Existing { kernel, link, .. }| LinkChange::Unlink { kernel, link }).collect()
     }
 
     fn require(&self, kernel: &Release) -> Result<(), Failure> {
@@ -233,13 +237,13 @@ impl Modules {
     }
 
     /// Makes one change. A link replaces nothing, and with the last one its directories go.
-    pub fn apply(&self, change: &Change) -> Result<()> {
+    pub fn apply(&self, change: &LinkChange) -> Result<()> {
         match change {
-            Change::Link { link, target, .. } => {
+            LinkChange::Link { link, target, .. } => {
                 fs_err::create_dir_all(link.parent().context("a link in a directory")?)?;
                 symlink(target, link).with_context(|| format!("linking {link} to {target}"))
             }
-            Change::Unlink { link, kernel } => {
+            LinkChange::Unlink { link, kernel } => {
                 fs_err::remove_file(link)?;
                 let top = self.dir().join(kernel);
                 for dir in link.ancestors().skip(1).take_while(|dir| *dir != top) {
@@ -304,7 +308,8 @@ mod tests {
         let weak = root.join("lib/modules/6.12.2/weak-updates");
         let link = |name: &str| {
             let target = Utf8Path::new("/lib/modules/6.12.1/extra").join(name);
-            let change = Change::Link { kernel: "6.12.2".parse().unwrap(), link: weak.join(name), target };
+            let change =
+                LinkChange::Link { kernel: "6.12.2".parse().unwrap(), link: weak.join(name), target };
             modules.apply(&change).unwrap();
         };
         link("x/x.ko");
