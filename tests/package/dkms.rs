@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
 
-use deploy::dkms::source::Source;
+use deploy::dkms::source::DkmsSource;
 use kernel::kdir::Kdir;
 use libtest_mimic::Trial;
 use project::Project;
@@ -174,7 +174,7 @@ fn the_client(suite: &Suite) {
     let machine = machine(suite);
     // The machine has no network: what is imported is in the cache then.
     let project = Project::open(&repository().join("cifs")).unwrap();
-    let source = Source::of(suite.context(), &project, &machine.release).unwrap();
+    let source = DkmsSource::of(suite.context(), &project, &machine.release).unwrap();
     let (before, stock) = (machine.modules(), machine.resolved("cifs"));
     machine.ok(HEADERS);
     machine.tool_ok("dkms-add --project cifs --kernel $KERNEL");

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::rpm::source::Ready;
-use deploy::rpm::target::Target;
+use deploy::rpm::ready::Ready;
+use deploy::rpm::target::KmodTarget;
 use kernel::archive::Archive;
 use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
@@ -102,7 +102,7 @@ impl Made {
 
     /// The package of this name for its kernel.
     pub(crate) fn package(&self, name: &str) -> Utf8PathBuf {
-        self.file(&format!("{name}{}-", Target::of(&self.release).suffix()), ".x86_64.rpm")
+        self.file(&format!("{name}{}-", KmodTarget::of(&self.release).suffix()), ".x86_64.rpm")
     }
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn uname_version(release: &Release) -> String {
 fn the_guard(suite: &Suite) {
     let release = suite.prepared().kdir.release();
     let package = Package::open(guard(suite).package("kmod-cifs-fix")).unwrap();
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let config = format!("config({name})");
     let full =
         format!("{}-{}", package.metadata.get_version().unwrap(), package.metadata.get_release().unwrap());
@@ -218,13 +218,13 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
 
 /// The default kernel's build root with rpm in it.
 pub(crate) fn suite_root(suite: &Suite) -> Root {
-    let recipe = deploy::rpm::build::recipe(&suite.prepared().kdir);
+    let recipe = deploy::rpm::ready::recipe(&suite.prepared().kdir);
     Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 
 fn ready(suite: &Suite, release: &Release) -> Ready {
     let project = Project::open(&xtask::repository().join("cifs")).unwrap();
-    Ready::provide(suite.context(), &project, Some(Target::of(release))).unwrap()
+    Ready::provide(suite.context(), &project, Some(KmodTarget::of(release))).unwrap()
 }
 
 fn the_same_twice(suite: &Suite) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::rpm::target::Target;
+use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kernel::root::debian::DebianRoot;
@@ -193,7 +193,7 @@ fn upgraded(suite: &Suite) {
     assert!(!refused.status.success() && refused.tail.contains("kernel-uname-r = "), "{}", refused.tail);
     assert_eq!(system.everything(), before);
 
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let file = format!("/lib/modules/{release}/extra/cifs-fix/cifs_fix.ko");
     let version = || system.sh(&format!("rpm --query --queryformat '%{{version}}' {name}"));
     system.sh(&format!("rpm --install kernel.rpm {old}"));
@@ -225,7 +225,7 @@ fn replaced(suite: &Suite) {
     ));
     assert!(system.loaded("cifs").contains("/weak-updates/cifs/cifs.ko"), "{}", system.loaded("cifs"));
     system.sh(&format!("cd /lib/modules/{release}; rm -r weak-updates; mv kept extra; depmod {release}"));
-    system.sh(&format!("rpm --erase kmod-cifs{}", Target::of(release).suffix()));
+    system.sh(&format!("rpm --erase kmod-cifs{}", KmodTarget::of(release).suffix()));
     assert_eq!((system.everything(), system.loaded("cifs")), before);
 }
 
@@ -304,7 +304,7 @@ fn dnf(suite: &Suite) {
     system.sh("createrepo_c --quiet .");
     let dnf = "dnf --assumeyes --releasever=1 --setopt=reposdir=/nowhere --repofrompath=local,file://$PWD --setopt=local.gpgcheck=0";
     system.sh(&format!("{dnf} install kmod-cifs-fix"));
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     // The kernel came along: it has what the module requires.
     system.sh(&format!("rpm --query {name} kernel-core"));
     assert!(system.loaded("cifs_fix").ends_with("/extra/cifs-fix/cifs_fix.ko"));

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::audit;
 use deploy::rpm::kabi::Obstacle;
 use deploy::rpm::payload::OpenPackage;
-use deploy::rpm::target::Target;
+use deploy::rpm::target::KmodTarget;
 use kernel::archive::Archive;
 use kernel::discover;
 use kernel::kdir::Kdir;
@@ -43,7 +43,7 @@ fn print_spec(suite: &Suite) {
     let words = ["rpm", "--print-spec", "--project", project.as_str(), "--output", made.as_str()];
     let (status, output) = run(&tool(&[&words[..], &["--kernel", release.as_str()]].concat()));
     assert_eq!(status, 0, "{output}");
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     for line in [
         format!("%package -n {name}"),
         format!("%files -n {name} -f .kmod/files-{release}"),
@@ -194,7 +194,7 @@ fn installed_made_of(suite: &Suite) {
     for said in [format!("each of the {symbols} Rust symbols"), "rustc ".to_owned(), "filename:".to_owned()] {
         assert!(output.contains(&said), "{said}: {output}");
     }
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let document = root.join(format!("usr/share/doc/{name}/{name}.spdx.json"));
     let (status, alone) = run(&tool(&["inspect", document.as_str()]));
     assert_eq!(status, 0, "{alone}");

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use deploy::rpm::payload::OpenPackage;
-use deploy::rpm::source::Ready;
-use deploy::rpm::target::Target;
+use deploy::rpm::ready::Ready;
+use deploy::rpm::target::KmodTarget;
 use kernel::archive::Archive;
 use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
@@ -43,7 +43,7 @@ fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     let archive = Archive::open(context).unwrap();
     let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
     for kernel in discover::all(&archive) {
-        let target = Target::of(&kernel.release);
+        let target = KmodTarget::of(&kernel.release);
         if !flavours.contains(&kernel.release.flavour())
             || Facts::of(&discover::config(context, &archive, &kernel).unwrap()).rust != rust
         {
@@ -164,9 +164,9 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
     let context = suite.context();
     let project = Project::open(&repository()).unwrap();
     let releases: Vec<&Release> =
-        made.modules.keys().filter(|release| Target::of(release).kversion == version).collect();
+        made.modules.keys().filter(|release| KmodTarget::of(release).kversion == version).collect();
     assert_eq!(releases.len(), FLAVOURS.len());
-    let ready = Ready::provide(context, &project, Some(Target::of(releases[0]))).unwrap();
+    let ready = Ready::provide(context, &project, Some(KmodTarget::of(releases[0]))).unwrap();
     let (_dir, path) = scratch();
     let source = made.sources.iter().find(|file| file.as_str().contains(&format!(".k{version}"))).unwrap();
     fs_err::copy(source, path.join("source.src.rpm")).unwrap();
@@ -176,7 +176,7 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
              --define \"_tmppath $PWD\" --define \"kversion $1\" --define \"kvariants $2\" \
              --define \"kdir $PWD/kernels\" by-hand.spec";
     let variants: Vec<String> =
-        releases.iter().map(|release| Target::of(release).kvariant().to_owned()).collect();
+        releases.iter().map(|release| KmodTarget::of(release).kvariant().to_owned()).collect();
     let cmd = Cmd::new("sh").args(["-e", "-c", script, "sh", version, &variants.join(" ")]).cwd(&path);
     let mut access = Access::default().write(&path);
     fs_err::create_dir(path.join("kernels")).unwrap();

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::module::ModuleFile;
+use deploy::install::module::NamedModule;
 use guest::{Expect, Step};
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
@@ -92,7 +92,7 @@ impl Installed<'_> {
     }
 
     fn srcversion(&self, file: &Utf8Path) -> Result<String> {
-        ModuleFile::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
+        NamedModule::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
     }
 
     /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the others.

@@ -5,9 +5,9 @@ use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use guest::Expect;
 use project::key::certificate::Certificate;
-use project::key::generate::{Request, generate};
+use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign::{Signer, Unsigned};
+use project::sign::{ModuleSigner, Unsigned};
 use vm::modules::Module;
 use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
 use vm::{Machine, Payload, Run, Verdict};
@@ -90,11 +90,11 @@ pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
 /// A signature is worth something: of two modules with the same one, that with a bit changed is refused.
 pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let dir = bench.logs.join("signing-key");
-    let request = Request { dir: &dir, name: "vm suite", days: 2, encrypted: false };
+    let request = KeyRequest { dir: &dir, name: "vm suite", days: 2, encrypted: false };
     let files = generate(&bench.context, &request)?;
     let pair = KeyPair::open(&bench.context, &PrivateKey::File(files.private), &files.pem)?;
     let file = &bench.faults.object("fault_none").context("no fault_none")?.file;
-    let signed = Signer::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
+    let signed = ModuleSigner::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
     let module = Module { name: "fault_none".to_owned(), image: signed.image().to_vec() };
     let mut changed = module.clone();
     let middle = changed.image.len() / 2;

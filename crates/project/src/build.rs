@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::key::pair::KeyPair;
 use crate::packed::{Complete, Packed};
-use crate::sign::Signer;
-use crate::source::fetch::Kernel;
+use crate::sign::ModuleSigner;
+use crate::source::fetch::SourceKernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
 use crate::{Project, Target, command, kbuild, target_dir};
@@ -118,7 +118,7 @@ pub fn build_signed(
     let target = Target::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
-    let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
@@ -385,7 +385,7 @@ impl Building<'_> {
         let stripped = self.strip(module, &unstripped, &file)?;
         let debug = stripped.debug().map(Utf8Path::to_owned);
         if let Some(pair) = self.pair {
-            let signer = Signer::new(self.context, self.prepared, pair)?;
+            let signer = ModuleSigner::new(self.context, self.prepared, pair)?;
             signer.sign(&stripped.unsigned()?)?.write(&file)?;
             stripped.discard()?;
         } else {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::source::import::Import;
+use crate::source::import::ImportList;
 use crate::target::Target;
 use crate::{implied, shell};
 use dkms_conf::directives::{self, Module, leaves, plain_name, words};
@@ -42,7 +42,7 @@ pub struct Project {
     /// The kernels it is for.
     pub exclusive: Exclusive,
     /// What it takes of the kernel's source, where it has an `import.toml`.
-    pub import: Option<Import>,
+    pub import: Option<ImportList>,
     /// What the user should know of its `dkms.conf`.
     pub notices: Vec<String>,
     /// Whether there is no `dkms.conf`: then its `Kbuild` or `Makefile` describes it, and what make built are its modules.
@@ -215,7 +215,7 @@ impl Project {
             pre_build: values.scalar("PRE_BUILD").filter(|text| !text.is_empty()).map(str::to_owned),
             loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
             exclusive: Exclusive::read(values, 0)?,
-            import: Import::open(&dir)?,
+            import: ImportList::open(&dir)?,
             notices: Vec::new(),
             implied: false,
             settings: settings.clone(),

@@ -93,14 +93,14 @@ impl Signed {
 
 /// Signs for one kernel with one key.
 #[derive(Clone, Debug)]
-pub struct Signer<'a> {
+pub struct ModuleSigner<'a> {
     context: &'a Context,
     prepared: &'a Prepared,
     pair: &'a KeyPair,
     hash: String,
 }
 
-impl<'a> Signer<'a> {
+impl<'a> ModuleSigner<'a> {
     /// A signer with the hash of the kernel's configuration.
     ///
     /// # Errors

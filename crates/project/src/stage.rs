@@ -11,8 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
-use crate::source::Tree;
-use crate::source::fetch::{self, Kernel};
+use crate::source::SourceTree;
+use crate::source::fetch::{self, SourceKernel};
 use crate::source::import;
 use crate::source::series::{self, Series};
 use crate::target_dir::CACHE_TAG;
@@ -31,7 +31,7 @@ pub const LIST: &str = ".sources";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Its own, and what it takes from its repository.
-    own: Tree,
+    own: SourceTree,
     /// Which of its own are programs.
     programs: BTreeSet<Utf8PathBuf>,
     /// Symbolic links that stay within the project, with where they lead.
@@ -39,7 +39,7 @@ pub struct Sources {
     /// Symbolic links that lead out of it, or nowhere.
     strays: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
     /// What it takes from the kernel's source, patched.
-    imported: Tree,
+    imported: SourceTree,
 }
 
 impl Sources {
@@ -59,7 +59,7 @@ impl Sources {
     }
 
     /// All that is staged of a project for a kernel: its files, and the import with the kernel's series applied.
-    pub fn for_kernel(context: &Context, project: &Project, kernel: Kernel<'_>) -> Result<Self> {
+    pub fn for_kernel(context: &Context, project: &Project, kernel: SourceKernel<'_>) -> Result<Self> {
         let sources = Self::read(project)?;
         let Some(import) = &project.import else { return Ok(sources) };
         let pristine = fetch::provide(context, kernel, import)?;
@@ -73,12 +73,12 @@ impl Sources {
     }
 
     /// Its own files, and what it takes from its repository.
-    pub fn own(&self) -> &Tree {
+    pub fn own(&self) -> &SourceTree {
         &self.own
     }
 
     /// What is imported, patched.
-    pub fn imported(&self) -> &Tree {
+    pub fn imported(&self) -> &SourceTree {
         &self.imported
     }
 
@@ -224,7 +224,7 @@ fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
 }
 
 /// Adds files that must not be there yet.
-fn add(tree: &mut Tree, more: Tree) -> Result<()> {
+fn add(tree: &mut SourceTree, more: SourceTree) -> Result<()> {
     for (path, content) in more {
         if tree.contains_key(&path) {
             return Err(Failure::refused(path.as_str(), "is both a file of the project and imported")

@@ -4,7 +4,7 @@
 //! system exactly as it was, or exactly as it was to become.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::modprobe::Answer;
+use deploy::install::modprobe::ModprobeAnswer;
 use libtest_mimic::Trial;
 use report::process::Cmd;
 use xtask::commands::test::LONG;
@@ -122,7 +122,7 @@ struct Phase<'a> {
     before: Snapshot,
     after: Snapshot,
     command: &'a [String],
-    loads: [Answer; 2],
+    loads: [ModprobeAnswer; 2],
 }
 
 impl<'a> Phase<'a> {
@@ -200,7 +200,7 @@ impl<'a> Phase<'a> {
         let point = format!("{}, killed at {call} {n}", self.name);
         let answer = self.bench.fixture.loads_at(work);
         assert!(self.loads.contains(&answer), "{point}: modprobe loads {answer}");
-        if let Answer::File(file) = &answer {
+        if let ModprobeAnswer::File(file) = &answer {
             let dir = work.join("lib/modules").join(&self.bench.fixture.release);
             assert!(dir.join(file).exists(), "{point}: {file} is not there");
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Installing, looking, installing again, uninstalling, as it goes well.
 
-use deploy::install::modprobe::Answer;
+use deploy::install::modprobe::ModprobeAnswer;
 use libtest_mimic::Trial;
 use report::Report;
 use report::process::Cmd;
@@ -25,9 +25,9 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
 fn there_and_back(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let before = fixture.snapshot();
-    assert_eq!(fixture.loads(), Answer::File(fixture.stock(suite)));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(fixture.stock(suite)));
     fixture.install();
-    assert_eq!(fixture.loads(), Answer::File(format!("extra/{MODULE}.ko").into()));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(format!("extra/{MODULE}.ko").into()));
     let stock = fixture.modules().join(fixture.stock(suite));
     assert!(stock.exists(), "the stock module is never touched");
     let installed = fixture.snapshot();
@@ -64,7 +64,7 @@ fn another_order(suite: &Suite) {
     fixture.install();
     fixture.must(&["install", other.as_str()]);
     fixture.must(&["uninstall", MODULE]);
-    assert_eq!(fixture.loads(), Answer::File(fixture.stock(suite)));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(fixture.stock(suite)));
     assert!(fixture.modules().join(format!("extra/{}.ko", OTHERS[0])).exists());
     fixture.must(&["uninstall", OTHERS[0]]);
     assert_same(&fixture.snapshot(), &before);
@@ -158,7 +158,7 @@ fn several_kernels(suite: &Suite) {
     let conf = fixture.system_dir().join(format!("etc/depmod.d/{MODULE}.conf"));
     fixture.must(&["uninstall", MODULE, "--kernel", other.as_str()]);
     assert!(conf.exists());
-    assert_eq!(fixture.loads(), Answer::File(format!("extra/{MODULE}.ko").into()));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(format!("extra/{MODULE}.ko").into()));
     fixture.must(&["uninstall", MODULE]);
     assert_same(&fixture.snapshot(), &before);
     // One bad kernel: the other is installed all the same, and the status is the failure's.

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::modprobe::{self, Answer};
-use deploy::install::system::System;
+use deploy::install::modprobe::{self, ModprobeAnswer};
+use deploy::install::system::TargetSystem;
 use kernel::kdir::Kdir;
 use kmodfile::file::ModuleFile;
 use kmodfile::inspection::modules_in;
@@ -176,12 +176,12 @@ impl Fixture {
     }
 
     /// What modprobe would load of the system at `root`.
-    pub(super) fn loads_at(&self, root: &Utf8Path) -> Answer {
-        let system = System::open(root).unwrap();
+    pub(super) fn loads_at(&self, root: &Utf8Path) -> ModprobeAnswer {
+        let system = TargetSystem::open(root).unwrap();
         modprobe::ask(system.root(), system.root(), &self.release, MODULE, &Report::silent()).unwrap()
     }
 
-    pub(super) fn loads(&self) -> Answer {
+    pub(super) fn loads(&self) -> ModprobeAnswer {
         self.loads_at(&self.system_dir())
     }
 

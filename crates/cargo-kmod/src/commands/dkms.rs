@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 use deploy::dkms::command::rows;
 use deploy::dkms::fault::{self, Fault};
 use deploy::dkms::place::Place;
-use deploy::dkms::status::{Row, State};
-use deploy::dkms::target::{self, Wanted};
-use deploy::dkms::{self, Bundle, Dkms, Goal, Outcome};
+use deploy::dkms::status::{DkmsState, StatusRow};
+use deploy::dkms::target::{self, WantedKernels};
+use deploy::dkms::{self, Bundle, Dkms, DkmsOutcome, Goal};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -163,15 +163,15 @@ fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     Ok(())
 }
 
-fn wanted(args: &DkmsArgs) -> Wanted<'_> {
-    if args.all_kernels { Wanted::All } else { Wanted::Named(&args.kernels) }
+fn wanted(args: &DkmsArgs) -> WantedKernels<'_> {
+    if args.all_kernels { WantedKernels::All } else { WantedKernels::Named(&args.kernels) }
 }
 
 /// What `dkms-status` says of one row.
 #[derive(Serialize)]
 struct Known {
     #[serde(flatten)]
-    row: Row,
+    row: StatusRow,
     faults: Vec<Fault>,
 }
 
@@ -210,7 +210,7 @@ fn shown(known: &[Known]) -> String {
 fn for_each_kernel(
     context: &Context,
     args: &DkmsArgs,
-    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<Outcome>>>,
+    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<DkmsOutcome>>>,
 ) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
@@ -230,9 +230,9 @@ fn for_each_kernel(
 }
 
 /// Skipping every kernel is nothing done: the status says so.
-fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
+fn all_skipped(outcomes: &[DkmsOutcome]) -> Result<()> {
     match outcomes.first() {
-        Some(Outcome { kernel, skipped: Some(reason), .. })
+        Some(DkmsOutcome { kernel, skipped: Some(reason), .. })
             if outcomes.iter().all(|outcome| outcome.skipped.is_some()) =>
         {
             let reason = format!("skipped: {reason}");
@@ -242,12 +242,12 @@ fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
     }
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[DkmsOutcome]) -> String {
     let mut rows = vec![["KERNEL", "PACKAGE", "STATE", "SIGNED", "FILE"].map(str::to_owned).to_vec()];
     for outcome in outcomes {
         let state = match (&outcome.skipped, outcome.state) {
             (Some(_), _) => "skipped",
-            (None, state) => state.map_or("unknown", State::word),
+            (None, state) => state.map_or("unknown", DkmsState::word),
         };
         let head = [outcome.kernel.to_string(), outcome.package.to_string(), state.to_owned()];
         if outcome.modules.is_empty() {

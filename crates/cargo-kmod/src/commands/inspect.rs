@@ -50,7 +50,7 @@ const SHOWN: usize = 12;
 /// What came of one file.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Outcome {
+enum FileReport {
     Read(Box<Inspected>),
     Origin(Box<Origin>),
     Failed { file: String, error: String, remedy: Option<String>, exit: u8 },
@@ -155,8 +155,8 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         context.report.say(&shown(&inspected, read.len(), args));
     }
     let result = verdict(&read, args);
-    let origins = origins.into_iter().map(|origin| Outcome::Origin(Box::new(origin)));
-    context.report.data(&origins.chain(outcomes(read)).collect::<Vec<_>>());
+    let origins = origins.into_iter().map(|origin| FileReport::Origin(Box::new(origin)));
+    context.report.data(&origins.chain(reports(read)).collect::<Vec<_>>());
     result
 }
 
@@ -169,10 +169,10 @@ fn target(context: &Context, release: &Release) -> Result<Target> {
     prepared.kdir.target()
 }
 
-fn outcomes(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = Outcome> {
+fn reports(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = FileReport> {
     read.into_iter().map(|(file, read)| match read {
-        Ok(inspected) => Outcome::Read(Box::new(inspected)),
-        Err(error) => Outcome::Failed {
+        Ok(inspected) => FileReport::Read(Box::new(inspected)),
+        Err(error) => FileReport::Failed {
             file: file.to_string(),
             error: format!("{error:#}"),
             remedy: remedy_of(&error).map(str::to_owned),

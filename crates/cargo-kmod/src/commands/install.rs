@@ -9,10 +9,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::install::initramfs;
 use deploy::install::installation::ModDir;
-use deploy::install::installation::{self, Wish};
-use deploy::install::module::ModuleFile;
-use deploy::install::outcome::{Outcome, Outcomes};
-use deploy::install::system::System;
+use deploy::install::installation::{self, InstallOptions};
+use deploy::install::module::NamedModule;
+use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
+use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
 use kernel::context::Context;
 use kernel::machine::programs;
@@ -54,7 +54,7 @@ pub struct InstallArgs {
     pub force: bool,
     /// Whether the initramfs is rebuilt where the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub initramfs: initramfs::Choice,
+    pub initramfs: initramfs::InitramfsChoice,
     /// Replace the modules in memory, too: unload the old, load the new, and put all back if that fails
     #[arg(long)]
     pub reload: bool,
@@ -73,8 +73,8 @@ fn option(text: &str) -> Result<String, String> {
 /// Installs for each kernel, and prints how each ended.
 pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    let system = System::open(&args.system.root)?;
-    let mut outcomes = Outcomes::default();
+    let system = TargetSystem::open(&args.system.root)?;
+    let mut outcomes = InstallOutcomes::default();
     if args.files.is_empty() {
         for release in build::releases(context, &args.build, &build::opened(context, &args.build)?)? {
             let name = release.as_ref().map_or("the default kernel", |release| release.as_str()).to_owned();
@@ -89,12 +89,12 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
 }
 
 /// The files given, by the kernels asked for, or by the kernel that each says it is for.
-fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<ModuleFile>)>> {
-    let files = args.files.iter().map(|file| ModuleFile::read(file)).collect::<Result<Vec<_>>>()?;
+fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<NamedModule>)>> {
+    let files = args.files.iter().map(|file| NamedModule::read(file)).collect::<Result<Vec<_>>>()?;
     if !args.build.kernels.is_empty() {
         return Ok(args.build.kernels.iter().map(|release| (release.clone(), files.clone())).collect());
     }
-    let mut groups: Vec<(Release, Vec<ModuleFile>)> = Vec::new();
+    let mut groups: Vec<(Release, Vec<NamedModule>)> = Vec::new();
     for file in files {
         let release = file.release()?;
         match groups.iter_mut().find(|(of, _)| *of == release) {
@@ -108,32 +108,32 @@ fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<ModuleFile>)>> {
 /// Builds the project for one kernel, and installs what was built.
 fn built(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: Option<Release>,
     args: &InstallArgs,
-) -> Result<Outcome> {
+) -> Result<InstallOutcome> {
     let only = BuildArgs { kernels: release.into_iter().collect(), all_kernels: false, ..args.build.clone() };
     let batch = build::all(context, &only, |_, _, _| Ok(()))?;
     if let Some(error) = batch.first_error {
         return Err(error);
     }
     let Some(built) = batch.built.into_iter().next() else {
-        return Ok(Outcome::would("install what was built".to_owned()));
+        return Ok(InstallOutcome::would("install what was built".to_owned()));
     };
     let modules =
-        built.objects.iter().map(|object| ModuleFile::read(&object.file)).collect::<Result<Vec<_>>>()?;
+        built.objects.iter().map(|object| NamedModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
     one(context, system, &built.release, &modules, args)
 }
 
 fn one(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
-    modules: &[ModuleFile],
+    modules: &[NamedModule],
     args: &InstallArgs,
-) -> Result<Outcome> {
+) -> Result<InstallOutcome> {
     require_different(modules)?;
-    let wish = Wish {
+    let wish = InstallOptions {
         dir: args.dir.clone(),
         load: args.load,
         options: args.options.clone(),
@@ -148,7 +148,7 @@ fn one(
 }
 
 /// Two files of one name cannot both be what modprobe loads.
-fn require_different(modules: &[ModuleFile]) -> Result<()> {
+fn require_different(modules: &[NamedModule]) -> Result<()> {
     let mut names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {

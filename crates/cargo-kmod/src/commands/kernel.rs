@@ -161,7 +161,7 @@ fn prepare(context: &Context, release: Option<&Release>) -> Result<()> {
 
 /// Build roots that no prepared kernel names, half-made things, and fetched packages.
 fn gc(context: &Context) -> Result<()> {
-    let recipes = |kdir: &Kdir| [kdir.stamp().recipe.clone(), rpm::build::recipe(kdir)];
+    let recipes = |kdir: &Kdir| [kdir.stamp().recipe.clone(), rpm::ready::recipe(kdir)];
     let used: Vec<String> =
         Kdir::all(context).iter().flat_map(recipes).map(|recipe| recipe.identity()).collect();
     let mut freed = Vec::new();

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use kernel::context::Context;
 use project::key;
 use project::key::certificate::{Certificate, CertificateFacts};
-use project::key::generate::{self, Request, generate};
+use project::key::generate::{self, KeyRequest, generate};
 use report::failure::Failure;
 use report::table;
 
@@ -66,7 +66,7 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
     }
     let step = context.report.step("Making", &format!("a module-signing key in {dir}"));
     let encrypted = key::pin().is_some();
-    let files = generate(context, &Request { dir: &dir, name: &args.name, days: args.days, encrypted })?;
+    let files = generate(context, &KeyRequest { dir: &dir, name: &args.name, days: args.days, encrypted })?;
     step.done("Made", &format!("a module-signing key in {dir}"));
     let facts = Certificate::read(&files.pem)?.facts;
     let made = Made {

@@ -6,13 +6,14 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::rpm::audit::{self, Finding};
-use deploy::rpm::build::{Kind, Order, Package, Rpmbuild, Signing};
+use deploy::rpm::build::{MadePackage, PackageKind, PackagingOrder, Rpmbuild, Signing};
 use deploy::rpm::kabi::{self, Obstacle};
+use deploy::rpm::ready::Ready;
 use deploy::rpm::sign::PackageKey;
-use deploy::rpm::source::{self, Ready, SourcePackage};
+use deploy::rpm::source::{self, SourcePackage};
 use deploy::rpm::source_date;
-use deploy::rpm::spec::Spec;
-use deploy::rpm::target::Target;
+use deploy::rpm::spec::KmodSpec;
+use deploy::rpm::target::KmodTarget;
 use kernel::context::Context;
 use kernel::machine::programs;
 use kernel::prepare;
@@ -20,7 +21,7 @@ use kmodfile::release::Release;
 use project::build::build;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::Signer;
+use project::sign::ModuleSigner;
 use project::{Project, find};
 use report::failure::Failure;
 use report::{size, table};
@@ -78,7 +79,7 @@ The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the 
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     programs::ensure(context, &[programs::ROOTS])?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
-    let spec = Spec::of(&project)?;
+    let spec = KmodSpec::of(&project)?;
     let signing = signing(context, args)?;
     if context.dry_run {
         targets(args)?.iter().for_each(|target| {
@@ -94,13 +95,20 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     if let Some(pair) = &signing.modules {
         // A kernel that verifies none would be given modules that end in garbage.
         let kernels = sources.iter().flat_map(|source| &source.kernels);
-        kernels.into_iter().try_for_each(|ready| Signer::new(context, &ready.prepared, pair).map(drop))?;
+        kernels
+            .into_iter()
+            .try_for_each(|ready| ModuleSigner::new(context, &ready.prepared, pair).map(drop))?;
     }
     if args.print_spec {
         return print(context, &project, &sources, &signing);
     }
-    let order =
-        Order { project: &project, sources: &sources, srpm: args.srpm, output: &args.output, signing };
+    let order = PackagingOrder {
+        project: &project,
+        sources: &sources,
+        srpm: args.srpm,
+        output: &args.output,
+        signing,
+    };
     let made = order.run(context)?;
     if !made.packages.is_empty() {
         context.report.data(&made.packages);
@@ -120,11 +128,11 @@ fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
 }
 
 /// The kernels asked for; `None` is the default one.
-fn targets(args: &RpmArgs) -> Result<Vec<Option<Target>>> {
-    let all: Vec<Target> = match &args.kvariants {
-        None => args.kernels.iter().map(Target::of).collect(),
+fn targets(args: &RpmArgs) -> Result<Vec<Option<KmodTarget>>> {
+    let all: Vec<KmodTarget> = match &args.kvariants {
+        None => args.kernels.iter().map(KmodTarget::of).collect(),
         Some(kvariants) => {
-            let each = args.kernels.iter().map(|kernel| Target::all(kernel, kvariants));
+            let each = args.kernels.iter().map(|kernel| KmodTarget::all(kernel, kvariants));
             each.collect::<Result<Vec<_>, _>>()?.concat()
         }
     };
@@ -132,7 +140,12 @@ fn targets(args: &RpmArgs) -> Result<Vec<Option<Target>>> {
 }
 
 /// Prepares the kernels and puts the source for each together.
-fn sources(context: &Context, args: &RpmArgs, project: &Project, spec: &Spec) -> Result<Vec<SourcePackage>> {
+fn sources(
+    context: &Context,
+    args: &RpmArgs,
+    project: &Project,
+    spec: &KmodSpec,
+) -> Result<Vec<SourcePackage>> {
     let provide = |target| Ready::provide(context, project, target);
     let ready = targets(args)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
     source::packages(context, project, spec, &ready, source_date(&project.dir, &context.report)?)
@@ -208,13 +221,13 @@ fn audited(findings: &[Finding]) -> String {
     format!("{}\n{named}", table(&rows)).trim_end().to_owned()
 }
 
-fn summary(packages: &[Package]) -> String {
+fn summary(packages: &[MadePackage]) -> String {
     let mut rows = vec![["KERNEL", "HOLDS", "SIZE", "SHA-256", "FILE"].map(str::to_owned).to_vec()];
     rows.extend(packages.iter().map(|package| {
         let holds = match package.kind {
-            Kind::Source => "source",
-            Kind::Modules => "modules",
-            Kind::Debug => "debug information",
+            PackageKind::Source => "source",
+            PackageKind::Modules => "modules",
+            PackageKind::Debug => "debug information",
         };
         vec![
             package.kernel.clone(),

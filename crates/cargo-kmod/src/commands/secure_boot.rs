@@ -19,9 +19,9 @@ use kernel::prepare::Prepared;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::Built;
-use project::key::generate::{Request, generate};
+use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign::{Signer, Unsigned};
+use project::sign::{ModuleSigner, Unsigned};
 use report::failure::{Exit, Failure};
 use report::{seconds, table};
 use vm::boot::{self, Options};
@@ -150,7 +150,12 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
     }
     let files = generate(
         context,
-        &Request { dir: &scratch.join("key"), name: "cifs-fix secure boot trial", days: 2, encrypted: false },
+        &KeyRequest {
+            dir: &scratch.join("key"),
+            name: "cifs-fix secure boot trial",
+            days: 2,
+            encrypted: false,
+        },
     )?;
     KeyPair::open(context, &PrivateKey::File(files.private), &files.pem)
 }
@@ -194,7 +199,7 @@ impl Machine<'_> {
 
     /// The project's modules as they were built, or with a signature.
     fn modules(&self, case: Case) -> Result<Vec<Module>> {
-        let signer = Signer::new(self.context, self.prepared, self.pair)?;
+        let signer = ModuleSigner::new(self.context, self.prepared, self.pair)?;
         let module = |file: &Utf8PathBuf| {
             let mut module = Module::read(file)?;
             if case.signed() {

@@ -11,7 +11,7 @@ use kernel::prepare::{self, Rust};
 use kmodfile::release::Release;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::{Signer, Unsigned};
+use project::sign::{ModuleSigner, Unsigned};
 use report::failure::Failure;
 use report::table;
 
@@ -34,7 +34,7 @@ pub struct SignArgs {
 
 /// A module that was signed.
 #[derive(Serialize)]
-struct Outcome {
+struct SignedFile {
     file: Utf8PathBuf,
     release: Release,
     hash: String,
@@ -57,12 +57,12 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
         return Ok(());
     }
     let prepared = prepare::provide_for(context, Some(&release), context.root_fs, Rust::Optional)?;
-    let signer = Signer::new(context, &prepared, &pair)?;
+    let signer = ModuleSigner::new(context, &prepared, &pair)?;
     let signed = modules.iter().map(|module| signer.sign(module)).collect::<Result<Vec<_>>>()?;
     let mut outcomes = Vec::new();
     for (module, signed) in modules.iter().zip(signed) {
         signed.write(module.file())?;
-        outcomes.push(Outcome {
+        outcomes.push(SignedFile {
             file: module.file().to_owned(),
             release: release.clone(),
             hash: signer.hash().to_owned(),
@@ -98,10 +98,10 @@ fn of_vermagic(module: &Unsigned) -> Result<Release> {
     })
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[SignedFile]) -> String {
     let head = ["KERNEL", "HASH", "SIGNER", "FILE"].map(str::to_owned).to_vec();
-    let row = |outcome: &Outcome| {
-        let Outcome { file, release, hash, signer } = outcome;
+    let row = |outcome: &SignedFile| {
+        let SignedFile { file, release, hash, signer } = outcome;
         vec![release.to_string(), hash.clone(), signer.clone(), file.to_string()]
     };
     table(&std::iter::once(head).chain(outcomes.iter().map(row)).collect::<Vec<_>>())

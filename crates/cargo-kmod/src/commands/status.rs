@@ -8,8 +8,8 @@ use anyhow::Result;
 use crate::commands::install::SystemArgs;
 use clap::Args;
 use deploy::install::record::Record;
-use deploy::install::status::{self, Status};
-use deploy::install::system::System;
+use deploy::install::status::{self, ModuleStatus};
+use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
 use kernel::context::Context;
 use kernel::machine::programs;
@@ -33,7 +33,7 @@ pub struct StatusArgs {
 /// Looks at each kernel, and prints a table, and below it what the user should know.
 pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    let system = System::open(&args.system.root)?;
+    let system = TargetSystem::open(&args.system.root)?;
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, &system);
     let releases = if args.kernels.is_empty() { system.releases() } else { args.kernels.clone() };
@@ -49,14 +49,14 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
 }
 
 /// The modules asked for, or those that are installed for the release.
-fn names(system: &System, release: &Release, args: &StatusArgs) -> Result<BTreeSet<String>> {
+fn names(system: &TargetSystem, release: &Release, args: &StatusArgs) -> Result<BTreeSet<String>> {
     if args.names.is_empty() {
         return Ok(Record::read(system, release)?.modules.into_keys().collect());
     }
     Ok(args.names.iter().map(|name| name.replace('-', "_")).collect())
 }
 
-fn shown(all: &[Status]) -> String {
+fn shown(all: &[ModuleStatus]) -> String {
     if all.is_empty() {
         return "no module is installed by this tool; name one to see what modprobe would load".to_owned();
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use clap::Args;
-use deploy::rpm::weak_updates::{Change, Extra, Modules};
+use deploy::rpm::weak_updates::{Extra, LinkChange, Modules};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -60,11 +60,11 @@ pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     }
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     changes.iter().try_for_each(|change| modules.apply(change))?;
-    let kernels: BTreeSet<&Release> = changes.iter().map(Change::kernel).collect();
+    let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
     kernels.into_iter().try_for_each(|kernel| depmod(context, &args.root, kernel))
 }
 
-fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<Vec<Change>> {
+fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<Vec<LinkChange>> {
     let what = &args.what;
     match (&what.add_kernel, &what.remove_kernel) {
         (Some(kernel), _) => modules.add_kernel(kernel, &context.report),
@@ -91,13 +91,13 @@ fn depmod(context: &Context, root: &Utf8Path, kernel: &Release) -> Result<()> {
     Ok(())
 }
 
-fn shown(changes: &[Change]) -> String {
+fn shown(changes: &[LinkChange]) -> String {
     let mut rows = vec![["KERNEL", "", "LINK", "TO"].map(str::to_owned).to_vec()];
     rows.extend(changes.iter().map(|change| match change {
-        Change::Link { kernel, link, target } => {
+        LinkChange::Link { kernel, link, target } => {
             vec![kernel.to_string(), "add".to_owned(), link.to_string(), target.to_string()]
         }
-        Change::Unlink { kernel, link } => {
+        LinkChange::Unlink { kernel, link } => {
             vec![kernel.to_string(), "remove".to_owned(), link.to_string(), String::new()]
         }
     }));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
-use crate::install::modprobe::{self, Answer};
+use crate::install::modprobe::{self, ModprobeAnswer};
 use kernel::context::Context;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
@@ -127,7 +127,7 @@ impl Check<'_> {
     fn resolve(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
         let root = self.place.root().unwrap_or(Utf8Path::new("/"));
         let answer = modprobe::ask(root, root, self.release, name, &self.context.report)?;
-        let Answer::File(file) = answer else { return Ok(None) };
+        let ModprobeAnswer::File(file) = answer else { return Ok(None) };
         Ok(Some(root.join("lib/modules").join(self.release).join(file)))
     }
 

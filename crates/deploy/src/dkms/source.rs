@@ -15,8 +15,8 @@ use crate::dkms::package::DkmsPackage;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use project::Project;
-use project::source::Tree;
-use project::source::fetch::Kernel;
+use project::source::SourceTree;
+use project::source::fetch::SourceKernel;
 use project::stage::{LIST, Sources};
 use report::cache::partial_name;
 use report::failure::Failure;
@@ -29,7 +29,7 @@ const CONF: &str = "dkms.conf";
 pub struct DkmsSource {
     /// What DKMS calls it.
     pub package: DkmsPackage,
-    files: Tree,
+    files: SourceTree,
     programs: Vec<Utf8PathBuf>,
 }
 
@@ -46,8 +46,8 @@ impl DkmsSource {
     /// The source of `project` for `release`.
     pub fn of(context: &Context, project: &Project, release: &Release) -> Result<Self> {
         let package = package_of(project, release);
-        let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
-        let mut files: Tree =
+        let sources = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
+        let mut files: SourceTree =
             sources.files().map(|(path, content)| (path.clone(), content.clone())).collect();
         if project.import.is_some() {
             let conf = files.get_mut(Utf8Path::new(CONF)).context("a project has a dkms.conf")?;
@@ -61,7 +61,7 @@ impl DkmsSource {
     }
 
     /// Its files.
-    pub fn files(&self) -> &Tree {
+    pub fn files(&self) -> &SourceTree {
         &self.files
     }
 
@@ -163,8 +163,8 @@ fn literal(c: char) -> String {
     if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c.to_string() } else { format!("[{c}]") }
 }
 
-fn read(dir: &Utf8Path) -> Result<Tree> {
-    let mut tree = Tree::new();
+fn read(dir: &Utf8Path) -> Result<SourceTree> {
+    let mut tree = SourceTree::new();
     for entry in WalkDir::new(dir) {
         let entry = entry?;
         let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
@@ -190,7 +190,7 @@ mod tests {
     fn source() -> DkmsSource {
         DkmsSource {
             package: DkmsPackage { name: "x".into(), version: "1".into() },
-            files: Tree::from([("dkms.conf".into(), b"a".to_vec()), ("d/x.sh".into(), b"b".to_vec())]),
+            files: SourceTree::from([("dkms.conf".into(), b"a".to_vec()), ("d/x.sh".into(), b"b".to_vec())]),
             programs: vec!["d/x.sh".into()],
         }
     }

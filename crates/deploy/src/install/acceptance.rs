@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::module::{ModuleFile, name_of};
-use crate::install::system::System;
-use crate::install::tree::Tree;
+use crate::install::module::{NamedModule, name_of};
+use crate::install::system::TargetSystem;
+use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
 use kernel::installed;
 use kernel::kdir::Kdir;
@@ -27,11 +27,11 @@ const SHOWN: usize = 5;
 /// Modules that are to be installed, and where.
 pub(super) struct Candidates<'a> {
     pub(super) context: &'a Context,
-    pub(super) system: &'a System,
+    pub(super) system: &'a TargetSystem,
     pub(super) release: &'a Release,
     /// The modules that are there.
-    pub(super) tree: &'a Tree,
-    pub(super) modules: &'a [ModuleFile],
+    pub(super) tree: &'a ReleaseTree,
+    pub(super) modules: &'a [NamedModule],
     /// Whether they are wanted even if they would not be loaded as things are.
     pub(super) force: bool,
 }
@@ -62,7 +62,7 @@ impl Candidates<'_> {
     }
 
     /// Whether a module may be installed.
-    fn accepts(&self, module: &ModuleFile, answer: &Answer) -> bool {
+    fn accepts(&self, module: &NamedModule, answer: &Answer) -> bool {
         answer.notes.iter().for_each(|note| self.note(&format!("{}: {note}", module.path)));
         let forced = self.force && answer.refusals.iter().all(Refusal::may_pass);
         if forced && !answer.loads() {
@@ -74,7 +74,7 @@ impl Candidates<'_> {
     /// The kernel, as far as it is known. `None` where it has no module of its own.
     fn target(&self) -> Result<Option<Target>> {
         let Some(first) = self.tree.first() else { return Ok(None) };
-        let own = ModuleFile::read(&self.system.path(System::relative_dir(self.release)).join(first))?;
+        let own = NamedModule::read(&self.system.path(TargetSystem::relative_dir(self.release)).join(first))?;
         let prepared = self.prepared(first, &own.path)?;
         let config = self.config(prepared.as_ref())?;
         let symvers = self.symvers(prepared.as_ref())?;
@@ -113,11 +113,11 @@ impl Candidates<'_> {
 
     /// Modules that did not come with the kernel: what they export, its `Module.symvers` does not know. One that cannot be read
     /// exports nothing.
-    fn others(&self) -> Vec<ModuleFile> {
-        let dir = self.system.path(System::relative_dir(self.release));
+    fn others(&self) -> Vec<NamedModule> {
+        let dir = self.system.path(TargetSystem::relative_dir(self.release));
         let foreign = self.tree.files().filter(|path| !path.starts_with("kernel"));
         let files: BTreeSet<Utf8PathBuf> = foreign.map(|path| dir.join(path)).collect();
-        files.iter().filter_map(|file| ModuleFile::read(file).ok()).collect()
+        files.iter().filter_map(|file| NamedModule::read(file).ok()).collect()
     }
 
     /// Whether the machine, by its command line or by Secure Boot, enforces signatures whatever the kernel's configuration says.

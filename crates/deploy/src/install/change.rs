@@ -17,7 +17,7 @@ use report::failure::Failure;
 /// A file to be written, replaced or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct FileChange {
     /// The file, relative to the system's `/`.
     pub path: Utf8PathBuf,
     /// What it will hold; none: it is removed.
@@ -30,7 +30,7 @@ pub struct Change {
 
 /// What a file is to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum New {
+pub enum NewContent {
     /// These bytes.
     Bytes(Vec<u8>),
     /// Another name of this file, which stays.
@@ -41,14 +41,14 @@ pub enum New {
 
 /// What was found of a change that may or may not have been applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FileOwner {
     /// As the transaction left it.
     Ours,
     /// Something else has written the file since. For what depmod makes that is right, and it has to be made again.
     Foreign,
 }
 
-impl Change {
+impl FileChange {
     fn beside(&self, root: &Utf8Path, suffix: &str) -> Utf8PathBuf {
         let name = self.path.file_name().expect("a file has a name");
         root.join(&self.path).with_file_name(format!(".{name}.cifs-fix-{suffix}"))
@@ -68,23 +68,23 @@ impl Change {
     }
 
     /// Lays out beside the place all that applying and undoing need, so that neither needs space on the disk.
-    pub fn stage(&self, root: &Utf8Path, new: &New) -> Result<()> {
+    pub fn stage(&self, root: &Utf8Path, new: &NewContent) -> Result<()> {
         if self.existed {
             fs_err::hard_link(root.join(&self.path), self.old_file(root))?;
         }
         match new {
-            New::Bytes(bytes) => durable::write(&self.new_file(root), bytes),
-            New::Link(file) => Ok(fs_err::hard_link(file, self.new_file(root))?),
-            New::Nothing => Ok(()),
+            NewContent::Bytes(bytes) => durable::write(&self.new_file(root), bytes),
+            NewContent::Link(file) => Ok(fs_err::hard_link(file, self.new_file(root))?),
+            NewContent::Nothing => Ok(()),
         }
     }
 
     /// Puts the new file in its place, or removes the old; what is done already is left.
-    pub fn apply(&self, root: &Utf8Path) -> Result<Found> {
+    pub fn apply(&self, root: &Utf8Path) -> Result<FileOwner> {
         let place = root.join(&self.path);
         if !self.is_untouched(root) {
             return if durable::digest_of(&place)? == self.new {
-                Ok(Found::Ours)
+                Ok(FileOwner::Ours)
             } else {
                 self.foreign(root)
             };
@@ -94,11 +94,11 @@ impl Change {
             Some(_) => return self.foreign(root),
             None => durable::remove(&place)?,
         }
-        Ok(Found::Ours)
+        Ok(FileOwner::Ours)
     }
 
     /// Puts back what was there; what was not touched is left.
-    pub fn undo(&self, root: &Utf8Path) -> Result<Found> {
+    pub fn undo(&self, root: &Utf8Path) -> Result<FileOwner> {
         let place = root.join(&self.path);
         let found = durable::digest_of(&place)?;
         let touched_by_us = found == self.new && !exists(&self.new_file(root));
@@ -109,7 +109,7 @@ impl Change {
             false if touched_by_us => durable::remove(&place)?,
             _ => return self.foreign(root),
         }
-        Ok(Found::Ours)
+        Ok(FileOwner::Ours)
     }
 
     /// Removes what lies beside the place.
@@ -124,9 +124,9 @@ impl Change {
         if self.existed { is_same_file(&place, &self.old_file(root)) } else { !exists(&place) }
     }
 
-    fn foreign(&self, root: &Utf8Path) -> Result<Found> {
+    fn foreign(&self, root: &Utf8Path) -> Result<FileOwner> {
         if self.index {
-            return Ok(Found::Foreign);
+            return Ok(FileOwner::Foreign);
         }
         Err(Failure::refused(
             root.join(&self.path).as_str(),

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::modprobe::{self, Answer};
+use crate::install::modprobe::{self, ModprobeAnswer};
 use crate::install::module::name_of;
-use crate::install::system::System;
-use crate::install::tree::{self, Tree};
+use crate::install::system::TargetSystem;
+use crate::install::tree::{self, ReleaseTree};
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::release::Release;
@@ -23,7 +23,7 @@ use report::process::Cmd;
 
 /// What will differ in a release's directory, and in depmod's configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Difference {
+pub struct ReleaseChanges {
     /// Files that will be there, relative to the release's directory, and where their bytes are now.
     pub added: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
     /// Files that will be gone, relative to the release's directory.
@@ -34,19 +34,19 @@ pub struct Difference {
 
 /// The mirror of a release as it will be, with depmod's files. Gone when dropped; what a killed run left goes with the next.
 #[derive(Debug)]
-pub struct Mirror {
+pub struct ReleaseMirror {
     dir: tempfile::TempDir,
     release: Release,
 }
 
-impl Mirror {
+impl ReleaseMirror {
     /// Makes the mirror of `tree` and runs depmod over it. The caller holds the system's lock.
     pub fn make(
         context: &Context,
-        system: &System,
+        system: &TargetSystem,
         release: &Release,
-        tree: &Tree,
-        difference: &Difference,
+        tree: &ReleaseTree,
+        difference: &ReleaseChanges,
     ) -> Result<Self> {
         let mirror = Self { dir: empty_dir(context, system, release)?, release: release.clone() };
         let conf = mirror.path().join("depmod.d");
@@ -81,7 +81,7 @@ impl Mirror {
     }
 
     /// What modprobe would load once the changes are made.
-    pub fn ask(&self, context: &Context, system: &System, name: &str) -> Result<Answer> {
+    pub fn ask(&self, context: &Context, system: &TargetSystem, name: &str) -> Result<ModprobeAnswer> {
         modprobe::ask(self.path(), system.root(), &self.release, name, &context.report)
     }
 
@@ -110,7 +110,7 @@ pub fn depmod(context: &Context, base: &Utf8Path, conf: &[Utf8PathBuf], release:
 }
 
 /// Runs depmod in the system itself, after something else has changed what was about to be put there.
-pub fn depmod_in_place(context: &Context, system: &System, release: &Release) -> Result<()> {
+pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     let conf: Vec<Utf8PathBuf> =
         if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
     let conf = if conf.is_empty() && !system.is_host() { vec!["/dev/null".into()] } else { conf };
@@ -118,7 +118,7 @@ pub fn depmod_in_place(context: &Context, system: &System, release: &Release) ->
 }
 
 /// An empty directory in the cache. Its name is new each time: a depmod that a killed run left behind cannot write into it.
-fn empty_dir(context: &Context, system: &System, release: &Release) -> Result<tempfile::TempDir> {
+fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
     let whose = digest(format!("{}\0{release}", system.root()).as_bytes());
     let place = context.cache.path("install").join(&whose[..16]);
     if place.exists() {
@@ -128,7 +128,11 @@ fn empty_dir(context: &Context, system: &System, release: &Release) -> Result<te
     tempfile::tempdir_in(&place).with_context(|| format!("making a directory in {place}"))
 }
 
-fn write_conf(system: &System, conf: &Utf8Path, changed: &BTreeMap<String, Option<String>>) -> Result<()> {
+fn write_conf(
+    system: &TargetSystem,
+    conf: &Utf8Path,
+    changed: &BTreeMap<String, Option<String>>,
+) -> Result<()> {
     fs_err::create_dir(conf)?;
     for (name, path) in tree::depmod_d(system) {
         if !changed.contains_key(&name) {
@@ -144,7 +148,7 @@ fn write_conf(system: &System, conf: &Utf8Path, changed: &BTreeMap<String, Optio
 }
 
 /// Makes `mirror/below` show `real/below`: links to what stays, directories where something below changes.
-fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &Difference) -> Result<()> {
+fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &ReleaseChanges) -> Result<()> {
     fs_err::create_dir(mirror.join(below))?;
     let changed = |path: &Utf8Path| {
         difference
@@ -207,7 +211,7 @@ fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
 }
 
 /// The names of the modules that there will be.
-fn names(tree: &Tree, difference: &Difference) -> BTreeSet<String> {
+fn names(tree: &ReleaseTree, difference: &ReleaseChanges) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
     let added = difference.added.keys().map(Utf8PathBuf::as_path);
     left.chain(added).filter_map(|path| name_of(path.file_name()?)).collect()
@@ -256,7 +260,7 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, file).unwrap();
         }
-        let difference = Difference {
+        let difference = ReleaseChanges {
             added: [("extra/sub/new.ko".into(), dir.join("new.ko"))].into(),
             removed: vec!["extra/old.ko".into()],
             depmod_d: BTreeMap::new(),

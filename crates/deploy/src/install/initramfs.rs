@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::install::module::name_of;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::release::Release;
@@ -15,7 +15,7 @@ use report::process::Cmd;
 
 /// Whether the user wants it rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
+pub enum InitramfsChoice {
     /// On the running system, where the module is in it; a tree's is left alone.
     #[default]
     Auto,
@@ -67,7 +67,7 @@ impl Maker {
     }
 
     /// The one that the system has.
-    fn of(system: &System) -> Option<Self> {
+    fn of(system: &TargetSystem) -> Option<Self> {
         let has = |program: &str| {
             let dirs = ["usr/sbin", "usr/bin", "sbin", "bin"];
             dirs.iter().any(|dir| system.path(dir).join(program).exists())
@@ -76,14 +76,14 @@ impl Maker {
     }
 
     /// The image of a release that it has made, from the system's `/`.
-    fn image(self, system: &System, release: &Release) -> Option<Utf8PathBuf> {
+    fn image(self, system: &TargetSystem, release: &Release) -> Option<Utf8PathBuf> {
         let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
         let image = images.into_iter().find(|image| system.path(image).exists())?;
         Some(Utf8Path::new("/").join(image))
     }
 
     /// The names that distributions give it in `/boot`. With dracut each has its own: Fedora and RHEL, Debian and Ubuntu, SUSE.
-    fn images(self, system: &System, release: &Release) -> Vec<String> {
+    fn images(self, system: &TargetSystem, release: &Release) -> Vec<String> {
         match self {
             Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
             Self::Dracut => {
@@ -91,7 +91,7 @@ impl Maker {
                 vec![fedora, debian, format!("initrd-{release}")]
             }
             Self::Mkinitcpio => {
-                let pkgbase = system.path(System::relative_dir(release)).join("pkgbase");
+                let pkgbase = system.path(TargetSystem::relative_dir(release)).join("pkgbase");
                 let package = fs_err::read_to_string(pkgbase).ok();
                 package.iter().map(|package| format!("initramfs-{}.img", package.trim())).collect()
             }
@@ -115,12 +115,12 @@ impl Maker {
 /// The initramfs to rebuild when modules `names` change; none if it holds none of them. Says what it found.
 pub fn concerned(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
     names: &[&str],
-    choice: Choice,
+    choice: InitramfsChoice,
 ) -> Result<Option<Rebuild>> {
-    let Some(maker) = Maker::of(system).filter(|_| choice != Choice::Never) else { return Ok(None) };
+    let Some(maker) = Maker::of(system).filter(|_| choice != InitramfsChoice::Never) else { return Ok(None) };
     let Some(image) = maker.image(system, release) else {
         let names = maker.images(system, release).join(", ");
         let what =
@@ -128,7 +128,7 @@ pub fn concerned(
         context.report.note("Leaving", &what);
         return Ok(None);
     };
-    if !system.is_host() && choice == Choice::Auto {
+    if !system.is_host() && choice == InitramfsChoice::Auto {
         let path = system.path(image.strip_prefix("/")?);
         context.report.note("Leaving", &format!("{path}: --initramfs always looks into it, and rebuilds it"));
         return Ok(None);
@@ -143,7 +143,7 @@ pub fn concerned(
 }
 
 /// Makes it again.
-pub fn rebuild(context: &Context, system: &System, release: &Release, wanted: &Rebuild) -> Result<()> {
+pub fn rebuild(context: &Context, system: &TargetSystem, release: &Release, wanted: &Rebuild) -> Result<()> {
     let step = context.report.step("Rebuilding", wanted.image.as_str());
     run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
     step.done("Rebuilt", &format!("{} with {}", wanted.image, wanted.maker.program()));
@@ -151,7 +151,7 @@ pub fn rebuild(context: &Context, system: &System, release: &Release, wanted: &R
 }
 
 /// `cmd` as the system itself would run it: in a tree with that as its `/`, in namespaces that end with it.
-fn run(system: &System, cmd: Cmd) -> Result<Cmd> {
+fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     let cmd = host::inside(cmd);
     if system.is_host() {
         return Ok(cmd);
@@ -208,7 +208,7 @@ mod tests {
             fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             fs_err::write(root.join(file), "").unwrap();
         }
-        let system = System::open(root).unwrap();
+        let system = TargetSystem::open(root).unwrap();
         let release = "7.1".parse().unwrap();
         assert_eq!(Maker::of(&system), Some(Maker::UpdateInitramfs));
         let image = Maker::UpdateInitramfs.image(&system, &release).unwrap();

@@ -7,17 +7,17 @@ use anyhow::Result;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use crate::install::acceptance::Candidates;
-use crate::install::change::{Change, New, is_same_file};
-use crate::install::index::{Difference, Mirror, is_index};
+use crate::install::change::{FileChange, NewContent, is_same_file};
+use crate::install::index::{ReleaseChanges, ReleaseMirror, is_index};
 use crate::install::initramfs;
 use crate::install::journal::{Action, Expected, Journal, STATE};
 use crate::install::memory;
-use crate::install::modprobe::{self, Answer};
-use crate::install::module::ModuleFile;
+use crate::install::modprobe::{self, ModprobeAnswer};
+use crate::install::module::NamedModule;
 use crate::install::record::{Before, Installed, Record, Stock};
-use crate::install::system::System;
-use crate::install::transaction::{Plan, Seen, require_none};
-use crate::install::tree::Tree;
+use crate::install::system::TargetSystem;
+use crate::install::transaction::{Seen, TransactionPlan, require_none};
+use crate::install::tree::ReleaseTree;
 use kernel::archive::version;
 use kernel::context::Context;
 use kmodfile::release::Release;
@@ -26,7 +26,7 @@ use report::failure::Failure;
 
 /// What the user wants installed, for any release.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct InstallOptions {
     /// Directory below `/lib/modules/RELEASE`.
     pub dir: ModDir,
     /// Whether the modules are loaded at boot.
@@ -37,7 +37,7 @@ pub struct Wish {
     /// things are.
     pub force: bool,
     /// Whether the initramfs is rebuilt.
-    pub initramfs: initramfs::Choice,
+    pub initramfs: initramfs::InitramfsChoice,
     /// Whether those in memory are replaced there, too.
     pub reload: bool,
 }
@@ -76,48 +76,48 @@ impl std::str::FromStr for ModDir {
 /// a result that modprobe would not load.
 pub fn plan(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
-    modules: &[ModuleFile],
-    wish: &Wish,
-) -> Result<Plan> {
+    modules: &[NamedModule],
+    wish: &InstallOptions,
+) -> Result<TransactionPlan> {
     let dir = system.release_dir(release)?;
     require_none(system, release)?;
     let record = Record::read(system, release)?;
     let others = Record::others(system, release)?;
-    let tree = Tree::scan(&dir)?;
+    let tree = ReleaseTree::scan(&dir)?;
     Planning { context, system, release, wish, dir, record, others, tree }.plan(modules)
 }
 
 struct Planning<'a> {
     context: &'a Context,
-    system: &'a System,
+    system: &'a TargetSystem,
     release: &'a Release,
-    wish: &'a Wish,
+    wish: &'a InstallOptions,
     dir: Utf8PathBuf,
     record: Record,
     others: Vec<(Release, Record)>,
-    tree: Tree,
+    tree: ReleaseTree,
 }
 
 /// Changes as they are collected.
 #[derive(Default)]
-pub(super) struct Changes(Vec<(Change, New)>);
+pub(super) struct Changes(Vec<(FileChange, NewContent)>);
 
 impl Changes {
     /// Adds a file that becomes `new`, unless it is that already.
-    pub(super) fn add(&mut self, system: &System, path: Utf8PathBuf, new: New) -> Result<()> {
+    pub(super) fn add(&mut self, system: &TargetSystem, path: Utf8PathBuf, new: NewContent) -> Result<()> {
         let place = system.path(&path);
         let found = digest_of(&place)?;
         let wanted = match &new {
-            New::Bytes(bytes) => Some(digest(bytes)),
-            New::Link(file) => digest_of(file)?,
-            New::Nothing => None,
+            NewContent::Bytes(bytes) => Some(digest(bytes)),
+            NewContent::Link(file) => digest_of(file)?,
+            NewContent::Nothing => None,
         };
         // Another file with the same bytes may still differ in mode, owner or times.
         let same = match &new {
-            New::Link(file) => is_same_file(file, &place),
-            New::Bytes(_) | New::Nothing => found == wanted,
+            NewContent::Link(file) => is_same_file(file, &place),
+            NewContent::Bytes(_) | NewContent::Nothing => found == wanted,
         };
         if same {
             return Ok(());
@@ -125,24 +125,24 @@ impl Changes {
         // lib/modules/RELEASE/modules.dep
         let in_release = path.starts_with("lib/modules") && path.components().count() == 4;
         let index = in_release && path.file_name().is_some_and(|name| is_index(name.into()));
-        self.0.push((Change { path, new: wanted, existed: found.is_some(), index }, new));
+        self.0.push((FileChange { path, new: wanted, existed: found.is_some(), index }, new));
         Ok(())
     }
 
     /// Adds depmod's files.
     pub(super) fn add_index(
         &mut self,
-        system: &System,
+        system: &TargetSystem,
         release: &Release,
-        files: impl IntoIterator<Item = (String, New)>,
+        files: impl IntoIterator<Item = (String, NewContent)>,
     ) -> Result<()> {
-        let dir = System::relative_dir(release);
+        let dir = TargetSystem::relative_dir(release);
         files.into_iter().try_for_each(|(name, new)| self.add(system, dir.join(name), new))
     }
 
     /// The changes in an order in which modprobe finds a file at each moment: what is new, then the index, last of it the
     /// part that says which file is loaded, then what goes.
-    pub(super) fn in_order(mut self) -> (Vec<Change>, Vec<New>) {
+    pub(super) fn in_order(mut self) -> (Vec<FileChange>, Vec<NewContent>) {
         self.0.sort_by_key(|(change, _)| match (change.index, &change.new) {
             (false, Some(_)) => 0,
             (true, _) if change.path.file_name() == Some("modules.dep.bin") => 2,
@@ -152,29 +152,29 @@ impl Changes {
         self.0.into_iter().unzip()
     }
 
-    fn changes(&self) -> impl Iterator<Item = &Change> {
+    fn changes(&self) -> impl Iterator<Item = &FileChange> {
         self.0.iter().map(|(change, _)| change)
     }
 }
 
 impl Planning<'_> {
-    fn plan(&self, modules: &[ModuleFile]) -> Result<Plan> {
+    fn plan(&self, modules: &[NamedModule]) -> Result<TransactionPlan> {
         let mut record = self.record.clone();
         let mut changes = Changes::default();
-        let mut difference = Difference::default();
+        let mut difference = ReleaseChanges::default();
         self.require_accepted(modules)?;
         for module in modules {
             let installed = self.module(module, &mut changes, &mut difference)?;
             record.modules.insert(module.name.clone(), installed);
         }
-        let mirror = Mirror::make(self.context, self.system, self.release, &self.tree, &difference)?;
+        let mirror = ReleaseMirror::make(self.context, self.system, self.release, &self.tree, &difference)?;
         let expected = self.expected(modules, &record, &mirror)?;
         let seen = Seen::of(self.system, &self.tree, self.ours(&record))?;
         self.keep_before(&mut record, &seen, &mut changes)?;
         let make_dirs = self.missing_dirs(changes.changes());
         self.note_made_dirs(&mut record, &make_dirs);
-        changes.add(self.system, Record::relative(self.release), New::Bytes(record.bytes()))?;
-        let index = mirror.files()?.into_iter().map(|(name, bytes)| (name, New::Bytes(bytes)));
+        changes.add(self.system, Record::relative(self.release), NewContent::Bytes(record.bytes()))?;
+        let index = mirror.files()?.into_iter().map(|(name, bytes)| (name, NewContent::Bytes(bytes)));
         changes.add_index(self.system, self.release, index)?;
         let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
         let initramfs =
@@ -192,11 +192,11 @@ impl Planning<'_> {
             initramfs,
             reload,
         };
-        Ok(Plan { journal, new, seen })
+        Ok(TransactionPlan { journal, new, seen })
     }
 
     /// Refuses modules for another kernel, and those that this one would not load.
-    fn require_accepted(&self, modules: &[ModuleFile]) -> Result<()> {
+    fn require_accepted(&self, modules: &[NamedModule]) -> Result<()> {
         for module in modules {
             module.module.modinfo.require_vermagic(&module.path, self.release)?;
         }
@@ -208,18 +208,18 @@ impl Planning<'_> {
     /// The changes that one module brings, and what is recorded of it.
     fn module(
         &self,
-        module: &ModuleFile,
+        module: &NamedModule,
         changes: &mut Changes,
-        difference: &mut Difference,
+        difference: &mut ReleaseChanges,
     ) -> Result<Installed> {
         let file = self.wish.dir.0.join(module.file_name());
         self.require_no_foreign_file(module, &file)?;
         let stock = self.stock(module)?;
         let bytes = fs_err::read(&module.path)?;
         let mut files = BTreeMap::new();
-        let path = System::relative_dir(self.release).join(&file);
+        let path = TargetSystem::relative_dir(self.release).join(&file);
         files.insert(path.clone(), digest(&bytes));
-        changes.add(self.system, path, New::Bytes(bytes))?;
+        changes.add(self.system, path, NewContent::Bytes(bytes))?;
         difference.added.insert(file.clone(), module.path.canonicalize_utf8()?);
         for (path, text) in self.drop_ins(&module.name) {
             self.require_own_drop_in(&path, &text, &module.name)?;
@@ -229,7 +229,7 @@ impl Planning<'_> {
                     .insert(path.file_name().unwrap_or_default().to_owned(), Some(text.clone()));
             }
             files.insert(path.clone(), digest(text.as_bytes()));
-            changes.add(self.system, path, New::Bytes(text.into_bytes()))?;
+            changes.add(self.system, path, NewContent::Bytes(text.into_bytes()))?;
         }
         self.drop_what_is_left_over(&module.name, &files, changes, difference)?;
         Ok(Installed { file, identity: module.identity(), files, stock })
@@ -241,7 +241,7 @@ impl Planning<'_> {
         name: &str,
         files: &BTreeMap<Utf8PathBuf, String>,
         changes: &mut Changes,
-        difference: &mut Difference,
+        difference: &mut ReleaseChanges,
     ) -> Result<()> {
         let earlier = self.record.modules.get(name).map(|installed| &installed.files);
         for (path, digest) in earlier.into_iter().flatten().filter(|(path, _)| !files.contains_key(*path)) {
@@ -249,10 +249,10 @@ impl Planning<'_> {
                 continue;
             }
             require_unchanged(self.system, path, digest)?;
-            if let Ok(file) = path.strip_prefix(System::relative_dir(self.release)) {
+            if let Ok(file) = path.strip_prefix(TargetSystem::relative_dir(self.release)) {
                 difference.removed.push(file.to_owned());
             }
-            changes.add(self.system, path.clone(), New::Nothing)?;
+            changes.add(self.system, path.clone(), NewContent::Nothing)?;
         }
         Ok(())
     }
@@ -274,11 +274,11 @@ impl Planning<'_> {
     }
 
     /// Whatever is in the module's directory under its name must have been put there by this tool, and be as it left it.
-    fn require_no_foreign_file(&self, module: &ModuleFile, target: &Utf8Path) -> Result<()> {
+    fn require_no_foreign_file(&self, module: &NamedModule, target: &Utf8Path) -> Result<()> {
         let own = self.record.modules.get(&module.name);
         let there = self.tree.named(&module.name).filter(|path| path.parent() == target.parent());
         for path in there {
-            let relative = System::relative_dir(self.release).join(path);
+            let relative = TargetSystem::relative_dir(self.release).join(path);
             match own.and_then(|own| own.files.get(&relative)) {
                 Some(digest) => require_unchanged(self.system, &relative, digest)?,
                 None => return Err(foreign(&self.dir.join(path)).into()),
@@ -308,7 +308,7 @@ impl Planning<'_> {
     }
 
     /// The module that would be loaded without ours. Refuses to stand before one that has become newer.
-    fn stock(&self, module: &ModuleFile) -> Result<Option<Stock>> {
+    fn stock(&self, module: &NamedModule) -> Result<Option<Stock>> {
         let recorded = self.record.modules.get(&module.name).and_then(|own| own.stock.as_ref());
         let Some(stock) =
             stock_of(self.context, self.system, self.release, &self.record, &self.tree, &module.name)?
@@ -342,15 +342,15 @@ impl Planning<'_> {
     /// Asks modprobe in the mirror, before anything is changed.
     fn expected(
         &self,
-        modules: &[ModuleFile],
+        modules: &[NamedModule],
         record: &Record,
-        mirror: &Mirror,
+        mirror: &ReleaseMirror,
     ) -> Result<BTreeMap<String, Expected>> {
         let mut expected = BTreeMap::new();
         for name in modules.iter().map(|module| &module.name) {
             let file = &record.modules[name].file;
             let answer = mirror.ask(self.context, self.system, name)?;
-            if answer != Answer::File(file.clone()) {
+            if answer != ModprobeAnswer::File(file.clone()) {
                 let reason = format!("modprobe would load {answer}, and not {file}");
                 return Err(Failure::refused(format!("{name} for {}", self.release), reason)
                     .remedy(format!("remove what else /etc/depmod.d or /etc/modprobe.d says of {name}"))
@@ -378,24 +378,28 @@ impl Planning<'_> {
                 if is_index(name.as_str().into())
                     && let Some(digest) = digest_of(&self.dir.join(&name))?
                 {
-                    changes.add(self.system, before_dir.join(&name), New::Link(self.dir.join(&name)))?;
+                    changes.add(
+                        self.system,
+                        before_dir.join(&name),
+                        NewContent::Link(self.dir.join(&name)),
+                    )?;
                     files.insert(name, digest);
                 }
             }
             record.before = Some(Before { fingerprint: seen.fingerprint.clone(), files });
         } else if let Some(before) = record.before.take_if(|before| before.fingerprint != seen.fingerprint) {
             for name in before.files.keys() {
-                changes.add(self.system, before_dir.join(name), New::Nothing)?;
+                changes.add(self.system, before_dir.join(name), NewContent::Nothing)?;
             }
         }
         Ok(())
     }
 
     /// Directories that the changes need, each after the one it is in. That of the journal comes with it.
-    fn missing_dirs<'b>(&self, changes: impl Iterator<Item = &'b Change>) -> Vec<Utf8PathBuf> {
+    fn missing_dirs<'b>(&self, changes: impl Iterator<Item = &'b FileChange>) -> Vec<Utf8PathBuf> {
         let state = Journal::state(self.release);
         let above =
-            |change: &Change| change.path.ancestors().skip(1).map(Utf8Path::to_owned).collect::<Vec<_>>();
+            |change: &FileChange| change.path.ancestors().skip(1).map(Utf8Path::to_owned).collect::<Vec<_>>();
         let missing = |dir: &Utf8PathBuf| *dir != state && dir != "" && !self.system.path(dir).exists();
         let dirs: BTreeSet<Utf8PathBuf> = changes.flat_map(above).filter(missing).collect();
         dirs.into_iter().collect()
@@ -416,10 +420,10 @@ impl Planning<'_> {
 /// The module that would be loaded for `name` if this tool had installed none.
 pub(super) fn stock_of(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
     record: &Record,
-    tree: &Tree,
+    tree: &ReleaseTree,
     name: &str,
 ) -> Result<Option<Stock>> {
     let ours: Vec<&Utf8Path> = record.module_files().collect();
@@ -428,19 +432,19 @@ pub(super) fn stock_of(
     let asked = match recorded {
         Some(stock) => Some(stock.file.clone()),
         None => match modprobe::ask(system.root(), system.root(), release, name, &context.report)? {
-            Answer::File(file) => Some(file),
+            ModprobeAnswer::File(file) => Some(file),
             _ => None,
         },
     };
     let found = candidates.iter().find(|path| asked.as_deref() == Some(**path)).or(candidates.first());
     let Some(file) = found else { return Ok(None) };
     let path = system.release_dir(release)?.join(file);
-    let identity = ModuleFile::read(&path)?.identity();
+    let identity = NamedModule::read(&path)?.identity();
     Ok(digest_of(&path)?.map(|digest| Stock { file: (*file).to_owned(), digest, identity }))
 }
 
 /// Why the stock module counts as newer than the one that is to stand before it, if it does: both must have a version.
-fn newer_version(stock: &Stock, module: &ModuleFile) -> Option<String> {
+fn newer_version(stock: &Stock, module: &NamedModule) -> Option<String> {
     let (theirs, ours) = (stock.identity.version.as_ref()?, module.module.modinfo.get("version")?);
     version::compare(theirs, ours)
         .is_gt()
@@ -448,7 +452,7 @@ fn newer_version(stock: &Stock, module: &ModuleFile) -> Option<String> {
 }
 
 /// Refuses to touch a file of this tool that somebody has changed since; that it is gone is no harm.
-pub(super) fn require_unchanged(system: &System, path: &Utf8Path, digest: &str) -> Result<()> {
+pub(super) fn require_unchanged(system: &TargetSystem, path: &Utf8Path, digest: &str) -> Result<()> {
     let place = system.path(path);
     if digest_of(&place)?.is_none_or(|found| found == digest) {
         return Ok(());
@@ -471,7 +475,7 @@ mod tests {
     fn at_each_moment_modprobe_finds_a_file() {
         let change = |path: &str, new: bool, index: bool| {
             let new = new.then(String::new);
-            (Change { path: path.into(), new, existed: true, index }, New::Nothing)
+            (FileChange { path: path.into(), new, existed: true, index }, NewContent::Nothing)
         };
         let changes = Changes(vec![
             change("old.ko", false, false),

@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::install::change::Change;
+use crate::install::change::FileChange;
 use crate::install::initramfs::Rebuild;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
@@ -91,7 +91,7 @@ pub struct Journal {
     /// Directories that are removed at the end if nothing is left in them, each before the one it is in.
     pub drop_dirs: Vec<Utf8PathBuf>,
     /// The files, in the order in which they are changed.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FileChange>,
     /// What the result is checked against, by name of the module.
     pub expected: BTreeMap<String, Expected>,
     /// The initramfs to rebuild.
@@ -114,10 +114,10 @@ impl Journal {
 
     /// The directory of the state of one release, relative to `/`.
     pub fn state(release: &Release) -> Utf8PathBuf {
-        System::relative_dir(release).join(STATE)
+        TargetSystem::relative_dir(release).join(STATE)
     }
 
-    fn path(system: &System, release: &Release, direction: Direction) -> Utf8PathBuf {
+    fn path(system: &TargetSystem, release: &Release, direction: Direction) -> Utf8PathBuf {
         system.path(Self::state(release)).join(direction.file_name())
     }
 
@@ -126,7 +126,7 @@ impl Journal {
     /// # Errors
     ///
     /// Refused, if it cannot be read or names files that no transaction of this tool concerns.
-    pub fn find(system: &System, release: &Release) -> Result<Option<(Self, Direction)>> {
+    pub fn find(system: &TargetSystem, release: &Release) -> Result<Option<(Self, Direction)>> {
         for direction in [Direction::Forward, Direction::Undo] {
             let path = Self::path(system, release, direction);
             let Some(bytes) = read_if_there(&path)? else { continue };
@@ -138,7 +138,7 @@ impl Journal {
     }
 
     /// Writes it, not committed. Its directory is made first.
-    pub fn write(&self, system: &System) -> Result<()> {
+    pub fn write(&self, system: &TargetSystem) -> Result<()> {
         let state = system.path(Self::state(&self.release));
         let partial = state.join("journal.partial");
         fs_err::create_dir_all(&state)?;
@@ -149,7 +149,7 @@ impl Journal {
     }
 
     /// Changes what a later run would do with it: the commit, or giving up.
-    pub fn turn(&self, system: &System, to: Direction) -> Result<()> {
+    pub fn turn(&self, system: &TargetSystem, to: Direction) -> Result<()> {
         let from = if to == Direction::Forward { Direction::Undo } else { Direction::Forward };
         let path = |direction| Self::path(system, &self.release, direction);
         fs_err::rename(path(from), path(to))?;
@@ -157,7 +157,7 @@ impl Journal {
     }
 
     /// Removes it: the transaction is over.
-    pub fn close(&self, system: &System) -> Result<()> {
+    pub fn close(&self, system: &TargetSystem) -> Result<()> {
         for direction in [Direction::Forward, Direction::Undo] {
             durable::remove(&Self::path(system, &self.release, direction))?;
         }
@@ -167,7 +167,7 @@ impl Journal {
     /// A journal is a file like any other: it is not believed when it reaches elsewhere.
     fn require_sane(&self, release: &Release) -> Result<()> {
         anyhow::ensure!(self.release == *release, "it is of kernel {}", self.release);
-        let modules = System::relative_dir(release);
+        let modules = TargetSystem::relative_dir(release);
         for name in &self.reload {
             anyhow::ensure!(self.expected.contains_key(name), "it reloads {name}, which it does not install");
         }
@@ -186,7 +186,7 @@ impl Journal {
 }
 
 /// Removes what a run left that was stopped before its journal was whole, and the directory if nothing is in it.
-pub fn remove_idle_state(system: &System, release: &Release) -> Result<()> {
+pub fn remove_idle_state(system: &TargetSystem, release: &Release) -> Result<()> {
     let state = system.path(Journal::state(release));
     if !state.exists() {
         return Ok(());
@@ -219,7 +219,7 @@ mod tests {
             action: Action::Install,
             make_dirs: Vec::new(),
             drop_dirs: Vec::new(),
-            changes: vec![Change { path: path.into(), new: None, existed: true, index: false }],
+            changes: vec![FileChange { path: path.into(), new: None, existed: true, index: false }],
             expected: BTreeMap::new(),
             initramfs: None,
             reload: Vec::new(),
@@ -247,7 +247,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::create_dir_all(root.join("lib/modules/7.1")).unwrap();
-        let system = System::open(root).unwrap();
+        let system = TargetSystem::open(root).unwrap();
         let journal = journal("etc/depmod.d/x.conf");
         let found = || Journal::find(&system, &journal.release).unwrap();
         assert_eq!(found(), None);

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::install::module::Identity;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::release::Release;
@@ -44,7 +44,7 @@ impl std::fmt::Display for Memory {
 }
 
 /// What is in memory, by what the kernel shows of it in /sys/module.
-pub fn compared(system: &System, release: &Release, name: &str, identity: Option<&Identity>) -> Memory {
+pub fn compared(system: &TargetSystem, release: &Release, name: &str, identity: Option<&Identity>) -> Memory {
     if !runs(system, release) {
         return Memory::NotRunning;
     }
@@ -83,7 +83,7 @@ fn build_id_of(note: &[u8]) -> Option<String> {
 }
 
 /// Whether the system and the release are those that run.
-fn runs(system: &System, release: &Release) -> bool {
+fn runs(system: &TargetSystem, release: &Release) -> bool {
     let running = fs_err::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     system.is_host() && running.trim() == release.as_str()
 }
@@ -103,7 +103,7 @@ fn is_loaded(name: &str) -> bool {
 /// # Errors
 ///
 /// Usage, if the release does not run here: its modules are in nobody's memory.
-pub fn loaded(system: &System, release: &Release, names: &[&str]) -> Result<Vec<String>> {
+pub fn loaded(system: &TargetSystem, release: &Release, names: &[&str]) -> Result<Vec<String>> {
     if !runs(system, release) {
         return Err(Failure::usage(
             "--reload",

@@ -16,7 +16,7 @@ const MODPROBE_D: [&str; 5] =
 
 /// What modprobe would do for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ModprobeAnswer {
     /// Load this file of the release's directory.
     File(Utf8PathBuf),
     /// Nothing: it is built into the kernel.
@@ -27,7 +27,7 @@ pub enum Answer {
     Fails(String),
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for ModprobeAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(file) => write!(f, "{file}"),
@@ -45,7 +45,7 @@ pub fn ask(
     release: &Release,
     name: &str,
     report: &Report,
-) -> Result<Answer> {
+) -> Result<ModprobeAnswer> {
     let mut cmd = Cmd::new("modprobe").args(["--set-version", release.as_str(), "--show-depends", name]);
     if root != "/" || conf != "/" {
         cmd = cmd.args(["--dirname", root.as_str()]);
@@ -56,12 +56,12 @@ pub fn ask(
     Ok(if output.status.success() {
         read(&output.text(), &dir, name)
     } else {
-        Answer::Fails(output.tail.trim().trim_start_matches("modprobe: FATAL: ").to_owned())
+        ModprobeAnswer::Fails(output.tail.trim().trim_start_matches("modprobe: FATAL: ").to_owned())
     })
 }
 
 /// Reads `--show-depends`: a line for each module, needed ones before, soft dependencies even after it.
-fn read(text: &str, dir: &Utf8Path, name: &str) -> Answer {
+fn read(text: &str, dir: &Utf8Path, name: &str) -> ModprobeAnswer {
     let name = name.replace('-', "_");
     for line in text.lines() {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -71,16 +71,16 @@ fn read(text: &str, dir: &Utf8Path, name: &str) -> Answer {
                 let below = rest.strip_prefix(dir.as_str()).map_or(rest, |rest| rest.trim_start_matches('/'));
                 let path = Utf8Path::new(below.split(' ').next().unwrap_or_default());
                 if path.file_name().and_then(name_of).as_ref() == Some(&name) {
-                    return Answer::File(path.to_owned());
+                    return ModprobeAnswer::File(path.to_owned());
                 }
             }
-            "builtin" if rest.trim().replace('-', "_") == name => return Answer::Builtin,
+            "builtin" if rest.trim().replace('-', "_") == name => return ModprobeAnswer::Builtin,
             _ => {}
         }
     }
     match text.lines().rev().find_map(|line| line.strip_prefix("install ")) {
-        Some(command) => Answer::Runs(command.trim().to_owned()),
-        None => Answer::Fails("modprobe names no file".to_owned()),
+        Some(command) => ModprobeAnswer::Runs(command.trim().to_owned()),
+        None => ModprobeAnswer::Fails("modprobe names no file".to_owned()),
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn answers_are_read() {
         let dir = Utf8Path::new("/a root/lib/modules/7.1");
-        let file = |path: &str| Answer::File(path.into());
+        let file = |path: &str| ModprobeAnswer::File(path.into());
         let table = [
             (
                 "insmod /a root/lib/modules/7.1/kernel/a.ko.xz \ninsmod /a root/lib/modules/7.1/extra/x-y.ko mode=1\n",
@@ -101,9 +101,9 @@ mod tests {
                 "insmod /a root/lib/modules/7.1/extra/x_y.ko \ninsmod /a root/lib/modules/7.1/kernel/soft.ko\n",
                 file("extra/x_y.ko"),
             ),
-            ("builtin x_y\n", Answer::Builtin),
-            ("install /bin/true \n", Answer::Runs("/bin/true".into())),
-            ("", Answer::Fails("modprobe names no file".into())),
+            ("builtin x_y\n", ModprobeAnswer::Builtin),
+            ("install /bin/true \n", ModprobeAnswer::Runs("/bin/true".into())),
+            ("", ModprobeAnswer::Fails("modprobe names no file".into())),
         ];
         for (text, answer) in table {
             assert_eq!(read(text, dir, "x-y"), answer, "{text}");

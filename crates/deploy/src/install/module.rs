@@ -27,7 +27,7 @@ pub struct Identity {
 
 /// A module's file.
 #[derive(Clone, Debug)]
-pub struct ModuleFile {
+pub struct NamedModule {
     /// The file.
     pub path: Utf8PathBuf,
     /// The name of the module, by which modprobe finds it: that of the file, with underscores for dashes.
@@ -36,7 +36,7 @@ pub struct ModuleFile {
     pub module: Module,
 }
 
-impl ModuleFile {
+impl NamedModule {
     /// Reads a file, which may be compressed.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ mod tests {
             [("x.ko", &b"#!/bin/sh\n"[..]), ("x.ko.xz", b"no xz"), ("x.txt", b""), ("y.ko", b"\x7fELF")]
         {
             fs_err::write(dir.join(name), bytes).unwrap();
-            let error = ModuleFile::read(&dir.join(name)).unwrap_err();
+            let error = NamedModule::read(&dir.join(name)).unwrap_err();
             assert_eq!(report::failure::exit_of(&error), report::failure::Exit::Refused, "{name}: {error:#}");
         }
     }

@@ -13,14 +13,14 @@ use report::table;
 
 /// How it ended for one kernel.
 #[derive(Debug, Default, Serialize)]
-pub struct Outcome {
+pub struct InstallOutcome {
     /// What modprobe does now, by name of the module.
     pub modules: BTreeMap<String, Expected>,
     /// What would be done, with `--dry-run`.
     pub would: Vec<String>,
 }
 
-impl Outcome {
+impl InstallOutcome {
     /// Nothing was done, as the user wished.
     pub fn would(step: String) -> Self {
         Self { would: vec![step], ..Self::default() }
@@ -32,28 +32,28 @@ impl Outcome {
 struct Entry {
     kernel: String,
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: InstallOutcome,
     error: Option<String>,
     remedy: Option<String>,
 }
 
 /// Those of all kernels.
 #[derive(Default)]
-pub struct Outcomes {
+pub struct InstallOutcomes {
     entries: Vec<Entry>,
     first_error: Option<anyhow::Error>,
 }
 
-impl Outcomes {
+impl InstallOutcomes {
     /// Adds one kernel's.
-    pub fn add(&mut self, kernel: &str, outcome: Result<Outcome>) {
+    pub fn add(&mut self, kernel: &str, outcome: Result<InstallOutcome>) {
         let kernel = kernel.to_owned();
         match outcome {
             Ok(outcome) => self.entries.push(Entry { kernel, outcome, error: None, remedy: None }),
             Err(error) => {
                 let text = Some(format!("{error:#}"));
                 let remedy = remedy_of(&error).map(str::to_owned);
-                self.entries.push(Entry { kernel, outcome: Outcome::default(), error: text, remedy });
+                self.entries.push(Entry { kernel, outcome: InstallOutcome::default(), error: text, remedy });
                 self.first_error.get_or_insert(error);
             }
         }
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn a_bad_kernel_is_in_the_table_beside_the_good_one() {
-        let mut outcomes = Outcomes::default();
+        let mut outcomes = InstallOutcomes::default();
         outcomes.add("7.1", Err(Failure::refused("x.ko", "no").into()));
         let modules = [("x".to_owned(), Expected::File("extra/x.ko".into()))].into();
-        outcomes.add("7.2", Ok(Outcome { modules, would: Vec::new() }));
+        outcomes.add("7.2", Ok(InstallOutcome { modules, would: Vec::new() }));
         assert_eq!(
             outcomes.table(),
             "KERNEL  MODULE  MODPROBE LOADS\n7.1     -       unchanged: x.ko: no\n7.2     x       extra/x.ko"

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::install::journal::Journal;
 use crate::install::module::Identity;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kmodfile::release::Release;
 use report::durable::Digest;
 use report::failure::Failure;
@@ -74,7 +74,7 @@ impl Record {
     }
 
     /// The record of a release; an empty one where nothing is installed.
-    pub fn read(system: &System, release: &Release) -> Result<Self> {
+    pub fn read(system: &TargetSystem, release: &Release) -> Result<Self> {
         let path = system.path(Self::relative(release));
         match fs_err::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
@@ -88,7 +88,7 @@ impl Record {
     }
 
     /// The records of the other releases of a system.
-    pub fn others(system: &System, release: &Release) -> Result<Vec<(Release, Self)>> {
+    pub fn others(system: &TargetSystem, release: &Release) -> Result<Vec<(Release, Self)>> {
         let others = system.releases().into_iter().filter(|other| other != release);
         others.map(|other| Ok((other.clone(), Self::read(system, &other)?))).collect()
     }

@@ -8,18 +8,18 @@ use serde::Serialize;
 use crate::install::installation::stock_of;
 use crate::install::journal::Journal;
 use crate::install::memory::{self, Memory};
-use crate::install::modprobe::{self, Answer};
-use crate::install::module::ModuleFile;
+use crate::install::modprobe::{self, ModprobeAnswer};
+use crate::install::module::NamedModule;
 use crate::install::record::Record;
-use crate::install::system::System;
-use crate::install::tree::{self, Tree};
+use crate::install::system::TargetSystem;
+use crate::install::tree::{self, ReleaseTree};
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable::digest_of;
 
 /// A module of one release.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
+pub struct ModuleStatus {
     /// The release.
     pub release: Release,
     /// The module.
@@ -37,21 +37,21 @@ pub struct Status {
 }
 
 /// Looks at one module of one release.
-pub fn of(context: &Context, system: &System, release: &Release, name: &str) -> Result<Status> {
+pub fn of(context: &Context, system: &TargetSystem, release: &Release, name: &str) -> Result<ModuleStatus> {
     let dir = system.release_dir(release)?;
     let record = Record::read(system, release)?;
-    let tree = Tree::scan(&dir)?;
+    let tree = ReleaseTree::scan(&dir)?;
     let answer = modprobe::ask(system.root(), system.root(), release, name, &context.report)?;
     let file = match &answer {
-        Answer::File(file) => Some(file.clone()),
+        ModprobeAnswer::File(file) => Some(file.clone()),
         _ => None,
     };
     let ours = file.is_some() && record.modules.get(name).map(|own| &own.file) == file.as_ref();
     let identity = match &file {
-        Some(file) if dir.join(file).exists() => Some(ModuleFile::read(&dir.join(file))?.identity()),
+        Some(file) if dir.join(file).exists() => Some(NamedModule::read(&dir.join(file))?.identity()),
         _ => None,
     };
-    Ok(Status {
+    Ok(ModuleStatus {
         release: release.clone(),
         module: name.to_owned(),
         loads: answer.to_string(),
@@ -62,7 +62,13 @@ pub fn of(context: &Context, system: &System, release: &Release, name: &str) -> 
     })
 }
 
-fn why(system: &System, release: &Release, tree: &Tree, name: &str, file: Option<&Utf8Path>) -> String {
+fn why(
+    system: &TargetSystem,
+    release: &Release,
+    tree: &ReleaseTree,
+    name: &str,
+    file: Option<&Utf8Path>,
+) -> String {
     let Some(file) = file else { return String::new() };
     if !tree.named(name).any(|path| path == file) {
         return "modules.dep names it, but it is not there: depmod has not run since".to_owned();
@@ -98,10 +104,10 @@ fn overrides<'a>(text: &'a str, name: &'a str, release: &'a Release) -> impl Ite
 
 fn remarks(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
     record: &Record,
-    tree: &Tree,
+    tree: &ReleaseTree,
     name: &str,
 ) -> Result<Vec<String>> {
     let mut remarks = Vec::new();

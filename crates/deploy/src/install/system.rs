@@ -12,15 +12,15 @@ use report::failure::Failure;
 
 /// A system, by the directory that is its `/`.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct TargetSystem {
     root: Utf8PathBuf,
 }
 
 /// Held while modules of a system are changed; released when dropped, or when the process ends however it ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock is the open file")] File);
+pub struct SystemLock(#[expect(dead_code, reason = "the lock is the open file")] File);
 
-impl System {
+impl TargetSystem {
     /// The system at `root`.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl System {
 
     /// Waits until no other run changes modules of this system. The lock is on the directory itself: it leaves no file, and
     /// the kernel releases it whatever becomes of its holder.
-    pub fn lock(&self, report: &Report) -> Result<Lock> {
+    pub fn lock(&self, report: &Report) -> Result<SystemLock> {
         let dir = self.modules();
         let file = File::open(&dir).with_context(|| format!("opening {dir}"))?;
         match file.try_lock() {
@@ -125,7 +125,7 @@ impl System {
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {dir}")),
         }
-        Ok(Lock(file))
+        Ok(SystemLock(file))
     }
 }
 
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn a_tree_without_modules_is_missing() {
         let (_dir, root) = root();
-        assert_eq!(exit_of(&System::open(&root).unwrap_err()), Exit::Missing);
-        assert_eq!(exit_of(&System::open(&root.join("nowhere")).unwrap_err()), Exit::Missing);
+        assert_eq!(exit_of(&TargetSystem::open(&root).unwrap_err()), Exit::Missing);
+        assert_eq!(exit_of(&TargetSystem::open(&root.join("nowhere")).unwrap_err()), Exit::Missing);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         fs_err::create_dir_all(root.join("outside/modules")).unwrap();
         fs_err::create_dir_all(inner.join("usr/lib/modules/7.1/kernel")).unwrap();
         std::os::unix::fs::symlink("usr/lib", inner.join("lib")).unwrap();
-        let system = System::open(&inner).unwrap();
+        let system = TargetSystem::open(&inner).unwrap();
         assert_eq!(system.releases().len(), 1);
         assert!(system.require_inside("lib/modules/7.1/extra/x.ko".into()).is_ok());
         std::os::unix::fs::symlink("/etc", inner.join("etc")).unwrap();
@@ -162,14 +162,14 @@ mod tests {
         assert_eq!(exit_of(&error), Exit::Refused);
         fs_err::remove_file(inner.join("lib")).unwrap();
         std::os::unix::fs::symlink("../outside", inner.join("lib")).unwrap();
-        assert_eq!(exit_of(&System::open(&inner).unwrap_err()), Exit::Refused);
+        assert_eq!(exit_of(&TargetSystem::open(&inner).unwrap_err()), Exit::Refused);
     }
 
     #[test]
     fn a_release_that_is_not_there_is_named_with_those_that_are() {
         let (_dir, root) = root();
         fs_err::create_dir_all(root.join("lib/modules/7.1/kernel")).unwrap();
-        let system = System::open(&root).unwrap();
+        let system = TargetSystem::open(&root).unwrap();
         let error = system.release_dir(&"7.2".parse().unwrap()).unwrap_err();
         assert_eq!(exit_of(&error), Exit::Missing);
         assert!(error.to_string().contains("there: 7.1"), "{error}");

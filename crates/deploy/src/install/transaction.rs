@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
-use crate::install::change::{Found, New};
+use crate::install::change::{FileOwner, NewContent};
 use crate::install::index;
 use crate::install::initramfs;
 use crate::install::journal::{Action, Direction, Expected, Journal, remove_idle_state};
 use crate::install::memory;
-use crate::install::modprobe::{self, Answer};
-use crate::install::module::{Identity, ModuleFile};
-use crate::install::outcome::Outcome;
+use crate::install::modprobe::{self, ModprobeAnswer};
+use crate::install::module::{Identity, NamedModule};
+use crate::install::outcome::InstallOutcome;
 use crate::install::record::Record;
-use crate::install::system::System;
-use crate::install::tree::Tree;
+use crate::install::system::TargetSystem;
+use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable::{self, Digest};
@@ -28,11 +28,11 @@ use report::size;
 
 /// Changes that were thought out and checked, and not begun.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct TransactionPlan {
     /// What will be on the disk first.
     pub journal: Journal,
     /// What each of the journal's changes brings.
-    pub new: Vec<New>,
+    pub new: Vec<NewContent>,
     /// What all else came to when the changes were thought out.
     pub seen: Seen,
 }
@@ -48,13 +48,13 @@ pub struct Seen {
 
 impl Seen {
     /// What a plan for `tree` holds for.
-    pub fn of(system: &System, tree: &Tree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
+    pub fn of(system: &TargetSystem, tree: &ReleaseTree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
         let fingerprint = tree.fingerprint(system, |path| ours.contains(path))?;
         Ok(Self { ours, fingerprint })
     }
 
-    fn require_same(&self, system: &System, release: &Release) -> Result<()> {
-        let tree = Tree::scan(&system.release_dir(release)?)?;
+    fn require_same(&self, system: &TargetSystem, release: &Release) -> Result<()> {
+        let tree = ReleaseTree::scan(&system.release_dir(release)?)?;
         if tree.fingerprint(system, |path| self.ours.contains(path))? == self.fingerprint {
             return Ok(());
         }
@@ -68,24 +68,28 @@ impl Seen {
 }
 
 /// Carries out a plan, or says what it is where that is all the user wants.
-pub fn run_or_say(context: &Context, system: &System, plan: &Plan) -> Result<Outcome> {
+pub fn run_or_say(
+    context: &Context,
+    system: &TargetSystem,
+    plan: &TransactionPlan,
+) -> Result<InstallOutcome> {
     if context.dry_run {
-        return Ok(Outcome { modules: BTreeMap::new(), would: plan.steps(system) });
+        return Ok(InstallOutcome { modules: BTreeMap::new(), would: plan.steps(system) });
     }
     let (doing, done) = plan.journal.action.verbs();
     let step = context.report.step(doing, &plan.journal.subject());
     run(context, system, plan)?;
     step.done(done, &plan.journal.subject());
-    Ok(Outcome { modules: plan.journal.expected.clone(), would: Vec::new() })
+    Ok(InstallOutcome { modules: plan.journal.expected.clone(), would: Vec::new() })
 }
 
-impl Plan {
+impl TransactionPlan {
     /// Its steps for people.
-    fn steps(&self, system: &System) -> Vec<String> {
+    fn steps(&self, system: &TargetSystem) -> Vec<String> {
         let release = &self.journal.release;
         let mut steps: Vec<String> =
             self.journal.make_dirs.iter().map(|dir| format!("would make {}", system.path(dir))).collect();
-        let kept = self.new.iter().filter(|new| matches!(new, New::Link(_))).count();
+        let kept = self.new.iter().filter(|new| matches!(new, NewContent::Link(_))).count();
         if kept > 0 {
             let verb = if self.journal.action == Action::Install { "keep" } else { "put back" };
             steps.push(format!("would {verb} the {kept} files that depmod had made before"));
@@ -97,9 +101,9 @@ impl Plan {
             let path = system.path(&change.path);
             let verb = if change.existed { "replace" } else { "write" };
             steps.push(match new {
-                New::Bytes(bytes) => format!("would {verb} {path} ({})", size(bytes.len() as u64)),
-                New::Link(_) => format!("would {verb} {path} by what was kept"),
-                New::Nothing => format!("would remove {path}"),
+                NewContent::Bytes(bytes) => format!("would {verb} {path} ({})", size(bytes.len() as u64)),
+                NewContent::Link(_) => format!("would {verb} {path} by what was kept"),
+                NewContent::Nothing => format!("would remove {path}"),
             });
         }
         for (name, expected) in &self.journal.expected {
@@ -121,7 +125,7 @@ impl Plan {
 }
 
 /// Carries out a plan. The caller holds the system's lock.
-fn run(context: &Context, system: &System, plan: &Plan) -> Result<()> {
+fn run(context: &Context, system: &TargetSystem, plan: &TransactionPlan) -> Result<()> {
     let journal = &plan.journal;
     let work = Work { context, system, journal };
     let begun = journal
@@ -136,7 +140,7 @@ fn run(context: &Context, system: &System, plan: &Plan) -> Result<()> {
 }
 
 /// Finishes or undoes what killed runs left in any release. What cannot be is a warning here, and refused by [`require_none`].
-pub fn recover(context: &Context, system: &System) {
+pub fn recover(context: &Context, system: &TargetSystem) {
     for release in system.releases() {
         let recovered = if context.dry_run {
             say_pending(context, system, &release)
@@ -149,7 +153,7 @@ pub fn recover(context: &Context, system: &System) {
     }
 }
 
-fn say_pending(context: &Context, system: &System, release: &Release) -> Result<()> {
+fn say_pending(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     if let Some((journal, direction)) = Journal::find(system, release)? {
         let verb = if direction == Direction::Forward { "finish" } else { "undo" };
         context.report.say(&format!("would {verb} {}, which was stopped", journal.name()));
@@ -158,7 +162,7 @@ fn say_pending(context: &Context, system: &System, release: &Release) -> Result<
 }
 
 /// Refuses to begin while something is left half-done.
-pub fn require_none(system: &System, release: &Release) -> Result<()> {
+pub fn require_none(system: &TargetSystem, release: &Release) -> Result<()> {
     match Journal::find(system, release)? {
         None => Ok(()),
         Some((journal, _)) => Err(Failure::refused(
@@ -170,7 +174,7 @@ pub fn require_none(system: &System, release: &Release) -> Result<()> {
     }
 }
 
-fn recover_one(context: &Context, system: &System, release: &Release) -> Result<()> {
+fn recover_one(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     if !system.path(Journal::state(release)).exists() {
         return Ok(());
     }
@@ -193,12 +197,12 @@ fn recover_one(context: &Context, system: &System, release: &Release) -> Result<
 
 struct Work<'a> {
     context: &'a Context,
-    system: &'a System,
+    system: &'a TargetSystem,
     journal: &'a Journal,
 }
 
 impl Work<'_> {
-    fn stage(&self, new: &[New]) -> Result<()> {
+    fn stage(&self, new: &[NewContent]) -> Result<()> {
         let root = self.system.root();
         for dir in self.journal.make_dirs.iter().map(|dir| root.join(dir)) {
             self.system.require_inside(dir.strip_prefix(root)?)?;
@@ -232,7 +236,7 @@ impl Work<'_> {
     fn apply(&self) -> Result<()> {
         let found = all(self.journal.changes.iter().map(|change| change.apply(self.system.root())))?;
         self.sync()?;
-        self.make_index_if(found == Found::Foreign)
+        self.make_index_if(found == FileOwner::Foreign)
     }
 
     /// What modprobe makes of the result is the result.
@@ -241,8 +245,8 @@ impl Work<'_> {
         for (name, expected) in &self.journal.expected {
             let answer = modprobe::ask(root, root, release, name, &self.context.report)?;
             let well = match expected {
-                Expected::File(file) => answer == Answer::File(file.clone()),
-                Expected::OtherThan(file) => answer != Answer::File(file.clone()),
+                Expected::File(file) => answer == ModprobeAnswer::File(file.clone()),
+                Expected::OtherThan(file) => answer != ModprobeAnswer::File(file.clone()),
             };
             if !well {
                 return Err(Failure::refused(name.clone(), format!("modprobe would load {answer}"))
@@ -276,7 +280,7 @@ impl Work<'_> {
             Expected::File(file) => Some((name.clone(), dir.join(file))),
             Expected::OtherThan(_) => None,
         });
-        files.map(|(name, file)| Ok((name, ModuleFile::read(&file)?.identity()))).collect()
+        files.map(|(name, file)| Ok((name, NamedModule::read(&file)?.identity()))).collect()
     }
 
     /// After a failure before or after the commit; the journal says undo.
@@ -297,7 +301,7 @@ impl Work<'_> {
     fn undo(&self) -> Result<()> {
         let found = all(self.journal.changes.iter().rev().map(|change| change.undo(self.system.root())))?;
         self.sync()?;
-        self.make_index_if(found == Found::Foreign)?;
+        self.make_index_if(found == FileOwner::Foreign)?;
         memory::put_back(self.context, &self.journal.reload)?;
         let made: Vec<Utf8PathBuf> = self.journal.make_dirs.iter().rev().cloned().collect();
         self.finish(&made)
@@ -339,7 +343,8 @@ impl Work<'_> {
 }
 
 /// Whether any of the changes met something foreign; the first failure ends it.
-fn all(mut changes: impl Iterator<Item = Result<Found>>) -> Result<Found> {
-    changes
-        .try_fold(Found::Ours, |all, found| Ok(if found? == Found::Foreign { Found::Foreign } else { all }))
+fn all(mut changes: impl Iterator<Item = Result<FileOwner>>) -> Result<FileOwner> {
+    changes.try_fold(FileOwner::Ours, |all, found| {
+        Ok(if found? == FileOwner::Foreign { FileOwner::Foreign } else { all })
+    })
 }

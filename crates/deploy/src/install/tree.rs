@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::journal::STATE;
 use crate::install::module::name_of;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use report::durable::{Digest, digest};
 
 /// What depmod reads of a release besides modules.
@@ -21,7 +21,7 @@ const DEPMOD_D: [&str; 5] =
 
 /// The modules of a release.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct ReleaseTree {
     dir: Utf8PathBuf,
     files: BTreeMap<Utf8PathBuf, Stamp>,
 }
@@ -41,7 +41,7 @@ impl Stamp {
     }
 }
 
-impl Tree {
+impl ReleaseTree {
     /// Looks through the directory of a release.
     pub fn scan(dir: &Utf8Path) -> Result<Self> {
         let skipped = |entry: &walkdir::DirEntry| {
@@ -81,7 +81,7 @@ impl Tree {
     }
 
     /// What everything that depmod reads comes to, but modules and drop-ins of `ours`.
-    pub fn fingerprint(&self, system: &System, ours: impl Fn(&Utf8Path) -> bool) -> Result<Digest> {
+    pub fn fingerprint(&self, system: &TargetSystem, ours: impl Fn(&Utf8Path) -> bool) -> Result<Digest> {
         let relative =
             |path: &Utf8Path| self.dir.join(path).strip_prefix(system.root()).map(Utf8Path::to_owned);
         let mut text = String::new();
@@ -103,7 +103,7 @@ impl Tree {
 }
 
 /// depmod's configuration files that are in force, by name: of two with one name the first directory's counts.
-pub fn depmod_d(system: &System) -> BTreeMap<String, Utf8PathBuf> {
+pub fn depmod_d(system: &TargetSystem) -> BTreeMap<String, Utf8PathBuf> {
     let mut files = BTreeMap::new();
     for dir in DEPMOD_D.map(|dir| system.path(dir)) {
         for entry in dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok) {

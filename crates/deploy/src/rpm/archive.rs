@@ -7,7 +7,7 @@ use anyhow::Result;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
-use project::source::Tree;
+use project::source::SourceTree;
 
 /// A source archive.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct SourceArchive {
 
 impl SourceArchive {
     /// Packs `tree` below a directory `name-version`: sorted, owned by root, all files of `date`.
-    pub fn pack(name: &str, version: &str, tree: &Tree, date: u64) -> Result<Self> {
+    pub fn pack(name: &str, version: &str, tree: &SourceTree, date: u64) -> Result<Self> {
         let directory = format!("{name}-{version}");
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
         let mut archive = tar::Builder::new(gzip);
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn tree(names: &[&str]) -> Tree {
+    fn tree(names: &[&str]) -> SourceTree {
         names.iter().map(|name| ((*name).into(), name.as_bytes().to_vec())).collect()
     }
 

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
 use crate::rpm::ready::Ready;
-use crate::rpm::spec::Spec;
+use crate::rpm::spec::KmodSpec;
 use project::Project;
-use project::source::Tree;
+use project::source::SourceTree;
 use project::source::series::Series;
 use report::durable::digest;
 
@@ -19,9 +19,9 @@ pub struct Sbom<'a> {
     /// The project.
     pub project: &'a Project,
     /// Its spec.
-    pub spec: &'a Spec,
+    pub spec: &'a KmodSpec,
     /// The files of the source package, patched.
-    pub source: &'a Tree,
+    pub source: &'a SourceTree,
     /// The kernel.
     pub ready: &'a Ready,
     /// Seconds since 1970.

@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 use crate::rpm::archive::SourceArchive;
 use crate::rpm::ready::Ready;
 use crate::rpm::sbom::Sbom;
-use crate::rpm::spec::Spec;
+use crate::rpm::spec::KmodSpec;
 use crate::rpm::target::KmodTarget;
 use crate::rpm::tracked::Tracked;
 use kernel::context::Context;
 use project::Project;
-use project::source::Tree;
-use project::source::fetch::Kernel;
+use project::source::SourceTree;
+use project::source::fetch::SourceKernel;
 use project::stage::Sources;
 use report::durable::digest;
 
@@ -37,12 +37,12 @@ pub struct SourcePackage {
 pub fn packages(
     context: &Context,
     project: &Project,
-    spec: &Spec,
+    spec: &KmodSpec,
     kernels: &[Ready],
     date: u64,
 ) -> Result<Vec<SourcePackage>> {
     let tracked = Tracked::around(&project.dir, &context.report)?;
-    let mut groups: Vec<(String, Tree, Vec<Ready>)> = Vec::new();
+    let mut groups: Vec<(String, SourceTree, Vec<Ready>)> = Vec::new();
     for ready in kernels {
         let tree = tree_for(context, project, tracked.as_ref(), ready)?;
         let key = format!("{} {}", ready.target.kversion, hash(&tree));
@@ -57,8 +57,8 @@ pub fn packages(
 
 fn pack(
     project: &Project,
-    spec: &Spec,
-    mut tree: Tree,
+    spec: &KmodSpec,
+    mut tree: SourceTree,
     kernels: Vec<Ready>,
     date: u64,
 ) -> Result<SourcePackage> {
@@ -73,9 +73,14 @@ fn pack(
 }
 
 /// All files for one kernel. Those of the project that its repository does not know are left out, and named.
-fn tree_for(context: &Context, project: &Project, tracked: Option<&Tracked>, ready: &Ready) -> Result<Tree> {
-    let sources = Sources::for_kernel(context, project, Kernel::Prepared(&ready.prepared))?;
-    let mut own: Tree = sources.own().clone();
+fn tree_for(
+    context: &Context,
+    project: &Project,
+    tracked: Option<&Tracked>,
+    ready: &Ready,
+) -> Result<SourceTree> {
+    let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(&ready.prepared))?;
+    let mut own: SourceTree = sources.own().clone();
     if let Some(tracked) = tracked {
         for path in tracked.retain(project, &mut own) {
             context.report.warn(&format!("{path} is not packaged: git does not track it"));
@@ -86,7 +91,7 @@ fn tree_for(context: &Context, project: &Project, tracked: Option<&Tracked>, rea
     Ok(own)
 }
 
-fn hash(tree: &Tree) -> String {
+fn hash(tree: &SourceTree) -> String {
     let mut all = Sha256::new();
     for (path, content) in tree {
         all.update(format!("{path}\0{}\0", digest(content)));

@@ -14,7 +14,7 @@ pub const FILE: &str = "kmod.spec";
 
 /// A `kmod.spec`, read.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct KmodSpec {
     /// Where it is.
     pub file: Utf8PathBuf,
     /// `kmod_name`.
@@ -24,7 +24,7 @@ pub struct Spec {
     text: String,
 }
 
-impl Spec {
+impl KmodSpec {
     /// Reads the spec of a project. Refused: one that is not for this version of it.
     pub fn of(project: &Project) -> Result<Self> {
         let file = project.dir.join(FILE);
@@ -105,8 +105,8 @@ mod tests {
 
     const HEAD: &str = "# a spec\n%global kmod_name x-y\n%global kmod_version 1.0\n%global kmod_modules x\n";
 
-    fn parse(text: &str) -> Result<Spec> {
-        Spec::parse("kmod.spec".into(), text.to_owned())
+    fn parse(text: &str) -> Result<KmodSpec> {
+        KmodSpec::parse("kmod.spec".into(), text.to_owned())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use project::Project;
-use project::source::Tree;
+use project::source::SourceTree;
 use report::Report;
 use report::process::Cmd;
 
@@ -33,7 +33,7 @@ impl Tracked {
     }
 
     /// Takes out of `tree`, the project's own files, those that are not tracked, and gives their names.
-    pub fn retain(&self, project: &Project, tree: &mut Tree) -> Vec<Utf8PathBuf> {
+    pub fn retain(&self, project: &Project, tree: &mut SourceTree) -> Vec<Utf8PathBuf> {
         let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
         let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
         tree.retain(|path, _| known(path));
@@ -91,7 +91,7 @@ mod tests {
         git(&["add", "dkms.conf"]).unwrap();
         let project = Project::open(dir).unwrap();
         let tracked = Tracked::around(&project.dir, &Report::silent()).unwrap().unwrap();
-        let mut tree: Tree =
+        let mut tree: SourceTree =
             ["dkms.conf", "notes.txt"].into_iter().map(|name| (name.into(), Vec::new())).collect();
         assert_eq!(tracked.retain(&project, &mut tree), ["notes.txt"]);
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["dkms.conf"]);

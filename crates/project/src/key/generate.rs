@@ -40,7 +40,7 @@ const NAME_LIMIT: usize = 64;
 
 /// What is to be made.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+pub struct KeyRequest<'a> {
     /// The directory that will hold the files; made by this, or empty.
     pub dir: &'a Utf8Path,
     /// The name in the certificate.
@@ -53,7 +53,7 @@ pub struct Request<'a> {
 
 /// The files that were made.
 #[derive(Clone, Debug)]
-pub struct Files {
+pub struct KeyFiles {
     /// The private key, PEM, readable by its owner alone.
     pub private: Utf8PathBuf,
     /// The certificate, PEM.
@@ -67,7 +67,7 @@ pub struct Files {
 /// # Errors
 ///
 /// Refused if the directory holds anything, and usage if the name cannot stand in a certificate.
-pub fn generate(context: &Context, request: &Request<'_>) -> Result<Files> {
+pub fn generate(context: &Context, request: &KeyRequest<'_>) -> Result<KeyFiles> {
     programs::ensure(context, &[super::PROGRAMS])?;
     let subject = subject(request.name).map_err(|reason| {
         Failure::usage(format!("--name {:?}", request.name), reason)
@@ -88,7 +88,7 @@ pub fn generate(context: &Context, request: &Request<'_>) -> Result<Files> {
     fs_err::rename(&keys, request.dir)?;
     fs_err::File::open(parent)?.sync_all()?;
     let place = |name: &str| request.dir.join(name);
-    Ok(Files { private: place(PRIVATE), pem: place(PEM), der: place(DER) })
+    Ok(KeyFiles { private: place(PRIVATE), pem: place(PEM), der: place(DER) })
 }
 
 /// Whether there is nothing at `dir` that would be lost.
@@ -105,7 +105,7 @@ pub fn require_free(dir: &Utf8Path) -> Result<()> {
 }
 
 /// Makes the three files in `dir` and writes them to disk.
-fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &Request<'_>) -> Result<()> {
+fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &KeyRequest<'_>) -> Result<()> {
     let profile = dir.join("profile.cnf");
     fs_err::write(&profile, PROFILE)?;
     let protection: &[&str] =

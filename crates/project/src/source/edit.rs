@@ -11,10 +11,10 @@ use walkdir::WalkDir;
 
 use crate::Project;
 use crate::build::place_of;
-use crate::source::fetch::{self, Kernel};
+use crate::source::fetch::{self, SourceKernel};
 use crate::source::patch::Patch;
 use crate::source::series::{self, Series};
-use crate::source::{Tree, difference, import, refused_path, write_whole};
+use crate::source::{SourceTree, difference, import, refused_path, write_whole};
 use crate::stage::{LIST, Sources, is_source};
 use crate::target_dir;
 use kernel::context::Context;
@@ -69,7 +69,7 @@ pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Resul
     require_import(project)?;
     let place = place(context, project, release);
     let _lock = context.cache.lock(&format!("source {} for {release}", project.name), &context.report)?;
-    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     let wanted = Record::of(sources.files());
     if place.exists() {
         let there = Record::of(read(&place)?.iter());
@@ -102,7 +102,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
         None => project.dir.join(series::DIR).join(release.line()),
     };
     let Some(edited) = edited else { return Ok(Refreshed { patch: None, files: Vec::new() }) };
-    let pristine = fetch::provide(context, Kernel::Named(release), import)?;
+    let pristine = fetch::provide(context, SourceKernel::Named(release), import)?;
     let base = match series {
         Some(series) => base(series, name)?.apply(pristine, release)?,
         None => pristine,
@@ -116,7 +116,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
     }
     write_patch(&file, &text, release)?;
     add_to_series(&dir, name)?;
-    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     Record::of(sources.files()).write(&place)?;
     Ok(Refreshed { patch: Some(file), files })
 }
@@ -125,7 +125,7 @@ fn words(project: &Project, release: &Release) -> String {
     format!("--project {} --kernel {release}", project.dir)
 }
 
-fn require_import(project: &Project) -> Result<&import::Import> {
+fn require_import(project: &Project) -> Result<&import::ImportList> {
     project.import.as_ref().ok_or_else(|| {
         let file = project.dir.join(import::FILE);
         Failure::usage(project.dir.as_str(), "takes nothing from the kernel's source")
@@ -143,12 +143,17 @@ fn require_name(name: &str) -> Result<()> {
 }
 
 /// The imported part of the tree as it is now; none when nothing was edited in it.
-fn edited(context: &Context, project: &Project, release: &Release, place: &Utf8Path) -> Result<Option<Tree>> {
+fn edited(
+    context: &Context,
+    project: &Project,
+    release: &Release,
+    place: &Utf8Path,
+) -> Result<Option<SourceTree>> {
     let again = format!("cargo kmod build {} --import-only", words(project, release));
     let record = Record::read(place).filter(|_| place.exists()).ok_or_else(|| {
         Failure::refused(place.as_str(), "nothing is laid out there to be edited").remedy(again.clone())
     })?;
-    let now = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let now = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     let imported = Record::of(now.imported().iter());
     if imported.0.iter().any(|(path, hash)| record.0.get(path) != Some(hash)) {
         let reason = "was laid out from another series or source than there is now";
@@ -187,7 +192,7 @@ fn base(series: Series, name: &str) -> Result<Series> {
 }
 
 /// The patch as it will be read again: it must make the edited tree of its base.
-fn checked(text: &[u8], base: &Tree, edited: &Tree) -> Result<Patch> {
+fn checked(text: &[u8], base: &SourceTree, edited: &SourceTree) -> Result<Patch> {
     let refuse = |reason: String| {
         Failure::refused("the edit", reason)
             .remedy("binary and empty files, and what undoes a patch, are no patch")
@@ -224,11 +229,11 @@ fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
 }
 
 /// The files of a tree that a person works in: not what a build made there, nor an editor's copies.
-fn read(place: &Utf8Path) -> Result<Tree> {
+fn read(place: &Utf8Path) -> Result<SourceTree> {
     let copy =
         |name: &str| [".orig", ".rej", ".swp", "~"].iter().any(|end| name.ends_with(end)) || name == LIST;
     let ours = |path: &Utf8Path| is_source(path) && !path.file_name().is_some_and(copy);
-    let mut tree = Tree::new();
+    let mut tree = SourceTree::new();
     let walk = WalkDir::new(place).into_iter();
     for entry in walk.filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(ours)) {
         let entry = entry?;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
-use crate::source::import::{FILE, Import, Wanted};
-use crate::source::{Tree, write_whole};
+use crate::source::import::{FILE, ImportList, KernelFiles};
+use crate::source::{SourceTree, write_whole};
 use kernel::archive::Archive;
 use kernel::archive::package::Package;
 use kernel::context::Context;
@@ -29,14 +29,14 @@ struct Origin {
 
 /// The kernel whose source is wanted.
 #[derive(Clone, Copy, Debug)]
-pub enum Kernel<'a> {
+pub enum SourceKernel<'a> {
     /// One that is prepared: of exactly the packages that it was made of.
     Prepared(&'a Prepared),
     /// One that need not be.
     Named(&'a Release),
 }
 
-impl<'a> Kernel<'a> {
+impl<'a> SourceKernel<'a> {
     /// Its release.
     pub fn release(self) -> &'a Release {
         match self {
@@ -47,16 +47,16 @@ impl<'a> Kernel<'a> {
 }
 
 /// The files that `import` names, as they are in the kernel's source.
-pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result<Tree> {
+pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList) -> Result<SourceTree> {
     match kernel {
-        Kernel::Prepared(prepared) => of_prepared(context, prepared, import),
-        Kernel::Named(release) => of_release(context, release, import),
+        SourceKernel::Prepared(prepared) => of_prepared(context, prepared, import),
+        SourceKernel::Named(release) => of_release(context, release, import),
     }
 }
 
 /// Those of the files that `import` names which the source of `release` has. Nothing is kept: whoever asks does not know yet
 /// what is wanted.
-pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     let mut archive = Archive::open(context)?;
     let kernel = discover::find(&mut archive, release)?;
     let source = prepare::source_package(archive.packages(), &kernel)?;
@@ -77,7 +77,7 @@ pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Re
 const NOT_FOUND: &str = "Not found in archive";
 
 /// Of the source that a prepared kernel was built from.
-fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Result<Tree> {
+fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> Result<SourceTree> {
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
     }
@@ -99,7 +99,7 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Resul
     Ok(tree)
 }
 
-fn of_release(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+fn of_release(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     if let Some(place) = Kdir::open(context, release).and_then(|kdir| known(context, &kdir, import)) {
         return read_all(&place, import);
     }
@@ -111,7 +111,7 @@ fn of_release(context: &Context, release: &Release, import: &Import) -> Result<T
 
 /// Where the import is kept that belongs to a prepared kernel, if it is: then no archive is asked. A kernel's inputs
 /// are the packages that it was made of, so the source that belongs to them never changes.
-fn known(context: &Context, kdir: &Kdir, import: &Import) -> Option<Utf8PathBuf> {
+fn known(context: &Context, kdir: &Kdir, import: &ImportList) -> Option<Utf8PathBuf> {
     let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
     let origin: Origin = serde_json::from_slice(&json).ok()?;
     Some(place_of(context, &origin.sha256, import)).filter(|place| place.exists())
@@ -126,8 +126,8 @@ fn of_package(
     archive: &Archive<'_>,
     release: &Release,
     source: &Package,
-    import: &Import,
-) -> Result<Tree> {
+    import: &ImportList,
+) -> Result<SourceTree> {
     let place = place_of(context, &source.sha256, import);
     let name = place.file_name().unwrap_or_default();
     let _lock = context.cache.lock(&format!("import {name}"), &context.report)?;
@@ -151,7 +151,7 @@ fn of_package(
 }
 
 /// Where these files of this source are kept.
-fn place_of(context: &Context, source: &str, import: &Import) -> Utf8PathBuf {
+fn place_of(context: &Context, source: &str, import: &ImportList) -> Utf8PathBuf {
     let mut hash = Sha256::new();
     hash.update(source);
     import.kernel.iter().for_each(|wanted| hash.update(format!("\0{}", wanted.as_str())));
@@ -164,13 +164,13 @@ fn unpack(
     context: &Context,
     deb: &Utf8Path,
     release: &Release,
-    import: &Import,
+    import: &ImportList,
     into: &Utf8Path,
 ) -> Result<()> {
     let name = format!("linux-source-{}", release.line());
     let (patterns, plain): (Vec<_>, Vec<_>) =
         import.kernel.iter().partition(|wanted| wanted.pattern().is_some());
-    let inside = |wanted: &&Wanted| format!("{name}/{}", wanted.as_str());
+    let inside = |wanted: &&KernelFiles| format!("{name}/{}", wanted.as_str());
     let tar = Cmd::new("tar")
         .args(["--extract", "--no-same-owner", "--strip-components=1", "--directory"])
         .arg(into)
@@ -192,9 +192,9 @@ fn unpack(
 }
 
 /// Reads imported files, each of which must be there.
-fn read_all(place: &Utf8Path, import: &Import) -> Result<Tree> {
+fn read_all(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
     let tree = read(place, import)?;
-    let stands_for_none = |wanted: &&Wanted| !tree.keys().any(|path| wanted.covers(path));
+    let stands_for_none = |wanted: &&KernelFiles| !tree.keys().any(|path| wanted.covers(path));
     match import.kernel.iter().find(stands_for_none) {
         None => Ok(tree),
         Some(wanted) => {
@@ -206,8 +206,8 @@ fn read_all(place: &Utf8Path, import: &Import) -> Result<Tree> {
 }
 
 /// Reads imported files. Only what is named is taken, and nothing but plain files is.
-fn read(place: &Utf8Path, import: &Import) -> Result<Tree> {
-    let mut tree = Tree::new();
+fn read(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
+    let mut tree = SourceTree::new();
     for entry in WalkDir::new(place) {
         let entry = entry?;
         let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
@@ -236,7 +236,7 @@ mod tests {
         fs_err::create_dir_all(place.join("fs/a")).unwrap();
         fs_err::write(place.join("fs/a/x.c"), "x").unwrap();
         fs_err::write(place.join("fs/other.c"), "x").unwrap();
-        let import = |text| Import::parse(text).unwrap();
+        let import = |text| ImportList::parse(text).unwrap();
         let tree = read_all(place, &import("kernel = [\"fs/a\"]")).unwrap();
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["fs/a/x.c"]);
         let error = read_all(place, &import("kernel = [\"fs/a\", \"fs/b\"]")).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use walkdir::WalkDir;
 
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 use report::failure::Failure;
 
 /// Its name in a project.
@@ -16,21 +16,21 @@ pub const FILE: &str = "import.toml";
 
 /// What a project takes from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
+pub struct ImportList {
     /// Of the kernel's source, to the same places.
-    pub kernel: Vec<Wanted>,
+    pub kernel: Vec<KernelFiles>,
     /// Of the repository that the project is in.
-    pub local: Vec<Local>,
+    pub local: Vec<LocalFiles>,
 }
 
 /// A file or directory of the kernel's source, or files of a directory by the end of their name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted(String);
+pub struct KernelFiles(String);
 
 /// Files of the repository.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Local {
+pub struct LocalFiles {
     /// A file or directory, relative to the project's directory; it may lie outside of that, in its repository.
     pub from: Utf8PathBuf,
     /// Where it is in the staged copy.
@@ -43,10 +43,10 @@ pub struct Local {
 struct Written {
     kernel: Vec<String>,
     #[serde(default)]
-    local: Vec<Local>,
+    local: Vec<LocalFiles>,
 }
 
-impl Import {
+impl ImportList {
     /// Reads the import of the project in `dir`; none when it has no `import.toml`.
     pub fn open(dir: &Utf8Path) -> Result<Option<Self>> {
         let file = dir.join(FILE);
@@ -68,7 +68,7 @@ impl Import {
         if written.kernel.is_empty() {
             return Err("kernel: names nothing to import".to_owned());
         }
-        let kernel = written.kernel.into_iter().map(Wanted::new).collect::<Result<Vec<_>, _>>()?;
+        let kernel = written.kernel.into_iter().map(KernelFiles::new).collect::<Result<Vec<_>, _>>()?;
         for local in &written.local {
             // Where it lies is checked on the disk, when it is read.
             let inner = local.from.as_str().trim_start_matches("../");
@@ -80,7 +80,7 @@ impl Import {
     }
 }
 
-impl Wanted {
+impl KernelFiles {
     fn new(text: String) -> Result<Self, String> {
         // One `*` may begin the last name.
         let plain = match text.rsplit_once('/') {
@@ -113,9 +113,9 @@ impl Wanted {
     }
 }
 
-impl Local {
+impl LocalFiles {
     /// Reads the files, by the paths they are staged at. A link is refused wherever it is on the way.
-    pub fn read(&self, project: &Utf8Path, keep: impl Fn(&Utf8Path) -> bool) -> Result<Tree> {
+    pub fn read(&self, project: &Utf8Path, keep: impl Fn(&Utf8Path) -> bool) -> Result<SourceTree> {
         let refuse = |path: &Utf8Path, why: &str| {
             Failure::refused(format!("{}: local {}", project.join(FILE), path), why)
                 .remedy("name files of the repository that the project is in")
@@ -128,7 +128,7 @@ impl Local {
         if found != lexical(&named) {
             return Err(refuse(&self.from, "is reached by a symbolic link").into());
         }
-        let mut tree = Tree::new();
+        let mut tree = SourceTree::new();
         for entry in WalkDir::new(&found)
             .into_iter()
             .filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(&keep))
@@ -177,9 +177,10 @@ mod tests {
 
     #[test]
     fn an_import_names_files_directories_and_ends_of_names() {
-        let import =
-            Import::parse("kernel = [\"fs/a\", \"fs/n/*.h\"]\n[[local]]\nfrom = \"../m/v\"\nto = \"m/v\"\n")
-                .unwrap();
+        let import = ImportList::parse(
+            "kernel = [\"fs/a\", \"fs/n/*.h\"]\n[[local]]\nfrom = \"../m/v\"\nto = \"m/v\"\n",
+        )
+        .unwrap();
         for (path, wanted) in [
             ("fs/a", true),
             ("fs/a/b/c.c", true),
@@ -190,7 +191,7 @@ mod tests {
         ] {
             assert_eq!(import.kernel.iter().any(|entry| entry.covers(Utf8Path::new(path))), wanted, "{path}");
         }
-        assert_eq!(import.local, [Local { from: "../m/v".into(), to: "m/v".into() }]);
+        assert_eq!(import.local, [LocalFiles { from: "../m/v".into(), to: "m/v".into() }]);
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
             ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"x\"\nto = \"y\"\nmode = 1", "unknown field `mode`"),
             ("kernel = \"fs/a\"", "invalid type"),
         ] {
-            let found = Import::parse(text).unwrap_err();
+            let found = ImportList::parse(text).unwrap_err();
             assert!(found.contains(reason), "{text:?}: {found}");
         }
     }
@@ -231,8 +232,8 @@ mod tests {
         (dir, project)
     }
 
-    fn local(from: &str) -> Local {
-        Local { from: from.into(), to: "to".into() }
+    fn local(from: &str) -> LocalFiles {
+        LocalFiles { from: from.into(), to: "to".into() }
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
         let (_dir, project) = repository_with_project();
         let keep = |path: &Utf8Path| path.extension() != Some("o");
         let tree = local("../m/v").read(&project, keep).unwrap();
-        assert_eq!(tree, Tree::from([("to/a.rs".into(), b"r/m/v/a.rs".to_vec())]));
+        assert_eq!(tree, SourceTree::from([("to/a.rs".into(), b"r/m/v/a.rs".to_vec())]));
         assert_eq!(
             local("../m/v/a.rs").read(&project, keep).unwrap().into_keys().collect::<Vec<_>>(),
             ["to"]

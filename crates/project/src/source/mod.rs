@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 /// Files by their path relative to the root of what they belong to.
-pub type Tree = BTreeMap<Utf8PathBuf, Vec<u8>>;
+pub type SourceTree = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
 /// Why `text` cannot name a file or directory below a root; `None` when it can. Only plain names are taken:
 /// what would be special to a shell, to make or to tar is no name of a kernel's file.

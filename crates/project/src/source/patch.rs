@@ -7,17 +7,17 @@
 
 use camino::Utf8PathBuf;
 
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 
 /// The changes of one patch file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    files: Vec<FileChange>,
+    files: Vec<PatchedFile>,
 }
 
 /// What is changed in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct FileChange {
+struct PatchedFile {
     path: Utf8PathBuf,
     kind: Kind,
     hunks: Vec<Hunk>,
@@ -42,7 +42,7 @@ struct Hunk {
 
 /// A line of a patch file that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadablePatch {
     /// Its number, from 1.
     pub line: usize,
     /// What is wrong with it.
@@ -62,10 +62,10 @@ pub struct Rejected {
 
 impl Patch {
     /// Reads a patch file. What stands before and between the changes, such as a description, is passed over.
-    pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
+    pub fn parse(text: &[u8]) -> Result<Self, UnreadablePatch> {
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let mut reader = Reader { lines: &lines, at: 0 };
-        let mut files: Vec<FileChange> = Vec::new();
+        let mut files: Vec<PatchedFile> = Vec::new();
         while let Some(line) = reader.peek() {
             refuse_what_has_no_hunks(line).map_err(|reason| reader.unreadable(reason))?;
             if line.starts_with(b"--- ")
@@ -83,7 +83,10 @@ impl Patch {
             }
         }
         if files.is_empty() {
-            return Err(Unreadable { line: lines.len().max(1), reason: "there is no change in it".into() });
+            return Err(UnreadablePatch {
+                line: lines.len().max(1),
+                reason: "there is no change in it".into(),
+            });
         }
         Ok(Self { files })
     }
@@ -94,7 +97,7 @@ impl Patch {
     }
 
     /// Applies it to `tree`, which is unchanged when it does not apply.
-    pub fn apply(&self, tree: &mut Tree) -> Result<(), Rejected> {
+    pub fn apply(&self, tree: &mut SourceTree) -> Result<(), Rejected> {
         let changed =
             self.files.iter().map(|file| Ok((file, file.applied(tree)?))).collect::<Result<Vec<_>, _>>()?;
         for (file, content) in changed {
@@ -107,9 +110,9 @@ impl Patch {
     }
 }
 
-impl FileChange {
+impl PatchedFile {
     /// The file's new content; none when it is removed.
-    fn applied(&self, tree: &Tree) -> Result<Option<Vec<u8>>, Rejected> {
+    fn applied(&self, tree: &SourceTree) -> Result<Option<Vec<u8>>, Rejected> {
         let reject =
             |reason: &str| Rejected { path: self.path.clone(), hunk: None, reason: reason.to_owned() };
         let content = match (self.kind, tree.get(&self.path)) {
@@ -222,12 +225,12 @@ impl<'a> Reader<'a> {
         self.lines.get(self.at).copied()
     }
 
-    fn unreadable(&self, reason: impl Into<String>) -> Unreadable {
-        Unreadable { line: self.at + 1, reason: reason.into() }
+    fn unreadable(&self, reason: impl Into<String>) -> UnreadablePatch {
+        UnreadablePatch { line: self.at + 1, reason: reason.into() }
     }
 
     /// `--- a/PATH`, `+++ b/PATH` and the hunks.
-    fn file(&mut self) -> Result<FileChange, Unreadable> {
+    fn file(&mut self) -> Result<PatchedFile, UnreadablePatch> {
         let before = self.name(b"--- ")?;
         let after = self.name(b"+++ ")?;
         let (path, kind) = match (before, after) {
@@ -248,11 +251,11 @@ impl<'a> Reader<'a> {
         if hunks.is_empty() {
             return Err(self.unreadable(format!("no hunk follows for {path}")));
         }
-        Ok(FileChange { path, kind, hunks })
+        Ok(PatchedFile { path, kind, hunks })
     }
 
     /// A file name less its first component; none for `/dev/null`.
-    fn name(&mut self, marker: &[u8]) -> Result<Option<Utf8PathBuf>, Unreadable> {
+    fn name(&mut self, marker: &[u8]) -> Result<Option<Utf8PathBuf>, UnreadablePatch> {
         let line = self.peek().unwrap_or_default();
         let text = String::from_utf8_lossy(&line[marker.len()..]);
         let name = text.split('\t').next().unwrap_or_default().trim_end();
@@ -269,7 +272,7 @@ impl<'a> Reader<'a> {
         Ok(Some(stripped.into()))
     }
 
-    fn hunk(&mut self) -> Result<Hunk, Unreadable> {
+    fn hunk(&mut self) -> Result<Hunk, UnreadablePatch> {
         let header = String::from_utf8_lossy(self.peek().unwrap_or_default()).trim_end().to_owned();
         let Some((start, before_count, after_count)) = counts(&header) else {
             return Err(self.unreadable(format!("{header:?} is no header of a hunk")));
@@ -333,7 +336,7 @@ fn counts(header: &str) -> Option<(usize, usize, usize)> {
 mod tests {
     use super::*;
 
-    fn tree(files: &[(&str, &str)]) -> Tree {
+    fn tree(files: &[(&str, &str)]) -> SourceTree {
         files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect()
     }
 

@@ -10,7 +10,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::source::patch::{Patch, Rejected};
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -105,7 +105,7 @@ impl Series {
     }
 
     /// `tree` with all patches applied. A patch that does not apply is refused, and nothing is written anywhere.
-    pub fn apply(&self, mut tree: Tree, release: &Release) -> Result<Tree> {
+    pub fn apply(&self, mut tree: SourceTree, release: &Release) -> Result<SourceTree> {
         for (name, patch) in &self.patches {
             patch.apply(&mut tree).map_err(|rejected| self.refusal(name, &rejected, release))?;
         }
@@ -220,7 +220,7 @@ mod tests {
         let (_dir, project) = project("--- a/fs/f\n+++ b/fs/f\n@@ -1 +1 @@\n-a\n+b\n");
         let release: Release = "7.2.13+deb14-amd64".parse().unwrap();
         let series = Series::open(&project, &release).unwrap().unwrap();
-        let tree = |text: &str| Tree::from([("fs/f".into(), text.as_bytes().to_vec())]);
+        let tree = |text: &str| SourceTree::from([("fs/f".into(), text.as_bytes().to_vec())]);
         assert_eq!(series.apply(tree("a\n"), &release).unwrap(), tree("b\n"));
         let error = series.apply(tree("c\n"), &release).unwrap_err();
         assert_eq!(report::failure::exit_of(&error), report::failure::Exit::Refused);
