@@ -79,7 +79,7 @@ impl Packed {
         &self.bytes
     }
 
-    /// The file's name for a module `name`: `cifs.ko.xz`.
+    /// The file's name for a module `name`: `x.ko.xz`.
     pub fn file_name(&self, name: &str) -> String {
         format!("{name}.ko{}", self.compression.map_or("", Compression::suffix))
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Installing, looking, installing again, uninstalling, as it goes well.
 
+use deploy::install::journal::STATE;
 use deploy::install::modprobe::ModprobeAnswer;
 use libtest_mimic::Trial;
 use report::Report;
@@ -114,8 +115,7 @@ fn dry_run_changes_nothing(suite: &Suite) {
     assert_same(&fixture.snapshot(), &before);
     fixture.install();
     let after = fixture.snapshot();
-    let own =
-        |path: &&camino::Utf8PathBuf| !path.as_str().contains("/before") && !path.ends_with(".cifs-fix");
+    let own = |path: &&camino::Utf8PathBuf| !path.as_str().contains("/before") && !path.ends_with(STATE);
     for path in differences(&before, &after).iter().filter(own) {
         assert!(output.contains(path.as_str()), "{path} is not named: {output}");
     }

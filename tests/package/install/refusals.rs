@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is refused, with the system left as it was.
 
+use deploy::install::journal::STATE;
 use kmodfile::signature::{MARKER, split};
 use libtest_mimic::Trial;
 
@@ -192,7 +193,7 @@ fn link_out_of_the_root(suite: &Suite) {
 fn damaged_state(suite: &Suite) {
     let fixture = Fixture::new(suite);
     fixture.install();
-    let state = fixture.modules().join(".cifs-fix");
+    let state = fixture.modules().join(STATE);
     fs_err::write(state.join("journal.forward"), "{").unwrap();
     assert_refused(&fixture, &["uninstall", MODULE], 4, "is no journal of this tool");
     fs_err::remove_file(state.join("journal.forward")).unwrap();

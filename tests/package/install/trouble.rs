@@ -138,7 +138,7 @@ fn depmod_between(suite: &Suite) {
         let dep = fs_err::read_to_string(fixture.modules().join("modules.dep")).unwrap();
         assert!(dep.contains("updates/nls_utf8.ko.xz:"), "killed at rename {at}: {dep}");
         let left = fixture.snapshot();
-        assert!(!left.keys().any(|path| path.as_str().contains("cifs-fix-")), "killed at rename {at}");
+        assert!(!left.keys().any(|path| path.as_str().contains("cargo-kmod-")), "killed at rename {at}");
         fixture.must(&["install", fixture.first().as_str()]);
     }
 }

@@ -28,11 +28,11 @@ pub enum KeyCommand {
 /// `cargo kmod key new`.
 #[derive(Clone, Debug, Args)]
 pub struct KeyNewArgs {
-    /// Directory for the files; it must not hold any [default: ~/.local/share/cifs-fix/module-signing-key]
+    /// Directory for the files; it must not hold any [default: ~/.local/share/cargo-kmod/module-signing-key]
     #[arg(long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
     /// Name in the certificate; MokManager shows it when the key is enrolled
-    #[arg(long, value_name = "CN", default_value = "cifs-fix module signing")]
+    #[arg(long, value_name = "CN", default_value = "cargo-kmod module signing")]
     pub name: String,
     /// Days that the certificate is valid
     #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
@@ -90,7 +90,7 @@ fn default_dir() -> Result<Utf8PathBuf> {
     let data = data.ok_or_else(|| {
         Failure::usage("--output", "is needed where HOME is not set").remedy("--output DIR")
     })?;
-    Ok(data.join("cifs-fix/module-signing-key"))
+    Ok(data.join("cargo-kmod/module-signing-key"))
 }
 
 fn full(file: &Utf8Path) -> Result<Utf8PathBuf> {

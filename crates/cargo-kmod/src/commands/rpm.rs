@@ -30,7 +30,7 @@ use report::{size, table};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct RpmArgs {
-    /// Directory with a dkms.conf and a kmod.spec [default: this one, or the nearest above it that is a project]
+    /// Directory of the module project [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated
@@ -66,9 +66,9 @@ pub struct RpmArgs {
 
 const AFTER: &str = "\
 Examples:
-  cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
+  cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --srpm
   cargo kmod rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
-  cargo kmod rpm --kernel 6.12.107+deb13-amd64 --project cifs --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
+  cargo kmod rpm --kernel 6.12.107+deb13-amd64 --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
 
 The same by hand, where kernel-devel is installed:
   rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec

@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn imported_source_is_for_its_kernel_alone() {
         let release: Release = "6.12.107+deb13-cloud-amd64".parse().unwrap();
-        let package = DkmsPackage { name: "cifs".into(), version: "0.1.0+6.12.107+deb13".into() };
+        let package = DkmsPackage { name: "x".into(), version: "0.1.0+6.12.107+deb13".into() };
         let text = addition(&package, &release);
         assert!(text.contains("PACKAGE_VERSION=\"0.1.0+6.12.107+deb13\"\n"), "{text}");
         assert!(text.contains("BUILD_EXCLUSIVE_KERNEL=\"^6[.]12[.]107[+]deb13-\"\n"), "{text}");

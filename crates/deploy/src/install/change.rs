@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One file that a transaction changes, and how it is changed so that it can be finished or undone at any point.
 //!
-//! What is new lies beside the place as `.NAME.cifs-fix-new`, what was there as a second name of the same file,
-//! `.NAME.cifs-fix-old`: bytes, mode, owner, times and attributes are kept by keeping the file. Neither name is one that
+//! What is new lies beside the place as `.NAME.cargo-kmod-new`, what was there as a second name of the same file,
+//! `.NAME.cargo-kmod-old`: bytes, mode, owner, times and attributes are kept by keeping the file. Neither name is one that
 //! depmod or modprobe look at.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -51,7 +51,7 @@ pub enum FileOwner {
 impl FileChange {
     fn beside(&self, root: &Utf8Path, suffix: &str) -> Utf8PathBuf {
         let name = self.path.file_name().expect("a file has a name");
-        root.join(&self.path).with_file_name(format!(".{name}.cifs-fix-{suffix}"))
+        root.join(&self.path).with_file_name(format!(".{name}.cargo-kmod-{suffix}"))
     }
 
     fn new_file(&self, root: &Utf8Path) -> Utf8PathBuf {

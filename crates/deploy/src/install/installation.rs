@@ -493,7 +493,7 @@ mod tests {
         for text in ["extra", "updates/dkms", "extra/"] {
             assert!(text.parse::<ModDir>().is_ok(), "{text}");
         }
-        for text in ["", "kernel/fs", "/extra", "../x", "extra/../..", "build", ".cifs-fix", "a b", "x\ny"] {
+        for text in ["", "kernel/fs", "/extra", "../x", "extra/../..", "build", STATE, "a b", "x\ny"] {
             assert!(text.parse::<ModDir>().is_err(), "{text}");
         }
     }

@@ -18,7 +18,7 @@ use report::durable;
 use report::failure::Failure;
 
 /// Directory in `/lib/modules/RELEASE` where the journal and the record are. Nothing in it is named like a module.
-pub const STATE: &str = ".cifs-fix";
+pub const STATE: &str = ".cargo-kmod";
 
 /// Directories of `/etc` that drop-ins are put in.
 pub const DROP_INS: [&str; 3] = ["etc/depmod.d", "etc/modprobe.d", "etc/modules-load.d"];
@@ -101,13 +101,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Its modules and its release, for messages: `cifs for 7.1`.
+    /// Its modules and its release, for messages: `x for 7.1`.
     pub fn subject(&self) -> String {
         let names: Vec<&str> = self.expected.keys().map(String::as_str).collect();
         format!("{} for {}", names.join(", "), self.release)
     }
 
-    /// The transaction, for messages: `the removal of cifs for 7.1`.
+    /// The transaction, for messages: `the removal of x for 7.1`.
     pub fn name(&self) -> String {
         format!("{} of {}", self.action.noun(), self.subject())
     }

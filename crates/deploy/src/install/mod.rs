@@ -7,6 +7,7 @@
 
 mod acceptance;
 pub mod change;
+mod earlier;
 pub mod index;
 pub mod initramfs;
 pub mod installation;

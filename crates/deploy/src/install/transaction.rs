@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use crate::install::change::{FileOwner, NewContent};
+use crate::install::earlier;
 use crate::install::index;
 use crate::install::initramfs;
-use crate::install::journal::{Action, Direction, Expected, Journal, remove_idle_state};
+use crate::install::journal::{Action, Direction, Expected, Journal, STATE, remove_idle_state};
 use crate::install::memory;
 use crate::install::modprobe::{self, ModprobeAnswer};
 use crate::install::module::{Identity, NamedModule};
@@ -142,14 +143,28 @@ fn run(context: &Context, system: &TargetSystem, plan: &TransactionPlan) -> Resu
 /// Finishes or undoes what killed runs left in any release. What cannot be is a warning here, and refused by [`require_none`].
 pub fn recover(context: &Context, system: &TargetSystem) {
     for release in system.releases() {
-        let recovered = if context.dry_run {
-            say_pending(context, system, &release)
-        } else {
-            recover_one(context, system, &release)
-        };
+        let recovered = adopt_earlier(context, system, &release).and_then(|()| {
+            if context.dry_run {
+                say_pending(context, system, &release)
+            } else {
+                recover_one(context, system, &release)
+            }
+        });
         if let Err(error) = recovered {
             context.report.warn(&format!("kernel {release}: {error:#}"));
         }
+    }
+}
+
+/// Takes over what was installed when this tool had another name.
+fn adopt_earlier(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
+    match earlier::find(system, release)? {
+        Some(state) if context.dry_run => {
+            context.report.say(&format!("would rename {state} to {STATE}"));
+            Ok(())
+        }
+        Some(state) => earlier::adopt(&state),
+        None => Ok(()),
     }
 }
 

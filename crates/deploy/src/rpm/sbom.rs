@@ -54,7 +54,7 @@ impl Sbom<'_> {
             "documentNamespace": format!("urn:sha256:{inputs}"),
             "creationInfo": {
                 "created": timestamp(self.date),
-                "creators": [format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION"))],
+                "creators": [format!("Tool: cargo-kmod-{}", env!("CARGO_PKG_VERSION"))],
             },
             "packages": packages,
             "files": files,
@@ -130,7 +130,7 @@ impl Sbom<'_> {
         };
         json!({
             "annotationType": "OTHER",
-            "annotator": format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION")),
+            "annotator": format!("Tool: cargo-kmod-{}", env!("CARGO_PKG_VERSION")),
             "annotationDate": timestamp(self.date),
             "comment": format!("{text}; inputs of the tree: {}", stamp.inputs),
         })

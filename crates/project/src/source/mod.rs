@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn only_plain_paths_below_a_root_are_taken() {
-        for path in ["a", "fs/smb/client", "fs/x_y-z.c", ".config", "a+b/c.1"] {
+        for path in ["a", "fs/x/client", "fs/x_y-z.c", ".config", "a+b/c.1"] {
             assert_eq!(refused_path(path), None, "{path}");
         }
         for (path, reason) in [
