@@ -12,7 +12,7 @@ use crate::sign::ModuleSigner;
 use crate::source::fetch::SourceKernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
-use crate::{Project, Target, command, kbuild, target_dir};
+use crate::{BuildTarget, Project, command, kbuild, target_dir};
 use dkms_conf::directives::Module;
 use kernel::context::Context;
 use kernel::prepare::Prepared;
@@ -115,7 +115,7 @@ pub fn build_signed(
     let release = prepared.kdir.release();
     let place = place_of(context, project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
-    let target = Target::of(context, &project.dir, prepared)?;
+    let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
@@ -147,7 +147,7 @@ pub struct Again {
 /// The commands that would build again what [`build`] built, as it runs them.
 pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
     let place = place_of(context, project, prepared.kdir.release());
-    let target = Target::of(context, &project.dir, prepared)?;
+    let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     let building = Building { context, project, prepared, pair: None, target, place, inputs: String::new() };
     let stage = building.stage();
@@ -210,7 +210,7 @@ struct Building<'a> {
     project: &'a Project,
     prepared: &'a Prepared,
     pair: Option<&'a KeyPair>,
-    target: Target,
+    target: BuildTarget,
     place: Utf8PathBuf,
     inputs: String,
 }

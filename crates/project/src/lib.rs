@@ -19,4 +19,4 @@ mod target;
 pub mod target_dir;
 
 pub use project::{Opened, Project, Settings};
-pub use target::Target;
+pub use target::BuildTarget;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::source::import::ImportList;
-use crate::target::Target;
+use crate::target::BuildTarget;
 use crate::{implied, shell};
 use dkms_conf::directives::{self, Module, leaves, plain_name, words};
 use dkms_conf::exclusive::{ARCHITECTURE, Exclusive};
@@ -120,7 +120,7 @@ impl Project {
         settings: &Settings,
         prepared: &Prepared,
     ) -> Result<Self> {
-        let target = Target::of(context, dir, prepared)?;
+        let target = BuildTarget::of(context, dir, prepared)?;
         let mut values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
         set(&mut values, settings);
         let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()), settings)?;
@@ -132,7 +132,7 @@ impl Project {
     /// # Errors
     ///
     /// Skipped, if it is not for this kernel (`BUILD_EXCLUSIVE_*`).
-    pub fn for_kernel(&self, target: &Target) -> Result<Self> {
+    pub fn for_kernel(&self, target: &BuildTarget) -> Result<Self> {
         let file = self.dir.join("dkms.conf");
         let mut evaluated = match &self.conf {
             Conf::Shell(values) => Evaluated { values: values.clone(), ..Evaluated::default() },
@@ -155,7 +155,7 @@ impl Project {
     }
 
     /// The variables that DKMS has when it runs what the `dkms.conf` says.
-    pub fn variables(&self, target: &Target) -> Given {
+    pub fn variables(&self, target: &BuildTarget) -> Given {
         let mut variables = given(Some(target), Some(self));
         variables.insert("PACKAGE_NAME", self.name.clone());
         variables.insert("PACKAGE_VERSION", self.version.clone());
@@ -177,7 +177,7 @@ impl Project {
         self.exclusive.excludes(release, config).or_else(by_module)
     }
 
-    fn leave_out_excluded(&mut self, target: &Target) -> Result<()> {
+    fn leave_out_excluded(&mut self, target: &BuildTarget) -> Result<()> {
         if let Some(reason) = self.excludes(&target.release, &target.config) {
             let object = format!("{} {} for {}", self.name, self.version, target.release);
             return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
@@ -235,8 +235,8 @@ fn set(values: &mut Values, settings: &Settings) {
 
 /// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
 /// on it stands for itself.
-fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
-    let of_kernel = |name: &str, value: fn(&Target) -> &str| {
+fn given(target: Option<&BuildTarget>, project: Option<&Project>) -> Given {
+    let of_kernel = |name: &str, value: fn(&BuildTarget) -> &str| {
         target.map_or_else(|| format!("${{{name}}}"), |target| value(target).to_owned())
     };
     let mut given = Given::from([
@@ -323,8 +323,8 @@ mod tests {
         Project::open(Utf8Path::from_path(dir.path()).unwrap())
     }
 
-    fn target() -> Target {
-        Target {
+    fn target() -> BuildTarget {
+        BuildTarget {
             release: "6.12.1-amd64".parse().unwrap(),
             build: "/k".into(),
             tree: "/d".into(),

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use tempfile::TempDir;
 
-use crate::Target;
+use crate::target::BuildTarget;
 use dkms_conf::directives::{self, is_directive};
 use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
@@ -47,7 +47,7 @@ pub fn evaluate(
     context: &Context,
     dir: &Utf8Path,
     prepared: &Prepared,
-    target: &Target,
+    target: &BuildTarget,
     variables: &Given,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
@@ -80,7 +80,7 @@ const KERNEL: &str = "/run/kernel";
 
 /// What the shell sees: the project, and the kernel's headers where a machine has them. Gives also a directory
 /// that must stay until it has run.
-fn seen(dir: &Utf8Path, prepared: &Prepared, target: &Target) -> Result<(TempDir, Access)> {
+fn seen(dir: &Utf8Path, prepared: &Prepared, target: &BuildTarget) -> Result<(TempDir, Access)> {
     let headers = tempfile::tempdir()?;
     fs_err::set_permissions(headers.path(), std::fs::Permissions::from_mode(0o755))?;
     fs_err::os::unix::fs::symlink(KERNEL, headers.path().join("build"))?;
