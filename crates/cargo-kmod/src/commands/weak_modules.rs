@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod weak-modules`.
 
-use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
 use anyhow::Result;
@@ -12,7 +11,6 @@ use deploy::rpm::weak_updates::{Extra, LinkChange, Modules};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
-use report::process::Cmd;
 use report::table;
 
 /// `cargo kmod weak-modules`.
@@ -60,8 +58,7 @@ pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     }
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     changes.iter().try_for_each(|change| modules.apply(change))?;
-    let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
-    kernels.into_iter().try_for_each(|kernel| depmod(context, &args.root, kernel))
+    modules.index(&changes, &context.report)
 }
 
 fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<Vec<LinkChange>> {
@@ -79,16 +76,6 @@ fn named(modules: &Modules) -> Result<Vec<Extra>> {
     let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
     let paths = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
     paths.map(|line| modules.extra(Utf8Path::new(line))).collect()
-}
-
-/// A kernel that is half removed has no modules to put in order.
-fn depmod(context: &Context, root: &Utf8Path, kernel: &Release) -> Result<()> {
-    if !root.join("lib/modules").join(kernel).join("kernel").exists() {
-        return Ok(());
-    }
-    let program = programs::find("depmod").unwrap_or_else(|| Utf8PathBuf::from("depmod"));
-    Cmd::new(program).arg("--basedir").arg(root).arg(kernel.as_str()).run(&context.report)?;
-    Ok(())
 }
 
 fn shown(changes: &[LinkChange]) -> String {

@@ -217,7 +217,10 @@ impl Dkms<'_> {
             (place.built(package, &target.release), self.place.built(package, &target.release));
         fs_err::create_dir_all(wanted.parent().unwrap_or(&wanted))?;
         debug_assert!(wanted.ends_with(ARCH));
-        fs_err::rename(made, wanted)?;
+        // Where dkms reported success and built nothing, the check of what was built says so.
+        if made.exists() {
+            fs_err::rename(made, wanted)?;
+        }
         Ok(fs_err::remove_dir_all(tree)?)
     }
 

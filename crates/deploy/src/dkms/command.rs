@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
 use crate::dkms::status::{self, StatusRow};
+use crate::install::index::depmod_warnings;
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
 use kernel::root::host;
@@ -38,7 +39,11 @@ pub fn rows(context: &Context, place: &Place, package: Option<&DkmsPackage>) -> 
     if programs::find("dkms").is_none() && context.dry_run {
         return Ok(Vec::new());
     }
-    let mut rows = status::parse(&cmd.finish(&context.report)?.text());
+    let output = cmd.finish(&context.report)?;
+    let mut rows = status::parse(&output.text());
+    if !output.status.success() && rows.is_empty() && complaints(&output.tail).next().is_some() {
+        return Err(cmd.failure(&output));
+    }
     rows.retain(|row| package.is_none_or(|package| row.package == *package));
     Ok(rows)
 }
@@ -50,8 +55,15 @@ pub fn depmod(context: &Context, place: &Place, release: &Release) -> Result<()>
         Some(root) => cmd.arg("--basedir").arg(root),
         None => cmd,
     };
-    host::inside(cmd.arg(release.as_str())).run(&context.report)?;
+    let warnings = depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)?;
+    warnings.iter().for_each(|warning| context.report.warn(warning));
     Ok(())
+}
+
+/// The lines in which dkms complains, which it also does where it ends with status 0.
+pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
+    let complains = |line: &&str| ["Error! ", "Warning: "].iter().any(|start| line.starts_with(start));
+    said.lines().map(str::trim_end).filter(complains)
 }
 
 /// dkms with the distribution's own compilers first, whatever toolchains the user has, and told where prepared kernels are.

@@ -131,15 +131,18 @@ pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result
     for fault in &faults {
         context.report.note("Repairing", &fault.to_string());
         if !context.dry_run {
-            mend(context, place, package, fault)?;
+            fix(context, place, package, fault)?;
         }
+    }
+    if !faults.is_empty() && !context.dry_run {
+        refuse(place, package).context("repairing it was not enough")?;
     }
     Ok(faults)
 }
 
-fn mend(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -> Result<()> {
+fn fix(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -> Result<()> {
     match fault {
-        Fault::NoSource { link } => mend_source(place, package, link),
+        Fault::NoSource { link } => link_source(place, package, link),
         Fault::HalfBuilt { left } => Ok(fs_err::remove_dir_all(left)?),
         Fault::OriginalAway { release, .. } => {
             put_back(place, package, release)?;
@@ -163,7 +166,7 @@ fn mend(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) 
 }
 
 /// The source is linked again; where there is none, the package is nothing but an empty directory, and goes.
-fn mend_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
+fn link_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
     if link.is_symlink() {
         fs_err::remove_file(link)?;
     }

@@ -85,6 +85,7 @@ impl Dkms<'_> {
         if !output.status.success() {
             return Err(self.failure(cmd, &output, package));
         }
+        command::complaints(&output.tail).for_each(|line| self.context.report.warn(line));
         step.done(done, what);
         Ok(())
     }

@@ -18,7 +18,7 @@ use report::failure::Failure;
 /// # Errors
 ///
 /// Refused, if it holds a journal: the files that belong to it have names that are not known here.
-pub fn find(system: &TargetSystem, release: &Release) -> Result<Option<Utf8PathBuf>> {
+pub(super) fn find(system: &TargetSystem, release: &Release) -> Result<Option<Utf8PathBuf>> {
     let dir = system.path(TargetSystem::relative_dir(release));
     if dir.join(STATE).exists() {
         return Ok(None);
@@ -38,7 +38,7 @@ pub fn find(system: &TargetSystem, release: &Release) -> Result<Option<Utf8PathB
 }
 
 /// Renames it to today's name.
-pub fn adopt(state: &Utf8Path) -> Result<()> {
+pub(super) fn adopt(state: &Utf8Path) -> Result<()> {
     fs_err::rename(state, state.with_file_name(STATE))?;
     durable::sync_dir(state.parent().unwrap_or(state))
 }

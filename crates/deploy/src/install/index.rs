@@ -16,6 +16,7 @@ use crate::install::tree::{self, ReleaseTree};
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::release::Release;
+use report::Report;
 use report::cache::remove_plain;
 use report::durable::digest;
 use report::failure::Failure;
@@ -54,7 +55,9 @@ impl ReleaseMirror {
         fs_err::create_dir_all(mirror.path().join("lib/modules"))?;
         let real = system.release_dir(release)?;
         reflect(&real, &mirror.release_dir(), Utf8Path::new(""), difference)?;
-        depmod(context, mirror.path(), &[conf], release)?;
+        for warning in depmod(context, mirror.path(), &[conf], release)? {
+            context.report.warn(&warning.replace(mirror.path().as_str(), system.root().as_str()));
+        }
         mirror.require_all(&names(tree, difference))?;
         Ok(mirror)
     }
@@ -99,14 +102,33 @@ impl ReleaseMirror {
     }
 }
 
-/// Runs depmod over the modules below `base`, with the configuration of `conf` alone; with none, depmod's own.
-pub fn depmod(context: &Context, base: &Utf8Path, conf: &[Utf8PathBuf], release: &Release) -> Result<()> {
+/// Runs depmod over the modules below `base`, with the configuration of `conf` alone; with none,
+/// depmod's own. Returns what depmod warns of, which does not show in its exit status.
+fn depmod(
+    context: &Context,
+    base: &Utf8Path,
+    conf: &[Utf8PathBuf],
+    release: &Release,
+) -> Result<Vec<String>> {
     let mut cmd = Cmd::new("depmod").args(["-b", base.as_str()]);
     for path in conf {
         cmd = cmd.args(["-C", path.as_str()]);
     }
-    host::inside(cmd.arg(release.as_str())).run(&context.report)?;
-    Ok(())
+    depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)
+}
+
+/// Runs a depmod, and returns what it warns of.
+pub fn depmod_warnings(depmod: &Cmd, report: &Report) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let output = depmod.finish_with(report, |line| {
+        report.output_line(line);
+        warnings.extend(is_warning(line).then(|| line.to_owned()));
+    })?;
+    if output.status.success() { Ok(warnings) } else { Err(depmod.failure(&output)) }
+}
+
+fn is_warning(line: &str) -> bool {
+    ["depmod: WARNING: ", "depmod: ERROR: "].iter().any(|start| line.starts_with(start))
 }
 
 /// Runs depmod in the system itself, after something else has changed what was about to be put there.
@@ -114,7 +136,9 @@ pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Relea
     let conf: Vec<Utf8PathBuf> =
         if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
     let conf = if conf.is_empty() && !system.is_host() { vec!["/dev/null".into()] } else { conf };
-    depmod(context, system.root(), &conf, release)
+    let warnings = depmod(context, system.root(), &conf, release)?;
+    warnings.iter().for_each(|warning| context.report.warn(warning));
+    Ok(())
 }
 
 /// An empty directory in the cache. Its name is new each time: a depmod that a killed run left behind cannot write into it.

@@ -45,6 +45,9 @@ pub struct Rebuild {
     pub maker: Maker,
     /// The file, as the system sees it.
     pub image: Utf8PathBuf,
+    /// The modules concerned that are in it.
+    #[serde(default)]
+    pub holds: Vec<String>,
 }
 
 impl Maker {
@@ -139,15 +142,58 @@ pub fn concerned(
         context.report.note("Leaving", &format!("{image}: it holds no {}", names.join(", ")));
         return Ok(None);
     }
-    Ok(Some(Rebuild { maker, image }))
+    let holds = inside.into_iter().map(str::to_owned).collect();
+    Ok(Some(Rebuild { maker, image, holds }))
 }
 
-/// Makes it again.
-pub fn rebuild(context: &Context, system: &TargetSystem, release: &Release, wanted: &Rebuild) -> Result<()> {
+/// Rebuilds it, and checks what came of that: these programs end with status 0 where they are
+/// configured to do nothing, where they put it off, and where a module did not get in. `holds` are
+/// the modules that have to be in it.
+///
+/// # Errors
+///
+/// Refused, if the image is the same file as before, or lacks a module.
+pub fn rebuild(
+    context: &Context,
+    system: &TargetSystem,
+    release: &Release,
+    wanted: &Rebuild,
+    holds: &[String],
+) -> Result<()> {
     let step = context.report.step("Rebuilding", wanted.image.as_str());
-    run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
-    step.done("Rebuilt", &format!("{} with {}", wanted.image, wanted.maker.program()));
+    let file = system.path(wanted.image.strip_prefix("/")?);
+    let before = version_of(&file);
+    let output = run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
+    let program = wanted.maker.program();
+    let refused = |reason: String| Failure::refused(file.as_str(), reason);
+    if version_of(&file) == before {
+        let said = output.tail.trim_end();
+        let said = if said.is_empty() { "nothing" } else { said };
+        return Err(refused(format!("{program} reported success and did not write it; it said: {said}"))
+            .remedy(format!(
+                "see how {program} is configured, or leave the initramfs alone: --initramfs never"
+            ))
+            .into());
+    }
+    let listed = run(system, wanted.maker.list(&wanted.image))?.run(&context.report)?.text();
+    let names: Vec<&str> = holds.iter().map(String::as_str).collect();
+    let inside = names_in(&listed, &names);
+    if let Some(missing) = names.iter().find(|name| !inside.contains(name)) {
+        return Err(refused(format!(
+            "{program} reported success and left out {missing}, which was in it before"
+        ))
+        .remedy("leave the initramfs alone: --initramfs never")
+        .into());
+    }
+    step.done("Rebuilt", &format!("{} with {}", wanted.image, program));
     Ok(())
+}
+
+/// What changes when a file is written again.
+fn version_of(file: &Utf8Path) -> Option<(u64, i64, i64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = file.metadata().ok()?;
+    Some((meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()))
 }
 
 /// `cmd` as the system itself would run it: in a tree with that as its `/`, in namespaces that end with it.

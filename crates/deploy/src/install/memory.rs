@@ -143,6 +143,10 @@ fn unload(context: &Context, names: &[String]) -> Result<()> {
             Failure::refused(format!("module {name}"), "cannot be unloaded, so nothing is changed")
                 .remedy("stop what uses it (lsmod says what), or leave --reload out and boot")
         })?;
+        if is_loaded(name) {
+            let reason = "modprobe reported success, and it is still loaded; so nothing is changed";
+            return Err(Failure::refused(format!("module {name}"), reason).into());
+        }
     }
     Ok(())
 }
@@ -157,6 +161,12 @@ fn load(context: &Context, names: &[String], new: &BTreeMap<String, Identity>) -
             )
             .remedy("see what the kernel says of it: dmesg")
         })?;
+        if !is_loaded(name) {
+            let reason = "modprobe reported success, and it is not loaded; so nothing is changed";
+            return Err(Failure::new(Exit::ModuleRefused, format!("module {name}"), reason)
+                .remedy("see what the kernel says of it: dmesg")
+                .into());
+        }
         if of_loaded(&new[name], name) == Memory::Other {
             let reason = "was loaded, and what is in memory is another build";
             return Err(Failure::refused(format!("module {name}"), reason).into());

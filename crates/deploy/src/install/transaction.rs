@@ -274,7 +274,12 @@ impl Work<'_> {
 
     fn rebuild(&self) -> Result<()> {
         let Some(wanted) = &self.journal.initramfs else { return Ok(()) };
-        initramfs::rebuild(self.context, self.system, &self.journal.release, wanted)
+        let holds: &[String] = match self.journal.action {
+            Action::Install => &wanted.holds,
+            // The distribution may have no module of that name.
+            Action::Uninstall => &[],
+        };
+        initramfs::rebuild(self.context, self.system, &self.journal.release, wanted, holds)
     }
 
     /// Replaces what is in memory.

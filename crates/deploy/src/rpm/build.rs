@@ -148,6 +148,13 @@ impl PackagingOrder<'_> {
         let step = context.report.step("Packaging", &what);
         rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
+        if !files.iter().any(|file| kind_of(file) == task.kind) {
+            let wanted =
+                if task.kind == PackageKind::Source { "no source package" } else { "no package of modules" };
+            return Err(Failure::refused(what, format!("rpmbuild reported success and made {wanted}"))
+                .remedy("see what the spec makes: cargo kmod rpm --print-spec")
+                .into());
+        }
         let modules = files.iter().filter(|file| kind_of(file) == PackageKind::Modules);
         modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
         if let Some(key) = &self.signing.packages {

@@ -2,6 +2,7 @@
 //! The links of weak-modules: a module in `/lib/modules/BUILT_FOR/extra/NAME/X.ko` is found by another kernel as
 //! `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if each of its symbols has the CRC there that it was built against.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result};
@@ -9,13 +10,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use walkdir::WalkDir;
 
+use crate::install::index::depmod_warnings;
+use crate::install::module::name_of;
 use crate::rpm::kabi::Kabi;
 use kernel::installed;
+use kernel::root::host;
 use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
 use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
+use report::process::Cmd;
 
 /// A system's `/lib/modules`.
 #[derive(Clone, Debug)]
@@ -59,6 +64,13 @@ impl LinkChange {
     pub fn kernel(&self) -> &Release {
         match self {
             Self::Link { kernel, .. } | Self::Unlink { kernel, .. } => kernel,
+        }
+    }
+
+    /// The link that is made or removed.
+    pub fn link(&self) -> &Utf8Path {
+        match self {
+            Self::Link { link, .. } | Self::Unlink { link, .. } => link,
         }
     }
 }
@@ -236,6 +248,29 @@ impl Modules {
         Err(Failure::usage(kernel.as_str(), format!("there is no {dir}")).remedy("ls /lib/modules"))
     }
 
+    /// Runs depmod for the kernels whose links have changed, and checks that their indexes say so.
+    /// A kernel that is half removed has no modules to index.
+    pub fn index(&self, changes: &[LinkChange], report: &Report) -> Result<()> {
+        let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
+        for kernel in kernels {
+            let dir = self.dir().join(kernel);
+            if !dir.join("kernel").exists() {
+                continue;
+            }
+            let depmod = Cmd::new("depmod").arg("--basedir").arg(&self.root).arg(kernel.as_str());
+            depmod_warnings(&host::inside(depmod), report)?.iter().for_each(|line| report.warn(line));
+            let dep = fs_err::read_to_string(dir.join("modules.dep"))?;
+            let of_kernel = changes.iter().filter(|change| change.kernel() == kernel);
+            if let Some(change) = of_kernel.into_iter().find(|change| !is_indexed(&dep, &dir, change)) {
+                let reason = "depmod reported success, and its modules.dep does not agree with the link";
+                return Err(Failure::refused(change.link().as_str(), reason)
+                    .remedy("run the command again with -v and see what depmod says")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
     /// Makes one change. A link replaces nothing, and with the last one its directories go.
     pub fn apply(&self, change: &LinkChange) -> Result<()> {
         match change {
@@ -255,6 +290,19 @@ impl Modules {
                 Ok(())
             }
         }
+    }
+}
+
+/// Whether a modules.dep agrees with `change`, of which `dir` is the kernel's directory: a link that
+/// was made is listed, or another file of the same name that goes before it; one that was removed is not.
+fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
+    let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
+    match change {
+        LinkChange::Link { link, .. } => {
+            let name = link.file_name().and_then(name_of);
+            listed.any(|path| path.file_name().and_then(name_of) == name)
+        }
+        LinkChange::Unlink { link, .. } => listed.all(|path| dir.join(path) != *link),
     }
 }
 
@@ -297,6 +345,24 @@ mod tests {
             "/etc/passwd",
         ] {
             assert!(modules.extra(Utf8Path::new(path)).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_does_not_follow_a_link_is_noticed() {
+        let dir = Utf8Path::new("/lib/modules/6.12.2");
+        let kernel: Release = "6.12.2".parse().unwrap();
+        let link = dir.join("weak-updates/x/a-b.ko.xz");
+        let made = LinkChange::Link { kernel: kernel.clone(), link: link.clone(), target: "/t".into() };
+        let removed = LinkChange::Unlink { kernel, link };
+        for (dep, there, gone) in [
+            ("kernel/c.ko:\nweak-updates/x/a-b.ko.xz: kernel/c.ko\n", true, false),
+            ("kernel/c.ko:\nupdates/a_b.ko:\n", true, true),
+            ("kernel/c.ko: weak-updates/x/a-b.ko.xz\n", false, true),
+            ("", false, true),
+        ] {
+            let found = (is_indexed(dep, dir, &made), is_indexed(dep, dir, &removed));
+            assert_eq!(found, (there, gone), "{dep}");
         }
     }
 
