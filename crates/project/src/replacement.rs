@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module's file written whole or not at all: beside its place, synced, and renamed in.
+//! Writes a module's file completely or not at all: beside its place, synced, then renamed.
 //!
-//! The file beside has a name that the place decides, and only who holds the directory's lock writes it. So what a killed run
-//! leaves is known for what it is, and the next run that writes the file removes it.
+//! The temporary file's name follows from the place, and it is only written while the directory is locked. So what a killed
+//! run leaves is recognised, and removed by the next run that writes the file.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-/// Makes `bytes` the contents of `file`. One that is there keeps its mode and owner.
+/// Makes `bytes` the contents of `file`. An existing file keeps its mode and owner.
 pub(super) fn replace(file: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let (dir, beside) = beside(file).context("a module's file has a name in a directory")?;
     let dir = File::open(dir).with_context(|| format!("opening {dir}"))?;
@@ -22,7 +22,7 @@ pub(super) fn replace(file: &Utf8Path, bytes: &[u8]) -> Result<()> {
     Ok(dir.sync_all()?)
 }
 
-/// The directory of `file`, and what is written there before it is renamed. No module is named like that.
+/// The directory of `file`, and the temporary file there. No module has such a name.
 fn beside(file: &Utf8Path) -> Option<(&Utf8Path, Utf8PathBuf)> {
     let dir = file.parent()?;
     let dir = if dir == "" { Utf8Path::new(".") } else { dir };
@@ -38,7 +38,7 @@ fn write(beside: &Utf8Path, file: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let mut new = new.with_context(|| format!("writing {beside}"))?;
     new.write_all(bytes).with_context(|| format!("writing {beside}"))?;
     if let Ok(old) = fs_err::metadata(file) {
-        // Only root can give a file away; another's directory is not written to by anybody else.
+        // Only root can change the owner; nobody else writes to another user's directory.
         fchown(&new, Some(old.uid()), Some(old.gid())).ok();
         new.set_permissions(old.permissions())?;
     } else {

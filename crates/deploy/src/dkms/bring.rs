@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Brings a project to a goal for several kernels, two or more at once where there are processors for it.
+//! Brings a project to a goal for several kernels, in parallel if there are processors for that.
 //!
-//! dkms builds every kernel in the one directory `NAME/VERSION/build`, so by itself one after another. Each kernel that is built
-//! beside others gets a DKMS tree of its own; what was built there is then renamed into the real one.
+//! dkms builds for all kernels in the same directory, `NAME/VERSION/build`, so it can only build one after another. In a
+//! parallel build each kernel gets a DKMS tree of its own; what was built there is then renamed into the real one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -22,45 +22,45 @@ use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// How far a project is to be brought.
+/// How far a project is brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Goal {
     /// Its source is registered.
     Added,
     /// Its modules are built.
     Built,
-    /// Its modules are where modprobe(8) finds them.
+    /// Its modules are installed where modprobe(8) finds them.
     Installed,
 }
 
-/// What is left to do for a kernel once its source is registered.
+/// What is left to do for a kernel after its source was registered.
 enum Left {
     Nothing(DkmsOutcome),
     Work(Work),
 }
 
-/// A kernel that something is to be built or installed for.
+/// A kernel for which something has to be built or installed.
 struct Work {
     package: DkmsPackage,
     target: DkmsTarget,
-    /// How far DKMS is already. Asking it takes as long as what it does next.
+    /// The state according to DKMS. Asking for it again would take as long as the next step.
     state: Option<DkmsState>,
-    /// Whether nothing may be built beside it.
+    /// Whether nothing may be built at the same time.
     alone: bool,
 }
 
-/// What a build has of the machine.
+/// A build's share of the machine.
 #[derive(Clone, Copy)]
 struct ProcessorShare {
-    /// Whether another may be building, so that it needs a DKMS tree of its own.
+    /// Whether other builds may be running, so that it needs a DKMS tree of its own.
     beside: bool,
-    /// Among how many the processors are divided.
+    /// The number of builds that share the processors.
     of: usize,
 }
 
 impl Dkms<'_> {
-    /// Brings the project to `goal` for each kernel; what is done already is not done again. What a stopped dkms left is
-    /// refused or, with `repair`, set right first. One result a kernel, in their order.
+    /// Brings the project to `goal` for each kernel; what is done already is not repeated. What an interrupted dkms has left is
+    /// refused or, with `repair`, repaired first. Returns one result for each kernel, in their order.
     pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<DkmsOutcome>>> {
         let _lock = self.lock()?;
         let mut results: Vec<Option<Result<DkmsOutcome>>> = Vec::new();
@@ -77,7 +77,7 @@ impl Dkms<'_> {
         }
         let at_once =
             if work.iter().any(|(_, left)| left.alone) { 1 } else { self.context.jobs.min(work.len()) };
-        // The first makes the key that all are signed with.
+        // The first one creates the key that all modules are signed with.
         if at_once > 1
             && !self.place.tree().join("mok.pub").exists()
             && let Some((index, left)) = work.pop_front()
@@ -85,7 +85,7 @@ impl Dkms<'_> {
             results[index] = Some(self.finish(&left, goal, ProcessorShare { beside: false, of: 1 }));
         }
         let (work, results) = (Mutex::new(work), Mutex::new(results));
-        // With how many that are beside it: the last has the processors for itself.
+        // With the number of builds that run at the same time: the last one has all processors.
         let next = || {
             let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
             let beside = at_once.min(work.len());
@@ -106,7 +106,7 @@ impl Dkms<'_> {
         Ok(results.into_iter().flatten().collect())
     }
 
-    /// All that kernels may not do at once.
+    /// Everything that cannot be done for several kernels at once.
     fn register(&self, release: &Release, goal: Goal, repair: bool) -> Result<Left> {
         let package = source::package_of(self.project, release);
         self.settle(&package, repair)?;
@@ -124,12 +124,12 @@ impl Dkms<'_> {
         Ok(Left::Work(Work { alone: source.depends_on_others(), package, target, state }))
     }
 
-    /// Registers the source, and gives it.
+    /// Registers the source, and returns it.
     pub(super) fn add(&self, package: &DkmsPackage, release: &Release) -> Result<DkmsSource> {
         self.add_source(package, release).map(|(source, _)| source)
     }
 
-    /// The same, and how far DKMS is with the kernel.
+    /// The same, with the state according to DKMS for the kernel.
     fn add_source(
         &self,
         package: &DkmsPackage,
@@ -141,7 +141,9 @@ impl Dkms<'_> {
         let registered = !rows.is_empty();
         match source.differs_from(&dir)? {
             None if registered => {
-                self.context.report.note("Fresh", &format!("{package} is added, source unchanged"));
+                self.context
+                    .report
+                    .note("Fresh", &format!("{package} is added, and its source is unchanged"));
                 return Ok((source, DkmsState::for_kernel(&rows, Some(release))));
             }
             None => {}
@@ -155,7 +157,7 @@ impl Dkms<'_> {
         }
         if !registered {
             if self.place.root().is_some() && !self.context.dry_run {
-                // On a machine dkms's own package makes it; dkms wants it there.
+                // On a machine it is created by the package of dkms, which requires it.
                 fs_err::create_dir_all(self.place.tree())?;
             }
             self.run("Adding", "Added", &package.to_string(), &self.dkms("add", package), package)?;
@@ -163,7 +165,7 @@ impl Dkms<'_> {
         Ok((source, DkmsState::for_kernel(&rows, Some(release))))
     }
 
-    /// Builds, installs and looks at the result.
+    /// Builds, installs and checks the result.
     fn finish(&self, work: &Work, goal: Goal, share: ProcessorShare) -> Result<DkmsOutcome> {
         let Work { package, target, .. } = work;
         self.build(work, share)?;
@@ -179,7 +181,7 @@ impl Dkms<'_> {
         let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
         if *state >= Some(DkmsState::Built) {
-            self.context.report.note("Fresh", &format!("{what} is built"));
+            self.context.report.note("Fresh", &format!("{what} is already built"));
         } else if share.beside && !self.context.dry_run {
             self.build_beside(package, target, &what, (self.context.jobs / share.of).max(1))?;
         } else {
@@ -193,7 +195,7 @@ impl Dkms<'_> {
         Ok(())
     }
 
-    /// Builds in a DKMS tree of its own, then renames what was built into the real one.
+    /// Builds in a separate DKMS tree, then renames what was built into the real one.
     fn build_beside(
         &self,
         package: &DkmsPackage,
@@ -201,7 +203,7 @@ impl Dkms<'_> {
         what: &str,
         jobs: usize,
     ) -> Result<()> {
-        // On the same file system; dkms passes over names that begin with a dot.
+        // On the same file system; dkms ignores names that begin with a dot.
         let tree = self.place.tree().join(format!(".{}.partial", target.release));
         if tree.exists() {
             fs_err::remove_dir_all(&tree)?;
@@ -217,7 +219,7 @@ impl Dkms<'_> {
             (place.built(package, &target.release), self.place.built(package, &target.release));
         fs_err::create_dir_all(wanted.parent().unwrap_or(&wanted))?;
         debug_assert!(wanted.ends_with(ARCH));
-        // Where dkms reported success and built nothing, the check of what was built says so.
+        // If dkms reports success without building anything, the check of the result reports that.
         if made.exists() {
             fs_err::rename(made, wanted)?;
         }
@@ -228,7 +230,7 @@ impl Dkms<'_> {
         let Work { package, target, state, .. } = work;
         let what = format!("{package} for {}", target.release);
         if *state >= Some(DkmsState::Installed) {
-            self.context.report.note("Fresh", &format!("{what} is installed"));
+            self.context.report.note("Fresh", &format!("{what} is already installed"));
         } else {
             let cmd = self.for_target(self.dkms("install", package), target);
             let same = || -> Result<bool> {
@@ -251,14 +253,14 @@ impl Dkms<'_> {
     fn for_target(&self, cmd: Cmd, target: &DkmsTarget) -> Cmd {
         let cmd = cmd.args(["-k", target.release.as_str()]);
         let Some(dir) = &target.kdir else { return cmd };
-        // dkms looks for this beside the kernel's modules alone, and leaves modules unsigned where it is not; a path in
-        // framework.conf comes first.
+        // dkms only looks for this beside the kernel's modules, and leaves modules unsigned if it is not there; a path in
+        // framework.conf takes precedence.
         let cmd = cmd.arg("--kernelsourcedir").arg(dir).args(self.spare.iter().copied());
         cmd.env("sign_file", dir.join("scripts/sign-file"))
     }
 }
 
-/// The failure for source that is not what was added.
+/// The failure for source that differs from what was added.
 fn changed(package: &DkmsPackage, dir: &Utf8Path, files: &[Utf8PathBuf], registered: bool) -> Failure {
     if registered {
         let some: Vec<&str> = files.iter().take(3).map(|path| path.as_str()).collect();
@@ -267,10 +269,10 @@ fn changed(package: &DkmsPackage, dir: &Utf8Path, files: &[Utf8PathBuf], registe
         let list = format!("{}{more}", some.join(", "));
         return Failure::refused(
             package.to_string(),
-            format!("the project is not what was added: {list} in {dir} differ"),
+            format!("the project differs from what was added: {list} in {dir}"),
         )
-        .remedy("raise PACKAGE_VERSION, or cargo kmod dkms-remove and the same command again");
+        .remedy("raise PACKAGE_VERSION; or run cargo kmod dkms remove and the same command again");
     }
-    Failure::refused(dir.as_str(), "is there with other content, and DKMS does not know it")
-        .remedy(format!("look what it is; if nobody needs it: rm -r {dir}"))
+    Failure::refused(dir.as_str(), "exists with other content and is not known to DKMS")
+        .remedy(format!("inspect it; if nobody needs it: rm -r {dir}"))
 }

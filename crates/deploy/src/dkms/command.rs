@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The programs that are run: dkms itself, and depmod(8), which it runs for the machine alone.
+//! The programs that are run: dkms itself, and depmod(8), which dkms only runs for the machine itself.
 
 use anyhow::Result;
 
@@ -13,12 +13,12 @@ use kernel::root::host;
 use kmodfile::release::Release;
 use report::process::Cmd;
 
-/// dkms; its package brings what it compiles with, and kmod.
+/// dkms; its package depends on compilers and kmod.
 pub const PROGRAMS: &[Program] =
     &[program("dkms", "dkms", "registers modules and builds them for each kernel")];
 
-/// What keeps dkms from preparing and cleaning a kernel's directory that it is told of. DKMS 2 runs `make mrproper` there, before and
-/// after, which leaves neither symbols nor Rust artefacts; later ones do nothing of that, and have no such option in their help.
+/// The options that keep dkms from preparing and cleaning the kernel's directory. DKMS 2 runs `make mrproper` there, before and
+/// after a build, which removes symbols and Rust artefacts; later versions do not, and have no such options in their help.
 pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
     if context.dry_run {
         return Ok(&[]);
@@ -29,7 +29,7 @@ pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
 
 const SPARING: &[&str] = &["--no-prepare-kernel", "--no-clean-kernel"];
 
-/// The rows of `dkms status`.
+/// Runs `dkms status` and returns its rows.
 pub fn rows(context: &Context, place: &Place, package: Option<&DkmsPackage>) -> Result<Vec<StatusRow>> {
     let cmd = dkms(context, place, "status");
     let cmd = match package {
@@ -48,7 +48,7 @@ pub fn rows(context: &Context, place: &Place, package: Option<&DkmsPackage>) -> 
     Ok(rows)
 }
 
-/// Writes modules.dep and the like for a kernel.
+/// Runs depmod for a kernel.
 pub fn depmod(context: &Context, place: &Place, release: &Release) -> Result<()> {
     let cmd = Cmd::new("depmod");
     let cmd = match place.root() {
@@ -60,13 +60,14 @@ pub fn depmod(context: &Context, place: &Place, release: &Release) -> Result<()>
     Ok(())
 }
 
-/// The lines in which dkms complains, which it also does where it ends with status 0.
+/// The lines in which dkms complains, which it also does when it exits with status 0.
 pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
     let complains = |line: &&str| ["Error! ", "Warning: "].iter().any(|start| line.starts_with(start));
     said.lines().map(str::trim_end).filter(complains)
 }
 
-/// dkms with the distribution's own compilers first, whatever toolchains the user has, and told where prepared kernels are.
+/// dkms with the distribution's compilers first in PATH, whatever toolchains the user has, and told where prepared kernels
+/// are.
 pub(super) fn dkms(context: &Context, place: &Place, action: &str) -> Cmd {
     let cmd = Cmd::new("dkms").arg(action).args(place.options());
     let changes_modules = matches!(action, "install" | "uninstall" | "remove");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a killed dkms leaves behind. dkms has no journal and no lock: it moves the kernel's own module away, copies, makes a
-//! link, runs depmod, and can be stopped between any two. Some of that it calls "built" afterwards, and
-//! would then archive its own module as the kernel's: the kernel's is lost.
+//! What a killed dkms leaves behind. dkms has neither a journal nor a lock: it moves the kernel's own module away, copies the
+//! new one, makes a link and runs depmod, and can be interrupted between any two of these steps. Some of these states it calls
+//! "built" afterwards, and would then archive its own module as the kernel's, so that the kernel's is lost.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,42 +15,42 @@ use kernel::context::Context;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// One thing that is wrong.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Fault {
-    /// The link to the source is missing, or leads nowhere.
+    /// The link to the source is missing or dangling.
     NoSource {
         /// The link.
         link: Utf8PathBuf,
     },
-    /// A build that was stopped.
+    /// A build was interrupted.
     HalfBuilt {
-        /// What it left.
+        /// What it has left.
         left: Utf8PathBuf,
     },
-    /// The kernel's own module is out of the way, and nothing is installed for that.
+    /// The kernel's own module was moved away, and nothing is installed instead.
     OriginalAway {
         /// The kernel.
         release: Release,
         /// Where the module is now.
         file: Utf8PathBuf,
     },
-    /// Said to be installed, but it is not what was built, or not there.
+    /// Marked as installed, but what is installed is missing or not what was built.
     NotInstalled {
         /// The kernel.
         release: Release,
-        /// The link that says so.
+        /// The link that marks it.
         link: Utf8PathBuf,
     },
-    /// modules.dep was not written after modules came or went: modprobe(8) reads nothing else.
+    /// modules.dep, which is what modprobe(8) reads, was not updated after modules were added or removed.
     Stale {
         /// The kernel.
         release: Release,
-        /// The module that it does not list, or lists without there being one.
+        /// The module that is missing in modules.dep, or listed there and missing itself.
         file: Utf8PathBuf,
     },
-    /// A module of the package is in place, but DKMS does not know.
+    /// A module of the package is installed, but DKMS does not know that.
     Unknown {
         /// The kernel.
         release: Release,
@@ -60,7 +60,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The kernel that it concerns; none where it is all.
+    /// The kernel that it concerns; `None` if it concerns all.
     pub fn release(&self) -> Option<&Release> {
         match self {
             Self::NoSource { .. } | Self::HalfBuilt { .. } => None,
@@ -75,25 +75,28 @@ impl Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoSource { link } => write!(f, "{link}: leads to no source"),
-            Self::HalfBuilt { left } => write!(f, "{left}: left by a build that was stopped"),
+            Self::NoSource { link } => write!(f, "{link}: does not lead to the source"),
+            Self::HalfBuilt { left } => write!(f, "{left}: left by an interrupted build"),
             Self::OriginalAway { release, file } => {
-                write!(f, "{file}: the own module of {release}, moved away, and none installed for it")
+                write!(
+                    f,
+                    "{file}: a module of kernel {release} that was moved away, with none installed instead"
+                )
             }
             Self::NotInstalled { release, link } => {
-                write!(f, "{link}: says that it is installed for {release}, but what was built is not there")
+                write!(f, "{link}: marks it as installed for {release}, but what was built is not installed")
             }
             Self::Stale { release, file } => {
-                write!(f, "{file}: came or went, and the modules.dep of {release} was not written anew")
+                write!(f, "{file}: was added or removed, but the modules.dep of {release} was not updated")
             }
             Self::Unknown { release, file } => {
-                write!(f, "{file}: installed for {release}, but DKMS does not know")
+                write!(f, "{file}: installed for {release}, but not known to DKMS")
             }
         }
     }
 }
 
-/// What is wrong with a package.
+/// Finds what is wrong with a package.
 pub fn find(place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let dir = place.package(package);
     if !dir.exists() {
@@ -113,19 +116,19 @@ pub fn find(place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// Refuses a package that something is wrong with.
+/// Refuses a package with which something is wrong.
 pub fn refuse(place: &Place, package: &DkmsPackage) -> Result<()> {
     let faults = find(place, package)?;
     if faults.is_empty() {
         return Ok(());
     }
     let lines: String = faults.iter().map(|fault| format!("\n    {fault}")).collect();
-    Err(Failure::refused(package.to_string(), format!("a dkms that was stopped has left it half-done:{lines}"))
-        .remedy("the same command with --repair takes it back to what was built, with the kernel's own modules in place")
+    Err(Failure::refused(package.to_string(), format!("an interrupted dkms has left it incomplete:{lines}"))
+        .remedy("add --repair to dkms install, uninstall or remove: it restores the kernel's own modules and keeps what was built")
         .into())
 }
 
-/// Takes a package back to what was built, the kernel's own modules in their places. Gives what was wrong.
+/// Returns a package to the state "built", with the kernel's own modules in place. Returns what was wrong.
 pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let faults = find(place, package)?;
     for fault in &faults {
@@ -135,7 +138,7 @@ pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result
         }
     }
     if !faults.is_empty() && !context.dry_run {
-        refuse(place, package).context("repairing it was not enough")?;
+        refuse(place, package).context("it could not be repaired")?;
     }
     Ok(faults)
 }
@@ -165,7 +168,7 @@ fn fix(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -
     }
 }
 
-/// The source is linked again; where there is none, the package is nothing but an empty directory, and goes.
+/// Links the source again; if there is none, the package is nothing but an empty directory, which is removed.
 fn link_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
     if link.is_symlink() {
         fs_err::remove_file(link)?;
@@ -177,15 +180,15 @@ fn link_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<
     if !kernels(place, package).is_empty() {
         return Err(Failure::refused(
             package.to_string(),
-            format!("its source {source} is gone, and modules of it are built"),
+            format!("its source {source} is missing, but modules of it are built"),
         )
-        .remedy("put the source back there (cargo kmod dkms-add of the same version does)")
+        .remedy("restore the source, for example with cargo kmod dkms add of the same version")
         .into());
     }
     Ok(fs_err::remove_dir_all(place.package(package))?)
 }
 
-/// What is wrong for one kernel.
+/// Finds what is wrong for one kernel.
 fn of_release(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Fault>> {
     let link = place.active_link(&package.name, release);
     let built = place.built(package, release);
@@ -197,7 +200,7 @@ fn of_release(place: &Place, package: &DkmsPackage, release: &Release) -> Result
                 faults.push(Fault::NotInstalled { release: release.clone(), link });
             }
         }
-        // Another version of the package is installed; that is no fault of this one.
+        // Another version of the package is installed, which is fine.
         Some(_) if link.exists() => {}
         Some(_) => faults.push(Fault::NotInstalled { release: release.clone(), link }),
         None => {
@@ -217,7 +220,7 @@ fn of_release(place: &Place, package: &DkmsPackage, release: &Release) -> Result
     Ok(faults)
 }
 
-/// A module of the package's names that modules.dep and the directory disagree about.
+/// A module with a name of the package's on which modules.dep and the directory disagree.
 fn stale(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Option<Utf8PathBuf>> {
     let modules = place.modules(release);
     let Ok(text) = fs_err::read_to_string(modules.join("modules.dep")) else { return Ok(None) };
@@ -236,7 +239,7 @@ fn stale(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Opti
     Ok(ours(place, package, release)?.into_iter().find(|path| !is_listed(path)))
 }
 
-/// Whether everything that was built of it is in place, byte for byte.
+/// Whether everything that was built is installed, byte for byte.
 fn all_installed(place: &Place, package: &DkmsPackage, release: &Release) -> Result<bool> {
     let built = module_files(&place.built(package, release).join("module"));
     let ours = ours(place, package, release)?;
@@ -244,7 +247,7 @@ fn all_installed(place: &Place, package: &DkmsPackage, release: &Release) -> Res
     Ok(!built.is_empty() && built.iter().all(in_place))
 }
 
-/// Files of a kernel's `updates` and `extra` directories that are what was built.
+/// Files below a kernel's directory that are identical to what was built.
 fn ours(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Utf8PathBuf>> {
     let built = module_files(&place.built(package, release).join("module"));
     let mut found = Vec::new();
@@ -261,7 +264,7 @@ fn ours(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<U
     Ok(found)
 }
 
-/// Moves the kernel's own modules to where dkms noted that they were. What is there already stays.
+/// Moves the kernel's own modules back to where dkms has noted that they were. A file there is kept.
 fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<()> {
     let dir = place.originals(&package.name, release);
     for file in module_files(&dir) {
@@ -269,7 +272,7 @@ fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<(
         let origin = origin(place, release, &file, &note);
         if !origin.exists() {
             fs_err::create_dir_all(origin.parent().context("a module is in a directory")?)?;
-            // Both are on one file system only by chance.
+            // They may be on different file systems.
             let partial = Utf8PathBuf::from(format!("{origin}.partial"));
             fs_err::copy(&file, &partial)?;
             fs_err::rename(&partial, &origin)?;
@@ -277,14 +280,15 @@ fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<(
         fs_err::remove_file(&file)?;
         fs_err::remove_file(&note).ok();
     }
-    // Empty now, or something else of the user's.
+    // They are empty now, unless there is something else in them.
     for dir in dir.ancestors().take(3) {
         fs_err::remove_dir(dir).ok();
     }
     Ok(())
 }
 
-/// Where a module was: as noted by DKMS 3.1.6 and later; earlier ones put it back to `kernel/`, found by modules.order.
+/// Where a module was, as noted by DKMS 3.1.6 and later. Earlier versions moved it back below `kernel/`, to its place in
+/// modules.order.
 fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) -> Utf8PathBuf {
     let modules = place.modules(release);
     if let Ok(text) = fs_err::read_to_string(note) {
@@ -301,7 +305,7 @@ fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) ->
     modules.join(dir).join(file.file_name().unwrap_or_default())
 }
 
-/// The kernels that DKMS has anything of for a package.
+/// The kernels for which DKMS has any files of a package.
 pub(super) fn kernels(place: &Place, package: &DkmsPackage) -> Vec<Release> {
     let mut dirs = entries(&place.package(package));
     dirs.extend(entries(&place.tree().join(&package.name).join("original_module")));
@@ -312,7 +316,7 @@ pub(super) fn kernels(place: &Place, package: &DkmsPackage) -> Vec<Release> {
     kernels
 }
 
-/// Where dkms makes what it then renames to [`ARCH`].
+/// Whether it is the directory that dkms builds in before it renames it to [`ARCH`].
 fn is_half(path: &Utf8Path) -> bool {
     path.file_name().is_some_and(|name| name.starts_with(&format!(".tmp_{ARCH}_")))
 }
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_has_no_fault() {
+    fn a_complete_package_has_no_fault() {
         let system = System::new();
         system.install("ours");
         system.link();
@@ -394,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn each_half_done_state_is_told_apart() {
+    fn each_incomplete_state_is_recognised() {
         type Make = fn(&System);
         let states: [(&str, Make); 6] = [
             ("unknown", |system| system.install("ours")),
@@ -425,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_came_or_went_without_depmod_is_stale() {
+    fn a_module_that_was_added_or_removed_without_depmod_is_stale() {
         let system = System::new();
         assert_eq!(system.faults(), ["stale"]);
         system.install("ours");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS: a project registered, built, installed and uninstalled by the real dkms(8), and what came of it looked at.
+//! DKMS: registers, builds, installs and uninstalls a project with the real dkms(8), and checks the results.
 
 pub mod bring;
 pub mod bundle;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The way back: modules uninstalled, and all that DKMS knows of a project removed.
+//! Uninstalls modules, and removes everything that DKMS knows about a project.
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::dkms::status::DkmsState;
 use kmodfile::release::Release;
 
 impl Dkms<'_> {
-    /// Takes the modules out of the kernel's way again; they stay built.
+    /// Uninstalls the modules; they stay built.
     pub fn uninstall(&self, release: &Release, repair: bool) -> Result<DkmsOutcome> {
         let package = source::package_of(self.project, release);
         let _lock = self.lock()?;
@@ -29,7 +29,7 @@ impl Dkms<'_> {
         self.outcome(&package, release)
     }
 
-    /// Removes every version of the project that DKMS knows, with its source. Gives what was removed.
+    /// Removes every version of the project that DKMS knows, with its source. Returns what was removed.
     pub fn remove(&self, repair: bool) -> Result<Vec<DkmsPackage>> {
         let _lock = self.lock()?;
         let packages = self.known()?;
@@ -38,7 +38,7 @@ impl Dkms<'_> {
             self.remove_package(package)?;
         }
         if packages.is_empty() {
-            self.context.report.note("Fresh", &format!("DKMS knows no {}", self.project.name));
+            self.context.report.note("Fresh", &format!("DKMS does not know {}", self.project.name));
         }
         Ok(packages)
     }
@@ -57,7 +57,7 @@ impl Dkms<'_> {
         source::remove(&self.place.source_of(package))
     }
 
-    /// The versions of the project that DKMS knows, also half-done ones.
+    /// The versions of the project that DKMS knows, incomplete ones included.
     fn known(&self) -> Result<Vec<DkmsPackage>> {
         let dir = self.place.tree().join(&self.project.name);
         let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);

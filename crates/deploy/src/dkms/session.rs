@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One project under DKMS: dkms run for it, and what came of that.
+//! One project under DKMS: runs dkms for it and reports the results.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -21,7 +21,7 @@ use report::process::{Cmd, Output};
 /// Lines of `make.log` that an error repeats.
 const LOG_LINES: usize = 25;
 
-/// What was done for a kernel.
+/// The result for a kernel.
 #[derive(Clone, Debug, Serialize)]
 pub struct DkmsOutcome {
     /// The package.
@@ -29,11 +29,11 @@ pub struct DkmsOutcome {
     pub package: DkmsPackage,
     /// The kernel.
     pub kernel: Release,
-    /// How far DKMS says that it is; none where it knows nothing of it.
+    /// The state according to DKMS; `None` if DKMS does not know the package.
     pub state: Option<DkmsState>,
-    /// Why the kernel was left out.
+    /// Why the kernel was skipped.
     pub skipped: Option<String>,
-    /// The package's modules, where it has them, and otherwise the kernel's own.
+    /// The modules that were found.
     pub modules: Vec<FoundModule>,
 }
 
@@ -43,19 +43,19 @@ pub struct Dkms<'a> {
     pub(super) context: &'a Context,
     pub(super) place: &'a Place,
     pub(super) project: &'a Project,
-    /// Whether a newer module of the kernel's own may be replaced (dkms(8), `--force`).
+    /// Whether a newer module of the kernel may be replaced (dkms(8), `--force`).
     pub(super) force: bool,
-    /// What this dkms must be told so that it leaves the kernel's directory as it is.
+    /// The options that make this dkms leave the kernel's directory unchanged.
     pub(super) spare: &'static [&'static str],
 }
 
 impl<'a> Dkms<'a> {
-    /// The project, with dkms at hand; it is installed where it is not. Only root may.
+    /// Opens the project, and installs dkms if it is missing. Only root may.
     pub fn open(context: &'a Context, place: &'a Place, project: &'a Project, force: bool) -> Result<Self> {
         programs::ensure(context, &[PROGRAMS, key::PROGRAMS])?;
         if !programs::is_root() && !context.dry_run {
-            return Err(Failure::missing("dkms", "only root may register and install modules")
-                .remedy("run the same as root")
+            return Err(Failure::missing("dkms", "only root can register and install modules")
+                .remedy("run the same command as root")
                 .into());
         }
         Ok(Self { context, place, project, force, spare: command::sparing(context)? })
@@ -67,7 +67,7 @@ impl Dkms<'_> {
         command::dkms(self.context, self.place, action).args(["-m", &package.name, "-v", &package.version])
     }
 
-    /// Runs dkms as one step; with `--dry-run` only shows it.
+    /// Runs dkms as one step; with `--dry-run` only shows the command.
     pub(super) fn run(
         &self,
         verb: &str,
@@ -90,7 +90,7 @@ impl Dkms<'_> {
         Ok(())
     }
 
-    /// Why dkms failed: the end of what the compiler said, where it got that far.
+    /// Why dkms failed, with the end of the compiler's output if it got that far.
     fn failure(&self, cmd: &Cmd, output: &Output, package: &DkmsPackage) -> anyhow::Error {
         let log = self.place.package(package).join("build/make.log");
         let Some(text) = fs_err::read_to_string(&log).ok().filter(|_| output.tail.contains("make.log"))
@@ -102,11 +102,11 @@ impl Dkms<'_> {
         let end: String = end.map(|line| format!("\n    | {line}")).collect();
         let reason = format!("{}; the end of {log}:{end}", complaint(&output.tail));
         Failure::new(Exit::Failed, package.to_string(), reason)
-            .remedy("mend the project, then cargo kmod dkms-remove and the same command again")
+            .remedy("fix the project, then run cargo kmod dkms remove and the same command again")
             .into()
     }
 
-    /// dkms runs depmod(8) for the machine alone, whatever `--installtree` says.
+    /// dkms only runs depmod(8) for the machine itself, whatever `--installtree` says.
     pub(super) fn depmod_in_root(&self, release: &Release) -> Result<()> {
         if self.place.root().is_none() || self.context.dry_run {
             return Ok(());
@@ -114,7 +114,7 @@ impl Dkms<'_> {
         depmod(self.context, self.place, release)
     }
 
-    /// Refuses, or repairs, what a stopped dkms left.
+    /// Refuses, or repairs, what an interrupted dkms has left.
     pub(super) fn settle(&self, package: &DkmsPackage, repair: bool) -> Result<()> {
         if repair {
             fault::repair(self.context, self.place, package)?;
@@ -123,7 +123,7 @@ impl Dkms<'_> {
         fault::refuse(self.place, package)
     }
 
-    /// What is known of a kernel now.
+    /// What is known about a kernel now.
     pub(super) fn outcome(&self, package: &DkmsPackage, release: &Release) -> Result<DkmsOutcome> {
         let state = self.state(package, Some(release))?;
         let check = self.check(package, release);
@@ -135,7 +135,8 @@ impl Dkms<'_> {
         Ok(DkmsOutcome { package: package.clone(), kernel: release.clone(), state, skipped: None, modules })
     }
 
-    /// What DKMS says: for a kernel or, without one, at all. A package that is only added is that for every kernel.
+    /// The state according to DKMS: for a kernel or, without one, the furthest one. A package that is only added is so for every
+    /// kernel.
     pub(super) fn state(
         &self,
         package: &DkmsPackage,
@@ -153,7 +154,7 @@ impl Dkms<'_> {
     }
 }
 
-/// The first line of what dkms complains about.
+/// The first complaint of dkms.
 fn complaint(tail: &str) -> &str {
     let line = tail.lines().find_map(|line| line.strip_prefix("Error! "));
     line.unwrap_or("dkms could not build it")

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The source that DKMS builds from: a project's files in `/usr/src/NAME-VERSION`.
+//! The source from which DKMS builds: a project's files in `/usr/src/NAME-VERSION`.
 //!
-//! A project that imports the kernel's own source has one for each kernel it is imported from, told apart by
-//! its version: `0.1.0+6.12.107+deb13` holds the source of just that kernel, and its `dkms.conf` says that it
-//! is for no other.
+//! A project that imports the kernel's own source has one for each kernel, distinguished by the version:
+//! `0.1.0+6.12.107+deb13` holds the source of exactly that kernel, and its `dkms.conf` says that it is for no other.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -38,7 +37,7 @@ pub struct DkmsSource {
 pub enum SourceDrift {
     /// There is no such directory.
     Absent,
-    /// These files are other, missing or added.
+    /// These files are changed, missing or added.
     Changed(Vec<Utf8PathBuf>),
 }
 
@@ -65,13 +64,13 @@ impl DkmsSource {
         &self.files
     }
 
-    /// Whether it is built after other modules of DKMS (`BUILD_DEPENDS`).
+    /// Whether it must be built after other modules of DKMS (`BUILD_DEPENDS`).
     pub fn depends_on_others(&self) -> bool {
         let conf = self.files.get(Utf8Path::new(CONF)).map(|text| String::from_utf8_lossy(text));
         conf.is_some_and(|text| text.lines().any(|line| line.trim_start().starts_with("BUILD_DEPENDS")))
     }
 
-    /// The licence that `dkms.conf` names (SPDX), as words and signs of such an expression; otherwise the source tells.
+    /// The licence that `dkms.conf` states, if it is an SPDX expression; otherwise a reference to the source.
     pub fn licence(&self) -> &str {
         let conf = self.files.get(Utf8Path::new(CONF)).and_then(|text| std::str::from_utf8(text).ok());
         let named = conf.unwrap_or_default().lines().take(3);
@@ -80,7 +79,7 @@ impl DkmsSource {
         named.find(plain).unwrap_or("LicenseRef-see-source")
     }
 
-    /// How `dir` differs from it; none when it does not.
+    /// How `dir` differs from it, if it does.
     pub fn differs_from(&self, dir: &Utf8Path) -> Result<Option<SourceDrift>> {
         if !dir.exists() {
             return Ok(Some(SourceDrift::Absent));
@@ -93,7 +92,7 @@ impl DkmsSource {
         Ok((!changed.is_empty()).then_some(SourceDrift::Changed(changed)))
     }
 
-    /// Writes it beside `dir` and renames it in, so that what is there is whole. `dir` must not be there.
+    /// Writes it beside `dir` and renames it, so that `dir` is never incomplete. `dir` must not exist.
     pub fn write(&self, dir: &Utf8Path) -> Result<()> {
         let partial = partial_name(dir);
         if partial.exists() {
@@ -119,7 +118,7 @@ impl DkmsSource {
     }
 }
 
-/// Removes what [`DkmsSource::write`] wrote, known by the list in it. A directory of somebody else's stays.
+/// Removes what [`DkmsSource::write`] has written, recognised by the list in it. Any other directory stays.
 pub fn remove(dir: &Utf8Path) -> Result<()> {
     if dir.join(LIST).exists() {
         fs_err::remove_dir_all(dir)?;
@@ -136,7 +135,7 @@ pub fn package_of(project: &Project, release: &Release) -> DkmsPackage {
     DkmsPackage { name: project.name.clone(), version }
 }
 
-/// Whether `version` is one of the project's: its own, or that for some kernel.
+/// Whether `version` is one of the project's: its own, or that for any kernel.
 pub fn is_version_of(project: &Project, version: &str) -> bool {
     match version.strip_prefix(&project.version) {
         Some("") => project.import.is_none(),
@@ -145,20 +144,20 @@ pub fn is_version_of(project: &Project, version: &str) -> bool {
     }
 }
 
-/// What is added to the `dkms.conf` of imported source. Its kernel alone may have it, so it may be built as soon as
-/// another flavour of that kernel is installed.
+/// What is added to the `dkms.conf` of imported source: it is for this kernel only, and is built automatically when another
+/// flavour of that kernel is installed.
 fn addition(package: &DkmsPackage, release: &Release) -> String {
     let kernel: String = release.without_flavour().chars().map(literal).collect();
     let rest = if release.flavour().is_empty() { "" } else { "-" };
     format!(
-        "\n# The source is that of kernel {}, and for no other.\n\
+        "\n# This is the source of kernel {}, for no other kernel.\n\
          PACKAGE_VERSION=\"{}\"\nBUILD_EXCLUSIVE_KERNEL=\"^{kernel}{rest}\"\nAUTOINSTALL=\"yes\"\n",
         release.without_flavour(),
         package.version
     )
 }
 
-/// A character in a regular expression. No backslash: DKMS lets the shell read the value twice.
+/// A character in a regular expression. Without a backslash, as DKMS lets the shell expand the value twice.
 fn literal(c: char) -> String {
     if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c.to_string() } else { format!("[{c}]") }
 }
@@ -167,11 +166,11 @@ fn read(dir: &Utf8Path) -> Result<SourceTree> {
     let mut tree = SourceTree::new();
     for entry in WalkDir::new(dir) {
         let entry = entry?;
-        let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+        let path = Utf8Path::from_path(entry.path()).context("a file name is not UTF-8")?;
         if entry.path_is_symlink() {
             return Err(Failure::refused(
                 path.as_str(),
-                "a symbolic link in a source that DKMS builds as root",
+                "is a symbolic link in source that DKMS builds as root",
             )
             .remedy("remove it, or the whole directory")
             .into());
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_does_not_differ_and_what_is_changed_does() {
+    fn what_was_written_does_not_differ_and_what_was_changed_does() {
         let dir = tempfile::tempdir().unwrap();
         let place = Utf8Path::from_path(dir.path()).unwrap().join("x-1");
         let source = source();
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_is_replaced() {
+    fn what_a_killed_run_has_left_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let place = Utf8Path::from_path(dir.path()).unwrap().join("x-1");
         fs_err::create_dir_all(partial_name(&place)).unwrap();
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_licence_is_the_one_that_is_named() {
+    fn the_licence_is_the_stated_one() {
         let mut source = source();
         for (text, licence) in [
             ("# SPDX-License-Identifier: GPL-2.0-only OR MIT\n", "GPL-2.0-only OR MIT"),

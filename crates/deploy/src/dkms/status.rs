@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads `dkms status`, of DKMS 2.8 to 3.4.
+//! Reads the output of `dkms status`, of DKMS 2.8 to 3.4.
 
 use serde::Serialize;
 
 use crate::dkms::package::DkmsPackage;
 use kmodfile::release::Release;
 
-/// What DKMS says of a package, for a kernel or as a whole.
+/// What DKMS reports about a package, for a kernel or as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StatusRow {
     /// The package.
     #[serde(flatten)]
     pub package: DkmsPackage,
-    /// The kernel; none for a package that is only added, or broken.
+    /// The kernel; `None` for a package that is only added, or broken.
     pub kernel: Option<String>,
-    /// How far it is.
+    /// Its state.
     pub state: DkmsState,
-    /// The remark in brackets, such as that a module of the kernel's own was taken out of the way.
+    /// The remark in brackets, such as that the kernel's own module was moved away.
     pub remark: Option<String>,
 }
 
-/// How far a package is.
+/// The state of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DkmsState {
@@ -30,9 +30,9 @@ pub enum DkmsState {
     Added,
     /// Its modules are built.
     Built,
-    /// Its modules are where the kernel finds them.
+    /// Its modules are installed.
     Installed,
-    /// Another kernel's modules are linked to (weak-modules).
+    /// Modules that are installed for another kernel are linked to (weak-modules).
     InstalledWeak,
 }
 
@@ -48,8 +48,8 @@ impl DkmsState {
         }
     }
 
-    /// How far a package of which `rows` are all is: for a kernel or, without one, at all. One that is only added is that for
-    /// every kernel.
+    /// The furthest state in `rows`, those of one package: for a kernel or, without one, for any. A package that is only added
+    /// is so for every kernel.
     pub fn for_kernel(rows: &[StatusRow], release: Option<&Release>) -> Option<Self> {
         let of_release = |row: &&StatusRow| match (&row.kernel, release) {
             (Some(kernel), Some(release)) => kernel == release.as_str(),
@@ -64,13 +64,13 @@ impl DkmsState {
     }
 }
 
-/// Reads the lines of `dkms status`; others, such as warnings, are passed over.
+/// Reads the lines of `dkms status`; others, such as warnings, are skipped.
 pub fn parse(text: &str) -> Vec<StatusRow> {
     text.lines().filter_map(row).collect()
 }
 
-/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture where only added, and with a
-/// comma after the name in DKMS 2.
+/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture if only added, and with a comma after the
+/// name in DKMS 2.
 fn row(line: &str) -> Option<StatusRow> {
     let (subject, rest) = line.split_once(": ")?;
     let (word, remark) = rest.split_once(' ').unwrap_or((rest, ""));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! depmod's files for a tree as it will be, made before the tree is changed.
+//! depmod's index of a tree as it will be, made before the tree is changed.
 //!
-//! depmod runs over a mirror of symbolic links in which the changes are made already. What it writes there is, byte for
+//! depmod runs over a mirror of symbolic links in which the changes have already been made. What it writes there is, byte for
 //! byte, what it would write afterwards, and modprobe can be asked there what it would load.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,18 +22,19 @@ use report::durable::digest;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// What will differ in a release's directory, and in depmod's configuration.
+/// What is going to change in a release's directory and in depmod's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ReleaseChanges {
-    /// Files that will be there, relative to the release's directory, and where their bytes are now.
+    /// Files that will be added, relative to the release's directory, and where their contents are now.
     pub added: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
-    /// Files that will be gone, relative to the release's directory.
+    /// Files that will be removed, relative to the release's directory.
     pub removed: Vec<Utf8PathBuf>,
-    /// Drop-ins for depmod by file name: their text, or none where they will be gone.
+    /// Drop-ins for depmod by file name: their text, or `None` for those that will be removed.
     pub depmod_d: BTreeMap<String, Option<String>>,
 }
 
-/// The mirror of a release as it will be, with depmod's files. Gone when dropped; what a killed run left goes with the next.
+/// The mirror of a release as it will be, with depmod's index. It is removed when dropped; the next run removes what a killed
+/// one left.
 #[derive(Debug)]
 pub struct ReleaseMirror {
     dir: tempfile::TempDir,
@@ -41,7 +42,7 @@ pub struct ReleaseMirror {
 }
 
 impl ReleaseMirror {
-    /// Makes the mirror of `tree` and runs depmod over it. The caller holds the system's lock.
+    /// Makes the mirror of `tree` and runs depmod over it. The caller must hold the system's lock.
     pub fn make(
         context: &Context,
         system: &TargetSystem,
@@ -70,12 +71,12 @@ impl ReleaseMirror {
         self.path().join("lib/modules").join(&self.release)
     }
 
-    /// What depmod made, by file name.
+    /// The files that depmod wrote, by name.
     pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         for entry in self.release_dir().read_dir_utf8()? {
             let entry = entry?;
-            // Everything that was there before is a link.
+            // Everything that was not made by depmod is a link.
             if entry.file_type()?.is_file() {
                 files.insert(entry.file_name().to_owned(), fs_err::read(entry.path())?);
             }
@@ -88,14 +89,14 @@ impl ReleaseMirror {
         modprobe::ask(self.path(), system.root(), &self.release, name, &context.report)
     }
 
-    /// A depmod that does not follow links would make an index of nothing.
+    /// A depmod that does not follow links would index nothing.
     fn require_all(&self, names: &BTreeSet<String>) -> Result<()> {
         let dep = fs_err::read_to_string(self.release_dir().join("modules.dep"))?;
         let missing = not_listed(&dep, names);
         let Some(first) = missing.first() else { return Ok(()) };
         Err(Failure::refused(
             format!("kernel {}", self.release),
-            format!("depmod does not list {first}, one of {} modules that it left out", missing.len()),
+            format!("depmod did not index {} of its modules, {first} among them", missing.len()),
         )
         .remedy("run the command again with -v and see what depmod says")
         .into())
@@ -131,7 +132,7 @@ fn is_warning(line: &str) -> bool {
     ["depmod: WARNING: ", "depmod: ERROR: "].iter().any(|start| line.starts_with(start))
 }
 
-/// Runs depmod in the system itself, after something else has changed what was about to be put there.
+/// Runs depmod in the system itself, after another program has changed what was about to be installed there.
 pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     let conf: Vec<Utf8PathBuf> =
         if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
@@ -141,7 +142,8 @@ pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Relea
     Ok(())
 }
 
-/// An empty directory in the cache. Its name is new each time: a depmod that a killed run left behind cannot write into it.
+/// An empty directory in the cache. It has a new name each time, so that a depmod left behind by a killed run cannot write
+/// into it.
 fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
     let whose = digest(format!("{}\0{release}", system.root()).as_bytes());
     let place = context.cache.path("install").join(&whose[..16]);
@@ -171,7 +173,7 @@ fn write_conf(
     Ok(())
 }
 
-/// Makes `mirror/below` show `real/below`: links to what stays, directories where something below changes.
+/// Makes `mirror/below` show what `real/below` will hold: links to what stays, directories where something below changes.
 fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &ReleaseChanges) -> Result<()> {
     fs_err::create_dir(mirror.join(below))?;
     let changed = |path: &Utf8Path| {
@@ -211,13 +213,13 @@ fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &Re
     Ok(())
 }
 
-/// The directory right below `below` on the way to `path`.
+/// The directory directly below `below` on the way to `path`.
 fn next_below(below: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
     let rest = path.strip_prefix(below).ok()?;
     (rest.components().count() > 1).then(|| below.join(rest.components().next().expect("there are two")))
 }
 
-/// Whether depmod makes this file of a release's directory: `modules.*` but the lists that the kernel's build makes.
+/// Whether depmod writes this file of a release's directory: `modules.*`, except the lists made by the kernel's build.
 pub fn is_index(path: &Utf8Path) -> bool {
     path.parent() == Some(Utf8Path::new(""))
         && path.as_str().starts_with("modules.")
@@ -234,7 +236,7 @@ fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
     there.iter().map(String::as_str).filter(|name| !listed.contains(*name)).collect()
 }
 
-/// The names of the modules that there will be.
+/// The names of the modules that will be there.
 fn names(tree: &ReleaseTree, difference: &ReleaseChanges) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
     let added = difference.added.keys().map(Utf8PathBuf::as_path);
@@ -246,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_depmod_makes_is_told_from_what_the_kernel_brings() {
+    fn what_depmod_writes_is_told_from_what_comes_with_the_kernel() {
         for (name, made) in [
             ("modules.dep", true),
             ("modules.dep.bin", true),

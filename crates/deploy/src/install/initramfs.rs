@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The initramfs of a release: whether a module is in it, and how the distribution rebuilds it.
+//! The initramfs of a release: which modules are in it, and how the distribution rebuilds it.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,19 +13,19 @@ use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// Whether the user wants it rebuilt.
+/// When the initramfs is rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum InitramfsChoice {
-    /// On the running system, where the module is in it; a tree's is left alone.
+    /// On the running system, if the module is in it; that of a --root is left alone
     #[default]
     Auto,
-    /// In a tree, too, by its own program, in namespaces.
+    /// Also that of a --root, with its own programs, run in namespaces
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
-/// What makes an initramfs.
+/// The program that makes an initramfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Maker {
@@ -33,15 +33,15 @@ pub enum Maker {
     UpdateInitramfs,
     /// dracut: Fedora, RHEL, SUSE.
     Dracut,
-    /// Arch's.
+    /// mkinitcpio: Arch.
     Mkinitcpio,
 }
 
-/// An initramfs that is to be made again.
+/// An initramfs that is to be rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rebuild {
-    /// What makes it.
+    /// The program that makes it.
     pub maker: Maker,
     /// The file, as the system sees it.
     pub image: Utf8PathBuf,
@@ -78,14 +78,14 @@ impl Maker {
         Self::ALL.into_iter().find(|maker| has(maker.program()))
     }
 
-    /// The image of a release that it has made, from the system's `/`.
+    /// The image of a release that it has made, as a path from the system's `/`.
     fn image(self, system: &TargetSystem, release: &Release) -> Option<Utf8PathBuf> {
         let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
         let image = images.into_iter().find(|image| system.path(image).exists())?;
         Some(Utf8Path::new("/").join(image))
     }
 
-    /// The names that distributions give it in `/boot`. With dracut each has its own: Fedora and RHEL, Debian and Ubuntu, SUSE.
+    /// The names of the image in `/boot`. With dracut they depend on the distribution: Fedora and RHEL, Debian and Ubuntu, SUSE.
     fn images(self, system: &TargetSystem, release: &Release) -> Vec<String> {
         match self {
             Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
@@ -115,7 +115,8 @@ impl Maker {
     }
 }
 
-/// The initramfs to rebuild when modules `names` change; none if it holds none of them. Says what it found.
+/// The initramfs to rebuild when the modules `names` change, if there is one and any of them is in it. Reports what is left
+/// alone.
 pub fn concerned(
     context: &Context,
     system: &TargetSystem,
@@ -127,19 +128,21 @@ pub fn concerned(
     let Some(image) = maker.image(system, release) else {
         let names = maker.images(system, release).join(", ");
         let what =
-            format!("the initramfs of {release}: {} is here, and made none of {names}", maker.program());
+            format!("the initramfs of {release}: {} is installed, but there is no {names}", maker.program());
         context.report.note("Leaving", &what);
         return Ok(None);
     };
     if !system.is_host() && choice == InitramfsChoice::Auto {
         let path = system.path(image.strip_prefix("/")?);
-        context.report.note("Leaving", &format!("{path}: --initramfs always looks into it, and rebuilds it"));
+        context.report.note("Leaving", &format!("{path} as it is; to rebuild it: --initramfs always"));
         return Ok(None);
     }
     let listed = run(system, maker.list(&image))?.run(&context.report)?.text();
     let inside = names_in(&listed, names);
     if inside.is_empty() {
-        context.report.note("Leaving", &format!("{image}: it holds no {}", names.join(", ")));
+        context
+            .report
+            .note("Leaving", &format!("{image} as it is: it does not contain {}", names.join(", ")));
         return Ok(None);
     }
     let holds = inside.into_iter().map(str::to_owned).collect();
@@ -147,12 +150,11 @@ pub fn concerned(
 }
 
 /// Rebuilds it, and checks what came of that: these programs end with status 0 where they are
-/// configured to do nothing, where they put it off, and where a module did not get in. `holds` are
-/// the modules that have to be in it.
+/// configured to do nothing, and where they put it off. Warns if one of `holds` is no longer in it.
 ///
 /// # Errors
 ///
-/// Refused, if the image is the same file as before, or lacks a module.
+/// Refused, if the image was not written.
 pub fn rebuild(
     context: &Context,
     system: &TargetSystem,
@@ -169,7 +171,7 @@ pub fn rebuild(
     if version_of(&file) == before {
         let said = output.tail.trim_end();
         let said = if said.is_empty() { "nothing" } else { said };
-        return Err(refused(format!("{program} reported success and did not write it; it said: {said}"))
+        return Err(refused(format!("{program} reported success but did not write it; its output: {said}"))
             .remedy(format!(
                 "see how {program} is configured, or leave the initramfs alone: --initramfs never"
             ))
@@ -178,12 +180,8 @@ pub fn rebuild(
     let listed = run(system, wanted.maker.list(&wanted.image))?.run(&context.report)?.text();
     let names: Vec<&str> = holds.iter().map(String::as_str).collect();
     let inside = names_in(&listed, &names);
-    if let Some(missing) = names.iter().find(|name| !inside.contains(name)) {
-        return Err(refused(format!(
-            "{program} reported success and left out {missing}, which was in it before"
-        ))
-        .remedy("leave the initramfs alone: --initramfs never")
-        .into());
+    for name in names.iter().filter(|name| !inside.contains(name)) {
+        context.report.warn(&format!("{file}: {program} left out {name}, which was in it before"));
     }
     step.done("Rebuilt", &format!("{} with {}", wanted.image, program));
     Ok(())
@@ -196,7 +194,7 @@ fn version_of(file: &Utf8Path) -> Option<(u64, i64, i64, u64)> {
     Some((meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()))
 }
 
-/// `cmd` as the system itself would run it: in a tree with that as its `/`, in namespaces that end with it.
+/// `cmd` as the system itself would run it: for a tree with that as its `/`, in namespaces that end with the command.
 fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     let cmd = host::inside(cmd);
     if system.is_host() {
@@ -205,9 +203,9 @@ fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     use std::os::unix::fs::FileTypeExt as _;
     let null = system.path("dev/null");
     if !null.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
-        let reason = "is no device, and what rebuilds an initramfs would write a file there";
+        let reason = "is not a device, so that rebuilding the initramfs would create a file there";
         return Err(Failure::missing(null.as_str(), reason)
-            .remedy("leave out --initramfs always, and rebuild it where the system runs")
+            .remedy("leave out --initramfs always, and rebuild it on the running system")
             .into());
     }
     let outer = host::inside(Cmd::new("unshare")).args([
@@ -222,9 +220,9 @@ fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     Ok(cmd.wrapped_in(outer, system.root().as_str()))
 }
 
-/// Which of `names` a listing of an initramfs has as modules.
+/// Those of `names` that are modules in a listing of an initramfs.
 fn names_in<'a>(listing: &str, names: &[&'a str]) -> Vec<&'a str> {
-    // lsinitrd shows modes, sizes and dates before the path.
+    // lsinitrd prints modes, sizes and dates before the path.
     let files = listing.lines().filter_map(|line| line.rsplit(['/', ' ']).next());
     let inside: std::collections::BTreeSet<String> = files.filter_map(name_of).collect();
     names.iter().copied().filter(|name| inside.contains(*name)).collect()
@@ -263,7 +261,7 @@ mod tests {
         assert_eq!(line, "update-initramfs -u -k 7.1");
         assert_eq!(Maker::Dracut.image(&system, &release), Some(image), "Debian's dracut names it so, too");
         assert_eq!(Maker::Mkinitcpio.image(&system, &release), None);
-        // No device node there, so nothing of it is run.
+        // There is no device node, so nothing of the tree is run.
         assert!(run(&system, Cmd::new("true")).is_err());
     }
 }

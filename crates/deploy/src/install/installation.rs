@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What installing modules for one release changes, thought out and checked before anything is.
+//! Plans what installing modules for one release changes, and checks it before anything is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,21 +24,21 @@ use kmodfile::release::Release;
 use report::durable::{digest, digest_of};
 use report::failure::Failure;
 
-/// What the user wants installed, for any release.
+/// How the user wants modules to be installed, for any release.
 #[derive(Clone, Debug)]
 pub struct InstallOptions {
     /// Directory below `/lib/modules/RELEASE`.
     pub dir: ModDir,
     /// Whether the modules are loaded at boot.
     pub load: bool,
-    /// Parameters for modprobe to load them with.
+    /// Parameters that modprobe passes to the modules.
     pub options: Vec<String>,
-    /// Whether a distribution's module that is newer may be stood before, and a module installed which the kernel would not load as
-    /// things are.
+    /// Whether a module may take precedence over a newer one of the distribution's, and whether one may be installed that the
+    /// kernel would not load yet.
     pub force: bool,
     /// Whether the initramfs is rebuilt.
     pub initramfs: initramfs::InitramfsChoice,
-    /// Whether those in memory are replaced there, too.
+    /// Whether modules in memory are replaced, too.
     pub reload: bool,
 }
 
@@ -62,18 +62,18 @@ impl std::str::FromStr for ModDir {
         }
         Err(Failure::usage(
             format!("directory {text:?}"),
-            "is no plain directory below /lib/modules/RELEASE beside the kernel's own",
+            "is not a plain directory below /lib/modules/RELEASE, outside those of the kernel",
         )
         .remedy("--dir extra, or --dir updates"))
     }
 }
 
-/// Thinks out what installing `modules` for `release` changes. Nothing of the system is changed; the caller holds its lock.
+/// Plans what installing `modules` for `release` changes. The system is not changed; the caller must hold its lock.
 ///
 /// # Errors
 ///
-/// Refused: a module for another kernel, one that this kernel would not load, a file at the target that is not this tool's, a stock module that has become newer,
-/// a result that modprobe would not load.
+/// Refused: a module for another kernel, one that this kernel would not load, a file at the target that this tool did not
+/// install, a stock module that has become newer, a result that modprobe would not load.
 pub fn plan(
     context: &Context,
     system: &TargetSystem,
@@ -100,12 +100,12 @@ struct Planning<'a> {
     tree: ReleaseTree,
 }
 
-/// Changes as they are collected.
+/// Collects changes.
 #[derive(Default)]
 pub(super) struct Changes(Vec<(FileChange, NewContent)>);
 
 impl Changes {
-    /// Adds a file that becomes `new`, unless it is that already.
+    /// Adds the change of a file to `new`, unless that is what it is already.
     pub(super) fn add(&mut self, system: &TargetSystem, path: Utf8PathBuf, new: NewContent) -> Result<()> {
         let place = system.path(&path);
         let found = digest_of(&place)?;
@@ -114,7 +114,7 @@ impl Changes {
             NewContent::Link(file) => digest_of(file)?,
             NewContent::Nothing => None,
         };
-        // Another file with the same bytes may still differ in mode, owner or times.
+        // Another file with the same contents may still differ in mode, owner or times.
         let same = match &new {
             NewContent::Link(file) => is_same_file(file, &place),
             NewContent::Bytes(_) | NewContent::Nothing => found == wanted,
@@ -129,7 +129,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Adds depmod's files.
+    /// Adds depmod's index.
     pub(super) fn add_index(
         &mut self,
         system: &TargetSystem,
@@ -140,8 +140,8 @@ impl Changes {
         files.into_iter().try_for_each(|(name, new)| self.add(system, dir.join(name), new))
     }
 
-    /// The changes in an order in which modprobe finds a file at each moment: what is new, then the index, last of it the
-    /// part that says which file is loaded, then what goes.
+    /// The changes in an order in which modprobe finds a file at any moment: first the new files, then the index, last in it the
+    /// part that says which file is loaded, then what is removed.
     pub(super) fn in_order(mut self) -> (Vec<FileChange>, Vec<NewContent>) {
         self.0.sort_by_key(|(change, _)| match (change.index, &change.new) {
             (false, Some(_)) => 0,
@@ -195,7 +195,7 @@ impl Planning<'_> {
         Ok(TransactionPlan { journal, new, seen })
     }
 
-    /// Refuses modules for another kernel, and those that this one would not load.
+    /// Refuses modules for another kernel, and modules that this kernel would not load.
     fn require_accepted(&self, modules: &[NamedModule]) -> Result<()> {
         for module in modules {
             module.module.modinfo.require_vermagic(&module.path, self.release)?;
@@ -205,7 +205,7 @@ impl Planning<'_> {
         Candidates { context, system, release, tree, modules, force }.require_accepted()
     }
 
-    /// The changes that one module brings, and what is recorded of it.
+    /// Adds the changes for one module, and returns what is recorded of it.
     fn module(
         &self,
         module: &NamedModule,
@@ -235,7 +235,7 @@ impl Planning<'_> {
         Ok(Installed { file, identity: module.identity(), files, stock })
     }
 
-    /// Files that an earlier install of the module brought and this one does not.
+    /// Removes files that an earlier installation of the module had and this one lacks.
     fn drop_what_is_left_over(
         &self,
         name: &str,
@@ -257,7 +257,7 @@ impl Planning<'_> {
         Ok(())
     }
 
-    /// Drop-ins by their paths, relative to `/`.
+    /// The drop-ins, by path relative to `/`.
     fn drop_ins(&self, name: &str) -> Vec<(Utf8PathBuf, String)> {
         let head = "# Written by `cargo kmod install`, removed by `cargo kmod uninstall`.\n";
         let file = |dir: &str, line: String| {
@@ -273,7 +273,7 @@ impl Planning<'_> {
         files
     }
 
-    /// Whatever is in the module's directory under its name must have been put there by this tool, and be as it left it.
+    /// Refuses to replace a file in the module's directory unless this tool installed it and it is unchanged.
     fn require_no_foreign_file(&self, module: &NamedModule, target: &Utf8Path) -> Result<()> {
         let own = self.record.modules.get(&module.name);
         let there = self.tree.named(&module.name).filter(|path| path.parent() == target.parent());
@@ -284,13 +284,13 @@ impl Planning<'_> {
                 None => return Err(foreign(&self.dir.join(path)).into()),
             }
         }
-        // A directory, or a link to nowhere, is no module, and in the way all the same.
+        // A directory or a dangling link is not a module, but still in the way.
         let place = self.dir.join(target);
         let ours = own.is_some_and(|own| own.file == target);
         if !ours && place.symlink_metadata().is_ok() { Err(foreign(&place).into()) } else { Ok(()) }
     }
 
-    /// A drop-in is written where there is none, or one of ours that no other release needs as it is.
+    /// A drop-in is written if there is none, or if the one there is ours and no other release needs it as it is.
     fn require_own_drop_in(&self, path: &Utf8Path, text: &str, name: &str) -> Result<()> {
         let place = self.system.path(path);
         let Some(found) = digest_of(&place)? else { return Ok(()) };
@@ -298,7 +298,7 @@ impl Planning<'_> {
             return Ok(());
         }
         if let Some((other, _)) = self.others.iter().find(|(_, record)| record.digest_of(path).is_some()) {
-            let reason = format!("says otherwise for kernel {other}, which shares it");
+            let reason = format!("is shared with kernel {other}, which needs other contents");
             return Err(Failure::refused(place.as_str(), reason)
                 .remedy(format!("cargo kmod uninstall {name} --kernel {other}"))
                 .into());
@@ -307,7 +307,7 @@ impl Planning<'_> {
         if own == Some(&found) { Ok(()) } else { Err(foreign(&place).into()) }
     }
 
-    /// The module that would be loaded without ours. Refuses to stand before one that has become newer.
+    /// The module that would be loaded without ours. Refuses to take precedence over one that has become newer.
     fn stock(&self, module: &NamedModule) -> Result<Option<Stock>> {
         let recorded = self.record.modules.get(&module.name).and_then(|own| own.stock.as_ref());
         let Some(stock) =
@@ -318,7 +318,7 @@ impl Planning<'_> {
         let newer = match recorded {
             Some(recorded) => (recorded.digest != stock.digest).then(|| {
                 let (old, new) = (&recorded.identity, &stock.identity);
-                format!("has changed since it was replaced: it was {old}, and is {new}")
+                format!("has changed since it was replaced: it was {old} and is now {new}")
             }),
             None => newer_version(&stock, module),
         };
@@ -326,7 +326,7 @@ impl Planning<'_> {
             Some(reason) if !self.wish.force => {
                 Err(Failure::refused(self.dir.join(&stock.file).as_str(), reason)
                     .remedy(format!(
-                        "see whether {} is still needed, build it anew from the new source, then --force",
+                        "check whether {} is still needed, rebuild it from the new source, then use --force",
                         module.file_name()
                     ))
                     .into())
@@ -339,7 +339,7 @@ impl Planning<'_> {
         }
     }
 
-    /// Asks modprobe in the mirror, before anything is changed.
+    /// What modprobe must load, as confirmed in the mirror before anything is changed.
     fn expected(
         &self,
         modules: &[NamedModule],
@@ -351,9 +351,11 @@ impl Planning<'_> {
             let file = &record.modules[name].file;
             let answer = mirror.ask(self.context, self.system, name)?;
             if answer != ModprobeAnswer::File(file.clone()) {
-                let reason = format!("modprobe would load {answer}, and not {file}");
+                let reason = format!("modprobe would load {answer} instead of {file}");
                 return Err(Failure::refused(format!("{name} for {}", self.release), reason)
-                    .remedy(format!("remove what else /etc/depmod.d or /etc/modprobe.d says of {name}"))
+                    .remedy(format!(
+                        "remove the other lines about {name} from /etc/depmod.d and /etc/modprobe.d"
+                    ))
                     .into());
             }
             expected.insert(name.clone(), Expected::File(file.clone()));
@@ -361,13 +363,13 @@ impl Planning<'_> {
         Ok(expected)
     }
 
-    /// Every file that counts as this tool's, in any release.
+    /// Every file that this tool has installed, in any release.
     fn ours(&self, record: &Record) -> BTreeSet<Utf8PathBuf> {
         let records = self.others.iter().map(|(_, record)| record).chain([record, &self.record]);
         records.flat_map(|record| record.modules.values()).flat_map(|own| own.files.keys().cloned()).collect()
     }
 
-    /// Keeps depmod's files as they are before the first install; forgets them when all else has changed since.
+    /// Keeps depmod's index as it is before the first installation; drops it if anything else has changed since.
     fn keep_before(&self, record: &mut Record, seen: &Seen, changes: &mut Changes) -> Result<()> {
         let before_dir = Record::before_dir(self.release);
         if self.record.modules.is_empty() {
@@ -395,7 +397,7 @@ impl Planning<'_> {
         Ok(())
     }
 
-    /// Directories that the changes need, each after the one it is in. That of the journal comes with it.
+    /// Directories that have to be created for the changes, each after its parent. That of the journal is created with the journal.
     fn missing_dirs<'b>(&self, changes: impl Iterator<Item = &'b FileChange>) -> Vec<Utf8PathBuf> {
         let state = Journal::state(self.release);
         let above =
@@ -405,7 +407,7 @@ impl Planning<'_> {
         dirs.into_iter().collect()
     }
 
-    /// Remembers which directories were made, by this install or by that of another release, to remove them with the last file.
+    /// Records which directories were created, by this installation or that of another release, to remove them with the last file.
     fn note_made_dirs(&self, record: &mut Record, made: &[Utf8PathBuf]) {
         let by_others = self.others.iter().flat_map(|(_, record)| &record.made_dirs);
         let dirs = made.iter().chain(by_others.filter(|dir| dir.starts_with("etc")));
@@ -417,7 +419,7 @@ impl Planning<'_> {
     }
 }
 
-/// The module that would be loaded for `name` if this tool had installed none.
+/// The module that would be loaded for `name` if this tool had not installed one.
 pub(super) fn stock_of(
     context: &Context,
     system: &TargetSystem,
@@ -443,27 +445,27 @@ pub(super) fn stock_of(
     Ok(digest_of(&path)?.map(|digest| Stock { file: (*file).to_owned(), digest, identity }))
 }
 
-/// Why the stock module counts as newer than the one that is to stand before it, if it does: both must have a version.
+/// Why the stock module counts as newer than the one that is to take precedence over it, if it does. Both must have a version.
 fn newer_version(stock: &Stock, module: &NamedModule) -> Option<String> {
     let (theirs, ours) = (stock.identity.version.as_ref()?, module.module.modinfo.get("version")?);
     version::compare(theirs, ours)
         .is_gt()
-        .then(|| format!("is version {theirs}, newer than {ours} of {}", module.file_name()))
+        .then(|| format!("has version {theirs}, newer than {ours} of {}", module.file_name()))
 }
 
-/// Refuses to touch a file of this tool that somebody has changed since; that it is gone is no harm.
+/// Refuses to touch a file of this tool's that was changed since. It may be missing.
 pub(super) fn require_unchanged(system: &TargetSystem, path: &Utf8Path, digest: &str) -> Result<()> {
     let place = system.path(path);
     if digest_of(&place)?.is_none_or(|found| found == digest) {
         return Ok(());
     }
-    Err(Failure::refused(place.as_str(), "was changed since it was installed")
-        .remedy("move it away, and run the command again")
+    Err(Failure::refused(place.as_str(), "has been changed since it was installed")
+        .remedy("move it away and run the command again")
         .into())
 }
 
 fn foreign(path: &Utf8Path) -> Failure {
-    Failure::refused(path.as_str(), "is there already, and was not put there by this tool")
+    Failure::refused(path.as_str(), "exists already and was not installed by this tool")
         .remedy("move it away, or choose another directory: --dir DIR")
 }
 
@@ -472,7 +474,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_each_moment_modprobe_finds_a_file() {
+    fn at_any_moment_modprobe_finds_a_file() {
         let change = |path: &str, new: bool, index: bool| {
             let new = new.then(String::new);
             (FileChange { path: path.into(), new, existed: true, index }, NewContent::Nothing)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How changes to several kernels ended: one bad kernel neither stops nor hides the others.
+//! The results for several kernels: a failure for one neither stops nor hides the others.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,23 @@ use kernel::context::Context;
 use report::failure::remedy_of;
 use report::table;
 
-/// How it ended for one kernel.
+/// The result for one kernel.
 #[derive(Debug, Default, Serialize)]
 pub struct InstallOutcome {
-    /// What modprobe does now, by name of the module.
+    /// What modprobe loads now, by module name.
     pub modules: BTreeMap<String, Expected>,
-    /// What would be done, with `--dry-run`.
+    /// The steps that would be taken, with `--dry-run`.
     pub would: Vec<String>,
 }
 
 impl InstallOutcome {
-    /// Nothing was done, as the user wished.
+    /// Nothing was done, because of `--dry-run`.
     pub fn would(step: String) -> Self {
         Self { would: vec![step], ..Self::default() }
     }
 }
 
-/// One kernel's outcome or failure, as it is printed.
+/// One kernel's result or failure, as it is printed.
 #[derive(Serialize)]
 struct Entry {
     kernel: String,
@@ -37,7 +37,7 @@ struct Entry {
     remedy: Option<String>,
 }
 
-/// Those of all kernels.
+/// The results for all kernels.
 #[derive(Default)]
 pub struct InstallOutcomes {
     entries: Vec<Entry>,
@@ -45,7 +45,7 @@ pub struct InstallOutcomes {
 }
 
 impl InstallOutcomes {
-    /// Adds one kernel's.
+    /// Adds the result for one kernel.
     pub fn add(&mut self, kernel: &str, outcome: Result<InstallOutcome>) {
         let kernel = kernel.to_owned();
         match outcome {
@@ -59,7 +59,7 @@ impl InstallOutcomes {
         }
     }
 
-    /// Prints them; gives the first failure.
+    /// Prints them, and returns the first failure.
     pub fn show(self, context: &Context) -> Result<()> {
         context.report.data(&self.entries);
         for step in self.entries.iter().flat_map(|entry| &entry.outcome.would) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What uninstalling modules from one release changes: with the last one, everything is as it was before the first.
+//! Plans what uninstalling modules from one release changes. When the last one is uninstalled, everything is as it was before
+//! the first was installed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +21,11 @@ use kmodfile::release::Release;
 use report::durable::{Digest, digest_of};
 use report::failure::Failure;
 
-/// Thinks out what uninstalling `names` from `release` changes. Nothing of the system is changed; the caller holds its lock.
+/// Plans what uninstalling `names` from `release` changes. The system is not changed; the caller must hold its lock.
 ///
 /// # Errors
 ///
-/// Missing, if one is not installed; refused, if somebody has changed a file of it.
+/// Missing, if one of them is not installed; refused, if one of its files was changed since.
 pub fn plan(
     context: &Context,
     system: &TargetSystem,
@@ -77,7 +78,7 @@ impl Planning<'_> {
 
     fn not_installed(&self, name: &str) -> Failure {
         let there: Vec<&str> = self.record.modules.keys().map(String::as_str).collect();
-        let there = if there.is_empty() { "nothing is".to_owned() } else { there.join(", ") };
+        let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
         Failure::missing(
             name,
             format!("is not installed for {} by this tool; installed: {there}", self.release),
@@ -85,7 +86,7 @@ impl Planning<'_> {
         .remedy("cargo kmod status")
     }
 
-    /// The modules' own files, but those that another release needs, too.
+    /// The changes to the modules' own files, except those that another release needs, too.
     fn files(&self, names: &[String], left: &Record) -> Result<(Changes, ReleaseChanges)> {
         let (mut changes, mut difference) = (Changes::default(), ReleaseChanges::default());
         let files = names.iter().filter_map(|name| self.record.modules.get(name)).flat_map(|own| &own.files);
@@ -106,7 +107,7 @@ impl Planning<'_> {
         records.any(|record| record.digest_of(path).is_some())
     }
 
-    /// depmod's files: those from before the first install where that is the state again, else made anew.
+    /// depmod's index: the one from before the first installation if everything else is as it was then, otherwise a new one.
     fn index(
         &self,
         left: &Record,
@@ -122,7 +123,7 @@ impl Planning<'_> {
         Ok(mirror.files()?.into_iter().map(|(name, bytes)| (name, NewContent::Bytes(bytes))).collect())
     }
 
-    /// What depmod had made before, if nothing else has changed since and it is still there as it was.
+    /// depmod's index from before, if nothing else has changed since and it was kept unchanged.
     fn whole_before(&self, seen: &Seen) -> Result<Option<&Before>> {
         let Some(before) =
             self.record.before.as_ref().filter(|before| before.fingerprint == seen.fingerprint)
@@ -153,7 +154,7 @@ impl Planning<'_> {
         Ok(files)
     }
 
-    /// The record, and what was kept beside it.
+    /// The changes to the record, and to what was kept beside it.
     fn state(&self, left: &Record, changes: &mut Changes) -> Result<()> {
         let record = Record::relative(self.release);
         if !left.modules.is_empty() {
@@ -167,7 +168,7 @@ impl Planning<'_> {
         changes.add(self.system, record, NewContent::Nothing)
     }
 
-    /// Directories that installs made, the inner ones first. Those of the state go with the last module.
+    /// Directories that installations created, the inner ones first. That of the state goes with the last module.
     fn dirs_to_drop(&self, left: &Record) -> Vec<Utf8PathBuf> {
         if !left.modules.is_empty() {
             return Vec::new();

@@ -10,13 +10,13 @@ use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
 
-/// A system, by the directory that is its `/`.
+/// A system, identified by the directory that is its `/`.
 #[derive(Clone, Debug)]
 pub struct TargetSystem {
     root: Utf8PathBuf,
 }
 
-/// Held while modules of a system are changed; released when dropped, or when the process ends however it ends.
+/// Held while modules of a system are changed. It is released when dropped, and when the process ends, however it ends.
 #[derive(Debug)]
 pub struct SystemLock(#[expect(dead_code, reason = "the lock is the open file")] File);
 
@@ -25,15 +25,15 @@ impl TargetSystem {
     ///
     /// # Errors
     ///
-    /// Missing without `lib/modules`; refused when that leads out of `root`.
+    /// Missing, if there is no `lib/modules`; refused, if that leads outside `root`.
     pub fn open(root: &Utf8Path) -> Result<Self> {
         let root = root.canonicalize_utf8().map_err(|error| {
-            Failure::missing(root.as_str(), format!("is no directory of a system: {error}"))
+            Failure::missing(root.as_str(), format!("cannot be the root directory of a system: {error}"))
                 .remedy("--root DIR: the directory that is `/` of the system")
         })?;
         let system = Self { root };
         if !system.modules().is_dir() {
-            let reason = "holds no lib/modules, so no kernel is installed there";
+            let reason = "has no lib/modules, so no kernel is installed there";
             return Err(Failure::missing(system.root.as_str(), reason)
                 .remedy("--root DIR: the directory that is `/` of the system")
                 .into());
@@ -47,7 +47,7 @@ impl TargetSystem {
         &self.root
     }
 
-    /// Whether it is the machine's own.
+    /// Whether it is the running machine.
     pub fn is_host(&self) -> bool {
         self.root == "/"
     }
@@ -70,7 +70,7 @@ impl TargetSystem {
     ///
     /// # Errors
     ///
-    /// Missing, with the releases that are there.
+    /// Missing; the error names the releases that are installed.
     pub fn release_dir(&self, release: &Release) -> Result<Utf8PathBuf> {
         let dir = self.path(Self::relative_dir(release));
         if dir.join("kernel").is_dir() || dir.join("modules.dep").exists() {
@@ -78,12 +78,12 @@ impl TargetSystem {
             return Ok(dir);
         }
         let there: Vec<String> = self.releases().iter().map(Release::to_string).collect();
-        let there = if there.is_empty() { "none is".to_owned() } else { there.join(", ") };
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
         Err(Failure::missing(
             format!("kernel {release}"),
-            format!("is not installed in {}; there: {there}", self.root),
+            format!("is not installed in {}; installed: {there}", self.root),
         )
-        .remedy("install the kernel first, or name its system: --root DIR")
+        .remedy("install the kernel first, or give the root directory of its system: --root DIR")
         .into())
     }
 
@@ -98,7 +98,7 @@ impl TargetSystem {
         releases
     }
 
-    /// Refuses a path that leads out of the system by symbolic links: a tree made elsewhere may hold any link.
+    /// Refuses a path that leads outside the system through symbolic links: a foreign tree may hold any link.
     pub fn require_inside(&self, relative: &Utf8Path) -> Result<()> {
         let mut existing = self.path(relative);
         while existing.symlink_metadata().is_err() && existing.pop() {}
@@ -106,20 +106,20 @@ impl TargetSystem {
         if real.starts_with(&self.root) {
             return Ok(());
         }
-        Err(Failure::refused(existing.as_str(), format!("leads out of {}, to {real}", self.root))
+        Err(Failure::refused(existing.as_str(), format!("leads outside {}, to {real}", self.root))
             .remedy("make the link relative")
             .into())
     }
 
-    /// Waits until no other run changes modules of this system. The lock is on the directory itself: it leaves no file, and
-    /// the kernel releases it whatever becomes of its holder.
+    /// Waits until no other run is changing modules of this system. The lock is on the directory itself, so that no file is left
+    /// behind and the kernel releases it in every case.
     pub fn lock(&self, report: &Report) -> Result<SystemLock> {
         let dir = self.modules();
         let file = File::open(&dir).with_context(|| format!("opening {dir}"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let step = report.step("Waiting", &format!("for {dir}: another run is at it"));
+                let step = report.step("Waiting", &format!("for {dir}: it is held by another run"));
                 file.lock().with_context(|| format!("waiting for {dir}"))?;
                 step.done("Waited", &format!("for {dir}"));
             }
@@ -172,6 +172,6 @@ mod tests {
         let system = TargetSystem::open(&root).unwrap();
         let error = system.release_dir(&"7.2".parse().unwrap()).unwrap_err();
         assert_eq!(exit_of(&error), Exit::Missing);
-        assert!(error.to_string().contains("there: 7.1"), "{error}");
+        assert!(error.to_string().contains("installed: 7.1"), "{error}");
     }
 }

@@ -12,10 +12,10 @@ use crate::install::module::name_of;
 use crate::install::system::TargetSystem;
 use report::durable::{Digest, digest};
 
-/// What depmod reads of a release besides modules.
+/// What depmod reads in a release's directory besides modules.
 const LISTS: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
 
-/// Directories of depmod's configuration, the first before the others (depmod.d(5)), relative to `/`.
+/// Directories of depmod's configuration in their order of precedence (depmod.d(5)), relative to `/`.
 const DEPMOD_D: [&str; 5] =
     ["etc/depmod.d", "run/depmod.d", "usr/local/lib/depmod.d", "lib/depmod.d", "usr/lib/depmod.d"];
 
@@ -26,7 +26,7 @@ pub struct ReleaseTree {
     files: BTreeMap<Utf8PathBuf, Stamp>,
 }
 
-/// What changes when a file does.
+/// Metadata that changes whenever the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     size: u64,
@@ -42,7 +42,7 @@ impl Stamp {
 }
 
 impl ReleaseTree {
-    /// Looks through the directory of a release.
+    /// Finds the modules in the directory of a release.
     pub fn scan(dir: &Utf8Path) -> Result<Self> {
         let skipped = |entry: &walkdir::DirEntry| {
             let name = entry.file_name().to_str().unwrap_or_default();
@@ -56,7 +56,7 @@ impl ReleaseTree {
             {
                 continue;
             }
-            // A link to nowhere is no module; depmod passes over it, too.
+            // A dangling link is not a module; depmod skips it, too.
             if let Ok(stamp) = Stamp::of(path) {
                 files.insert(path.strip_prefix(dir).expect("the walk stays below").to_owned(), stamp);
             }
@@ -70,7 +70,7 @@ impl ReleaseTree {
         self.files.keys().filter(of_name).map(Utf8PathBuf::as_path)
     }
 
-    /// A module of the kernel's own.
+    /// Any module that came with the kernel.
     pub fn first(&self) -> Option<&Utf8Path> {
         self.files().find(|path| path.starts_with("kernel"))
     }
@@ -80,7 +80,7 @@ impl ReleaseTree {
         self.files.keys().map(Utf8PathBuf::as_path)
     }
 
-    /// What everything that depmod reads comes to, but modules and drop-ins of `ours`.
+    /// A digest over everything that depmod reads, except the modules and drop-ins that are `ours`.
     pub fn fingerprint(&self, system: &TargetSystem, ours: impl Fn(&Utf8Path) -> bool) -> Result<Digest> {
         let relative =
             |path: &Utf8Path| self.dir.join(path).strip_prefix(system.root()).map(Utf8Path::to_owned);
@@ -102,7 +102,8 @@ impl ReleaseTree {
     }
 }
 
-/// depmod's configuration files that are in force, by name: of two with one name the first directory's counts.
+/// depmod's configuration files that are in effect, by name. Of two files with the same name, the one in the first directory
+/// is in effect.
 pub fn depmod_d(system: &TargetSystem) -> BTreeMap<String, Utf8PathBuf> {
     let mut files = BTreeMap::new();
     for dir in DEPMOD_D.map(|dir| system.path(dir)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A source tree as one file whose bytes depend on its contents and on a date alone: `NAME-VERSION.tar.gz`.
+//! A source tree as a reproducible archive, `NAME-VERSION.tar.gz`, whose bytes only depend on its contents and a date.
 
 use std::io::Write as _;
 
@@ -19,7 +19,7 @@ pub struct SourceArchive {
 }
 
 impl SourceArchive {
-    /// Packs `tree` below a directory `name-version`: sorted, owned by root, all files of `date`.
+    /// Packs `tree` into a directory `name-version`: sorted, owned by root, all files with the time `date`.
     pub fn pack(name: &str, version: &str, tree: &SourceTree, date: u64) -> Result<Self> {
         let directory = format!("{name}-{version}");
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_depend_on_content_and_date_alone() {
+    fn its_bytes_only_depend_on_content_and_date() {
         let pack = |names: &[&str], date| SourceArchive::pack("x", "1", &tree(names), date).unwrap().sha256();
         assert_eq!(pack(&["a", "b"], 7), pack(&["b", "a"], 7));
         assert_ne!(pack(&["a", "b"], 7), pack(&["a", "b"], 8));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! rpmbuild(8), run in the build root of the kernel that a package is for.
+//! Runs rpmbuild(8) in the build root of the kernel that a package is for.
 
 use std::sync::Mutex;
 
@@ -29,7 +29,7 @@ use report::process::Cmd;
 pub struct MadePackage {
     /// What is in it.
     pub kind: PackageKind,
-    /// The kernel it is for; a source package is for all variants of one.
+    /// The kernel it is for; a source package is for all variants of a kernel.
     pub kernel: String,
     /// The file.
     pub file: Utf8PathBuf,
@@ -51,7 +51,7 @@ pub enum PackageKind {
     Debug,
 }
 
-/// What signs: nothing, by default.
+/// The keys that sign; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct Signing {
     /// The key for packages.
@@ -61,31 +61,31 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Checks that the modules in a package that was made, and there are some, are signed by the key for them.
+    /// Verifies that there are modules in a package, and that each is signed with the key for modules.
     fn verify_modules(&self, context: &Context, package: &Utf8Path) -> Result<()> {
         let Some(pair) = &self.modules else { return Ok(()) };
         let modules = OpenPackage::read(package)?.files(|path| path.extension() == Some("ko"))?;
-        anyhow::ensure!(!modules.is_empty(), "{package}: no module is in it");
+        anyhow::ensure!(!modules.is_empty(), "{package}: contains no modules");
         modules.iter().try_for_each(|(path, image)| sign::verify(context, &pair.certificate, path, image))
     }
 }
 
-/// What to make, and where to put it.
+/// What to make, and where.
 #[derive(Debug)]
 pub struct PackagingOrder<'a> {
     /// The project.
     pub project: &'a Project,
     /// Its source packages.
     pub sources: &'a [SourcePackage],
-    /// Whether those are wanted as packages, too.
+    /// Whether the source packages are wanted, too.
     pub srpm: bool,
-    /// The directory for all that is made.
+    /// The directory for everything that is made.
     pub output: &'a Utf8Path,
-    /// What signs it.
+    /// The keys that sign it.
     pub signing: Signing,
 }
 
-/// What was made: one kernel's failure neither stops nor hides the others.
+/// What was made. A failure for one kernel neither stops nor hides the others.
 #[derive(Debug, Default)]
 pub struct MadePackages {
     /// The packages, kernel by kernel.
@@ -95,12 +95,12 @@ pub struct MadePackages {
 }
 
 impl PackagingOrder<'_> {
-    /// Makes all of it, as many kernels at a time as `--jobs` allows.
+    /// Makes everything, for as many kernels in parallel as `--jobs` allows.
     pub fn run(&self, context: &Context) -> Result<MadePackages> {
         fs_err::create_dir_all(self.output)?;
         let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
-        let compilers = (context.jobs / workers).max(1);
+        let jobs = (context.jobs / workers).max(1);
         let waiting = Mutex::new(tasks.iter().enumerate());
         let done = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -109,7 +109,7 @@ impl PackagingOrder<'_> {
                     loop {
                         let next = waiting.lock().expect("no worker panics").next();
                         let Some((number, task)) = next else { return };
-                        let made = self.perform(context, task, compilers);
+                        let made = self.perform(context, task, jobs);
                         done.lock().expect("no worker panics").push((number, made));
                     }
                 });
@@ -135,7 +135,7 @@ impl PackagingOrder<'_> {
         srpm.into_iter().chain(binary).collect()
     }
 
-    fn perform(&self, context: &Context, task: &Task<'_>, compilers: usize) -> Result<Vec<MadePackage>> {
+    fn perform(&self, context: &Context, task: &Task<'_>, jobs: usize) -> Result<Vec<MadePackage>> {
         let target = &task.ready.target;
         let kernel = match task.kind {
             PackageKind::Source => &target.kversion,
@@ -146,7 +146,7 @@ impl PackagingOrder<'_> {
             if task.kind == PackageKind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
         let rpmbuild = Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
         let step = context.report.step("Packaging", &what);
-        rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
+        rpmbuild.command(&[verb], jobs)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
         if !files.iter().any(|file| kind_of(file) == task.kind) {
             let wanted =
@@ -165,7 +165,7 @@ impl PackagingOrder<'_> {
         Ok(packages)
     }
 
-    /// Puts a package where it is wanted; a file there is whole.
+    /// Copies a package into the output directory, where it is never incomplete.
     fn put(&self, kernel: &str, made: &Utf8Path) -> Result<MadePackage> {
         let name = made.file_name().unwrap_or_default();
         let file = self.output.join(name);
@@ -194,8 +194,8 @@ struct Task<'a> {
     kind: PackageKind,
 }
 
-/// A directory for rpmbuild (`_topdir`) with source and spec in it. Nobody else uses it meanwhile; what an earlier run left
-/// there is gone.
+/// A directory for rpmbuild (`_topdir`) with source and spec in it. It is locked, and was emptied of what an earlier run has
+/// left.
 #[derive(Debug)]
 pub struct Rpmbuild<'a> {
     context: &'a Context,
@@ -207,7 +207,7 @@ pub struct Rpmbuild<'a> {
 }
 
 impl<'a> Rpmbuild<'a> {
-    /// Lays it out, in a directory `name` beside what else is made of the project for the kernel.
+    /// Creates it, as `name` in the directory of the project and the kernel.
     pub fn new(
         context: &'a Context,
         project: &Project,
@@ -228,7 +228,7 @@ impl<'a> Rpmbuild<'a> {
         Ok(rpmbuild)
     }
 
-    /// Source, spec, and the kernel's directory where kernel-devel would have it.
+    /// Writes source and spec, and links the kernel's directory to where kernel-devel would have it.
     fn lay_out(&self, release: &Release) -> Result<()> {
         for dir in ["SOURCES", "SPECS", "kernels", "tmp"] {
             fs_err::create_dir_all(self.topdir.join(dir))?;
@@ -244,7 +244,7 @@ impl<'a> Rpmbuild<'a> {
     }
 
     fn spec(&self) -> Utf8PathBuf {
-        // Where specs of several packages lie together, each has its package's name.
+        // It is named after the package, as there may be specs of several packages in one directory.
         self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
     }
 
@@ -252,7 +252,7 @@ impl<'a> Rpmbuild<'a> {
         self.topdir.join("certificate.pem")
     }
 
-    /// The file of the key for modules, and where rpmbuild sees it: read-only, and in a made root at a place of its own.
+    /// The file with the key for modules, and where rpmbuild sees it: read-only, and in a made root at a fixed place.
     fn module_key(&self) -> Result<Option<(&Utf8Path, &Utf8Path)>> {
         let Some(pair) = &self.signing.modules else { return Ok(None) };
         let refused = |object: &str, reason: &str| {
@@ -260,14 +260,16 @@ impl<'a> Rpmbuild<'a> {
         };
         let file = match &pair.key {
             PrivateKey::Pkcs11(uri) => {
-                return Err(
-                    refused(uri, "rpmbuild signs modules, and reaches no token from a build root").into()
-                );
+                return Err(refused(
+                    uri,
+                    "rpmbuild signs the modules, and cannot reach a token from a build root",
+                )
+                .into());
             }
             PrivateKey::File(file) => file.as_path(),
         };
         if file.as_str().contains([':', '\'', '%']) {
-            return Err(refused(file.as_str(), "such a path cannot be given to rpmbuild").into());
+            return Err(refused(file.as_str(), "a path with : ' or % cannot be passed to rpmbuild").into());
         }
         let place = match self.ready.root {
             Root::Host => file,
@@ -276,15 +278,15 @@ impl<'a> Rpmbuild<'a> {
         Ok(Some((file, place)))
     }
 
-    /// rpmbuild with `args` before the spec and at most `compilers` at a time.
-    pub fn command(&self, args: &[&str], compilers: usize) -> Result<Cmd> {
-        let smp = [("_smp_mflags".to_owned(), format!("-j{compilers}"))];
+    /// rpmbuild with `args` before the spec and `jobs` parallel jobs.
+    pub fn command(&self, args: &[&str], jobs: usize) -> Result<Cmd> {
+        let smp = [("_smp_mflags".to_owned(), format!("-j{jobs}"))];
         let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
         let log = self.topdir.with_file_name("rpmbuild.log");
         self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
     }
 
-    /// The spec with all its macros expanded.
+    /// The spec with all macros expanded.
     pub fn expanded(&self) -> Result<String> {
         let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines()?);
         self.inside(cmd.arg(self.spec()))?.read(&self.context.report)
@@ -307,7 +309,7 @@ impl<'a> Rpmbuild<'a> {
         Ok(defines)
     }
 
-    /// The packages that are there now.
+    /// The packages that have been made.
     pub fn packages(&self) -> Result<Vec<Utf8PathBuf>> {
         let mut found = Vec::new();
         for dir in ["SRPMS", "RPMS/x86_64"] {
@@ -319,7 +321,7 @@ impl<'a> Rpmbuild<'a> {
         Ok(found)
     }
 
-    /// In the root it looks as on a machine that runs the kernel.
+    /// `cmd` in the root, which looks like a machine that runs the kernel.
     fn inside(&self, cmd: Cmd) -> Result<Cmd> {
         let kdir = &self.ready.prepared.kdir;
         let stock = kdir.modules();
@@ -332,7 +334,7 @@ impl<'a> Rpmbuild<'a> {
         }
         let seen = if matches!(self.ready.root, Root::Host) { stock.as_str() } else { &place };
         let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
-        // Where none is given, rpmbuild takes the day of the spec's last change.
+        // Otherwise rpmbuild uses the date of the last entry in the spec's changelog.
         let cmd = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(date) => cmd.env("SOURCE_DATE_EPOCH", date),
             Err(_) => cmd,
@@ -343,7 +345,7 @@ impl<'a> Rpmbuild<'a> {
 
 impl Drop for Rpmbuild<'_> {
     fn drop(&mut self) {
-        // What was built in it is large, and the next run would remove it anyway.
+        // It is large, and the next run would remove it anyway.
         remove_plain(&self.topdir).ok();
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether a module that was built for one kernel would load into another through weak-updates: by the CRC of each symbol
-//! that it imports, and by what of vermagic the kernel compares then (kernel/module/version.c).
+//! Whether a module that was built for one kernel would load into another through weak-updates. This depends on the CRC of
+//! each symbol that it imports, and on the part of vermagic that the kernel compares (kernel/module/version.c).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,20 +12,20 @@ use kmodfile::module::Module;
 use kmodfile::symvers;
 use kmodfile::versions::Crc;
 
-/// What a kernel offers modules.
+/// What a kernel exports to modules.
 #[derive(Clone, Debug, Default)]
 pub struct Kabi {
     exports: HashMap<String, Crc>,
 }
 
-/// A symbol that is not what the module was built against.
+/// A symbol that differs from what the module was built against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SymbolDifference {
     /// Its name.
     pub symbol: String,
-    /// What the module has.
+    /// Its CRC in the module.
     pub module: Crc,
-    /// What the kernel has; none where it does not export it.
+    /// Its CRC in the kernel; `None` if it is not exported.
     pub kernel: Option<Crc>,
 }
 
@@ -41,13 +41,13 @@ impl fmt::Display for SymbolDifference {
 }
 
 impl Kabi {
-    /// Of the text of a `Module.symvers`.
+    /// Reads the text of a `Module.symvers`.
     pub fn of_symvers(text: &str) -> Self {
         let exports = symvers::parse(text).map(|export| (export.symbol.to_owned(), Crc(export.crc)));
         Self { exports: exports.collect() }
     }
 
-    /// The same kernel with `modules` loaded: what they export is there, too.
+    /// The same kernel with `modules` loaded, including what they export.
     #[must_use]
     pub fn with<'a>(mut self, modules: impl IntoIterator<Item = &'a Module>) -> Self {
         for export in modules.into_iter().flat_map(|module| &module.exports) {
@@ -58,7 +58,7 @@ impl Kabi {
         self
     }
 
-    /// The symbols in which `module` differs, by name. One that it only imports weakly may be missing.
+    /// The symbols in which `module` differs, by name. A weak import may be missing.
     pub fn differences(&self, module: &Module) -> Vec<SymbolDifference> {
         let weak = |symbol: &str| module.imports.iter().any(|import| import.symbol == symbol && import.weak);
         let differs = |(symbol, crc): (&str, Crc)| {
@@ -70,7 +70,7 @@ impl Kabi {
     }
 }
 
-/// The words of vermagic after the release, as a kernel of this configuration has them (include/linux/vermagic.h, x86).
+/// The words of vermagic after the release, for a kernel with this configuration (include/linux/vermagic.h, x86).
 pub fn vermagic_words(config: &Config) -> String {
     let preempt = match (config.is_yes("CONFIG_PREEMPT_RT"), config.is_yes("CONFIG_PREEMPT_BUILD")) {
         (true, _) => "preempt_rt",
@@ -91,7 +91,7 @@ pub fn vermagic_words(config: &Config) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Obstacle {
-    /// The module, or the kernel, has no CRCs: then a module is for one release.
+    /// The module or the kernel has no CRCs: then a module is for one release only.
     NoVersions,
     /// The words of vermagic differ.
     Vermagic {
@@ -104,7 +104,7 @@ pub enum Obstacle {
     Symbols(Vec<SymbolDifference>),
 }
 
-/// What is in the way of `module` in a kernel; nothing: it would load.
+/// Why `module` would not load into a kernel; `None` if it would.
 pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacle> {
     if !module.versions.present() || !config.is_yes("CONFIG_MODVERSIONS") {
         return Some(Obstacle::NoVersions);
@@ -119,7 +119,7 @@ pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacl
     (!differences.is_empty()).then_some(Obstacle::Symbols(differences))
 }
 
-/// Counts of one module's symbols by what they are in a kernel, for a table.
+/// Counts the symbols that are changed or missing in a kernel, for a table.
 pub fn counts(differences: &[SymbolDifference]) -> BTreeMap<&'static str, usize> {
     let kind =
         |difference: &SymbolDifference| if difference.kernel.is_some() { "changed" } else { "missing" };

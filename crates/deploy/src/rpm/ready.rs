@@ -12,7 +12,7 @@ use kernel::root::recipe::Recipe;
 use project::Project;
 use report::failure::{Exit, Failure};
 
-/// What a root needs for rpmbuild besides what the kernel's modules need.
+/// The packages that rpmbuild needs in the root, besides those that the kernel's modules need.
 const PACKAGES: &[&str] = &["debugedit", "elfutils", "file", "rpm"];
 
 /// The build root of a prepared kernel, with rpmbuild in it.
@@ -20,7 +20,7 @@ pub fn recipe(kdir: &Kdir) -> Recipe {
     kdir.stamp().recipe.clone().with(PACKAGES)
 }
 
-/// A kernel that packages are for, ready to build against.
+/// A kernel that packages are for, ready to build for.
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// Its names.
@@ -32,15 +32,19 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Prepares the kernel, and the root, if need be; the default kernel where none is given.
+    /// Prepares the kernel and the root, if need be. Without `target` it is the default kernel.
     pub fn provide(context: &Context, project: &Project, target: Option<KmodTarget>) -> Result<Self> {
         let release = target.as_ref().map(|target| &target.release);
         let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
         if let Some(reason) = project.excludes(prepared.kdir.release(), &prepared.kdir.config()?) {
             let object = format!("{} {} for {}", project.name, project.version, prepared.kdir.release());
-            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
-                .remedy("choose another kernel: cargo kmod kernel list")
-                .into());
+            return Err(Failure::new(
+                Exit::Skipped,
+                object,
+                format!("the project is not for this kernel: {reason}"),
+            )
+            .remedy("choose another kernel: cargo kmod kernel list")
+            .into());
         }
         let root = Root::provide(context, &recipe(&prepared.kdir), context.root_fs)?;
         let target = target.unwrap_or_else(|| KmodTarget::of(prepared.kdir.release()));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a package is made of, as an SPDX document (SPDX 2.3, JSON): every source file and patch by its hash, the kernel, the
-//! compilers, and what was proven of the kernel's tree.
+//! What a package is made from, as an SPDX document (SPDX 2.3, JSON): every source file and patch with its hash, the kernel,
+//! the compilers, and what was proven about the kernel's tree.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use project::source::SourceTree;
 use project::source::series::Series;
 use report::durable::digest;
 
-/// What the document is written from.
+/// What the document is made from.
 #[derive(Debug)]
 pub struct Sbom<'a> {
     /// The project.
@@ -33,7 +33,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 impl Sbom<'_> {
-    /// The document; the same text for the same inputs.
+    /// The document. The same inputs give the same text.
     pub fn text(&self) -> Result<String> {
         let files = self.files()?;
         let packages = self.packages()?;
@@ -64,7 +64,7 @@ impl Sbom<'_> {
         Ok(serde_json::to_string_pretty(&document)? + "\n")
     }
 
-    /// What is packaged first, then the kernel, then compilers.
+    /// First what is packaged, then the kernel, then the compilers.
     fn packages(&self) -> Result<Vec<Value>> {
         let stamp = self.ready.prepared.kdir.stamp();
         let config = self.ready.prepared.kdir.config()?;
@@ -86,7 +86,7 @@ impl Sbom<'_> {
         Ok(packages)
     }
 
-    /// Source files as they are built, then the patches that are in some of them.
+    /// The source files as they are built, then the patches applied to them.
     fn files(&self) -> Result<Vec<Value>> {
         let entry = |(number, (path, content)): (usize, (String, &[u8]))| {
             json!({
@@ -122,9 +122,9 @@ impl Sbom<'_> {
     fn proof(&self) -> Value {
         let stamp = self.ready.prepared.kdir.stamp();
         let text = match stamp.rust_symbols {
-            0 => "the kernel has no Rust: nothing was to be proven of its tree".to_owned(),
+            0 => "the kernel has no Rust: nothing about its tree had to be proven".to_owned(),
             count => format!(
-                "each of the {count} Rust symbols that {} exports is exported, name for name, by the tree that was built against",
+                "each of the {count} Rust symbols that {} exports is exported, name for name, by the tree used for the build",
                 stamp.release
             ),
         };
@@ -151,14 +151,14 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
     json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
 }
 
-/// Seconds since 1970 as SPDX writes a time: `2026-11-22T00:00:00Z`.
+/// Seconds since 1970 as a time of SPDX: `2026-11-22T00:00:00Z`.
 fn timestamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// The date of a day counted from 1970-01-01.
+/// The date of a day, counted from 1970-01-01.
 fn civil(mut days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_spdx_has_them() {
+    fn times_are_written_as_spdx_requires() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_827_696, "2000-02-29T12:34:56Z"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A project's `kmod.spec`. Its head says in `%global` lines what is packaged; all else in it is the same in every project.
+//! A project's `kmod.spec`. The `%global` lines at its head tell what is packaged; the rest is the same in every project.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,10 +12,10 @@ use report::failure::Failure;
 /// Its file name in a project.
 pub const FILE: &str = "kmod.spec";
 
-/// A `kmod.spec`, read.
+/// A `kmod.spec` that was read.
 #[derive(Clone, Debug)]
 pub struct KmodSpec {
-    /// Where it is.
+    /// Its file.
     pub file: Utf8PathBuf,
     /// `kmod_name`.
     pub name: String,
@@ -35,9 +35,12 @@ impl KmodSpec {
         let spec = Self::parse(file, text)?;
         let version = as_version(&project.version);
         if spec.version != version {
-            let reason = format!("kmod_version is {}, and dkms.conf says {}", spec.version, project.version);
+            let reason = format!(
+                "kmod_version is {}, but the version of the project is {}",
+                spec.version, project.version
+            );
             return Err(Failure::refused(spec.file.as_str(), reason)
-                .remedy(format!("write in it: %global kmod_version {version}"))
+                .remedy(format!("change the line to: %global kmod_version {version}"))
                 .into());
         }
         Ok(spec)
@@ -46,7 +49,7 @@ impl KmodSpec {
     fn parse(file: Utf8PathBuf, text: String) -> Result<Self> {
         let value = |name: &str| {
             global(&text, name).map(str::to_owned).ok_or_else(|| {
-                Failure::refused(file.as_str(), format!("there is no line `%global {name} …` in it"))
+                Failure::refused(file.as_str(), format!("lacks a line `%global {name} …`"))
                     .remedy("compare its head with that of the kmod.spec of this repository")
             })
         };
@@ -57,7 +60,7 @@ impl KmodSpec {
         Ok(Self { name, version, file, text })
     }
 
-    /// The spec as it goes into the source package: for these kernels where nothing else is said, and for just this source.
+    /// The spec for the source package: for these kernels by default, and for exactly this source.
     pub fn for_source(&self, archive: &SourceArchive, targets: &[KmodTarget]) -> String {
         let kversion = targets.first().map_or("", |target| target.kversion.as_str());
         let kvariants = targets.iter().map(|target| target.kvariant()).collect::<Vec<_>>().join(" ");
@@ -79,12 +82,12 @@ fn global<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(value).map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// A version as rpm takes it: it keeps `-` for itself.
+/// A version as rpm allows it: `-` is a separator there.
 fn as_version(version: &str) -> String {
     version.replace('-', "_")
 }
 
-/// What may be in a name or version (rpm's own rule), and leads nowhere as a part of a path.
+/// Refuses characters that rpm does not allow in a name or version, or that would change a path.
 fn refuse_characters(file: &Utf8Path, name: &str, value: &str) -> Result<(), Failure> {
     let dash = name == "kmod_name";
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._+~^".contains(c) || (dash && c == '-');
@@ -93,8 +96,8 @@ fn refuse_characters(file: &Utf8Path, name: &str, value: &str) -> Result<(), Fai
         None if begins => Ok(()),
         odd => {
             let odd = odd.or(value.chars().next()).unwrap_or(' ');
-            Err(Failure::refused(file.as_str(), format!("{name}: rpm does not take {odd:?} in {value:?}"))
-                .remedy("letters and digits first, then also . _ + ~ ^"))
+            Err(Failure::refused(file.as_str(), format!("{name}: rpm does not allow {odd:?} in {value:?}"))
+                .remedy("begin with a letter or digit, then use letters, digits and . _ + ~ ^"))
         }
     }
 }

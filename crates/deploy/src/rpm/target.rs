@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel that a package is for, in the words of kmod RPMs: `kversion` and `kvariant`.
+//! The kernel that a package is for, in the terms of kmod RPMs: `kversion` and `kvariant`.
 
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// A release, cut in two.
+/// A release, split in two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KmodTarget {
-    /// The whole.
+    /// The whole release.
     pub release: Release,
-    /// What the variants of one kernel have in common, `6.12.107+deb13`.
+    /// The part that the variants of a kernel have in common, `6.12.107+deb13`.
     pub kversion: String,
-    /// What follows, separator included, `-cloud-amd64`; empty for a plain kernel.
+    /// The rest with the separator, `-cloud-amd64`; empty for a plain kernel.
     variant: String,
 }
 
 impl KmodTarget {
-    /// Cuts a release where its flavour begins.
+    /// Splits a release where its flavour begins.
     pub fn of(release: &Release) -> Self {
         let text = release.as_str();
         let variant = match release.flavour() {
@@ -27,7 +27,7 @@ impl KmodTarget {
         Self { release: release.clone(), kversion, variant: variant.to_owned() }
     }
 
-    /// `kversion` with each of the words of `kvariants`, as rpmbuild is given them.
+    /// `kversion` with each of the words of `kvariants`, as they are passed to rpmbuild.
     pub fn all(kversion: &Release, kvariants: &str) -> Result<Vec<Self>, Failure> {
         let target = |word: &str| {
             let variant = word.trim_matches('"').to_owned();
@@ -42,7 +42,7 @@ impl KmodTarget {
         if self.variant.is_empty() { "\"\"" } else { &self.variant }
     }
 
-    /// What follows the name of its package: nothing, or the variant without its separator after a hyphen.
+    /// The suffix of its package's name: empty, or a hyphen and the variant without its separator.
     pub fn suffix(&self) -> String {
         let word = self.variant.trim_start_matches(['-', '+', '.']);
         if word.is_empty() { String::new() } else { format!("-{word}") }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_cut_where_the_flavour_begins() {
+    fn releases_are_split_where_the_flavour_begins() {
         for (release, kversion, kvariant, suffix) in [
             ("6.12.107+deb13-cloud-amd64", "6.12.107+deb13", "-cloud-amd64", "-cloud-amd64"),
             ("6.1.0-40-rt-amd64", "6.1.0-40", "-rt-amd64", "-rt-amd64"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The links of weak-modules: a module in `/lib/modules/BUILT_FOR/extra/NAME/X.ko` is found by another kernel as
+//! The links that weak-modules makes: another kernel finds the module `/lib/modules/BUILT_FOR/extra/NAME/X.ko` as
 //! `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if each of its symbols has the CRC there that it was built against.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ pub struct Modules {
     root: Utf8PathBuf,
 }
 
-/// A module below some kernel's `extra`.
+/// A module below the `extra` directory of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extra {
     /// The kernel that it was built for.
@@ -37,7 +37,7 @@ pub struct Extra {
     pub path: Utf8PathBuf,
 }
 
-/// One thing that is done, or would be.
+/// A change that is made, or would be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
 pub enum LinkChange {
@@ -47,7 +47,7 @@ pub enum LinkChange {
         kernel: Release,
         /// The link.
         link: Utf8PathBuf,
-        /// Where it leads, as the running system sees it.
+        /// Its target, as seen on the system itself.
         target: Utf8PathBuf,
     },
     /// A link is removed.
@@ -75,7 +75,7 @@ impl LinkChange {
     }
 }
 
-/// A link of weak-updates that is there.
+/// An existing link below weak-updates.
 struct Existing {
     kernel: Release,
     link: Utf8PathBuf,
@@ -92,7 +92,7 @@ impl Modules {
         self.root.join("lib/modules")
     }
 
-    /// The kernels there, by the directories named after them.
+    /// The kernels, by the directories named after them.
     fn kernels(&self) -> Vec<Release> {
         let entries = self.dir().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
         let mut releases: Vec<Release> = entries.filter_map(|entry| entry.file_name().parse().ok()).collect();
@@ -100,11 +100,11 @@ impl Modules {
         releases
     }
 
-    /// A path that a package or a user names, `/lib/modules/RELEASE/extra/PATH`, cut in two.
+    /// Splits a path given by a package or a user, `/lib/modules/RELEASE/extra/PATH`.
     pub fn extra(&self, path: &Utf8Path) -> Result<Extra> {
         let refused = || {
-            Failure::usage(path.as_str(), "is no module in the extra directory of a kernel")
-                .remedy("name it /lib/modules/RELEASE/extra/NAME/MODULE.ko, without --root in front")
+            Failure::usage(path.as_str(), "is not a module in the extra directory of a kernel")
+                .remedy("give it as /lib/modules/RELEASE/extra/NAME/MODULE.ko, without the directory given with --root")
         };
         let inner = path.strip_prefix("/usr").map_or(path, |rest| rest);
         let inner = inner.strip_prefix("/").unwrap_or(inner);
@@ -138,7 +138,7 @@ impl Modules {
         self.dir().join(kernel).join("weak-updates").join(&extra.path)
     }
 
-    /// What a link leads to, on the system itself.
+    /// The target of a link, as seen on the system itself.
     fn target(extra: &Extra) -> Utf8PathBuf {
         Utf8Path::new("/lib/modules").join(&extra.release).join("extra").join(&extra.path)
     }
@@ -159,12 +159,12 @@ impl Modules {
         self.kernels().iter().flat_map(of_kernel).collect()
     }
 
-    /// What a kernel exports, by the file that says so; none where there is no such file.
+    /// What a kernel exports, if there is a file that lists it.
     fn kabi(&self, kernel: &Release) -> Result<Option<Kabi>> {
         Ok(installed::symvers(&self.root, kernel.as_str())?.map(|text| Kabi::of_symvers(&text)))
     }
 
-    /// New modules: each other kernel that would load them gets links.
+    /// For new modules: links in each other kernel that would load them.
     pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let mut changes = Vec::new();
         for kernel in self.kernels() {
@@ -173,7 +173,7 @@ impl Modules {
         Ok(changes)
     }
 
-    /// A new kernel: it gets links to what other kernels have in `extra` and it would load.
+    /// For a new kernel: links to the modules in `extra` of other kernels that it would load.
     pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<LinkChange>> {
         self.require(kernel)?;
         let others = self.kernels().into_iter().filter(|other| other != kernel).rev();
@@ -181,15 +181,17 @@ impl Modules {
         self.add(kernel, &extras, report)
     }
 
-    /// Links in one kernel to those of `extras` that it would load, have no module of its own there, and no link yet. Modules
-    /// of one directory are one package's: all of them, or none.
+    /// Links in one kernel to those of `extras` that it would load, unless it has a module of its own there, or a link already.
+    /// Modules in one directory belong to one package: all of them are linked or none.
     fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let foreign: Vec<&Extra> = extras.iter().filter(|extra| extra.release != *kernel).collect();
         if foreign.is_empty() {
             return Ok(Vec::new());
         }
         let Some(kabi) = self.kabi(kernel)? else {
-            report.warn(&format!("{kernel}: nothing says which symbols it exports (symvers): left as it is"));
+            report.warn(&format!(
+                "kernel {kernel} gets no links: there is no file that lists what it exports (symvers)"
+            ));
             return Ok(Vec::new());
         };
         let mut changes: Vec<LinkChange> = Vec::new();
@@ -223,13 +225,13 @@ impl Modules {
         Ok(changes)
     }
 
-    /// Modules that go: no kernel keeps a link to one.
+    /// For modules that are removed: the removal of all links to them.
     pub fn remove_modules(&self, extras: &[Extra]) -> Vec<LinkChange> {
         let targets: Vec<Utf8PathBuf> = extras.iter().map(Self::target).collect();
         self.unlink(|existing| targets.contains(&existing.target))
     }
 
-    /// A kernel that goes: its links, and those of others to its modules.
+    /// For a kernel that is removed: the removal of its links, and of those to its modules.
     pub fn remove_kernel(&self, kernel: &Release) -> Vec<LinkChange> {
         let own = Utf8Path::new("/lib/modules").join(kernel);
         self.unlink(|existing| existing.kernel == *kernel || existing.target.starts_with(&own))
@@ -248,8 +250,8 @@ impl Modules {
         Err(Failure::usage(kernel.as_str(), format!("there is no {dir}")).remedy("ls /lib/modules"))
     }
 
-    /// Runs depmod for the kernels whose links have changed, and checks that their indexes say so.
-    /// A kernel that is half removed has no modules to index.
+    /// Runs depmod for the kernels whose links have changed, and checks their indexes. A kernel that is being removed and has no
+    /// modules any more is skipped.
     pub fn index(&self, changes: &[LinkChange], report: &Report) -> Result<()> {
         let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
         for kernel in kernels {
@@ -262,7 +264,7 @@ impl Modules {
             let dep = fs_err::read_to_string(dir.join("modules.dep"))?;
             let of_kernel = changes.iter().filter(|change| change.kernel() == kernel);
             if let Some(change) = of_kernel.into_iter().find(|change| !is_indexed(&dep, &dir, change)) {
-                let reason = "depmod reported success, and its modules.dep does not agree with the link";
+                let reason = "does not agree with modules.dep, although depmod reported success";
                 return Err(Failure::refused(change.link().as_str(), reason)
                     .remedy("run the command again with -v and see what depmod says")
                     .into());
@@ -271,18 +273,18 @@ impl Modules {
         Ok(())
     }
 
-    /// Makes one change. A link replaces nothing, and with the last one its directories go.
+    /// Makes one change. A new link does not replace anything; directories are removed with the last link in them.
     pub fn apply(&self, change: &LinkChange) -> Result<()> {
         match change {
             LinkChange::Link { link, target, .. } => {
-                fs_err::create_dir_all(link.parent().context("a link in a directory")?)?;
+                fs_err::create_dir_all(link.parent().context("a link has a directory")?)?;
                 symlink(target, link).with_context(|| format!("linking {link} to {target}"))
             }
             LinkChange::Unlink { link, kernel } => {
                 fs_err::remove_file(link)?;
                 let top = self.dir().join(kernel);
                 for dir in link.ancestors().skip(1).take_while(|dir| *dir != top) {
-                    // Not empty: something else is linked.
+                    // It is not empty.
                     if std::fs::remove_dir(dir).is_err() {
                         break;
                     }
@@ -293,8 +295,8 @@ impl Modules {
     }
 }
 
-/// Whether a modules.dep agrees with `change`, of which `dir` is the kernel's directory: a link that
-/// was made is listed, or another file of the same name that goes before it; one that was removed is not.
+/// Whether a modules.dep agrees with `change`; `dir` is the kernel's directory. A new link is listed, or another module of the
+/// same name that takes precedence; a removed one is not.
 fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
     let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
     match change {
@@ -311,7 +313,7 @@ fn is_module(path: &Utf8Path) -> bool {
     [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end))
 }
 
-/// Modules by kernel and directory, in their order.
+/// Groups modules by kernel and directory, in their order.
 fn groups<'a>(extras: &[&'a Extra]) -> Vec<Vec<&'a Extra>> {
     let mut groups: Vec<Vec<&Extra>> = Vec::new();
     for extra in extras {
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_does_not_follow_a_link_is_noticed() {
+    fn an_index_that_does_not_agree_with_a_link_is_noticed() {
         let dir = Utf8Path::new("/lib/modules/6.12.2");
         let kernel: Release = "6.12.2".parse().unwrap();
         let link = dir.join("weak-updates/x/a-b.ko.xz");

@@ -28,29 +28,29 @@ pub struct Certificate {
 /// What a certificate says, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CertificateFacts {
-    /// Whose it is (RFC 4514), such as `CN=fleet module signing`.
+    /// Its subject (RFC 4514), such as `CN=fleet module signing`.
     pub subject: String,
-    /// Its serial number in hexadecimal digits; a module's signature names the certificate by it and the issuer.
+    /// Its serial number in hexadecimal; a module's signature names the certificate by issuer and serial number.
     pub serial: String,
-    /// The first moment it is valid, `Nov 22 11:00:00 2026 GMT`.
+    /// When it becomes valid: `Nov 22 11:00:00 2026 GMT`.
     pub not_before: String,
-    /// The last moment it is valid.
+    /// When it expires.
     pub not_after: String,
-    /// SHA-256 over the certificate, as `mokutil --list-enrolled` and MokManager show one.
+    /// SHA-256 over the certificate, in the format of `mokutil --list-enrolled` and MokManager.
     pub fingerprint: String,
 }
 
 impl Certificate {
-    /// Reads the certificate in `file`: DER, or the first one in PEM, whatever else is there.
+    /// Reads the certificate in `file`: in DER, or the first one in PEM, whatever else is in the file.
     ///
     /// # Errors
     ///
-    /// Refused if it is none, has expired, or is not yet valid.
+    /// Refused, if it is not a certificate, has expired, or is not yet valid.
     pub fn read(file: &Utf8Path) -> Result<Self> {
         let file = file.canonicalize_utf8().map_err(|error| refused(file, error.to_string()))?;
         let bytes = fs_err::read(&file).map_err(|error| refused(&file, error.to_string()))?;
         let (certificate, der) = parse(&bytes).map_err(|reason| refused(&file, reason))?;
-        let unwritten = |error: der::Error| refused(&file, format!("cannot be written again: {error}"));
+        let unwritten = |error: der::Error| refused(&file, format!("cannot be encoded again: {error}"));
         let key = &certificate.tbs_certificate.subject_public_key_info;
         let key = key.to_der().map_err(unwritten)?;
         let facts = CertificateFacts::of(&certificate, &der);
@@ -62,7 +62,7 @@ impl Certificate {
         Ok(Self { file, facts, pem, public_key: public_key.trim_end().to_owned() })
     }
 
-    /// The certificate in PEM, whatever its file has.
+    /// The certificate in PEM, whatever the format of its file.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -92,7 +92,7 @@ impl CertificateFacts {
 /// The label of a certificate in PEM (RFC 7468).
 const CERTIFICATE: &str = "CERTIFICATE";
 
-/// Reads a certificate in PEM or DER, and gives it in DER, too; otherwise what is wrong.
+/// Reads a certificate in PEM or DER, and returns it in DER, too; otherwise what is wrong.
 fn parse(bytes: &[u8]) -> Result<(x509_cert::Certificate, Vec<u8>), String> {
     let der = match pem_block(bytes) {
         Some(block) => block?,
@@ -100,14 +100,13 @@ fn parse(bytes: &[u8]) -> Result<(x509_cert::Certificate, Vec<u8>), String> {
     };
     match x509_cert::Certificate::from_der(&der) {
         Ok(certificate) => Ok((certificate, der)),
-        // A sequence: as likely as not a certificate that something is wrong with.
-        Err(error) if der.first() == Some(&0x30) => Err(format!("is no sound X.509 certificate: {error}")),
-        Err(_) => Err("is no X.509 certificate, neither PEM nor DER".to_owned()),
+        // A sequence, so probably a damaged certificate.
+        Err(error) if der.first() == Some(&0x30) => Err(format!("is not a valid X.509 certificate: {error}")),
+        Err(_) => Err("is not an X.509 certificate, neither in PEM nor in DER".to_owned()),
     }
 }
 
-/// The contents of the first certificate in a PEM file; none where there is no PEM at all. Lines may be of any length, as
-/// OpenSSL takes them, too.
+/// The contents of the first certificate in a PEM file; `None` if it is not PEM. Lines may have any length, as with OpenSSL.
 fn pem_block(bytes: &[u8]) -> Option<Result<Vec<u8>, String>> {
     let text = String::from_utf8_lossy(bytes);
     let label =
@@ -115,18 +114,18 @@ fn pem_block(bytes: &[u8]) -> Option<Result<Vec<u8>, String>> {
     let first = text.lines().find_map(label)?;
     let mut lines = text.lines().skip_while(|line| label(line).as_deref() != Some(CERTIFICATE));
     if lines.next().is_none() {
-        return Some(Err(format!("is no X.509 certificate, but PEM with {first}")));
+        return Some(Err(format!("is not an X.509 certificate, but PEM with a {first}")));
     }
     let end = format!("-----END {CERTIFICATE}-----");
     let mut base64 = String::new();
     for line in lines {
         if line.trim_end() == end {
-            let read = decode(&base64).map_err(|error| format!("is no sound PEM: {error}"));
+            let read = decode(&base64).map_err(|error| format!("is not valid PEM: {error}"));
             return Some(read);
         }
         base64.extend(line.split_whitespace());
     }
-    Some(Err(format!("is no whole PEM file: {end} is missing")))
+    Some(Err(format!("is an incomplete PEM file: {end} is missing")))
 }
 
 /// Decodes base64 without line ends.
@@ -137,7 +136,7 @@ fn decode(base64: &str) -> Result<Vec<u8>, pem::Error> {
     Ok(pem::decode_vec(text.as_bytes())?.1)
 }
 
-/// The kernel does not look at a certificate's dates, and firmware clocks are wrong; whoever signs with an expired one has
+/// The kernel ignores a certificate's dates, as firmware clocks are unreliable; but whoever signs with an expired one has
 /// forgotten to replace it.
 fn require_valid(
     file: &Utf8Path,
@@ -156,7 +155,7 @@ fn require_valid(
     let CertificateFacts { not_before, not_after, .. } = facts;
     let reason = format!("{why}: it is valid from {not_before} to {not_after}");
     Err(Failure::refused(file.as_str(), reason)
-        .remedy("make a key with a certificate that is valid: cargo kmod key new --output DIR"))
+        .remedy("make a new key with a valid certificate: cargo kmod key new --output DIR"))
 }
 
 fn now() -> Duration {
@@ -165,11 +164,11 @@ fn now() -> Duration {
 
 fn refused(file: &Utf8Path, reason: String) -> Failure {
     Failure::refused(file.as_str(), reason).remedy(
-        "--cert FILE, the certificate that belongs to the key: cargo kmod key new --output DIR makes both",
+        "give the certificate that belongs to the key: --cert FILE; cargo kmod key new --output DIR makes both",
     )
 }
 
-/// As OpenSSL prints a time.
+/// A time in the format of OpenSSL.
 fn date(time: &Time) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused_with_why() {
+    fn what_is_not_a_certificate_is_refused_with_the_reason() {
         let made = Made::new();
         let file = made.certificate("x", "/CN=x", EC, SIGNS_CODE);
         let pem = fs_err::read_to_string(&file).unwrap();
@@ -307,16 +306,20 @@ mod tests {
         let request = fs_err::read(made.path.join("x.csr")).unwrap();
         let end = "-----END CERTIFICATE-----";
         for (name, bytes, reason) in [
-            ("empty", Vec::new(), "is no X.509 certificate, neither PEM nor DER"),
-            ("text", b"not a certificate\n".to_vec(), "is no X.509 certificate, neither PEM nor DER"),
-            ("random", vec![0xff; 700], "is no X.509 certificate, neither PEM nor DER"),
-            ("key", key, "is no X.509 certificate, but PEM with PRIVATE KEY"),
-            ("request", request, "is no X.509 certificate, but PEM with CERTIFICATE REQUEST"),
-            ("short DER", der[..der.len() / 2].to_vec(), "is no sound X.509 certificate"),
-            ("long DER", [&der[..], b"more"].concat(), "is no sound X.509 certificate"),
-            ("short PEM", pem.split(end).next().unwrap().as_bytes().to_vec(), "is no whole PEM file"),
-            ("odd PEM", pem.replacen("MII", "M!I", 1).into_bytes(), "is no sound PEM"),
-            ("less PEM", pem.replacen("MII", "", 1).into_bytes(), "is no "),
+            ("empty", Vec::new(), "is not an X.509 certificate, neither in PEM nor in DER"),
+            (
+                "text",
+                b"not a certificate\n".to_vec(),
+                "is not an X.509 certificate, neither in PEM nor in DER",
+            ),
+            ("random", vec![0xff; 700], "is not an X.509 certificate, neither in PEM nor in DER"),
+            ("key", key, "is not an X.509 certificate, but PEM with a PRIVATE KEY"),
+            ("request", request, "is not an X.509 certificate, but PEM with a CERTIFICATE REQUEST"),
+            ("short DER", der[..der.len() / 2].to_vec(), "is not a valid X.509 certificate"),
+            ("long DER", [&der[..], b"more"].concat(), "is not a valid X.509 certificate"),
+            ("short PEM", pem.split(end).next().unwrap().as_bytes().to_vec(), "is an incomplete PEM file"),
+            ("odd PEM", pem.replacen("MII", "M!I", 1).into_bytes(), "is not valid PEM"),
+            ("less PEM", pem.replacen("MII", "", 1).into_bytes(), "is not "),
         ] {
             let file = made.write(name, bytes);
             let error = Certificate::read(&file).expect_err(name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fetches what a project imports: out of the source package of exactly the kernel's version, kept by content.
+//! Fetches what a project imports: from the source package of exactly the kernel's version, cached by content.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -30,9 +30,9 @@ struct Origin {
 /// The kernel whose source is wanted.
 #[derive(Clone, Copy, Debug)]
 pub enum SourceKernel<'a> {
-    /// One that is prepared: of exactly the packages that it was made of.
+    /// A prepared kernel: the source comes from exactly the packages that it was made from.
     Prepared(&'a Prepared),
-    /// One that need not be.
+    /// A kernel that need not be prepared.
     Named(&'a Release),
 }
 
@@ -46,7 +46,7 @@ impl<'a> SourceKernel<'a> {
     }
 }
 
-/// The files that `import` names, as they are in the kernel's source.
+/// The files named in `import`, as they are in the kernel's source.
 pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList) -> Result<SourceTree> {
     match kernel {
         SourceKernel::Prepared(prepared) => of_prepared(context, prepared, import),
@@ -54,8 +54,8 @@ pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList)
     }
 }
 
-/// Those of the files that `import` names which the source of `release` has. Nothing is kept: whoever asks does not know yet
-/// what is wanted.
+/// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as this is for finding out
+/// what to import.
 pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     let mut archive = Archive::open(context)?;
     let kernel = discover::find(&mut archive, release)?;
@@ -73,10 +73,10 @@ pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -
     read(dir, import)
 }
 
-/// What tar says of a name that the archive does not hold.
+/// What tar reports for a name that is not in the archive.
 const NOT_FOUND: &str = "Not found in archive";
 
-/// Of the source that a prepared kernel was built from.
+/// From the source that a prepared kernel was built from.
 fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> Result<SourceTree> {
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
@@ -86,8 +86,10 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     let kernel = discover::find(&mut archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
     if prepare::inputs_of(&archive, &kernel, &prepared.root)? != *inputs {
-        let reason =
-            format!("was prepared from other packages than the archive has now ({})", kernel.headers.version);
+        let reason = format!(
+            "was prepared from other packages than those that are now in the archive ({})",
+            kernel.headers.version
+        );
         return Err(Failure::refused(release.as_str(), reason)
             .remedy(format!("cargo kmod kernel prepare {release}"))
             .into());
@@ -109,8 +111,8 @@ fn of_release(context: &Context, release: &Release, import: &ImportList) -> Resu
     of_package(context, &archive, release, source, import)
 }
 
-/// Where the import is kept that belongs to a prepared kernel, if it is: then no archive is asked. A kernel's inputs
-/// are the packages that it was made of, so the source that belongs to them never changes.
+/// The directory with the import for a prepared kernel, if it is cached: then the archive is not needed. A kernel's inputs are
+/// the packages that it was made from, so the corresponding source never changes.
 fn known(context: &Context, kdir: &Kdir, import: &ImportList) -> Option<Utf8PathBuf> {
     let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
     let origin: Origin = serde_json::from_slice(&json).ok()?;
@@ -137,7 +139,7 @@ fn of_package(
         let step = context.report.step("Importing", &what);
         let partial = context.cache.partial(&place, &context.report, remove_plain)?;
         let unpacked = unpack(context, &deb, release, import, &partial).or_else(|error| {
-            // tar has unpacked the others, so it can be told which is missing.
+            // tar has unpacked the others, so the missing one can be named.
             let not_found = error.to_string().contains(NOT_FOUND);
             if not_found { read_all(&partial, import).and(Err(error)) } else { Err(error) }
         });
@@ -150,7 +152,7 @@ fn of_package(
     read_all(&place, import)
 }
 
-/// Where these files of this source are kept.
+/// The directory where these files of this source are cached.
 fn place_of(context: &Context, source: &str, import: &ImportList) -> Utf8PathBuf {
     let mut hash = Sha256::new();
     hash.update(source);
@@ -159,7 +161,7 @@ fn place_of(context: &Context, source: &str, import: &ImportList) -> Utf8PathBuf
     context.cache.path("imports").join(name)
 }
 
-/// Unpacks just the wanted files of the source package to `into`.
+/// Unpacks only the wanted files of the source package to `into`.
 fn unpack(
     context: &Context,
     deb: &Utf8Path,
@@ -191,7 +193,7 @@ fn unpack(
     unpacked
 }
 
-/// Reads imported files, each of which must be there.
+/// Reads imported files, all of which must exist.
 fn read_all(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
     let tree = read(place, import)?;
     let stands_for_none = |wanted: &&KernelFiles| !tree.keys().any(|path| wanted.covers(path));
@@ -199,24 +201,24 @@ fn read_all(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
         None => Ok(tree),
         Some(wanted) => {
             Err(Failure::refused(format!("{FILE}: {}", wanted.as_str()), "is not in the kernel's source")
-                .remedy("correct the name, or give the project a version for this kernel")
+                .remedy("correct the name, or make another version of the project for this kernel")
                 .into())
         }
     }
 }
 
-/// Reads imported files. Only what is named is taken, and nothing but plain files is.
+/// Reads imported files. Only files that are named are read, and all must be regular files.
 fn read(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
     let mut tree = SourceTree::new();
     for entry in WalkDir::new(place) {
         let entry = entry?;
-        let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+        let path = Utf8Path::from_path(entry.path()).context("a file name is not UTF-8")?;
         let inner = path.strip_prefix(place)?;
         if entry.file_type().is_dir() || !import.kernel.iter().any(|wanted| wanted.covers(inner)) {
             continue;
         }
         if !entry.file_type().is_file() {
-            return Err(Failure::refused(inner.as_str(), "is no plain file in the kernel's source")
+            return Err(Failure::refused(inner.as_str(), "is not a regular file in the kernel's source")
                 .remedy("name other files in import.toml")
                 .into());
         }
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_files_that_are_named_are_imported_and_each_name_counts() {
+    fn only_regular_files_that_are_named_are_imported_and_each_name_must_match() {
         let dir = tempfile::tempdir().unwrap();
         let place = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::create_dir_all(place.join("fs/a")).unwrap();
@@ -243,6 +245,6 @@ mod tests {
         assert!(error.contains("fs/b: is not in the kernel's source"), "{error}");
         std::os::unix::fs::symlink("/etc/passwd", place.join("fs/a/link")).unwrap();
         let error = read(place, &import("kernel = [\"fs/a\"]")).unwrap_err().to_string();
-        assert!(error.contains("fs/a/link: is no plain file"), "{error}");
+        assert!(error.contains("fs/a/link: is not a regular file"), "{error}");
     }
 }
