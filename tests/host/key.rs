@@ -131,9 +131,9 @@ fn a_key_that_does_not_fit_is_refused_before_anything_is_built() {
     let refused = |key: &Utf8Path, certificate: &Utf8Path, object: &str, reason: &str| {
         assert_refused(&build(&scratch, key, certificate), 4, object, reason, "--");
     };
-    refused(&key, &other.join("MOK.pem"), key.as_str(), "does not fit the certificate");
-    refused(&certificate, &certificate, "MOK.der", "is no private key in PEM");
-    refused(&key, &key, "MOK.priv", "is no X.509 certificate");
+    refused(&key, &other.join("MOK.pem"), key.as_str(), "does not belong to the certificate");
+    refused(&certificate, &certificate, "MOK.der", "is not a private key in PEM");
+    refused(&key, &key, "MOK.priv", "is not an X.509 certificate");
     refused(&scratch.path().join("absent"), &certificate, "absent", "No such file");
     refused(&key, &scratch.path().join("absent"), "absent", "No such file");
     assert!(!scratch.cache().join("kernels").exists());

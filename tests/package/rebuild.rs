@@ -237,7 +237,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     let source = made.0.join(release(suite)).join("source");
     assert!(output.lines().any(|line| line == source), "{output}");
     let (status, output) = run(&tool(&refresh));
-    assert!(status == 0 && output.contains("nothing is edited"), "{output}");
+    assert!(status == 0 && output.contains("nothing was edited"), "{output}");
 
     // A change, a new file, a file less: beside what a build and an editor leave.
     change(
@@ -251,7 +251,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     fs_err::write(source.join("fs/smb/client/.asn1.o.cmd"), "how").unwrap();
     fs_err::write(source.join("fs/smb/client/asn1.c~"), "copy").unwrap();
     let (status, output) = run(&tool(&import));
-    assert!(status == 4 && output.contains("has been edited, and would be overwritten"), "{output}");
+    assert!(status == 4 && output.contains("has been edited and would be overwritten"), "{output}");
     let (status, output) = run(&tool(&refresh));
     assert_eq!(status, 0, "{output}");
     let line = line_of(suite, &copy);
@@ -267,7 +267,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     assert!(!staged.contains_key(Utf8Path::new("fs/smb/client/Kconfig")));
     assert!(!staged.keys().any(|path| path.as_str().contains("asn1.o") || path.as_str().ends_with('~')));
     let (status, output) = run(&tool(&refresh));
-    assert!(status == 0 && output.contains("nothing is edited"), "{output}");
+    assert!(status == 0 && output.contains("nothing was edited"), "{output}");
 
     // A further edit goes into the same patch; one of the project's own files does not.
     change(&source.join("fs/smb/client/mine.h"), "mine", "still mine");

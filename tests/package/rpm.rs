@@ -304,7 +304,12 @@ fn nonsense(suite: &Suite) {
     for (from, to, status, said) in [
         ("%description\n", "%nonsense\n%if\n%description\n", 1, "line "),
         ("%global kmod_version 0.1.0", "%global kmod_version 0.1-0", 4, "'-'"),
-        ("%global kmod_version 0.1.0", "%global kmod_version 0.2.0", 4, "dkms.conf says 0.1.0"),
+        (
+            "%global kmod_version 0.1.0",
+            "%global kmod_version 0.2.0",
+            4,
+            "the version of the project is 0.1.0",
+        ),
     ] {
         let (_dir, project) = edited(from, to);
         let (found, output) = run(&tool(&[

@@ -175,7 +175,7 @@ fn made_of(suite: &Suite) {
     altered[last] ^= 1;
     fs_err::write(path.join("altered.rpm"), altered).unwrap();
     let (status, output) = run(&tool(&["inspect", path.join("altered.rpm").as_str()]));
-    assert!(status == 4 && output.contains("is no whole package"), "{output}");
+    assert!(status == 4 && output.contains("is not a valid package"), "{output}");
 }
 
 fn installed_made_of(suite: &Suite) {

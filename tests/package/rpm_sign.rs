@@ -155,10 +155,10 @@ fn cannot_be_signed(suite: &Suite) {
         (vec!["--sign".to_owned(), NAME.to_owned()], with, "gpg cannot sign with it"),
         (modules(&missing, &certificate), with, "missing: No such file"),
         (modules(&key, &missing), with, "missing: No such file"),
-        (modules(&key, &other), with, "does not fit the certificate"),
+        (modules(&key, &other), with, "does not belong to the certificate"),
         (modules(&key, &certificate), None, "KBUILD_SIGN_PIN, its passphrase, is not set"),
         (modules(&key, &certificate), Some("wrong"), "cannot be decrypted"),
-        (modules("pkcs11:token=x".into(), &certificate), with, "reaches no token"),
+        (modules("pkcs11:token=x".into(), &certificate), with, "cannot reach a token"),
     ] {
         let made = path.join("made");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -102,7 +102,7 @@ fn over_every_byte(suite: &Suite) {
         let mut spoilt = signed.clone();
         spoilt[at] ^= 1;
         let error = bench.verify(suite, &spoilt).unwrap_err().to_string();
-        assert!(error.contains("not one over this module"), "{at}: {error}");
+        assert!(error.contains("was not made over this module"), "{at}: {error}");
     }
     let other = Bench::new(suite, false);
     assert!(other.verify(suite, &signed).is_err(), "another key's certificate was taken");

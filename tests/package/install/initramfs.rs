@@ -126,7 +126,7 @@ impl<'a> Machine<'a> {
             $XTASK install nls_utf8.ko*
             test \"$before\" = \"$(sha256sum /boot/initrd.img-$RELEASE)\"
             $XTASK uninstall nls_utf8");
-        assert!(said.tail.contains("it holds no nls_utf8"), "{}", said.tail);
+        assert!(said.tail.contains("it does not contain nls_utf8"), "{}", said.tail);
     }
 
     /// A hook of somebody's that fails once our module is there.

@@ -146,7 +146,7 @@ fn status_says_which_and_why(suite: &Suite) {
     fs_err::remove_file(fixture.modules().join(format!("extra/{MODULE}.ko"))).unwrap();
     let entry = status(&[])[0].clone();
     assert!(entry["why"].as_str().unwrap().contains("depmod has not run since"), "{entry}");
-    assert!(entry["remarks"][0].as_str().unwrap().ends_with("is gone"), "{entry}");
+    assert!(entry["remarks"][0].as_str().unwrap().ends_with("is missing"), "{entry}");
 }
 
 /// Two kernels in one system: one drop-in for both, which stays until the last of them is uninstalled.
@@ -168,5 +168,5 @@ fn several_kernels(suite: &Suite) {
         crate::suite::run(&fixture.tool(&["install", fixture.first().as_str(), module.as_str()]));
     assert_eq!(status, 4, "{output}");
     assert!(output.contains(&format!("{other}  {MODULE}  extra/")), "{output}");
-    assert!(output.contains("unchanged: ") && output.contains("not put there by this tool"), "{output}");
+    assert!(output.contains("unchanged: ") && output.contains("not installed by this tool"), "{output}");
 }

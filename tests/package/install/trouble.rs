@@ -104,7 +104,7 @@ fn second_run_waits(suite: &Suite) {
     let start = |args: &[&str]| {
         let mut child = fixture.tool(args).spawn(Stdio::null(), Stdio::piped()).unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains("Waiting") && line.contains("another run is at it")));
+        assert!(lines.any(|line| line.contains("Waiting") && line.contains("it is held by another run")));
         (child, lines)
     };
     let runs = [fixture.first(), fixture.second()].map(|file| start(&["install", file.as_str()]));

@@ -27,7 +27,7 @@ pub struct SignArgs {
     /// Its certificate, PEM or DER
     #[arg(long, value_name = "FILE")]
     pub cert: Utf8PathBuf,
-    /// The kernel, as `uname -r` prints it [default: the one the modules were built for]
+    /// The kernel, as printed by `uname -r` [default: the one that the modules were built for]
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<Release>,
 }
@@ -41,7 +41,7 @@ struct SignedFile {
     signer: String,
 }
 
-/// Looks at every file before the first is signed; each is replaced whole, once its signature is verified.
+/// Checks every file before the first is signed. Each is replaced after its signature was verified.
 pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
     let modules = args.files.iter().map(|file| Unsigned::read(file)).collect::<Result<Vec<_>>>()?;
     let release = release(args, &modules)?;
@@ -91,9 +91,9 @@ fn of_vermagic(module: &Unsigned) -> Result<Release> {
     vermagic.split(' ').next().unwrap_or_default().parse().map_err(|_| {
         Failure::refused(
             module.file().as_str(),
-            format!("its vermagic is {vermagic:?}, which names no kernel"),
+            format!("its vermagic does not begin with a kernel release: {vermagic:?}"),
         )
-        .remedy("FILE.ko, a module built for a kernel of `cargo kmod kernel list`")
+        .remedy("give FILE.ko, a module built for a kernel of `cargo kmod kernel list`")
         .into()
     })
 }

@@ -19,10 +19,10 @@ use report::table;
 /// `cargo kmod status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// Names of modules [default: all that were installed by this tool]
+    /// Names of modules [default: all that this tool has installed]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Kernel to look at; may be repeated [default: each that is installed]
+    /// Kernel to report on; may be repeated [default: all that are installed]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
     /// Which system.
@@ -30,7 +30,7 @@ pub struct StatusArgs {
     pub system: SystemArgs,
 }
 
-/// Looks at each kernel, and prints a table, and below it what the user should know.
+/// Prints a table of the modules for each kernel, and below it what the user should know.
 pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     let system = TargetSystem::open(&args.system.root)?;
@@ -58,7 +58,7 @@ fn names(system: &TargetSystem, release: &Release, args: &StatusArgs) -> Result<
 
 fn shown(all: &[ModuleStatus]) -> String {
     if all.is_empty() {
-        return "no module is installed by this tool; name one to see what modprobe would load".to_owned();
+        return "this tool has not installed any module; name one to see what modprobe would load".to_owned();
     }
     let mut rows =
         vec![["KERNEL", "MODULE", "MODPROBE LOADS", "WHY", "OURS", "IN MEMORY"].map(str::to_owned).to_vec()];

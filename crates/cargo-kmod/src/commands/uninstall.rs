@@ -21,18 +21,18 @@ pub struct UninstallArgs {
     /// Names of the modules
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Kernel to take them from; may be repeated [default: each that they are installed for]
+    /// Kernel to uninstall them from; may be repeated [default: all that they are installed for]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
-    /// Where from.
+    /// Which system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Whether the initramfs is rebuilt where the module is in it
+    /// When to rebuild the initramfs, if the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub initramfs: initramfs::InitramfsChoice,
 }
 
-/// Uninstalls from each kernel, and prints how each ended.
+/// Uninstalls from each kernel, and prints the results.
 pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     let system = TargetSystem::open(&args.system.root)?;
@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     outcomes.show(context)
 }
 
-/// The kernels asked for, or each that any of the modules is installed for, with those that are.
+/// The kernels asked for, or all for which any of the modules is installed; each with the modules to uninstall.
 fn wanted(
     context: &Context,
     system: &TargetSystem,

@@ -16,36 +16,36 @@ use report::table;
 /// `cargo kmod weak-modules`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "As a package does:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo kmod weak-modules --add-modules"
+    after_help = "As in a package's scriptlet:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo kmod weak-modules --add-modules"
 )]
 pub struct WeakModulesArgs {
-    /// What has come, or goes.
+    /// What was added or is removed.
     #[command(flatten)]
     pub what: WeakModulesWhat,
-    /// Work on the system in this directory
+    /// Root directory of the system
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: Utf8PathBuf,
 }
 
-/// One of four.
+/// One of four actions.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WeakModulesWhat {
-    /// A kernel has come: link into it what it would load
+    /// For a kernel that was added: link the modules that it would load
     #[arg(long, value_name = "RELEASE")]
     pub add_kernel: Option<Release>,
-    /// A kernel goes: remove its links, and those of others to its modules
+    /// For a kernel that is removed: remove its links, and those to its modules
     #[arg(long, value_name = "RELEASE")]
     pub remove_kernel: Option<Release>,
-    /// Modules have come, named on standard input: link them into each kernel that would load them
+    /// For modules that were added, listed on standard input: link them in each kernel that would load them
     #[arg(long)]
     pub add_modules: bool,
-    /// Modules go, named on standard input: remove the links to them
+    /// For modules that are removed, listed on standard input: remove the links to them
     #[arg(long)]
     pub remove_modules: bool,
 }
 
-/// Plans, does and prints.
+/// Plans and makes the changes, and prints them.
 pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     let modules = Modules::of(&args.root);
     let changes = plan(context, args, &modules)?;
@@ -71,7 +71,7 @@ fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<
     }
 }
 
-/// Modules that standard input names, a line each, as packages name them to weak-modules.
+/// The modules listed on standard input, one per line, as packages pass them to weak-modules.
 fn named(modules: &Modules) -> Result<Vec<Extra>> {
     let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
     let paths = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
