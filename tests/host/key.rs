@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Module-signing keys as a user makes them, and keys and modules that `sign` must refuse before it does anything.
+//! Module-signing keys as a user makes them, and keys and modules that `sign` must refuse before it
+//! does anything.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -150,7 +151,8 @@ fn an_encrypted_key_needs_its_passphrase() {
     assert_refused(&build().env("KBUILD_SIGN_PIN", "wrong"), 4, "MOK.priv", "cannot be decrypted", "--key");
 }
 
-/// A certificate for the key in `dir` that is valid from `start` to `end`, given as `YYYYMMDDHHMMSSZ`.
+/// A certificate for the key in `dir` that is valid from `start` to `end`, given as
+/// `YYYYMMDDHHMMSSZ`.
 fn certificate_of(dir: &Utf8Path, start: &str, end: &str) -> camino::Utf8PathBuf {
     let place = |name: &str| dir.join(name).into_string();
     let profile = format!(

@@ -149,8 +149,8 @@ const HEADERS: &str = "mkdir /lib/modules/$KERNEL/build && cd /lib/modules/$KERN
 /// What the distribution runs when a kernel is installed.
 const HOOK: &str = "/etc/kernel/postinst.d/dkms";
 
-/// A kernel with Rust that is not prepared: the distribution's hook passes over it, and who names it is told why it cannot
-/// be.
+/// A kernel with Rust that is not prepared: the distribution's hook passes over it, and who names
+/// it is told why it cannot be.
 fn unprepared(suite: &Suite) {
     let machine = machine(suite);
     machine.ok(HEADERS);
@@ -168,8 +168,9 @@ fn unprepared(suite: &Suite) {
     assert!(machine.resolved("cifs_fix").contains("/updates/dkms/"), "{said}");
 }
 
-/// The client's source is one kernel's: for another, for one without a client and for one that nobody prepared it is passed
-/// over by the hook, refused where it is named, and the kernel's own stays.
+/// The client's source is one kernel's: for another, for one without a client and for one that
+/// nobody prepared it is passed over by the hook, refused where it is named, and the kernel's own
+/// stays.
 fn the_client(suite: &Suite) {
     let machine = machine(suite);
     // The machine has no network: what is imported is in the cache then.
@@ -246,7 +247,8 @@ fn bundles(suite: &Suite) {
     assert!(machine.ok("dkms status").contains("replacement/1.0: added"));
 }
 
-/// As many kernels as are prepared for the same build root: beside the default one, what a user happens to have.
+/// As many kernels as are prepared for the same build root: beside the default one, what a user
+/// happens to have.
 fn several_kernels(suite: &Suite) {
     let all = Kdir::all(suite.context());
     let alike = |kdir: &Kdir| -> Vec<Kdir> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! kmod RPMs of both vehicles: what they say of themselves, that they are the same each time, and that their source builds
-//! without this tool.
+//! kmod RPMs of both vehicles: what they say of themselves, that they are the same each time, and
+//! that their source builds without this tool.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -30,7 +30,8 @@ pub(crate) struct Made {
     pub(crate) release: Release,
 }
 
-/// `SOURCE_DATE_EPOCH` of what trials compare: the time of the last commit, which it is otherwise, may change meanwhile.
+/// `SOURCE_DATE_EPOCH` of what trials compare: the time of the last commit, which it is otherwise,
+/// may change meanwhile.
 const DATE: &str = "1795305600";
 
 static GUARD: OnceLock<Made> = OnceLock::new();
@@ -244,7 +245,8 @@ fn the_same_twice(suite: &Suite) {
     assert_eq!(compared, 3, "source, modules and debug information");
 }
 
-/// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor the tool in the root.
+/// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor
+/// the tool in the root.
 fn rpmbuild_alone(suite: &Suite) {
     let made = rebuild(suite);
     let srpm = made.file("cifs-kmod-", ".src.rpm");
@@ -264,7 +266,8 @@ fn rpmbuild_alone(suite: &Suite) {
     let ours = made.package("kmod-cifs");
     let built = path.join("top/RPMS/x86_64").join(ours.file_name().unwrap());
     let (ours, built) = (Package::open(ours).unwrap(), Package::open(built).unwrap());
-    // --rebuild notes in a tag which source package it was (RPMTAG_COOKIE), -bb does not. All else is the same.
+    // --rebuild notes in a tag which source package it was (RPMTAG_COOKIE), -bb does not. All else
+    // is the same.
     assert!(ours.payload == built.payload, "the tool's package holds something else");
     assert_eq!(requires(&ours), requires(&built));
     assert_eq!(ours.metadata.get_nevra().unwrap(), built.metadata.get_nevra().unwrap());

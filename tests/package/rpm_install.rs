@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Packages as a system takes them: rpm and dnf install, upgrade, downgrade and erase them in a system of their own, and
-//! nothing is left. The kernel is Debian's, with the provides that a kernel of an RPM distribution has.
+//! Packages as a system takes them: rpm and dnf install, upgrade, downgrade and erase them in a
+//! system of their own, and nothing is left. The kernel is Debian's, with the provides that a
+//! kernel of an RPM distribution has.
 
 use std::collections::BTreeMap;
 
@@ -119,8 +120,8 @@ impl Drop for System<'_> {
     }
 }
 
-/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each symbol with the CRC that
-/// `crc` makes of its own; and what every such system has.
+/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each
+/// symbol with the CRC that `crc` makes of its own; and what every such system has.
 fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, u32) -> u32) -> rpm::Package {
     let release = kdir.release();
     let version = uname_version(release);
@@ -244,8 +245,8 @@ fn another_crc(suite: &Suite) {
     system.sh(&format!("rpm --install --test kernel.rpm {package}"));
 }
 
-/// Kernels beside the one that the module is for: one with the same symbols, one in which one differs, and one of which
-/// nothing is known.
+/// Kernels beside the one that the module is for: one with the same symbols, one in which one
+/// differs, and one of which nothing is known.
 fn weak_modules(suite: &Suite) {
     let made = rebuild(suite);
     let (_dir, root) = scratch();

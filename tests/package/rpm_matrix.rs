@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Both vehicles packaged for several releases and flavours at once: `--long`, as kernels are prepared for it.
+//! Both vehicles packaged for several releases and flavours at once: `--long`, as kernels are
+//! prepared for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +37,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 
 const FLAVOURS: &[&str] = &["amd64", "cloud-amd64", "rt-amd64"];
 
-/// Versions of the archive that have all of `flavours`, with Rust or without; those first of which most is prepared, then the
-/// newest.
+/// Versions of the archive that have all of `flavours`, with Rust or without; those first of which
+/// most is prepared, then the newest.
 fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     let context = suite.context();
     let archive = Archive::open(context).unwrap();
@@ -151,7 +152,8 @@ fn with_rust(suite: &Suite) {
     Matrix::of("cifs", &versions_with_rust(suite), FLAVOURS).is_for_its_kernels("cifs", true);
 }
 
-/// Debian's flavour rt of such kernels has source of its own, which the archive's source package does not give by itself.
+/// Debian's flavour rt of such kernels has source of its own, which the archive's source package
+/// does not give by itself.
 fn without_rust(suite: &Suite) {
     let flavours = &FLAVOURS[..2];
     let versions = versions(suite, flavours, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signed packages with signed modules in them, as a system with the public key takes them; and what is not signed when it
-//! was to be, which leaves nothing.
+//! Signed packages with signed modules in them, as a system with the public key takes them; and
+//! what is not signed when it was to be, which leaves nothing.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::machine::programs;
@@ -126,7 +126,8 @@ fn signed(suite: &Suite) {
     assert!(install(name), "{output}");
 }
 
-/// After rpm has stripped them: nothing is in them but the stripped module and a signature over all of it.
+/// After rpm has stripped them: nothing is in them but the stripped module and a signature over all
+/// of it.
 fn modules_are_signed(suite: &Suite, package: &Utf8Path, certificate: &Utf8Path) {
     let image = module_in(suite, package);
     let certificate = Certificate::read(certificate).unwrap();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Commands of a `dkms.conf`: `MAKE` and `PRE_BUILD`. DKMS runs them with bash.
 //!
-//! Most are a program and its arguments, and are run as such. Those that need a shell get one, but only in a build root,
-//! where they can access the staged copy and nothing else of the machine.
+//! Most are a program and its arguments, and are run as such. Those that need a shell get one, but
+//! only in a build root, where they can access the staged copy and nothing else of the machine.
 
 use camino::Utf8Path;
 
@@ -12,7 +12,8 @@ use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// `MAKE` as DKMS runs it: if it begins with `make`, the release and the number of parallel jobs are added.
+/// `MAKE` as DKMS runs it: if it begins with `make`, the release and the number of parallel jobs
+/// are added.
 pub fn make(make: &str, jobs: usize, release: &Release) -> String {
     let rest = make
         .strip_prefix("make")
@@ -42,7 +43,8 @@ pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> R
     }
 }
 
-/// The script for the shell: the variables that DKMS sets before it evaluates the line, and the line.
+/// The script for the shell: the variables that DKMS sets before it evaluates the line, and the
+/// line.
 fn script(line: &str, variables: &Given) -> String {
     let mut values = Values::default();
     variables.iter().for_each(|(name, value)| values.set(name, 0, value));

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module in the form in which the kernel's own are installed: complete, then compressed. This is the last step of a fixed
-//! order: each step would undo a later one, and only accepts the result of the one before:
+//! A module in the form in which the kernel's own are installed: complete, then compressed. This is
+//! the last step of a fixed order: each step would undo a later one, and only accepts the result of
+//! the one before:
 //!
 //! | | takes | gives |
 //! |---|---|---|
-//! | [`super::strip`] | the file that was built, BTF in it, without signature | [`super::strip::Stripped`] |
-//! | [`super::sign`] | [`super::sign::Unsigned`]: a plain module without signature, not compressed | [`super::sign::Signed`] |
-//! | here | [`Complete`]: stripped, not compressed, with a whole signature or none | [`Packed`], from which nothing leads back |
+//! | [`strip`](super::strip) | the file that was built, with BTF, unsigned | `Stripped` |
+//! | [`sign`](super::sign) | `Unsigned`: a module that is neither signed nor compressed | `Signed` |
+//! | here | [`Complete`]: stripped, not compressed, signed or not | [`Packed`]: final |
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -28,7 +29,8 @@ impl Complete {
     ///
     /// # Errors
     ///
-    /// Refused, if it is compressed already, still has its debug information (`strip` comes first), or has an invalid signature.
+    /// Refused, if it is compressed already, still has its debug information (`strip` comes first),
+    /// or has an invalid signature.
     pub fn of(file: ModuleFile) -> Result<Self> {
         let module = file.module()?;
         let refused =
@@ -66,7 +68,8 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Compresses a complete module as chosen by [`Compression::of_config`]; with `None` it is left as it is.
+    /// Compresses a complete module as chosen by [`Compression::of_config`]; with `None` it is left
+    /// as it is.
     pub fn of(module: Complete, compression: Option<Compression>) -> Result<Self> {
         let bytes = match compression {
             None => module.image,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Writes a module's file completely or not at all: beside its place, synced, then renamed.
 //!
-//! The temporary file's name follows from the place, and it is only written while the directory is locked. So what a killed
-//! run leaves is recognised, and removed by the next run that writes the file.
+//! The temporary file's name follows from the place, and it is only written while the directory is
+//! locked. So what a killed run leaves is recognised, and removed by the next run that writes the
+//! file.
 
 use std::fs::File;
 use std::io::Write as _;

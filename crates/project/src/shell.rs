@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A `dkms.conf` that is a program, evaluated in a sandbox (`--allow-shell`).
 //!
-//! The shell runs in a build root: without a network, as nobody, unable to gain privileges, and with nothing that it could
-//! write to. It gets the variables that DKMS sets, and is limited to a few seconds and a few megabytes of output.
+//! The shell runs in a build root: without a network, as nobody, unable to gain privileges, and
+//! with nothing that it could write to. It gets the variables that DKMS sets, and is limited to a
+//! few seconds and a few megabytes of output.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -26,7 +27,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The maximum size of its output in bytes.
 const MOST: u64 = 4 << 20;
 
-/// Sources the file as DKMS does and prints name, index and value of each directive, each ended by NUL.
+/// Sources the file as DKMS does and prints name, index and value of each directive, each ended by
+/// NUL.
 const SCRIPT: &str = r#"
 . "$1" >/dev/null
 for name in "${@:2}"; do
@@ -74,12 +76,13 @@ pub fn evaluate(
     Ok(values)
 }
 
-/// Where the directories of the project and the kernel are in the sandbox: nobody must not see home directories.
+/// Where the directories of the project and the kernel are in the sandbox: nobody must not see home
+/// directories.
 const PROJECT: &str = "/run/project";
 const KERNEL: &str = "/run/kernel";
 
-/// What the shell can see: the project, and the kernel's headers in their usual place. Also returns a directory that must
-/// exist until the shell has run.
+/// What the shell can see: the project, and the kernel's headers in their usual place. Also returns
+/// a directory that must exist until the shell has run.
 fn seen(dir: &Utf8Path, prepared: &Prepared, target: &BuildTarget) -> Result<(TempDir, Access)> {
     let headers = tempfile::tempdir()?;
     fs_err::set_permissions(headers.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -100,8 +103,8 @@ fn confined() -> Cmd {
     Cmd::new("setpriv").args(nobody).arg("--inh-caps=-all").arg("prlimit").args(limits)
 }
 
-/// Reads the output of the script. The file itself may have printed something, too: what does not fit is skipped, the rest is
-/// treated like any `dkms.conf`.
+/// Reads the output of the script. The file itself may have printed something, too: what does not
+/// fit is skipped, the rest is treated like any `dkms.conf`.
 fn read(output: &[u8]) -> Values {
     let mut values = Values::default();
     let mut fields = output.split(|byte| *byte == 0).map(String::from_utf8_lossy);

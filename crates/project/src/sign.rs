@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signs a module with the kernel's own `sign-file`, and verifies the signature before the module is written.
-//!
-//! A signature covers every byte before it. So the order is: build with BTF, strip, sign, compress. [`Unsigned`] is a
-//! module that may be signed, [`Signed`] one whose signature was verified with the certificate, and only a [`Signed`]
+//! Signs a module with the kernel's own `sign-file`, and verifies the signature before the module
 //! is written.
+//!
+//! A signature covers every byte before it. So the order is: build with BTF, strip, sign, compress.
+//! [`Unsigned`] is a module that may be signed, [`Signed`] one whose signature was verified with
+//! the certificate, and only a [`Signed`] is written.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -106,7 +107,8 @@ impl<'a> ModuleSigner<'a> {
     ///
     /// # Errors
     ///
-    /// Refused, if the kernel was built without module signatures: it would not recognise the signature.
+    /// Refused, if the kernel was built without module signatures: it would not recognise the
+    /// signature.
     pub fn new(context: &'a Context, prepared: &'a Prepared, pair: &'a KeyPair) -> Result<Self> {
         let config = prepared.kdir.config()?;
         let hash = config.get("CONFIG_MODULE_SIG_HASH").filter(|_| config.is_yes("CONFIG_MODULE_SIG"));
@@ -145,8 +147,9 @@ impl<'a> ModuleSigner<'a> {
         Ok(Signed { image })
     }
 
-    /// `sign-file HASH KEY CERTIFICATE MODULE DEST`. Only this command can read the key file. With a token it runs on the host,
-    /// as the token's driver, its socket and OpenSSL's provider are not in a build root.
+    /// `sign-file HASH KEY CERTIFICATE MODULE DEST`. Only this command can read the key file. With
+    /// a token it runs on the host, as the token's driver, its socket and OpenSSL's provider are
+    /// not in a build root.
     fn sign_file(&self, dir: &Utf8Path, plain: &Utf8Path, out: &Utf8Path) -> Result<Cmd> {
         let tool = self.prepared.kdir.build().join("scripts/sign-file");
         let certificate = dir.join("certificate.pem");
@@ -189,7 +192,8 @@ impl<'a> ModuleSigner<'a> {
     }
 }
 
-/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, not from the environment.
+/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, not from the
+/// environment.
 fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
     use std::io::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
@@ -201,7 +205,8 @@ fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
     Ok(with_pin_file(uri, &file))
 }
 
-/// Refuses a module unless the key of `certificate` has signed these bytes. `file` is for the message.
+/// Refuses a module unless the key of `certificate` has signed these bytes. `file` is for the
+/// message.
 pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, image: &[u8]) -> Result<()> {
     let refused = |reason: String| {
         Failure::refused(file.as_str(), reason)
@@ -221,7 +226,8 @@ pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, ima
     for (name, bytes) in parts {
         fs_err::write(dir.join(name), bytes)?;
     }
-    // Whether the certificate is trusted is up to the machine and its kernel; here it is the only one.
+    // Whether the certificate is trusted is up to the machine and its kernel; here it is the only
+    // one.
     let words =
         ["cms", "-verify", "-binary", "-inform", "DER", "-nointern", "-noverify", "-out", "/dev/null"];
     let cms = Cmd::new("openssl").args(words).arg("-in").arg(dir.join("signature"));

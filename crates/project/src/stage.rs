@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The staged copy of a project, in which Kbuild works. Kbuild's `clean` deletes every object and `.ko` below its directory,
-//! so that directory is never the source tree.
+//! The staged copy of a project, in which Kbuild works. Kbuild's `clean` deletes every object and
+//! `.ko` below its directory, so that directory is never the source tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -58,7 +58,8 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Reads everything that is staged for a kernel: the project's files, and the import with the kernel's series applied.
+    /// Reads everything that is staged for a kernel: the project's files, and the import with the
+    /// kernel's series applied.
     pub fn for_kernel(context: &Context, project: &Project, kernel: SourceKernel<'_>) -> Result<Self> {
         let sources = Self::read(project)?;
         let Some(import) = &project.import else { return Ok(sources) };
@@ -105,10 +106,11 @@ impl Sources {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Makes `stage` contain these files. Unchanged ones keep their times, so that make only rebuilds what has changed; files that
-    /// are no longer in the source are removed.
+    /// Makes `stage` contain these files. Unchanged ones keep their times, so that make only
+    /// rebuilds what has changed; files that are no longer in the source are removed.
     ///
-    /// What the project's programs have left in the stage is not trusted: no link there is followed.
+    /// What the project's programs have left in the stage is not trusted: no link there is
+    /// followed.
     pub fn write(&self, stage: &Utf8Path) -> Result<()> {
         fs_err::create_dir_all(stage)?;
         self.remove_others(stage)?;
@@ -191,8 +193,8 @@ pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<FileState>> {
     entries.map(one).collect()
 }
 
-/// Whether the link at `path`, with the target `to`, leads to something in the project in `dir`, and does so wherever the
-/// project is.
+/// Whether the link at `path`, with the target `to`, leads to something in the project in `dir`,
+/// and does so wherever the project is.
 fn stays(dir: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> bool {
     to.is_relative() && path.canonicalize_utf8().is_ok_and(|found| found.starts_with(dir))
 }
@@ -203,8 +205,8 @@ fn is_real_below(stage: &Utf8Path, path: &Utf8Path) -> bool {
     parents.into_iter().all(|parent| stage.join(parent).symlink_metadata().is_ok_and(|meta| meta.is_dir()))
 }
 
-/// The place of a file in `stage`. Makes sure that real directories lead there, and removes anything there that is not a
-/// regular file.
+/// The place of a file in `stage`. Makes sure that real directories lead there, and removes
+/// anything there that is not a regular file.
 fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
     let place = stage.join(path);
     if !is_real_below(stage, path) {
@@ -238,14 +240,16 @@ fn add(tree: &mut SourceTree, more: SourceTree) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file or directory is source: neither made by a build nor part of a repository's metadata.
+/// Whether a file or directory is source: neither made by a build nor part of a repository's
+/// metadata.
 pub(crate) fn is_source(path: &Utf8Path) -> bool {
     let skipped = path.file_name().is_some_and(|name| SKIPPED.contains(&name));
     // cargo marks its target directories (https://bford.info/cachedir/).
     !skipped && !is_product(path) && !path.join(CACHE_TAG).exists()
 }
 
-/// Whether Kbuild has made a file in the source tree. An object without Kbuild's record of it was shipped with the source.
+/// Whether Kbuild has made a file in the source tree. An object without Kbuild's record of it was
+/// shipped with the source.
 fn is_product(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     let by_suffix = [".ko", ".mod", ".mod.c", ".cmd"].iter().any(|suffix| name.ends_with(suffix));
@@ -331,7 +335,8 @@ mod tests {
         sources.write(&stage).unwrap();
         fs_err::write(outside.join("x.c"), "kept").unwrap();
         fs_err::write(outside.join("gone.c"), "kept").unwrap();
-        // A directory and the file of our own replaced by links, and a list that names what is not in the stage.
+        // A directory and the file of our own replaced by links, and a list that names what is not
+        // in the stage.
         fs_err::remove_dir_all(stage.join("sub")).unwrap();
         std::os::unix::fs::symlink(outside, stage.join("sub")).unwrap();
         std::os::unix::fs::symlink(outside, stage.join("other")).unwrap();

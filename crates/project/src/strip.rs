@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Moves the debug information of a module to a separate file, `NAME.ko.debug`. gdb(1), perf(1), crash(8), addr2line(1) and the
-//! kernel's `decode_stacktrace.sh` find it by build ID, and by the name and checksum in `.gnu_debuglink`.
+//! Moves the debug information of a module to a separate file, `NAME.ko.debug`. gdb(1), perf(1),
+//! crash(8), addr2line(1) and the kernel's `decode_stacktrace.sh` find it by build ID, and by the
+//! name and checksum in `.gnu_debuglink`.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -55,8 +56,9 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{file}.debug"))
 }
 
-/// Writes `built` without debug information to `to`, and the debug information to `debug`, whose name is recorded in the
-/// module. `run` runs binutils where the module was built, so that they support its architecture.
+/// Writes `built` without debug information to `to`, and the debug information to `debug`, whose
+/// name is recorded in the module. `run` runs binutils where the module was built, so that they
+/// support its architecture.
 ///
 /// The section `.gnu_debuglink` is not loaded, so the kernel sees the same module.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The initramfs, with the distribution's own programs: a module that is in it is ours there, too, once it is installed, and the
-//! stock one again once it is not.
+//! The initramfs, with the distribution's own programs: a module that is in it is ours there, too,
+//! once it is installed, and the stock one again once it is not.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::root::Access;

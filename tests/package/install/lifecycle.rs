@@ -149,7 +149,8 @@ fn status_says_which_and_why(suite: &Suite) {
     assert!(entry["remarks"][0].as_str().unwrap().ends_with("is missing"), "{entry}");
 }
 
-/// Two kernels in one system: one drop-in for both, which stays until the last of them is uninstalled.
+/// Two kernels in one system: one drop-in for both, which stays until the last of them is
+/// uninstalled.
 fn several_kernels(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let (other, module) = fixture.another_kernel();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `install`, `uninstall` and `status` over a small system with real modules of the prepared kernel, and the real depmod and
-//! modprobe.
+//! `install`, `uninstall` and `status` over a small system with real modules of the prepared
+//! kernel, and the real depmod and modprobe.
 
 mod initramfs;
 mod kills;
@@ -79,8 +79,8 @@ impl Fixture {
         fs_err::copy(&stock, self.second()).unwrap();
     }
 
-    /// A second kernel in the same system: the modules of the first under another name. Gives it, and a module that says it is for
-    /// it.
+    /// A second kernel in the same system: the modules of the first under another name. Gives it,
+    /// and a module that says it is for it.
     pub(super) fn another_kernel(&self) -> (Release, Utf8PathBuf) {
         let (other, bytes) = self.for_another_kernel(&fs_err::read(self.first()).unwrap());
         let modules = self.system_dir().join("lib/modules").join(&other);
@@ -192,7 +192,8 @@ impl Fixture {
     }
 }
 
-/// A directory in memory where there is room for it: the tool writes everything through to the disk, and there it costs nothing.
+/// A directory in memory where there is room for it: the tool writes everything through to the
+/// disk, and there it costs nothing.
 fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -84,7 +84,8 @@ fn what_modprobe_would_not_load(suite: &Suite) {
     assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "but run `/bin/false`");
 }
 
-/// The system with what the kernel's headers package leaves there, and the image of the module that fits.
+/// The system with what the kernel's headers package leaves there, and the image of the module that
+/// fits.
 fn with_headers(suite: &Suite) -> (Fixture, Vec<u8>) {
     let fixture = Fixture::new(suite);
     let build = suite.prepared().kdir.build();
@@ -128,8 +129,8 @@ fn what_the_kernel_would_not_load(suite: &Suite) {
     }
 }
 
-/// What may have changed by the time the module is loaded is refused unless forced; what cannot be checked is reported and
-/// never refused.
+/// What may have changed by the time the module is loaded is refused unless forced; what cannot be
+/// checked is reported and never refused.
 fn what_may_be_loaded_later(suite: &Suite) {
     let (fixture, image) = with_headers(suite);
     let (file, before) = (fixture.first(), fixture.snapshot());

@@ -20,8 +20,8 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
     ]
 }
 
-/// The system is copied to a small file system of its own, in a mount namespace, where `then` runs; what is there in the end
-/// comes back in `out`.
+/// The system is copied to a small file system of its own, in a mount namespace, where `then` runs;
+/// what is there in the end comes back in `out`.
 fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
     let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
     let script = format!(
@@ -47,8 +47,8 @@ fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
         .env("XDG_CACHE_HOME", fixture.path().join("cache")))
 }
 
-/// The space left is less and less: somewhere between none and enough for all, each step of the installation meets the end of
-/// it.
+/// The space left is less and less: somewhere between none and enough for all, each step of the
+/// installation meets the end of it.
 fn full_disk(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let before = fixture.snapshot();

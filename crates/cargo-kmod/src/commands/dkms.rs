@@ -30,8 +30,9 @@ pub enum DkmsCommand {
     Build(DkmsArgs),
     /// Register, build and install a project with DKMS, and check that modprobe finds its modules
     ///
-    /// Does what has not been done yet, and checks the result: dkms reports success even if signing failed, or if another
-    /// module takes precedence. If the headers lack the Rust artefacts, a prepared kernel is used.
+    /// Does what has not been done yet, and checks the result: dkms reports success even if signing
+    /// failed, or if another module takes precedence. If the headers lack the Rust artefacts, a
+    /// prepared kernel is used.
     Install(DkmsArgs),
     /// Uninstall a project's modules, and restore the kernel's own
     Uninstall(DkmsArgs),
@@ -39,12 +40,14 @@ pub enum DkmsCommand {
     Remove(DkmsArgs),
     /// Make an RPM with a project's source, which DKMS builds where the package is installed
     ///
-    /// It is written to /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds it for every kernel whose
-    /// headers are installed, and installs the modules; erasing it undoes all of that.
+    /// It is written to /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds
+    /// it for every kernel whose headers are installed, and installs the modules; erasing it undoes
+    /// all of that.
     Mkrpm(DkmsArgs),
     /// Make a tar archive for `dkms ldtarball`, with what was built for the kernels given
     Mktarball(DkmsArgs),
-    /// Show what DKMS knows, what is really installed, and what an interrupted dkms has left incomplete
+    /// Show what DKMS knows, what is really installed, and what an interrupted dkms has left
+    /// incomplete
     Status(DkmsPlace),
 }
 
@@ -101,7 +104,8 @@ pub struct DkmsPlace {
 /// `cargo kmod dkms add` and the like.
 #[derive(Clone, Debug, Args)]
 pub struct DkmsArgs {
-    /// Directory of module sources with a dkms.conf [default: this one, or the nearest above it that is a project]
+    /// Directory of module sources with a dkms.conf [default: this one, or the nearest above it
+    /// that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel, as `uname -r` prints it; may be repeated [default: the running one]
@@ -121,7 +125,8 @@ pub struct DkmsArgs {
     pub force: bool,
 }
 
-/// `dkms add`, `dkms build`, `dkms install`: brings the project to `goal` for each kernel asked for.
+/// `dkms add`, `dkms build`, `dkms install`: brings the project to `goal` for each kernel asked
+/// for.
 fn bring(context: &Context, args: &DkmsArgs, goal: Goal) -> Result<()> {
     for_each_kernel(context, args, |dkms, releases| dkms.bring(releases, goal, args.repair))
 }

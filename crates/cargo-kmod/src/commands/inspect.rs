@@ -26,9 +26,9 @@ use report::{size, table};
 /// `cargo kmod inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Modules (.ko), which may be compressed with xz, zstd or gzip; packages with modules (.rpm), or their SPDX documents
-    /// (.spdx.json), for which it also shows what they were made from. It also does so for an installed module whose package
-    /// has installed such a document
+    /// Modules (.ko), which may be compressed with xz, zstd or gzip; packages with modules (.rpm),
+    /// or their SPDX documents (.spdx.json), for which it also shows what they were made from. It
+    /// also does so for an installed module whose package has installed such a document
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
     /// Tell whether this kernel would load all of them together; it is prepared if need be
@@ -182,7 +182,8 @@ fn reports(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = 
     })
 }
 
-/// The error of the command: that of the first file that could not be read, or that would not be loaded.
+/// The error of the command: that of the first file that could not be read, or that would not be
+/// loaded.
 fn verdict(read: &[(Utf8PathBuf, Result<Inspected>)], args: &InspectArgs) -> Result<()> {
     let mut failures = read.iter().filter_map(|(_, read)| read.as_ref().err());
     if let Some(first) = failures.next() {
@@ -285,7 +286,8 @@ fn in_full(one: &Inspected, args: &InspectArgs) -> String {
 }
 
 impl Origin {
-    /// What a package is and what it was made from, one field per line; `--json` has every source file.
+    /// What a package is and what it was made from, one field per line; `--json` has every source
+    /// file.
     fn lines(&self) -> String {
         let mut lines = Lines(Vec::new());
         if let Some(package) = &self.package {

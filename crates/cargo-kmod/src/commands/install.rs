@@ -45,17 +45,20 @@ pub struct InstallArgs {
     /// Load the modules at boot, with a file in /etc/modules-load.d
     #[arg(long)]
     pub load: bool,
-    /// Parameter that modprobe passes to the modules, such as mode=0, with a file in /etc/modprobe.d; may be repeated
+    /// Parameter that modprobe passes to the modules, such as mode=0, with a file in
+    /// /etc/modprobe.d; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
     pub options: Vec<String>,
-    /// Take precedence over a module of the distribution's even if that has become newer; install a module even if it needs
-    /// symbols that nothing exports yet, or if it is unsigned while signatures are enforced
+    /// Take precedence over a module of the distribution's even if that has become newer; install a
+    /// module even if it needs symbols that nothing exports yet, or if it is unsigned while
+    /// signatures are enforced
     #[arg(long)]
     pub force: bool,
     /// When to rebuild the initramfs, if the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub initramfs: initramfs::InitramfsChoice,
-    /// Also replace the modules in memory: unload the old ones, load the new ones, and undo everything if that fails
+    /// Also replace the modules in memory: unload the old ones, load the new ones, and undo
+    /// everything if that fails
     #[arg(long)]
     pub reload: bool,
 }

@@ -19,16 +19,18 @@ use report::table;
 pub enum KeyCommand {
     /// Make a module-signing key and its certificate
     ///
-    /// Creates three files: MOK.priv, the private key; MOK.pem, its certificate; MOK.der, the same for `mokutil --import`. The
-    /// certificate is only for signing kernel modules: shim does not boot anything signed with it. If KBUILD_SIGN_PIN is set,
-    /// the private key is encrypted with that passphrase.
+    /// Creates three files: MOK.priv, the private key; MOK.pem, its certificate; MOK.der, the same
+    /// for `mokutil --import`. The certificate is only for signing kernel modules: shim does not
+    /// boot anything signed with it. If KBUILD_SIGN_PIN is set, the private key is encrypted with
+    /// that passphrase.
     New(KeyNewArgs),
 }
 
 /// `cargo kmod key new`.
 #[derive(Clone, Debug, Args)]
 pub struct KeyNewArgs {
-    /// Directory for the files; it must be empty or not exist [default: ~/.local/share/cargo-kmod/module-signing-key]
+    /// Directory for the files; it must be empty or not exist [default:
+    /// ~/.local/share/cargo-kmod/module-signing-key]
     #[arg(long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
     /// Name in the certificate; MokManager shows it when the key is enrolled
@@ -81,8 +83,8 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
     Ok(())
 }
 
-/// The default directory for a key: with the user's data, not in a cache, which may be emptied, nor in a repository, which may
-/// be published (XDG Base Directory Specification).
+/// The default directory for a key: with the user's data, not in a cache, which may be emptied, nor
+/// in a repository, which may be published (XDG Base Directory Specification).
 fn default_dir() -> Result<Utf8PathBuf> {
     let absolute =
         |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from).filter(|path| path.is_absolute());

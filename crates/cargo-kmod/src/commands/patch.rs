@@ -20,8 +20,8 @@ use project::source::edit::DEFAULT_NAME;
 pub enum PatchCommand {
     /// Save an edit of the source that `build --import-only` laid out as a patch
     ///
-    /// The edit becomes one patch at the end of the series for the kernel's line. If the last patch has that name already, it is
-    /// replaced.
+    /// The edit becomes one patch at the end of the series for the kernel's line. If the last patch
+    /// has that name already, it is replaced.
     Refresh(RefreshArgs),
 }
 
@@ -31,7 +31,8 @@ pub struct RefreshArgs {
     /// Directory with a dkms.conf and an import.toml
     #[arg(long, value_name = "DIR")]
     pub project: Utf8PathBuf,
-    /// The kernel whose source was edited, as printed by `uname -r` [default: the newest cloud-amd64 kernel with Rust]
+    /// The kernel whose source was edited, as printed by `uname -r` [default: the newest
+    /// cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernel: Option<Release>,
     /// File name of the patch

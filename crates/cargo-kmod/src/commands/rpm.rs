@@ -30,17 +30,20 @@ use report::{size, table};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct RpmArgs {
-    /// Directory of the module project [default: this one, or the nearest above it that is a project]
+    /// Directory of the module project [default: this one, or the nearest above it that is a
+    /// project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant; may be repeated
-    /// [default: the newest cloud-amd64 kernel with Rust]
+    /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant;
+    /// may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
-    /// The variants: what follows the kernel's version in each release, with the separator; \"\" is the plain kernel
+    /// The variants: what follows the kernel's version in each release, with the separator; \"\" is
+    /// the plain kernel
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
     pub kvariants: Option<String>,
-    /// Also make the source package, which can be built with rpmbuild alone, without this tool or a network
+    /// Also make the source package, which can be built with rpmbuild alone, without this tool or a
+    /// network
     #[arg(long)]
     pub srpm: bool,
     /// Directory for the packages
@@ -49,14 +52,15 @@ pub struct RpmArgs {
     /// Only print the spec with all macros expanded
     #[arg(long, conflicts_with = "srpm")]
     pub print_spec: bool,
-    /// Only tell for each of these kernels whether it would load, through weak-updates, what is built for --kernel; exit
-    /// status 4 if one would not
+    /// Only tell for each of these kernels whether it would load, through weak-updates, what is
+    /// built for --kernel; exit status 4 if one would not
     #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
     pub audit: Vec<Release>,
     /// GPG key to sign the packages with, by any name that gpg accepts; each signature is verified
     #[arg(long, value_name = "KEY")]
     pub sign: Option<String>,
-    /// Private key to sign the modules with, in PEM; the passphrase of an encrypted one is taken from KBUILD_SIGN_PIN
+    /// Private key to sign the modules with, in PEM; the passphrase of an encrypted one is taken
+    /// from KBUILD_SIGN_PIN
     #[arg(long, value_name = "FILE", requires = "modsign_cert")]
     pub modsign_key: Option<PrivateKey>,
     /// Its certificate, PEM or DER
@@ -117,7 +121,8 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     made.first_error.map_or(Ok(()), Err)
 }
 
-/// The keys asked for. Missing keys, and keys that do not match or cannot sign, are found here, before anything is built.
+/// The keys asked for. Missing keys, and keys that do not match or cannot sign, are found here,
+/// before anything is built.
 fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
     let packages = args.sign.as_deref().map(|name| PackageKey::open(context, name)).transpose()?;
     let modules = match (&args.modsign_key, &args.modsign_cert) {

@@ -44,7 +44,8 @@ pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     outcomes.show(context)
 }
 
-/// The kernels asked for, or all for which any of the modules is installed; each with the modules to uninstall.
+/// The kernels asked for, or all for which any of the modules is installed; each with the modules
+/// to uninstall.
 fn wanted(
     context: &Context,
     system: &TargetSystem,

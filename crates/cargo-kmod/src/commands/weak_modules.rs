@@ -37,7 +37,8 @@ pub struct WeakModulesWhat {
     /// For a kernel that is removed: remove its links, and those to its modules
     #[arg(long, value_name = "RELEASE")]
     pub remove_kernel: Option<Release>,
-    /// For modules that were added, listed on standard input: link them in each kernel that would load them
+    /// For modules that were added, listed on standard input: link them in each kernel that would
+    /// load them
     #[arg(long)]
     pub add_modules: bool,
     /// For modules that are removed, listed on standard input: remove the links to them

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Brings a project to a goal for several kernels, in parallel if there are processors for that.
 //!
-//! dkms builds for all kernels in the same directory, `NAME/VERSION/build`, so it can only build one after another. In a
-//! parallel build each kernel gets a DKMS tree of its own; what was built there is then renamed into the real one.
+//! dkms builds for all kernels in the same directory, `NAME/VERSION/build`, so it can only build
+//! one after another. In a parallel build each kernel gets a DKMS tree of its own; what was built
+//! there is then renamed into the real one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -59,8 +60,9 @@ struct ProcessorShare {
 }
 
 impl Dkms<'_> {
-    /// Brings the project to `goal` for each kernel; what is done already is not repeated. What an interrupted dkms has left is
-    /// refused or, with `repair`, repaired first. Returns one result for each kernel, in their order.
+    /// Brings the project to `goal` for each kernel; what is done already is not repeated. What an
+    /// interrupted dkms has left is refused or, with `repair`, repaired first. Returns one result
+    /// for each kernel, in their order.
     pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<DkmsOutcome>>> {
         let _lock = self.lock()?;
         let mut results: Vec<Option<Result<DkmsOutcome>>> = Vec::new();
@@ -253,8 +255,8 @@ impl Dkms<'_> {
     fn for_target(&self, cmd: Cmd, target: &DkmsTarget) -> Cmd {
         let cmd = cmd.args(["-k", target.release.as_str()]);
         let Some(dir) = &target.kdir else { return cmd };
-        // dkms only looks for this beside the kernel's modules, and leaves modules unsigned if it is not there; a path in
-        // framework.conf takes precedence.
+        // dkms only looks for this beside the kernel's modules, and leaves modules unsigned if it
+        // is not there; a path in framework.conf takes precedence.
         let cmd = cmd.arg("--kernelsourcedir").arg(dir).args(self.spare.iter().copied());
         cmd.env("sign_file", dir.join("scripts/sign-file"))
     }

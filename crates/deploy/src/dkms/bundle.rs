@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A registered module as a file for other machines: an RPM, as DKMS itself made until 3.0, or DKMS's own tar archive.
+//! A registered module as a file for other machines: an RPM, as DKMS itself made until 3.0, or
+//! DKMS's own tar archive.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -30,8 +31,8 @@ pub enum Bundle {
 }
 
 impl Dkms<'_> {
-    /// Registers the project and packs it. `release` selects the source of a project that imports the kernel's; a tar archive
-    /// also contains what is built for it.
+    /// Registers the project and packs it. `release` selects the source of a project that imports
+    /// the kernel's; a tar archive also contains what is built for it.
     pub fn bundle(&self, release: &Release, bundle: Bundle, repair: bool) -> Result<Utf8PathBuf> {
         let package = source::package_of(self.project, release);
         let _lock = self.lock()?;
@@ -47,7 +48,8 @@ impl Dkms<'_> {
     }
 }
 
-/// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. It is written beside its place and renamed.
+/// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. It is written beside
+/// its place and renamed.
 fn rpm(context: &Context, place: &Place, source: &DkmsSource) -> Result<Utf8PathBuf> {
     let package = &source.package;
     let dir = place.package(package).join("rpm");
@@ -111,8 +113,8 @@ fn rpm_version(version: &str) -> String {
     version.replace('-', "_")
 }
 
-/// Makes DKMS's own tar archive in `/var/lib/dkms/NAME/VERSION/tarball` with `cmd`, a dkms mktarball without `--archive`.
-/// It is written beside its place and renamed.
+/// Makes DKMS's own tar archive in `/var/lib/dkms/NAME/VERSION/tarball` with `cmd`, a dkms
+/// mktarball without `--archive`. It is written beside its place and renamed.
 fn tarball(context: &Context, place: &Place, package: &DkmsPackage, cmd: Cmd) -> Result<Utf8PathBuf> {
     let dir = place.package(package).join("tarball");
     let name = format!("{}-{}.dkms.tar.gz", package.name, package.version);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Checks what dkms has made instead of trusting its exit status: that is 0 even if there are no headers, or if signing
-//! failed.
+//! Checks what dkms has made instead of trusting its exit status: that is 0 even if there are no
+//! headers, or if signing failed.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -54,8 +54,9 @@ impl Check<'_> {
         self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
     }
 
-    /// Whether all modules of the kernel that would be replaced have the same version as these, as modules built from the
-    /// kernel's own source have. DKMS 2.8, and 3 before 3.0.11, then keeps those of the kernel and reports success.
+    /// Whether all modules of the kernel that would be replaced have the same version as these, as
+    /// modules built from the kernel's own source have. DKMS 2.8, and 3 before 3.0.11, then keeps
+    /// those of the kernel and reports success.
     pub fn replaces_same_version(&self) -> Result<bool> {
         let mut same = None;
         for module in &self.project.modules {
@@ -68,8 +69,8 @@ impl Check<'_> {
         Ok(same.unwrap_or(false))
     }
 
-    /// The file that is found for each module after it was uninstalled: the kernel's own, or `None`. Refused, if it is still that
-    /// of the package.
+    /// The file that is found for each module after it was uninstalled: the kernel's own, or
+    /// `None`. Refused, if it is still that of the package.
     pub fn uninstalled(&self) -> Result<Vec<Option<Utf8PathBuf>>> {
         let originals = self.place.originals(&self.package.name, self.release);
         if let Some(left) = module_files(&originals).first() {
@@ -139,8 +140,8 @@ impl Check<'_> {
     }
 }
 
-/// Refuses unsigned modules for a kernel that only loads signed ones, and warns about them for a kernel that verifies
-/// signatures.
+/// Refuses unsigned modules for a kernel that only loads signed ones, and warns about them for a
+/// kernel that verifies signatures.
 pub fn require_signatures(context: &Context, found: &[FoundModule], config: &Config) -> Result<()> {
     let Some(unsigned) = found.iter().find(|found| !found.signed) else { return Ok(()) };
     if config.is_yes("CONFIG_MODULE_SIG_FORCE") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The programs that are run: dkms itself, and depmod(8), which dkms only runs for the machine itself.
+//! The programs that are run: dkms itself, and depmod(8), which dkms only runs for the machine
+//! itself.
 
 use anyhow::Result;
 
@@ -17,8 +18,9 @@ use report::process::Cmd;
 pub const PROGRAMS: &[Program] =
     &[program("dkms", "dkms", "registers modules and builds them for each kernel")];
 
-/// The options that keep dkms from preparing and cleaning the kernel's directory. DKMS 2 runs `make mrproper` there, before and
-/// after a build, which removes symbols and Rust artefacts; later versions do not, and have no such options in their help.
+/// The options that keep dkms from preparing and cleaning the kernel's directory. DKMS 2 runs `make
+/// mrproper` there, before and after a build, which removes symbols and Rust artefacts; later
+/// versions do not, and have no such options in their help.
 pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
     if context.dry_run {
         return Ok(&[]);
@@ -66,8 +68,8 @@ pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
     said.lines().map(str::trim_end).filter(complains)
 }
 
-/// dkms with the distribution's compilers first in PATH, whatever toolchains the user has, and told where prepared kernels
-/// are.
+/// dkms with the distribution's compilers first in PATH, whatever toolchains the user has, and told
+/// where prepared kernels are.
 pub(super) fn dkms(context: &Context, place: &Place, action: &str) -> Cmd {
     let cmd = Cmd::new("dkms").arg(action).args(place.options());
     let changes_modules = matches!(action, "install" | "uninstall" | "remove");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a killed dkms leaves behind. dkms has neither a journal nor a lock: it moves the kernel's own module away, copies the
-//! new one, makes a link and runs depmod, and can be interrupted between any two of these steps. Some of these states it calls
-//! "built" afterwards, and would then archive its own module as the kernel's, so that the kernel's is lost.
+//! What a killed dkms leaves behind. dkms has neither a journal nor a lock: it moves the kernel's
+//! own module away, copies the new one, makes a link and runs depmod, and can be interrupted
+//! between any two of these steps. Some of these states it calls "built" afterwards, and would then
+//! archive its own module as the kernel's, so that the kernel's is lost.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,7 +44,8 @@ pub enum Fault {
         /// The link that marks it.
         link: Utf8PathBuf,
     },
-    /// modules.dep, which is what modprobe(8) reads, was not updated after modules were added or removed.
+    /// modules.dep, which is what modprobe(8) reads, was not updated after modules were added or
+    /// removed.
     Stale {
         /// The kernel.
         release: Release,
@@ -128,7 +130,8 @@ pub fn refuse(place: &Place, package: &DkmsPackage) -> Result<()> {
         .into())
 }
 
-/// Returns a package to the state "built", with the kernel's own modules in place. Returns what was wrong.
+/// Returns a package to the state "built", with the kernel's own modules in place. Returns what was
+/// wrong.
 pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let faults = find(place, package)?;
     for fault in &faults {
@@ -168,7 +171,8 @@ fn fix(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -
     }
 }
 
-/// Links the source again; if there is none, the package is nothing but an empty directory, which is removed.
+/// Links the source again; if there is none, the package is nothing but an empty directory, which
+/// is removed.
 fn link_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
     if link.is_symlink() {
         fs_err::remove_file(link)?;
@@ -264,7 +268,8 @@ fn ours(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<U
     Ok(found)
 }
 
-/// Moves the kernel's own modules back to where dkms has noted that they were. A file there is kept.
+/// Moves the kernel's own modules back to where dkms has noted that they were. A file there is
+/// kept.
 fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<()> {
     let dir = place.originals(&package.name, release);
     for file in module_files(&dir) {
@@ -287,8 +292,8 @@ fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<(
     Ok(())
 }
 
-/// Where a module was, as noted by DKMS 3.1.6 and later. Earlier versions moved it back below `kernel/`, to its place in
-/// modules.order.
+/// Where a module was, as noted by DKMS 3.1.6 and later. Earlier versions moved it back below
+/// `kernel/`, to its place in modules.order.
 fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) -> Utf8PathBuf {
     let modules = place.modules(release);
     if let Ok(text) = fs_err::read_to_string(note) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS: registers, builds, installs and uninstalls a project with the real dkms(8), and checks the results.
+//! DKMS: registers, builds, installs and uninstalls a project with the real dkms(8), and checks the
+//! results.
 
 pub mod bring;
 pub mod bundle;

@@ -29,7 +29,8 @@ impl Dkms<'_> {
         self.outcome(&package, release)
     }
 
-    /// Removes every version of the project that DKMS knows, with its source. Returns what was removed.
+    /// Removes every version of the project that DKMS knows, with its source. Returns what was
+    /// removed.
     pub fn remove(&self, repair: bool) -> Result<Vec<DkmsPackage>> {
         let _lock = self.lock()?;
         let packages = self.known()?;

@@ -135,8 +135,8 @@ impl Dkms<'_> {
         Ok(DkmsOutcome { package: package.clone(), kernel: release.clone(), state, skipped: None, modules })
     }
 
-    /// The state according to DKMS: for a kernel or, without one, the furthest one. A package that is only added is so for every
-    /// kernel.
+    /// The state according to DKMS: for a kernel or, without one, the furthest one. A package that
+    /// is only added is so for every kernel.
     pub(super) fn state(
         &self,
         package: &DkmsPackage,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The source from which DKMS builds: a project's files in `/usr/src/NAME-VERSION`.
 //!
-//! A project that imports the kernel's own source has one for each kernel, distinguished by the version:
-//! `0.1.0+6.12.107+deb13` holds the source of exactly that kernel, and its `dkms.conf` says that it is for no other.
+//! A project that imports the kernel's own source has one for each kernel, distinguished by the
+//! version: `0.1.0+6.12.107+deb13` holds the source of exactly that kernel, and its `dkms.conf`
+//! says that it is for no other.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -70,7 +71,8 @@ impl DkmsSource {
         conf.is_some_and(|text| text.lines().any(|line| line.trim_start().starts_with("BUILD_DEPENDS")))
     }
 
-    /// The licence that `dkms.conf` states, if it is an SPDX expression; otherwise a reference to the source.
+    /// The licence that `dkms.conf` states, if it is an SPDX expression; otherwise a reference to
+    /// the source.
     pub fn licence(&self) -> &str {
         let conf = self.files.get(Utf8Path::new(CONF)).and_then(|text| std::str::from_utf8(text).ok());
         let named = conf.unwrap_or_default().lines().take(3);
@@ -92,7 +94,8 @@ impl DkmsSource {
         Ok((!changed.is_empty()).then_some(SourceDrift::Changed(changed)))
     }
 
-    /// Writes it beside `dir` and renames it, so that `dir` is never incomplete. `dir` must not exist.
+    /// Writes it beside `dir` and renames it, so that `dir` is never incomplete. `dir` must not
+    /// exist.
     pub fn write(&self, dir: &Utf8Path) -> Result<()> {
         let partial = partial_name(dir);
         if partial.exists() {
@@ -118,7 +121,8 @@ impl DkmsSource {
     }
 }
 
-/// Removes what [`DkmsSource::write`] has written, recognised by the list in it. Any other directory stays.
+/// Removes what [`DkmsSource::write`] has written, recognised by the list in it. Any other
+/// directory stays.
 pub fn remove(dir: &Utf8Path) -> Result<()> {
     if dir.join(LIST).exists() {
         fs_err::remove_dir_all(dir)?;
@@ -144,8 +148,8 @@ pub fn is_version_of(project: &Project, version: &str) -> bool {
     }
 }
 
-/// What is added to the `dkms.conf` of imported source: it is for this kernel only, and is built automatically when another
-/// flavour of that kernel is installed.
+/// What is added to the `dkms.conf` of imported source: it is for this kernel only, and is built
+/// automatically when another flavour of that kernel is installed.
 fn addition(package: &DkmsPackage, release: &Release) -> String {
     let kernel: String = release.without_flavour().chars().map(literal).collect();
     let rest = if release.flavour().is_empty() { "" } else { "-" };
@@ -157,7 +161,8 @@ fn addition(package: &DkmsPackage, release: &Release) -> String {
     )
 }
 
-/// A character in a regular expression. Without a backslash, as DKMS lets the shell expand the value twice.
+/// A character in a regular expression. Without a backslash, as DKMS lets the shell expand the
+/// value twice.
 fn literal(c: char) -> String {
     if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c.to_string() } else { format!("[{c}]") }
 }

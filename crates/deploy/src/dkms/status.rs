@@ -48,8 +48,8 @@ impl DkmsState {
         }
     }
 
-    /// The furthest state in `rows`, those of one package: for a kernel or, without one, for any. A package that is only added
-    /// is so for every kernel.
+    /// The furthest state in `rows`, those of one package: for a kernel or, without one, for any. A
+    /// package that is only added is so for every kernel.
     pub fn for_kernel(rows: &[StatusRow], release: Option<&Release>) -> Option<Self> {
         let of_release = |row: &&StatusRow| match (&row.kernel, release) {
             (Some(kernel), Some(release)) => kernel == release.as_str(),
@@ -69,8 +69,8 @@ pub fn parse(text: &str) -> Vec<StatusRow> {
     text.lines().filter_map(row).collect()
 }
 
-/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture if only added, and with a comma after the
-/// name in DKMS 2.
+/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture if only added, and
+/// with a comma after the name in DKMS 2.
 fn row(line: &str) -> Option<StatusRow> {
     let (subject, rest) = line.split_once(": ")?;
     let (word, remark) = rest.split_once(' ').unwrap_or((rest, ""));

@@ -35,8 +35,8 @@ pub enum WantedKernels<'a> {
     All,
 }
 
-/// The kernels asked for; by default the running one or, in another system's tree, the only one there. Warns if a newer one
-/// than the running is installed.
+/// The kernels asked for; by default the running one or, in another system's tree, the only one
+/// there. Warns if a newer one than the running is installed.
 pub fn releases(context: &Context, place: &Place, wanted: WantedKernels<'_>) -> Result<Vec<Release>> {
     match wanted {
         WantedKernels::Named([]) => Ok(vec![default(context, place)?]),
@@ -53,7 +53,8 @@ pub fn releases(context: &Context, place: &Place, wanted: WantedKernels<'_>) -> 
     }
 }
 
-/// The installed kernels, oldest first. A directory without modules, as left by uninstalling a kernel, does not count.
+/// The installed kernels, oldest first. A directory without modules, as left by uninstalling a
+/// kernel, does not count.
 pub fn installed(place: &Place) -> Vec<Release> {
     let entries = place.install().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
     let whole = |dir: &Utf8Path| dir.join("modules.dep").exists() || dir.join("kernel").is_dir();
@@ -113,8 +114,8 @@ fn list(releases: &[Release]) -> String {
 }
 
 impl DkmsTarget {
-    /// Chooses what `project` is built against for `release`: the installed headers or, if they lack what it needs, the
-    /// prepared kernel.
+    /// Chooses what `project` is built against for `release`: the installed headers or, if they
+    /// lack what it needs, the prepared kernel.
     pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {
         let prepared = Kdir::open(context, release);
         let headers = headers_of(place, release);
@@ -143,7 +144,8 @@ fn needs_artefacts(project: &Project) -> bool {
     project.rust() == Rust::Needed || project.import.is_some()
 }
 
-/// The headers of an installed kernel. In another system's tree the link is resolved as that system would.
+/// The headers of an installed kernel. In another system's tree the link is resolved as that system
+/// would.
 fn headers_of(place: &Place, release: &Release) -> Option<Utf8PathBuf> {
     let link = place.modules(release).join("build");
     let dir = match (link.read_link_utf8(), place.root()) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether the kernel would load the modules that are to be installed for it, checked before anything is changed.
+//! Whether the kernel would load the modules that are to be installed for it, checked before
+//! anything is changed.
 //!
-//! What the kernel requires of a module is found in the system, or in the tree that was prepared for building modules, if that
-//! is of the same build of the kernel. What is not found is not checked: no module is refused because a file is missing.
+//! What the kernel requires of a module is found in the system, or in the tree that was prepared
+//! for building modules, if that is of the same build of the kernel. What is not found is not
+//! checked: no module is refused because a file is missing.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +39,8 @@ pub(super) struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    /// Refuses modules that the kernel would not load, with the reasons; reports what is worth knowing about the others.
+    /// Refuses modules that the kernel would not load, with the reasons; reports what is worth
+    /// knowing about the others.
     pub(super) fn require_accepted(&self) -> Result<()> {
         let Some(target) = self.target()? else {
             self.note("modules are not checked: the kernel has none of its own to compare with");
@@ -92,7 +95,8 @@ impl Candidates<'_> {
         Ok(Some(if self.enforced() { target.secured() } else { target }))
     }
 
-    /// The prepared kernel of this release, if its module `file` is byte for byte the `installed` one.
+    /// The prepared kernel of this release, if its module `file` is byte for byte the `installed`
+    /// one.
     fn prepared(&self, file: &Utf8Path, installed: &Utf8Path) -> Result<Option<Kdir>> {
         let Some(kdir) = Kdir::open(self.context, self.release) else { return Ok(None) };
         let same = fs_err::read(kdir.modules().join(file)).ok() == Some(fs_err::read(installed)?);
@@ -111,8 +115,8 @@ impl Candidates<'_> {
         Ok(found.or_else(|| fs_err::read_to_string(prepared?.build().join("Module.symvers")).ok()))
     }
 
-    /// Modules that did not come with the kernel: its `Module.symvers` does not list what they export. One that cannot be read
-    /// exports nothing.
+    /// Modules that did not come with the kernel: its `Module.symvers` does not list what they
+    /// export. One that cannot be read exports nothing.
     fn others(&self) -> Vec<NamedModule> {
         let dir = self.system.path(TargetSystem::relative_dir(self.release));
         let foreign = self.tree.files().filter(|path| !path.starts_with("kernel"));
@@ -120,8 +124,8 @@ impl Candidates<'_> {
         files.iter().filter_map(|file| NamedModule::read(file).ok()).collect()
     }
 
-    /// Whether the machine enforces signatures, because of its kernel command line or Secure Boot, whatever the kernel's
-    /// configuration says.
+    /// Whether the machine enforces signatures, because of its kernel command line or Secure Boot,
+    /// whatever the kernel's configuration says.
     fn enforced(&self) -> bool {
         let read = |file: &str| fs_err::read_to_string(file).unwrap_or_default();
         self.system.is_host()
@@ -136,8 +140,8 @@ impl Candidates<'_> {
     }
 }
 
-/// Reads what the running kernel shows: its parameter `module.sig_enforce`, and the levels of lockdown with the active one in
-/// brackets.
+/// Reads what the running kernel shows: its parameter `module.sig_enforce`, and the levels of
+/// lockdown with the active one in brackets.
 fn enforces(sig_enforce: &str, lockdown: &str) -> bool {
     let level = lockdown.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     sig_enforce.trim() == "Y" || level.is_some_and(|level| level != "none")

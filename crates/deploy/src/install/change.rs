@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One file that a transaction changes, in such a way that the change can be finished or undone at any point.
+//! One file that a transaction changes, in such a way that the change can be finished or undone at
+//! any point.
 //!
-//! The new file lies beside its place as `.NAME.cargo-kmod-new`. The old one has a second name, `.NAME.cargo-kmod-old`, so
-//! that its contents, mode, owner, times and attributes are kept. depmod and modprobe ignore both names.
+//! The new file lies beside its place as `.NAME.cargo-kmod-new`. The old one has a second name,
+//! `.NAME.cargo-kmod-old`, so that its contents, mode, owner, times and attributes are kept. depmod
+//! and modprobe ignore both names.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -23,7 +25,8 @@ pub struct FileChange {
     pub new: Option<Digest>,
     /// Whether the file existed before.
     pub existed: bool,
-    /// Whether it is part of depmod's index, which can be made again and which others may make in the meantime.
+    /// Whether it is part of depmod's index, which can be made again and which others may make in
+    /// the meantime.
     pub index: bool,
 }
 
@@ -66,7 +69,8 @@ impl FileChange {
         root.join(&self.path).parent().expect("a file is in a directory").to_owned()
     }
 
-    /// Writes beside the place everything that applying and undoing need, so that neither needs disk space.
+    /// Writes beside the place everything that applying and undoing need, so that neither needs
+    /// disk space.
     pub fn stage(&self, root: &Utf8Path, new: &NewContent) -> Result<()> {
         if self.existed {
             fs_err::hard_link(root.join(&self.path), self.old_file(root))?;
@@ -78,7 +82,8 @@ impl FileChange {
         }
     }
 
-    /// Renames the new file into place, or removes the old one. Does nothing if that was done already.
+    /// Renames the new file into place, or removes the old one. Does nothing if that was done
+    /// already.
     pub fn apply(&self, root: &Utf8Path) -> Result<FileOwner> {
         let place = root.join(&self.path);
         if !self.is_untouched(root) {

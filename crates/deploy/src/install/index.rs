@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! depmod's index of a tree as it will be, made before the tree is changed.
 //!
-//! depmod runs over a mirror of symbolic links in which the changes have already been made. What it writes there is, byte for
-//! byte, what it would write afterwards, and modprobe can be asked there what it would load.
+//! depmod runs over a mirror of symbolic links in which the changes have already been made. What it
+//! writes there is, byte for byte, what it would write afterwards, and modprobe can be asked there
+//! what it would load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,8 @@ use report::process::Cmd;
 /// What is going to change in a release's directory and in depmod's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ReleaseChanges {
-    /// Files that will be added, relative to the release's directory, and where their contents are now.
+    /// Files that will be added, relative to the release's directory, and where their contents are
+    /// now.
     pub added: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
     /// Files that will be removed, relative to the release's directory.
     pub removed: Vec<Utf8PathBuf>,
@@ -33,8 +35,8 @@ pub struct ReleaseChanges {
     pub depmod_d: BTreeMap<String, Option<String>>,
 }
 
-/// The mirror of a release as it will be, with depmod's index. It is removed when dropped; the next run removes what a killed
-/// one left.
+/// The mirror of a release as it will be, with depmod's index. It is removed when dropped; the next
+/// run removes what a killed one left.
 #[derive(Debug)]
 pub struct ReleaseMirror {
     dir: tempfile::TempDir,
@@ -132,7 +134,8 @@ fn is_warning(line: &str) -> bool {
     ["depmod: WARNING: ", "depmod: ERROR: "].iter().any(|start| line.starts_with(start))
 }
 
-/// Runs depmod in the system itself, after another program has changed what was about to be installed there.
+/// Runs depmod in the system itself, after another program has changed what was about to be
+/// installed there.
 pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     let conf: Vec<Utf8PathBuf> =
         if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
@@ -142,8 +145,8 @@ pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Relea
     Ok(())
 }
 
-/// An empty directory in the cache. It has a new name each time, so that a depmod left behind by a killed run cannot write
-/// into it.
+/// An empty directory in the cache. It has a new name each time, so that a depmod left behind by a
+/// killed run cannot write into it.
 fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
     let whose = digest(format!("{}\0{release}", system.root()).as_bytes());
     let place = context.cache.path("install").join(&whose[..16]);
@@ -173,7 +176,8 @@ fn write_conf(
     Ok(())
 }
 
-/// Makes `mirror/below` show what `real/below` will hold: links to what stays, directories where something below changes.
+/// Makes `mirror/below` show what `real/below` will hold: links to what stays, directories where
+/// something below changes.
 fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &ReleaseChanges) -> Result<()> {
     fs_err::create_dir(mirror.join(below))?;
     let changed = |path: &Utf8Path| {
@@ -219,7 +223,8 @@ fn next_below(below: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
     (rest.components().count() > 1).then(|| below.join(rest.components().next().expect("there are two")))
 }
 
-/// Whether depmod writes this file of a release's directory: `modules.*`, except the lists made by the kernel's build.
+/// Whether depmod writes this file of a release's directory: `modules.*`, except the lists made by
+/// the kernel's build.
 pub fn is_index(path: &Utf8Path) -> bool {
     path.parent() == Some(Utf8Path::new(""))
         && path.as_str().starts_with("modules.")

@@ -85,7 +85,8 @@ impl Maker {
         Some(Utf8Path::new("/").join(image))
     }
 
-    /// The names of the image in `/boot`. With dracut they depend on the distribution: Fedora and RHEL, Debian and Ubuntu, SUSE.
+    /// The names of the image in `/boot`. With dracut they depend on the distribution: Fedora and
+    /// RHEL, Debian and Ubuntu, SUSE.
     fn images(self, system: &TargetSystem, release: &Release) -> Vec<String> {
         match self {
             Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
@@ -115,8 +116,8 @@ impl Maker {
     }
 }
 
-/// The initramfs to rebuild when the modules `names` change, if there is one and any of them is in it. Reports what is left
-/// alone.
+/// The initramfs to rebuild when the modules `names` change, if there is one and any of them is in
+/// it. Reports what is left alone.
 pub fn concerned(
     context: &Context,
     system: &TargetSystem,
@@ -194,7 +195,8 @@ fn version_of(file: &Utf8Path) -> Option<(u64, i64, i64, u64)> {
     Some((meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()))
 }
 
-/// `cmd` as the system itself would run it: for a tree with that as its `/`, in namespaces that end with the command.
+/// `cmd` as the system itself would run it: for a tree with that as its `/`, in namespaces that end
+/// with the command.
 fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     let cmd = host::inside(cmd);
     if system.is_host() {

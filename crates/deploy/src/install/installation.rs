@@ -33,8 +33,8 @@ pub struct InstallOptions {
     pub load: bool,
     /// Parameters that modprobe passes to the modules.
     pub options: Vec<String>,
-    /// Whether a module may take precedence over a newer one of the distribution's, and whether one may be installed that the
-    /// kernel would not load yet.
+    /// Whether a module may take precedence over a newer one of the distribution's, and whether one
+    /// may be installed that the kernel would not load yet.
     pub force: bool,
     /// Whether the initramfs is rebuilt.
     pub initramfs: initramfs::InitramfsChoice,
@@ -42,7 +42,8 @@ pub struct InstallOptions {
     pub reload: bool,
 }
 
-/// A directory below `/lib/modules/RELEASE` for modules that did not come with the kernel: `INSTALL_MOD_DIR`.
+/// A directory below `/lib/modules/RELEASE` for modules that did not come with the kernel:
+/// `INSTALL_MOD_DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModDir(Utf8PathBuf);
 
@@ -68,12 +69,14 @@ impl std::str::FromStr for ModDir {
     }
 }
 
-/// Plans what installing `modules` for `release` changes. The system is not changed; the caller must hold its lock.
+/// Plans what installing `modules` for `release` changes. The system is not changed; the caller
+/// must hold its lock.
 ///
 /// # Errors
 ///
-/// Refused: a module for another kernel, one that this kernel would not load, a file at the target that this tool did not
-/// install, a stock module that has become newer, a result that modprobe would not load.
+/// Refused: a module for another kernel, one that this kernel would not load, a file at the target
+/// that this tool did not install, a stock module that has become newer, a result that modprobe
+/// would not load.
 pub fn plan(
     context: &Context,
     system: &TargetSystem,
@@ -140,8 +143,8 @@ impl Changes {
         files.into_iter().try_for_each(|(name, new)| self.add(system, dir.join(name), new))
     }
 
-    /// The changes in an order in which modprobe finds a file at any moment: first the new files, then the index, last in it the
-    /// part that says which file is loaded, then what is removed.
+    /// The changes in an order in which modprobe finds a file at any moment: first the new files,
+    /// then the index, last in it the part that says which file is loaded, then what is removed.
     pub(super) fn in_order(mut self) -> (Vec<FileChange>, Vec<NewContent>) {
         self.0.sort_by_key(|(change, _)| match (change.index, &change.new) {
             (false, Some(_)) => 0,
@@ -273,7 +276,8 @@ impl Planning<'_> {
         files
     }
 
-    /// Refuses to replace a file in the module's directory unless this tool installed it and it is unchanged.
+    /// Refuses to replace a file in the module's directory unless this tool installed it and it is
+    /// unchanged.
     fn require_no_foreign_file(&self, module: &NamedModule, target: &Utf8Path) -> Result<()> {
         let own = self.record.modules.get(&module.name);
         let there = self.tree.named(&module.name).filter(|path| path.parent() == target.parent());
@@ -290,7 +294,8 @@ impl Planning<'_> {
         if !ours && place.symlink_metadata().is_ok() { Err(foreign(&place).into()) } else { Ok(()) }
     }
 
-    /// A drop-in is written if there is none, or if the one there is ours and no other release needs it as it is.
+    /// A drop-in is written if there is none, or if the one there is ours and no other release
+    /// needs it as it is.
     fn require_own_drop_in(&self, path: &Utf8Path, text: &str, name: &str) -> Result<()> {
         let place = self.system.path(path);
         let Some(found) = digest_of(&place)? else { return Ok(()) };
@@ -307,7 +312,8 @@ impl Planning<'_> {
         if own == Some(&found) { Ok(()) } else { Err(foreign(&place).into()) }
     }
 
-    /// The module that would be loaded without ours. Refuses to take precedence over one that has become newer.
+    /// The module that would be loaded without ours. Refuses to take precedence over one that has
+    /// become newer.
     fn stock(&self, module: &NamedModule) -> Result<Option<Stock>> {
         let recorded = self.record.modules.get(&module.name).and_then(|own| own.stock.as_ref());
         let Some(stock) =
@@ -369,7 +375,8 @@ impl Planning<'_> {
         records.flat_map(|record| record.modules.values()).flat_map(|own| own.files.keys().cloned()).collect()
     }
 
-    /// Keeps depmod's index as it is before the first installation; drops it if anything else has changed since.
+    /// Keeps depmod's index as it is before the first installation; drops it if anything else has
+    /// changed since.
     fn keep_before(&self, record: &mut Record, seen: &Seen, changes: &mut Changes) -> Result<()> {
         let before_dir = Record::before_dir(self.release);
         if self.record.modules.is_empty() {
@@ -397,7 +404,8 @@ impl Planning<'_> {
         Ok(())
     }
 
-    /// Directories that have to be created for the changes, each after its parent. That of the journal is created with the journal.
+    /// Directories that have to be created for the changes, each after its parent. That of the
+    /// journal is created with the journal.
     fn missing_dirs<'b>(&self, changes: impl Iterator<Item = &'b FileChange>) -> Vec<Utf8PathBuf> {
         let state = Journal::state(self.release);
         let above =
@@ -407,7 +415,8 @@ impl Planning<'_> {
         dirs.into_iter().collect()
     }
 
-    /// Records which directories were created, by this installation or that of another release, to remove them with the last file.
+    /// Records which directories were created, by this installation or that of another release, to
+    /// remove them with the last file.
     fn note_made_dirs(&self, record: &mut Record, made: &[Utf8PathBuf]) {
         let by_others = self.others.iter().flat_map(|(_, record)| &record.made_dirs);
         let dirs = made.iter().chain(by_others.filter(|dir| dir.starts_with("etc")));
@@ -445,7 +454,8 @@ pub(super) fn stock_of(
     Ok(digest_of(&path)?.map(|digest| Stock { file: (*file).to_owned(), digest, identity }))
 }
 
-/// Why the stock module counts as newer than the one that is to take precedence over it, if it does. Both must have a version.
+/// Why the stock module counts as newer than the one that is to take precedence over it, if it
+/// does. Both must have a version.
 fn newer_version(stock: &Stock, module: &NamedModule) -> Option<String> {
     let (theirs, ours) = (stock.identity.version.as_ref()?, module.module.modinfo.get("version")?);
     version::compare(theirs, ours)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a transaction is about to do to one release, written to disk before it starts.
 //!
-//! The journal is written once, under a name that says what a later run has to do if it finds it: `journal.undo`. Committing
-//! renames it to `journal.forward`, which is atomic and needs no disk space; giving up renames it back.
+//! The journal is written once, under a name that says what a later run has to do if it finds it:
+//! `journal.undo`. Committing renames it to `journal.forward`, which is atomic and needs no disk
+//! space; giving up renames it back.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 
-/// The directory in `/lib/modules/RELEASE` with the journal and the record. Nothing in it is named like a module.
+/// The directory in `/lib/modules/RELEASE` with the journal and the record. Nothing in it is named
+/// like a module.
 pub const STATE: &str = ".cargo-kmod";
 
 /// Directories of `/etc` for drop-ins.

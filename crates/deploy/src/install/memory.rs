@@ -73,7 +73,8 @@ fn compare(file: &Identity, srcversion: Option<&str>, build_id: Option<&str>) ->
     }
 }
 
-/// The build ID in an ELF note: three words of four bytes (sizes of name and contents, type), the name `GNU`, the contents.
+/// The build ID in an ELF note: three words of four bytes (sizes of name and contents, type), the
+/// name `GNU`, the contents.
 fn build_id_of(note: &[u8]) -> Option<String> {
     let word = |at: usize| Some(u32::from_le_bytes(note.get(at..at + 4)?.try_into().ok()?) as usize);
     let (name, size) = (word(0)?, word(4)?);
@@ -115,12 +116,13 @@ pub fn loaded(system: &TargetSystem, release: &Release, names: &[&str]) -> Resul
     Ok(names.iter().filter(|name| is_loaded(name)).map(|name| (*name).to_owned()).collect())
 }
 
-/// Unloads the modules in reverse order, and loads those that modprobe finds now, which must be `new`.
+/// Unloads the modules in reverse order, and loads those that modprobe finds now, which must be
+/// `new`.
 ///
 /// # Errors
 ///
-/// A module is in use, or does not load. The caller then has to [`withdraw`] what was loaded, restore the files, and
-/// [`put_back`] what was in memory.
+/// A module is in use, or does not load. The caller then has to [`withdraw`] what was loaded,
+/// restore the files, and [`put_back`] what was in memory.
 pub fn reload(context: &Context, names: &[String], new: &BTreeMap<String, Identity>) -> Result<()> {
     let step = context.report.step("Reloading", &names.join(", "));
     unload(context, names)?;

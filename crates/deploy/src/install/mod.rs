@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Modules in a system's `/lib/modules/RELEASE`: installed, uninstalled, reported on.
 //!
-//! Every change to a system goes through one [`transaction`]: what is new is written and checked first, beside the existing
-//! files; then a [`journal`] is committed with one rename; then the new files are renamed into place. If a run is killed, the
-//! next one finishes or undoes it. `docs/install.md` has the steps as a table.
+//! Every change to a system goes through one [`transaction`]: what is new is written and checked
+//! first, beside the existing files; then a [`journal`] is committed with one rename; then the new
+//! files are renamed into place. If a run is killed, the next one finishes or undoes it.
+//! `docs/install.md` has the steps as a table.
 
 mod acceptance;
 pub mod change;

@@ -10,7 +10,8 @@ use kmodfile::release::Release;
 use report::Report;
 use report::process::Cmd;
 
-/// Directories of modprobe's configuration in their order of precedence (modprobe.d(5)), relative to `/`.
+/// Directories of modprobe's configuration in their order of precedence (modprobe.d(5)), relative
+/// to `/`.
 const MODPROBE_D: [&str; 5] =
     ["etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "lib/modprobe.d", "usr/lib/modprobe.d"];
 
@@ -40,7 +41,8 @@ impl std::fmt::Display for ModprobeAnswer {
     }
 }
 
-/// What `modprobe NAME` would do on a system whose modules are below `root` and whose configuration is below `conf`.
+/// What `modprobe NAME` would do on a system whose modules are below `root` and whose configuration
+/// is below `conf`.
 pub fn ask(
     root: &Utf8Path,
     conf: &Utf8Path,
@@ -62,15 +64,16 @@ pub fn ask(
     })
 }
 
-/// Reads the output of `--show-depends`: one line for each module; dependencies come before it, soft dependencies after it,
-/// too.
+/// Reads the output of `--show-depends`: one line for each module; dependencies come before it,
+/// soft dependencies after it, too.
 fn read(text: &str, dir: &Utf8Path, name: &str) -> ModprobeAnswer {
     let name = name.replace('-', "_");
     for line in text.lines() {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
             "insmod" => {
-                // A blank separates the path from the parameters; the directory itself may have blanks.
+                // A blank separates the path from the parameters; the directory itself may have
+                // blanks.
                 let below = rest.strip_prefix(dir.as_str()).map_or(rest, |rest| rest.trim_start_matches('/'));
                 let path = Utf8Path::new(below.split(' ').next().unwrap_or_default());
                 if path.file_name().and_then(name_of).as_ref() == Some(&name) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The record of what this tool has installed for one release. It is kept in `/lib/modules/RELEASE`, so that it stays with
-//! the tree.
+//! The record of what this tool has installed for one release. It is kept in
+//! `/lib/modules/RELEASE`, so that it stays with the tree.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ pub struct Record {
     pub modules: BTreeMap<String, Installed>,
 }
 
-/// depmod's index as it was, kept beside the record. It is restored when the last module is uninstalled, if everything else is
-/// unchanged.
+/// depmod's index as it was, kept beside the record. It is restored when the last module is
+/// uninstalled, if everything else is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Before {

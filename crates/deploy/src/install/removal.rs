@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Plans what uninstalling modules from one release changes. When the last one is uninstalled, everything is as it was before
-//! the first was installed.
+//! Plans what uninstalling modules from one release changes. When the last one is uninstalled,
+//! everything is as it was before the first was installed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,8 @@ use kmodfile::release::Release;
 use report::durable::{Digest, digest_of};
 use report::failure::Failure;
 
-/// Plans what uninstalling `names` from `release` changes. The system is not changed; the caller must hold its lock.
+/// Plans what uninstalling `names` from `release` changes. The system is not changed; the caller
+/// must hold its lock.
 ///
 /// # Errors
 ///
@@ -107,7 +108,8 @@ impl Planning<'_> {
         records.any(|record| record.digest_of(path).is_some())
     }
 
-    /// depmod's index: the one from before the first installation if everything else is as it was then, otherwise a new one.
+    /// depmod's index: the one from before the first installation if everything else is as it was
+    /// then, otherwise a new one.
     fn index(
         &self,
         left: &Record,
@@ -168,7 +170,8 @@ impl Planning<'_> {
         changes.add(self.system, record, NewContent::Nothing)
     }
 
-    /// Directories that installations created, the inner ones first. That of the state goes with the last module.
+    /// Directories that installations created, the inner ones first. That of the state goes with
+    /// the last module.
     fn dirs_to_drop(&self, left: &Record) -> Vec<Utf8PathBuf> {
         if !left.modules.is_empty() {
             return Vec::new();

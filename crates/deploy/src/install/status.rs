@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which file modprobe would load and why, whether it is the one in memory, and what the distribution has changed since.
+//! Which file modprobe would load and why, whether it is the one in memory, and what the
+//! distribution has changed since.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -24,7 +25,8 @@ pub struct ModuleStatus {
     pub release: Release,
     /// The module.
     pub module: String,
-    /// The file that modprobe would load, relative to the release's directory, or what it would do instead.
+    /// The file that modprobe would load, relative to the release's directory, or what it would do
+    /// instead.
     pub loads: String,
     /// Why that file.
     pub why: String,
@@ -32,7 +34,8 @@ pub struct ModuleStatus {
     pub ours: bool,
     /// What is in memory now.
     pub memory: Memory,
-    /// What the user should know: a stock module that has changed, a file that was changed or is missing, an unfinished change.
+    /// What the user should know: a stock module that has changed, a file that was changed or is
+    /// missing, an unfinished change.
     pub remarks: Vec<String>,
 }
 
@@ -87,7 +90,8 @@ fn why(
     }
 }
 
-/// The directories in the `override` lines for a module (depmod.d(5)): `override NAME KERNEL DIR`, where KERNEL may be `*`.
+/// The directories in the `override` lines for a module (depmod.d(5)): `override NAME KERNEL DIR`,
+/// where KERNEL may be `*`.
 fn overrides<'a>(text: &'a str, name: &'a str, release: &'a Release) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The system that modules are installed in: the machine's own, or a tree (`--root`, `INSTALL_MOD_PATH`).
+//! The system that modules are installed in: the machine's own, or a tree (`--root`,
+//! `INSTALL_MOD_PATH`).
 
 use std::fs::{File, TryLockError};
 
@@ -16,7 +17,8 @@ pub struct TargetSystem {
     root: Utf8PathBuf,
 }
 
-/// Held while modules of a system are changed. It is released when dropped, and when the process ends, however it ends.
+/// Held while modules of a system are changed. It is released when dropped, and when the process
+/// ends, however it ends.
 #[derive(Debug)]
 pub struct SystemLock(#[expect(dead_code, reason = "the lock is the open file")] File);
 
@@ -98,7 +100,8 @@ impl TargetSystem {
         releases
     }
 
-    /// Refuses a path that leads outside the system through symbolic links: a foreign tree may hold any link.
+    /// Refuses a path that leads outside the system through symbolic links: a foreign tree may hold
+    /// any link.
     pub fn require_inside(&self, relative: &Utf8Path) -> Result<()> {
         let mut existing = self.path(relative);
         while existing.symlink_metadata().is_err() && existing.pop() {}
@@ -111,8 +114,8 @@ impl TargetSystem {
             .into())
     }
 
-    /// Waits until no other run is changing modules of this system. The lock is on the directory itself, so that no file is left
-    /// behind and the kernel releases it in every case.
+    /// Waits until no other run is changing modules of this system. The lock is on the directory
+    /// itself, so that no file is left behind and the kernel releases it in every case.
     pub fn lock(&self, report: &Report) -> Result<SystemLock> {
         let dir = self.modules();
         let file = File::open(&dir).with_context(|| format!("opening {dir}"))?;

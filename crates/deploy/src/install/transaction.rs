@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Carries out the changes to one release: all of them or none.
 //!
-//! All new files are on disk, and all old ones have a second name, before the journal is committed; from then on only renames
-//! are needed, which take no disk space. If a step fails, everything is undone; if the run is killed, the next one finishes or
-//! undoes it.
+//! All new files are on disk, and all old ones have a second name, before the journal is committed;
+//! from then on only renames are needed, which take no disk space. If a step fails, everything is
+//! undone; if the run is killed, the next one finishes or undoes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +140,8 @@ fn run(context: &Context, system: &TargetSystem, plan: &TransactionPlan) -> Resu
     }
 }
 
-/// Finishes or undoes what killed runs have left in any release. If that fails, this only warns; [`require_none`] then refuses.
+/// Finishes or undoes what killed runs have left in any release. If that fails, this only warns;
+/// [`require_none`] then refuses.
 pub fn recover(context: &Context, system: &TargetSystem) {
     for release in system.releases() {
         let recovered = adopt_earlier(context, system, &release).and_then(|()| {

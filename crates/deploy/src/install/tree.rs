@@ -15,7 +15,8 @@ use report::durable::{Digest, digest};
 /// What depmod reads in a release's directory besides modules.
 const LISTS: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
 
-/// Directories of depmod's configuration in their order of precedence (depmod.d(5)), relative to `/`.
+/// Directories of depmod's configuration in their order of precedence (depmod.d(5)), relative to
+/// `/`.
 const DEPMOD_D: [&str; 5] =
     ["etc/depmod.d", "run/depmod.d", "usr/local/lib/depmod.d", "lib/depmod.d", "usr/lib/depmod.d"];
 
@@ -102,8 +103,8 @@ impl ReleaseTree {
     }
 }
 
-/// depmod's configuration files that are in effect, by name. Of two files with the same name, the one in the first directory
-/// is in effect.
+/// depmod's configuration files that are in effect, by name. Of two files with the same name, the
+/// one in the first directory is in effect.
 pub fn depmod_d(system: &TargetSystem) -> BTreeMap<String, Utf8PathBuf> {
     let mut files = BTreeMap::new();
     for dir in DEPMOD_D.map(|dir| system.path(dir)) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A source tree as a reproducible archive, `NAME-VERSION.tar.gz`, whose bytes only depend on its contents and a date.
+//! A source tree as a reproducible archive, `NAME-VERSION.tar.gz`, whose bytes only depend on its
+//! contents and a date.
 
 use std::io::Write as _;
 
@@ -19,7 +20,8 @@ pub struct SourceArchive {
 }
 
 impl SourceArchive {
-    /// Packs `tree` into a directory `name-version`: sorted, owned by root, all files with the time `date`.
+    /// Packs `tree` into a directory `name-version`: sorted, owned by root, all files with the time
+    /// `date`.
     pub fn pack(name: &str, version: &str, tree: &SourceTree, date: u64) -> Result<Self> {
         let directory = format!("{name}-{version}");
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());

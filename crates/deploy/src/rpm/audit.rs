@@ -64,8 +64,8 @@ pub fn audit(
     Ok(findings)
 }
 
-/// The configuration and symbols of a kernel: from the prepared kernel, otherwise from its headers package, that of the
-/// previous Debian release included.
+/// The configuration and symbols of a kernel: from the prepared kernel, otherwise from its headers
+/// package, that of the previous Debian release included.
 pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kdir) = Kdir::open(context, release) {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));

@@ -61,7 +61,8 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Verifies that there are modules in a package, and that each is signed with the key for modules.
+    /// Verifies that there are modules in a package, and that each is signed with the key for
+    /// modules.
     fn verify_modules(&self, context: &Context, package: &Utf8Path) -> Result<()> {
         let Some(pair) = &self.modules else { return Ok(()) };
         let modules = OpenPackage::read(package)?.files(|path| path.extension() == Some("ko"))?;
@@ -194,8 +195,8 @@ struct Task<'a> {
     kind: PackageKind,
 }
 
-/// A directory for rpmbuild (`_topdir`) with source and spec in it. It is locked, and was emptied of what an earlier run has
-/// left.
+/// A directory for rpmbuild (`_topdir`) with source and spec in it. It is locked, and was emptied
+/// of what an earlier run has left.
 #[derive(Debug)]
 pub struct Rpmbuild<'a> {
     context: &'a Context,
@@ -228,7 +229,8 @@ impl<'a> Rpmbuild<'a> {
         Ok(rpmbuild)
     }
 
-    /// Writes source and spec, and links the kernel's directory to where kernel-devel would have it.
+    /// Writes source and spec, and links the kernel's directory to where kernel-devel would have
+    /// it.
     fn lay_out(&self, release: &Release) -> Result<()> {
         for dir in ["SOURCES", "SPECS", "kernels", "tmp"] {
             fs_err::create_dir_all(self.topdir.join(dir))?;
@@ -244,7 +246,8 @@ impl<'a> Rpmbuild<'a> {
     }
 
     fn spec(&self) -> Utf8PathBuf {
-        // It is named after the package, as there may be specs of several packages in one directory.
+        // It is named after the package, as there may be specs of several packages in one
+        // directory.
         self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
     }
 
@@ -252,7 +255,8 @@ impl<'a> Rpmbuild<'a> {
         self.topdir.join("certificate.pem")
     }
 
-    /// The file with the key for modules, and where rpmbuild sees it: read-only, and in a made root at a fixed place.
+    /// The file with the key for modules, and where rpmbuild sees it: read-only, and in a made root
+    /// at a fixed place.
     fn module_key(&self) -> Result<Option<(&Utf8Path, &Utf8Path)>> {
         let Some(pair) = &self.signing.modules else { return Ok(None) };
         let refused = |object: &str, reason: &str| {

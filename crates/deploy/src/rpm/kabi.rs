@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether a module that was built for one kernel would load into another through weak-updates. This depends on the CRC of
-//! each symbol that it imports, and on the part of vermagic that the kernel compares (kernel/module/version.c).
+//! Whether a module that was built for one kernel would load into another through weak-updates.
+//! This depends on the CRC of each symbol that it imports, and on the part of vermagic that the
+//! kernel compares (kernel/module/version.c).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -70,7 +71,8 @@ impl Kabi {
     }
 }
 
-/// The words of vermagic after the release, for a kernel with this configuration (include/linux/vermagic.h, x86).
+/// The words of vermagic after the release, for a kernel with this configuration
+/// (include/linux/vermagic.h, x86).
 pub fn vermagic_words(config: &Config) -> String {
     let preempt = match (config.is_yes("CONFIG_PREEMPT_RT"), config.is_yes("CONFIG_PREEMPT_BUILD")) {
         (true, _) => "preempt_rt",

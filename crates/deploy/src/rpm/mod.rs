@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! kmod RPMs: a project's `kmod.spec`, its source as one reproducible file, and rpmbuild(8) in the kernel's build root.
+//! kmod RPMs: a project's `kmod.spec`, its source as one reproducible file, and rpmbuild(8) in the
+//! kernel's build root.
 
 pub mod archive;
 pub mod audit;
@@ -23,11 +24,13 @@ use camino::Utf8Path;
 use report::Report;
 use report::process::Cmd;
 
-/// The oldest time that every archive format can represent, 1980-01-01, for a project without history.
+/// The oldest time that every archive format can represent, 1980-01-01, for a project without
+/// history.
 const OLDEST: u64 = 315_532_800;
 
 /// The time of the files in a source package, in seconds since 1970: `SOURCE_DATE_EPOCH`
-/// (<https://reproducible-builds.org/specs/source-date-epoch/>), otherwise the time of the last commit.
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>), otherwise the time of the last
+/// commit.
 pub fn source_date(project: &Utf8Path, report: &Report) -> Result<u64> {
     if let Ok(given) = std::env::var("SOURCE_DATE_EPOCH") {
         return given.parse().map_err(|_| {

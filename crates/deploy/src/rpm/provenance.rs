@@ -79,8 +79,9 @@ impl Provenance {
         })
     }
 
-    /// The document that the package of an installed module has installed, if it exists: for a module below
-    /// `ROOT/lib/modules/RELEASE/extra/NAME/` it is below `ROOT/usr/share/doc/kmod-NAME-VARIANT/`.
+    /// The document that the package of an installed module has installed, if it exists: for a
+    /// module below `ROOT/lib/modules/RELEASE/extra/NAME/` it is below
+    /// `ROOT/usr/share/doc/kmod-NAME-VARIANT/`.
     pub fn document_of(module: &Utf8Path) -> Option<Utf8PathBuf> {
         let module = camino::absolute_utf8(module).ok()?;
         let directory = module.parent()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a package is made from, as an SPDX document (SPDX 2.3, JSON): every source file and patch with its hash, the kernel,
-//! the compilers, and what was proven about the kernel's tree.
+//! What a package is made from, as an SPDX document (SPDX 2.3, JSON): every source file and patch
+//! with its hash, the kernel, the compilers, and what was proven about the kernel's tree.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signs packages with a GPG key of the user's, using rpmsign(8) on this machine: such a key never gets into a build root.
-//! Every signature is verified before the package is delivered.
+//! Signs packages with a GPG key of the user's, using rpmsign(8) on this machine: such a key never
+//! gets into a build root. Every signature is verified before the package is delivered.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,8 +29,8 @@ pub struct PackageKey {
 }
 
 impl PackageKey {
-    /// Opens the secret key that gpg knows as `name`. It signs a few bytes, so that a missing, expired or locked key is found now
-    /// and not after everything was built.
+    /// Opens the secret key that gpg knows as `name`. It signs a few bytes, so that a missing,
+    /// expired or locked key is found now and not after everything was built.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What goes into a source package: the project's tracked files and, for a rebuilt module, the kernel's source with the
-//! patches applied, so that it builds without a network.
+//! What goes into a source package: the project's tracked files and, for a rebuilt module, the
+//! kernel's source with the patches applied, so that it builds without a network.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -32,8 +32,8 @@ pub struct SourcePackage {
     pub kernels: Vec<Ready>,
 }
 
-/// One source package for each `kversion` among `kernels`, in their order. Variants get one each if their source differs,
-/// which happens if one of them was prepared from a newer package.
+/// One source package for each `kversion` among `kernels`, in their order. Variants get one each if
+/// their source differs, which happens if one of them was prepared from a newer package.
 pub fn packages(
     context: &Context,
     project: &Project,
@@ -72,7 +72,8 @@ fn pack(
     Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
 }
 
-/// All files for one kernel. Those of the project that its repository does not track are left out, with a warning.
+/// All files for one kernel. Those of the project that its repository does not track are left out,
+/// with a warning.
 fn tree_for(
     context: &Context,
     project: &Project,

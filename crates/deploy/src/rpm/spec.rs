@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A project's `kmod.spec`. The `%global` lines at its head tell what is packaged; the rest is the same in every project.
+//! A project's `kmod.spec`. The `%global` lines at its head tell what is packaged; the rest is the
+//! same in every project.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -23,7 +23,8 @@ pub fn repository_of(dir: &Utf8Path) -> Option<&Utf8Path> {
 }
 
 impl Tracked {
-    /// What git tracks around `dir`; `None` if there is no repository. A repository that git cannot read is an error.
+    /// What git tracks around `dir`; `None` if there is no repository. A repository that git cannot
+    /// read is an error.
     pub fn around(dir: &Utf8Path, report: &Report) -> Result<Option<Self>> {
         let Some(top) = repository_of(dir) else { return Ok(None) };
         let list = Cmd::new("git").args(["-C", top.as_str(), "ls-files", "-z"]).run(report)?;
@@ -32,7 +33,8 @@ impl Tracked {
         Ok(Some(Self { files }))
     }
 
-    /// Removes from `tree`, the project's own files, those that are not tracked, and returns their names.
+    /// Removes from `tree`, the project's own files, those that are not tracked, and returns their
+    /// names.
     pub fn retain(&self, project: &Project, tree: &mut SourceTree) -> Vec<Utf8PathBuf> {
         let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
         let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
@@ -41,7 +43,8 @@ impl Tracked {
     }
 }
 
-/// Where a staged file comes from: the project's directory, or a place outside it named in `import.toml`.
+/// Where a staged file comes from: the project's directory, or a place outside it named in
+/// `import.toml`.
 fn origin(project: &Project, path: &Utf8Path) -> Utf8PathBuf {
     let local = project.import.iter().flat_map(|import| &import.local);
     let taken = local.filter_map(|local| Some((local, path.strip_prefix(&local.to).ok()?))).next();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The links that weak-modules makes: another kernel finds the module `/lib/modules/BUILT_FOR/extra/NAME/X.ko` as
-//! `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if each of its symbols has the CRC there that it was built against.
+//! The links that weak-modules makes: another kernel finds the module
+//! `/lib/modules/BUILT_FOR/extra/NAME/X.ko` as `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if
+//! each of its symbols has the CRC there that it was built against.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -181,8 +182,9 @@ impl Modules {
         self.add(kernel, &extras, report)
     }
 
-    /// Links in one kernel to those of `extras` that it would load, unless it has a module of its own there, or a link already.
-    /// Modules in one directory belong to one package: all of them are linked or none.
+    /// Links in one kernel to those of `extras` that it would load, unless it has a module of its
+    /// own there, or a link already. Modules in one directory belong to one package: all of them
+    /// are linked or none.
     fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let foreign: Vec<&Extra> = extras.iter().filter(|extra| extra.release != *kernel).collect();
         if foreign.is_empty() {
@@ -250,8 +252,8 @@ impl Modules {
         Err(Failure::usage(kernel.as_str(), format!("there is no {dir}")).remedy("ls /lib/modules"))
     }
 
-    /// Runs depmod for the kernels whose links have changed, and checks their indexes. A kernel that is being removed and has no
-    /// modules any more is skipped.
+    /// Runs depmod for the kernels whose links have changed, and checks their indexes. A kernel
+    /// that is being removed and has no modules any more is skipped.
     pub fn index(&self, changes: &[LinkChange], report: &Report) -> Result<()> {
         let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
         for kernel in kernels {
@@ -273,7 +275,8 @@ impl Modules {
         Ok(())
     }
 
-    /// Makes one change. A new link does not replace anything; directories are removed with the last link in them.
+    /// Makes one change. A new link does not replace anything; directories are removed with the
+    /// last link in them.
     pub fn apply(&self, change: &LinkChange) -> Result<()> {
         match change {
             LinkChange::Link { link, target, .. } => {
@@ -295,8 +298,8 @@ impl Modules {
     }
 }
 
-/// Whether a modules.dep agrees with `change`; `dir` is the kernel's directory. A new link is listed, or another module of the
-/// same name that takes precedence; a removed one is not.
+/// Whether a modules.dep agrees with `change`; `dir` is the kernel's directory. A new link is
+/// listed, or another module of the same name that takes precedence; a removed one is not.
 fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
     let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
     match change {

@@ -30,7 +30,8 @@ pub struct Certificate {
 pub struct CertificateFacts {
     /// Its subject (RFC 4514), such as `CN=fleet module signing`.
     pub subject: String,
-    /// Its serial number in hexadecimal; a module's signature names the certificate by issuer and serial number.
+    /// Its serial number in hexadecimal; a module's signature names the certificate by issuer and
+    /// serial number.
     pub serial: String,
     /// When it becomes valid: `Nov 22 11:00:00 2026 GMT`.
     pub not_before: String,
@@ -41,7 +42,8 @@ pub struct CertificateFacts {
 }
 
 impl Certificate {
-    /// Reads the certificate in `file`: in DER, or the first one in PEM, whatever else is in the file.
+    /// Reads the certificate in `file`: in DER, or the first one in PEM, whatever else is in the
+    /// file.
     ///
     /// # Errors
     ///
@@ -106,7 +108,8 @@ fn parse(bytes: &[u8]) -> Result<(x509_cert::Certificate, Vec<u8>), String> {
     }
 }
 
-/// The contents of the first certificate in a PEM file; `None` if it is not PEM. Lines may have any length, as with OpenSSL.
+/// The contents of the first certificate in a PEM file; `None` if it is not PEM. Lines may have any
+/// length, as with OpenSSL.
 fn pem_block(bytes: &[u8]) -> Option<Result<Vec<u8>, String>> {
     let text = String::from_utf8_lossy(bytes);
     let label =
@@ -136,8 +139,8 @@ fn decode(base64: &str) -> Result<Vec<u8>, pem::Error> {
     Ok(pem::decode_vec(text.as_bytes())?.1)
 }
 
-/// The kernel ignores a certificate's dates, as firmware clocks are unreliable; but whoever signs with an expired one has
-/// forgotten to replace it.
+/// The kernel ignores a certificate's dates, as firmware clocks are unreliable; but whoever signs
+/// with an expired one has forgotten to replace it.
 fn require_valid(
     file: &Utf8Path,
     certificate: &x509_cert::Certificate,

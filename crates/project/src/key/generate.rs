@@ -16,11 +16,13 @@ const PRIVATE: &str = "MOK.priv";
 const PEM: &str = "MOK.pem";
 const DER: &str = "MOK.der";
 
-/// Bits of the RSA key. MokManager and the kernel also support 4096, but firmware and shim can be slow with them.
+/// Bits of the RSA key. MokManager and the kernel also support 4096, but firmware and shim can be
+/// slow with them.
 const BITS: u32 = 2048;
 
-/// What the certificate contains besides the name. With `codeSigning` alone the key could sign boot loaders: shim refuses
-/// those if the key has the usage "module signing only", 1.3.6.1.4.1.2312.16.1.2.
+/// What the certificate contains besides the name. With `codeSigning` alone the key could sign boot
+/// loaders: shim refuses those if the key has the usage "module signing
+/// only", 1.3.6.1.4.1.2312.16.1.2.
 const PROFILE: &str = "\
 [req]
 distinguished_name = name
@@ -62,7 +64,8 @@ pub struct KeyFiles {
     pub der: Utf8PathBuf,
 }
 
-/// Makes key and certificate, both or neither: in a temporary directory, which is renamed to `request.dir`.
+/// Makes key and certificate, both or neither: in a temporary directory, which is renamed to
+/// `request.dir`.
 ///
 /// # Errors
 ///

@@ -13,7 +13,8 @@ use kernel::machine::programs::{Program, program};
 pub const PROGRAMS: &[Program] =
     &[program("openssl", "openssl", "makes signing keys and verifies signatures")];
 
-/// The environment variable with a key's passphrase or a token's PIN, the same that the kernel's `sign-file` reads.
+/// The environment variable with a key's passphrase or a token's PIN, the same that the kernel's
+/// `sign-file` reads.
 pub const PIN: &str = "KBUILD_SIGN_PIN";
 
 /// The passphrase or PIN, if one was given.

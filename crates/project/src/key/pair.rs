@@ -37,7 +37,8 @@ impl std::str::FromStr for PrivateKey {
     }
 }
 
-/// `uri` with the file from which its PIN is read (RFC 7512, `pin-source`), unless it names one already.
+/// `uri` with the file from which its PIN is read (RFC 7512, `pin-source`), unless it names one
+/// already.
 pub fn with_pin_file(uri: &str, file: &Utf8Path) -> String {
     if uri.contains("pin-source=") {
         return uri.to_owned();
@@ -62,8 +63,9 @@ impl KeyPair {
     ///
     /// # Errors
     ///
-    /// Refused, if a file is not what it should be, the certificate is not valid today, or the key does not belong to it. The
-    /// latter is found out when a signature is verified if the key is not in a file.
+    /// Refused, if a file is not what it should be, the certificate is not valid today, or the key
+    /// does not belong to it. The latter is found out when a signature is verified if the key is
+    /// not in a file.
     pub fn open(context: &Context, key: &PrivateKey, certificate: &Utf8Path) -> Result<Self> {
         programs::ensure(context, &[super::PROGRAMS])?;
         let certificate = Certificate::read(certificate)?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An imported and patched source tree for editing, and how the edit becomes part of the patch series.
+//! An imported and patched source tree for editing, and how the edit becomes part of the patch
+//! series.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +64,8 @@ pub fn place(context: &Context, project: &Project, release: &Release) -> Utf8Pat
     place_of(context, project, release).join("source")
 }
 
-/// Lays out the patched source of `project` for editing, and returns its directory. A tree that has been edited is not
-/// overwritten.
+/// Lays out the patched source of `project` for editing, and returns its directory. A tree that has
+/// been edited is not overwritten.
 pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Result<Utf8PathBuf> {
     require_import(project)?;
     let place = place(context, project, release);
@@ -88,8 +89,8 @@ pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Resul
     Ok(place)
 }
 
-/// Saves the edit of a tree as the patch `name` in the series of its kernel line: as a new patch at the end, or as a new
-/// version of the last one.
+/// Saves the edit of a tree as the patch `name` in the series of its kernel line: as a new patch at
+/// the end, or as a new version of the last one.
 pub fn refresh(context: &Context, project: &Project, release: &Release, name: &str) -> Result<Refreshed> {
     let import = require_import(project)?;
     require_name(name)?;
@@ -231,7 +232,8 @@ fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
     write_whole(&file, text.as_bytes())
 }
 
-/// The files of an edited tree, without what a build has made there, and without copies made by editors.
+/// The files of an edited tree, without what a build has made there, and without copies made by
+/// editors.
 fn read(place: &Utf8Path) -> Result<SourceTree> {
     let copy =
         |name: &str| [".orig", ".rej", ".swp", "~"].iter().any(|end| name.ends_with(end)) || name == LIST;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fetches what a project imports: from the source package of exactly the kernel's version, cached by content.
+//! Fetches what a project imports: from the source package of exactly the kernel's version, cached
+//! by content.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -54,8 +55,8 @@ pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList)
     }
 }
 
-/// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as this is for finding out
-/// what to import.
+/// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as
+/// this is for finding out what to import.
 pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     let mut archive = Archive::open(context)?;
     let kernel = discover::find(&mut archive, release)?;
@@ -111,8 +112,9 @@ fn of_release(context: &Context, release: &Release, import: &ImportList) -> Resu
     of_package(context, &archive, release, source, import)
 }
 
-/// The directory with the import for a prepared kernel, if it is cached: then the archive is not needed. A kernel's inputs are
-/// the packages that it was made from, so the corresponding source never changes.
+/// The directory with the import for a prepared kernel, if it is cached: then the archive is not
+/// needed. A kernel's inputs are the packages that it was made from, so the corresponding source
+/// never changes.
 fn known(context: &Context, kdir: &Kdir, import: &ImportList) -> Option<Utf8PathBuf> {
     let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
     let origin: Origin = serde_json::from_slice(&json).ok()?;

@@ -31,7 +31,8 @@ pub struct KernelFiles(String);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalFiles {
-    /// A file or directory, relative to the project's directory; it may be outside that, in its repository.
+    /// A file or directory, relative to the project's directory; it may be outside that, in its
+    /// repository.
     pub from: Utf8PathBuf,
     /// Its path in the staged copy.
     pub to: Utf8PathBuf,
@@ -151,8 +152,8 @@ impl LocalFiles {
     }
 }
 
-/// The repository that a project is in: the nearest directory at or above it that has a `.git` or is a cargo workspace;
-/// otherwise the project itself.
+/// The repository that a project is in: the nearest directory at or above it that has a `.git` or
+/// is a cargo workspace; otherwise the project itself.
 fn bound(project: &Utf8Path) -> Utf8PathBuf {
     let workspace = |dir: &Utf8Path| {
         let manifest = fs_err::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a rebuild of one of the kernel's own modules is made of, looked up in the source of a kernel.
+//! What a rebuild of one of the kernel's own modules is made of, looked up in the source of a
+//! kernel.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +50,8 @@ pub fn of(context: &Context, release: &Release, path: &KernelPath) -> Result<InT
     let mut own: Files = files.into_iter().filter(|(file, _)| file.starts_with(path.as_path())).collect();
     let licence = licence(&own).map_err(refused)?;
     let (mut also, mut asked) = (BTreeSet::new(), BTreeSet::new());
-    // Headers include others. What is not in the source is found in some other way: by -I, or made by the build.
+    // Headers include others. What is not in the source is found in some other way: by -I, or made
+    // by the build.
     loop {
         let missing: BTreeSet<Utf8PathBuf> = missing_includes(&own).difference(&asked).cloned().collect();
         if missing.is_empty() {

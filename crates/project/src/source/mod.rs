@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Kernel source that is imported into a project and patched there.
 //!
-//! A project with an `import.toml` is built from the source that the kernel itself was built from: the files named in the
-//! import, of exactly the kernel's version, changed by the patch series of the kernel's line. Nothing here depends on what is
-//! imported or what a patch is for.
+//! A project with an `import.toml` is built from the source that the kernel itself was built from:
+//! the files named in the import, of exactly the kernel's version, changed by the patch series of
+//! the kernel's line. Nothing here depends on what is imported or what a patch is for.
 
 pub mod difference;
 pub mod edit;
@@ -21,8 +21,9 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 /// Files by their path below a common root.
 pub type SourceTree = BTreeMap<Utf8PathBuf, Vec<u8>>;
 
-/// Why `text` is not accepted as the path of a file or directory below a root; `None` if it is. Only plain names are
-/// accepted: no file of the kernel has characters in its name that are special to a shell, make or tar.
+/// Why `text` is not accepted as the path of a file or directory below a root; `None` if it is.
+/// Only plain names are accepted: no file of the kernel has characters in its name that are special
+/// to a shell, make or tar.
 pub fn refused_path(text: &str) -> Option<&'static str> {
     let path = Utf8Path::new(text);
     if text.is_empty() {

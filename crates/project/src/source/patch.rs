@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Patches in unified format: read, and applied to files in memory, exactly or not at all.
 //!
-//! It is as strict as `patch -p1 --fuzz=0`, and stricter where errors could go unnoticed: a hunk whose lines have moved must
-//! match in one place only, its line counts must be right, and paths must stay below the root. Nothing is written, so a patch
-//! that does not apply leaves nothing incomplete.
+//! It is as strict as `patch -p1 --fuzz=0`, and stricter where errors could go unnoticed: a hunk
+//! whose lines have moved must match in one place only, its line counts must be right, and paths
+//! must stay below the root. Nothing is written, so a patch that does not apply leaves nothing
+//! incomplete.
 
 use camino::Utf8PathBuf;
 
@@ -317,7 +318,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether it is something that may follow a hunk but looks like a removed line: the next file, or the end of a mailed patch.
+/// Whether it is something that may follow a hunk but looks like a removed line: the next file, or
+/// the end of a mailed patch.
 fn is_end(line: &[u8]) -> bool {
     line.starts_with(b"--- ") || line == b"-- \n" || line == b"---\n"
 }

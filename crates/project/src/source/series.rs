@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Patch series: `patches/LINE/series` lists the patches for a kernel line in the order in which they are applied, as for
-//! quilt(1).
+//! Patch series: `patches/LINE/series` lists the patches for a kernel line in the order in which
+//! they are applied, as for quilt(1).
 //!
-//! LINE is the beginning of a release, such as `7.2`, `6.12.107` or `7.2.13+deb14-cloud-amd64`, or `default`. The longest one
-//! that matches a kernel is used. A name is that of a file beside the series, or `LINE/NAME` for a patch of another line, so
-//! that two lines can share one.
+//! LINE is the beginning of a release, such as `7.2`, `6.12.107` or `7.2.13+deb14-cloud-amd64`, or
+//! `default`. The longest one that matches a kernel is used. A name is that of a file beside the
+//! series, or `LINE/NAME` for a patch of another line, so that two lines can share one.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -28,7 +28,8 @@ pub struct Series {
 }
 
 impl Series {
-    /// The series of the project in `dir` for a kernel; `None` if the project has no patches at all.
+    /// The series of the project in `dir` for a kernel; `None` if the project has no patches at
+    /// all.
     pub fn open(dir: &Utf8Path, release: &Release) -> Result<Option<Self>> {
         let all = dir.join(DIR);
         if !all.exists() {
@@ -95,7 +96,8 @@ impl Series {
         self.patches.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The file of one of its patches, by its name in the series, which for a patch of another line includes that line.
+    /// The file of one of its patches, by its name in the series, which for a patch of another line
+    /// includes that line.
     pub fn file(&self, name: &str) -> Utf8PathBuf {
         file_of(&self.dir, name)
     }
@@ -107,7 +109,8 @@ impl Series {
         self
     }
 
-    /// `tree` with all patches applied. Refused, if one does not apply; nothing is written anywhere.
+    /// `tree` with all patches applied. Refused, if one does not apply; nothing is written
+    /// anywhere.
     pub fn apply(&self, mut tree: SourceTree, release: &Release) -> Result<SourceTree> {
         for (name, patch) in &self.patches {
             patch.apply(&mut tree).map_err(|rejected| self.refusal(name, &rejected, release))?;
