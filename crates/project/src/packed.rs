@@ -6,7 +6,7 @@
 //! | | takes | gives |
 //! |---|---|---|
 //! | [`strip`](super::strip) | the file that was built, with BTF, unsigned | `Stripped` |
-//! | [`sign`](super::sign) | `Unsigned`: a module that is neither signed nor compressed | `Signed` |
+//! | [`sign`](super::sign) | `Unsigned`: a plain module, unsigned | `Signed` |
 //! | here | [`Complete`]: stripped, not compressed, signed or not | [`Packed`]: final |
 
 use anyhow::{Context as _, Result};
