@@ -45,6 +45,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("rpm::the_source_package_builds_with_rpmbuild_alone", rpmbuild_alone),
         suite.trial("rpm::another_source_than_the_specs_is_refused", another_source),
         suite.trial("rpm::an_error_of_rpmbuild_is_shown_with_its_line", nonsense),
+        suite.trial("rpm::a_project_without_a_spec_is_packaged_with_a_generated_one", without_a_spec),
     ]
 }
 
@@ -286,6 +287,27 @@ fn another_source(suite: &Suite) {
     let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
     assert!(!output.status.success(), "{}", output.tail);
     assert!(output.tail.contains("is not the source that this spec was written for"), "{}", output.tail);
+}
+
+/// What is generated is a spec that rpmbuild takes: the package has the module, and the source
+/// package builds.
+fn without_a_spec(suite: &Suite) {
+    let (_dir, path) = scratch();
+    let source = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/module.h>\n\
+                  MODULE_DESCRIPTION(\"Says hello\");\nMODULE_LICENSE(\"GPL\");\n";
+    let files = [("hello.c", source), ("Makefile", "obj-m := hello.o\n")];
+    for (name, text) in
+        files.into_iter().chain([("dkms.conf", "PACKAGE_NAME=hello\nPACKAGE_VERSION=1.0-rc1\n")])
+    {
+        fs_err::write(path.join(name), text).unwrap();
+    }
+    let made = Made::by_the_tool(path.as_str(), suite.prepared().kdir.release());
+    let package = Package::open(made.package("kmod-hello")).unwrap();
+    assert_eq!(package.metadata.get_version().unwrap(), "1.0_rc1");
+    assert_eq!(package.metadata.get_license().unwrap(), "GPL-2.0-only");
+    let module = format!("/lib/modules/{}/extra/hello/hello.ko", made.release);
+    assert!(names(&package).contains(&module), "{:?}", names(&package));
+    assert!(made.file("hello-kmod-", ".src.rpm").exists());
 }
 
 /// A project with a copy of the guard's spec in which `from` is `to`.

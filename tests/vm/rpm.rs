@@ -29,8 +29,13 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
     let date = source_date(&project.dir, &context.report)?;
-    let sources =
-        source::packages(context, &project, &KmodSpec::of(&project)?, std::slice::from_ref(&ready), date)?;
+    let sources = source::packages(
+        context,
+        &project,
+        &KmodSpec::of(&project, &context.report)?,
+        std::slice::from_ref(&ready),
+        date,
+    )?;
     let output = dir.join("packages");
     let order = PackagingOrder {
         project: &project,

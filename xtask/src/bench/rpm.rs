@@ -42,7 +42,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
 
 fn overhead(context: &Context, project: &Project, scratch: &Scratch, runs: usize) -> Result<Results> {
     let ready = Ready::provide(context, project, None)?;
-    let spec = KmodSpec::of(project)?;
+    let spec = KmodSpec::of(project, &context.report)?;
     let date = source_date(&project.dir, &context.report)?;
     let sources = source::packages(context, project, &spec, std::slice::from_ref(&ready), date)?;
     let signing = Signing::default();
@@ -81,7 +81,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
     let ready = targets.iter().map(|target| Ready::provide(context, project, Some(target.clone())));
     let ready = ready.collect::<Result<Vec<_>>>()?;
     let date = source_date(&project.dir, report)?;
-    let sources = source::packages(context, project, &KmodSpec::of(project)?, &ready, date)?;
+    let sources = source::packages(context, project, &KmodSpec::of(project, &context.report)?, &ready, date)?;
     let signing = Signing::default();
     let each = sources.iter().flat_map(|source| source.kernels.iter().map(move |ready| (source, ready)));
     let each = each.map(|(source, ready)| Rpmbuild::new(context, project, "bench", source, ready, &signing));

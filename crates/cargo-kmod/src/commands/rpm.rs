@@ -83,7 +83,7 @@ The same source gives the same bytes: set SOURCE_DATE_EPOCH, otherwise the time 
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     programs::ensure(context, &[programs::ROOTS])?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
-    let spec = KmodSpec::of(&project)?;
+    let spec = KmodSpec::of(&project, &context.report)?;
     let signing = signing(context, args)?;
     if context.dry_run {
         targets(args)?.iter().for_each(|target| {

@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod audit;
 pub mod build;
+mod generated;
 pub mod kabi;
 mod macros;
 pub mod payload;

@@ -44,7 +44,7 @@ pub fn packages(
     let tracked = Tracked::around(&project.dir, &context.report)?;
     let mut groups: Vec<(String, SourceTree, Vec<Ready>)> = Vec::new();
     for ready in kernels {
-        let tree = tree_for(context, project, tracked.as_ref(), ready)?;
+        let tree = tree_for(context, project, spec, tracked.as_ref(), ready)?;
         let key = format!("{} {}", ready.target.kversion, hash(&tree));
         match groups.iter_mut().find(|group| group.0 == key) {
             Some(group) => group.2.push(ready.clone()),
@@ -77,6 +77,7 @@ fn pack(
 fn tree_for(
     context: &Context,
     project: &Project,
+    spec: &KmodSpec,
     tracked: Option<&Tracked>,
     ready: &Ready,
 ) -> Result<SourceTree> {
@@ -88,6 +89,7 @@ fn tree_for(
         }
     }
     own.remove(&Utf8PathBuf::from(super::spec::FILE));
+    own.extend(spec.added.clone());
     own.extend(sources.imported().clone());
     Ok(own)
 }

@@ -6,8 +6,13 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::rpm::archive::SourceArchive;
+use crate::rpm::generated::GeneratedSpec;
+use crate::rpm::source_date;
 use crate::rpm::target::KmodTarget;
 use project::Project;
+use project::source::SourceTree;
+use project::stage::Sources;
+use report::Report;
 use report::failure::Failure;
 
 /// Its file name in a project.
@@ -22,17 +27,33 @@ pub struct KmodSpec {
     pub name: String,
     /// `kmod_version`.
     pub version: String,
+    /// Files that go into the source package besides the project's own, where the spec needs them.
+    pub added: SourceTree,
     text: String,
 }
 
 impl KmodSpec {
-    /// Reads the spec of a project. Refused: one that is not for this version of it.
-    pub fn of(project: &Project) -> Result<Self> {
+    /// The spec of a project: its own `kmod.spec`, otherwise a generated one.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if its own is not for this version of the project, or if none can be generated.
+    pub fn of(project: &Project, report: &Report) -> Result<Self> {
         let file = project.dir.join(FILE);
-        let text = fs_err::read_to_string(&file).map_err(|_| {
-            Failure::refused(format!("project {}", project.dir), format!("there is no {FILE} in it"))
-                .remedy(format!("copy the {FILE} of this repository into it, and change its head"))
-        })?;
+        match fs_err::read_to_string(&file) {
+            Ok(text) => Self::own(project, file, text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let sources = Sources::read(project)?;
+                let date = source_date(&project.dir, report)?;
+                let generated = GeneratedSpec::of(project, sources.own(), date)?;
+                report.note("Generating", &format!("{FILE}, as {} has none", project.dir));
+                Ok(Self { added: generated.files, ..Self::parse(file, generated.text)? })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn own(project: &Project, file: Utf8PathBuf, text: String) -> Result<Self> {
         let spec = Self::parse(file, text)?;
         let version = as_version(&project.version);
         if spec.version != version {
@@ -50,15 +71,16 @@ impl KmodSpec {
     fn parse(file: Utf8PathBuf, text: String) -> Result<Self> {
         let value = |name: &str| {
             global(&text, name).map(str::to_owned).ok_or_else(|| {
-                Failure::refused(file.as_str(), format!("lacks a line `%global {name} …`"))
-                    .remedy("compare its head with that of the kmod.spec of this repository")
+                Failure::refused(file.as_str(), format!("lacks a line `%global {name} …`")).remedy(
+                    "its head must define kmod_name, kmod_version, and what a kmod.spec made by cargo kmod new defines",
+                )
             })
         };
         let (name, version) = (value("kmod_name")?, value("kmod_version")?);
         for (macro_name, value) in [("kmod_name", &name), ("kmod_version", &version)] {
             refuse_characters(&file, macro_name, value)?;
         }
-        Ok(Self { name, version, file, text })
+        Ok(Self { name, version, added: SourceTree::new(), file, text })
     }
 
     /// The spec for the source package: for these kernels by default, and for exactly this source.
