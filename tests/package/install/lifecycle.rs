@@ -131,7 +131,7 @@ fn status_says_which_and_why(suite: &Suite) {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     assert_eq!(status(&[]), serde_json::json!([]));
-    assert_eq!(status(&[MODULE])[0]["why"], "the only one");
+    assert_eq!(status(&[MODULE])[0]["why"], "the only module of that name");
     fixture.install();
     let entry = status(&[])[0].clone();
     assert_eq!(entry["loads"], format!("extra/{MODULE}.ko"));
