@@ -102,7 +102,8 @@ impl Sources {
             hash.update(format!("{path}\0{}\0", content.len()));
             hash.update(content);
         }
-        hash.update(format!("{:?} {:?}", self.programs, self.links));
+        self.programs.iter().for_each(|path| hash.update(format!("program\0{path}\0")));
+        self.links.iter().for_each(|(path, to)| hash.update(format!("link\0{path}\0{to}\0")));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 

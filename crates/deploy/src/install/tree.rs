@@ -42,6 +42,13 @@ impl Stamp {
     }
 }
 
+impl std::fmt::Display for Stamp {
+    /// In the form in which it is part of a fingerprint.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.size, self.seconds, self.nanoseconds)
+    }
+}
+
 impl ReleaseTree {
     /// Finds the modules in the directory of a release.
     pub fn scan(dir: &Utf8Path) -> Result<Self> {
@@ -88,15 +95,15 @@ impl ReleaseTree {
         let mut text = String::new();
         for (path, stamp) in &self.files {
             if !ours(&relative(path)?) {
-                text.push_str(&format!("{path} {stamp:?}\n"));
+                text.push_str(&format!("module\0{path}\0{stamp}\n"));
             }
         }
         for list in LISTS.iter().filter(|list| self.dir.join(list).exists()) {
-            text.push_str(&format!("{list} {:?}\n", Stamp::of(&self.dir.join(list))?));
+            text.push_str(&format!("list\0{list}\0{}\n", Stamp::of(&self.dir.join(list))?));
         }
         for (name, path) in depmod_d(system) {
             if !ours(path.strip_prefix(system.root())?) {
-                text.push_str(&format!("{name} {:?}\n", fs_err::read(&path)?));
+                text.push_str(&format!("depmod.d\0{name}\0{}\n", digest(&fs_err::read(&path)?)));
             }
         }
         Ok(digest(text.as_bytes()))
