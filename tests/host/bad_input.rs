@@ -91,7 +91,7 @@ fn an_import_that_leaves_the_kernels_source_or_the_repository_is_refused() {
     let dir = scratch.path();
     fs_err::write(dir.join("dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n").unwrap();
     for (text, reason) in [
-        ("kernel = [\"../../etc\"]", "leads out of the directory"),
+        ("kernel = [\"../../etc\"]", "leads outside the directory"),
         ("kernel = [\"/etc\"]", "is absolute"),
         ("kernel = [\"fs\"]\nshell = \"rm\"", "unknown field"),
         ("kernel = [\"fs\"", "TOML parse error"),
@@ -111,10 +111,10 @@ fn refresh_takes_projects_that_import_and_plain_names() {
         let args = ["patch", "refresh", "--project", dir.as_str(), "--kernel", "7.2.13"];
         scratch.tool(&[&args, more].concat())
     };
-    assert_refused(&refresh(&[]), 2, dir.as_str(), "takes nothing from the kernel's source", "import.toml");
+    assert_refused(&refresh(&[]), 2, dir.as_str(), "does not import kernel source", "import.toml");
     fs_err::write(dir.join("import.toml"), "kernel = [\"fs\"]").unwrap();
     let named = refresh(&["--name", "../x.patch"]);
-    assert_refused(&named, 2, "--name", "leads out of the directory", "--name NAME.patch");
+    assert_refused(&named, 2, "--name", "leads outside the directory", "--name NAME.patch");
 }
 
 /// An apt whose every request ends at a port where nobody listens.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Module-signing keys as a user makes them, and keys and modules that `sign` must refuse before it does anything.
+//! Module-signing keys as a user makes them, and keys and modules that `sign` must refuse before it
+//! does anything.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -131,9 +132,9 @@ fn a_key_that_does_not_fit_is_refused_before_anything_is_built() {
     let refused = |key: &Utf8Path, certificate: &Utf8Path, object: &str, reason: &str| {
         assert_refused(&build(&scratch, key, certificate), 4, object, reason, "--");
     };
-    refused(&key, &other.join("MOK.pem"), key.as_str(), "does not fit the certificate");
-    refused(&certificate, &certificate, "MOK.der", "is no private key in PEM");
-    refused(&key, &key, "MOK.priv", "is no X.509 certificate");
+    refused(&key, &other.join("MOK.pem"), key.as_str(), "does not belong to the certificate");
+    refused(&certificate, &certificate, "MOK.der", "is not a private key in PEM");
+    refused(&key, &key, "MOK.priv", "is not an X.509 certificate");
     refused(&scratch.path().join("absent"), &certificate, "absent", "No such file");
     refused(&key, &scratch.path().join("absent"), "absent", "No such file");
     assert!(!scratch.cache().join("kernels").exists());
@@ -150,7 +151,8 @@ fn an_encrypted_key_needs_its_passphrase() {
     assert_refused(&build().env("KBUILD_SIGN_PIN", "wrong"), 4, "MOK.priv", "cannot be decrypted", "--key");
 }
 
-/// A certificate for the key in `dir` that is valid from `start` to `end`, given as `YYYYMMDDHHMMSSZ`.
+/// A certificate for the key in `dir` that is valid from `start` to `end`, given as
+/// `YYYYMMDDHHMMSSZ`.
 fn certificate_of(dir: &Utf8Path, start: &str, end: &str) -> camino::Utf8PathBuf {
     let place = |name: &str| dir.join(name).into_string();
     let profile = format!(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask dkms-*` with the real dkms, on a system with the default kernel and no headers.
 
-use deploy::dkms::source::Source;
+use deploy::dkms::source::DkmsSource;
 use kernel::kdir::Kdir;
 use libtest_mimic::Trial;
 use project::Project;
@@ -44,7 +44,7 @@ fn the_guard(suite: &Suite) {
     assert!(file.contains("/updates/dkms/cifs_fix.ko"), "{file}\n{output}");
     assert!(output.contains(&file) && output.contains("installed  yes"), "{output}");
     let again = machine.tool_ok("dkms-install --kernel $KERNEL");
-    assert!(again.contains("is installed") && !again.contains("Building"), "{again}");
+    assert!(again.contains("is already installed") && !again.contains("Building"), "{again}");
     let status = machine.tool_ok("dkms-status --json 2>/dev/null");
     let rows: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!((&rows[0]["name"], &rows[0]["state"]), (&"cifs-fix".into(), &"installed".into()), "{status}");
@@ -76,11 +76,11 @@ fn killed(suite: &Suite) {
     // What is done, and the text of the command before which dkms is stopped.
     for (action, point, fault) in [
         ("install", "mkdir -p \"$dest_dir\"", "moved away"),
-        ("install", "ln -s \"$module_version", "DKMS does not know"),
-        ("install", "invoke_command \"do_depmod", "was not written anew"),
-        ("uninstall", "mkdir -p \"${original_location%/*}\"", "is not there"),
-        ("uninstall", "rm -f \"${dkms_tree:?}/$module/kernel", "is not there"),
-        ("uninstall", "invoke_command \"do_depmod", "was not written anew"),
+        ("install", "ln -s \"$module_version", "not known to DKMS"),
+        ("install", "invoke_command \"do_depmod", "was not updated"),
+        ("uninstall", "mkdir -p \"${original_location%/*}\"", "but what was built is not installed"),
+        ("uninstall", "rm -f \"${dkms_tree:?}/$module/kernel", "but what was built is not installed"),
+        ("uninstall", "invoke_command \"do_depmod", "was not updated"),
     ] {
         if action == "uninstall" {
             machine.tool_ok(&format!("dkms-install {REPLACEMENT}"));
@@ -113,7 +113,7 @@ fn refused(suite: &Suite) {
     // A directory of somebody else's, and a project that was changed after it was added.
     machine.ok("mkdir /usr/src/cifs-fix-0.1.0 && touch /usr/src/cifs-fix-0.1.0/precious");
     let (status, text) = tool(&machine, "dkms-add --kernel $KERNEL");
-    assert!(status == 4 && text.contains("cifs-fix-0.1.0: is there with other content"), "{text}");
+    assert!(status == 4 && text.contains("cifs-fix-0.1.0: exists with other content"), "{text}");
     machine.ok("rm /usr/src/cifs-fix-0.1.0/precious && rmdir /usr/src/cifs-fix-0.1.0");
     machine.tool_ok("dkms-add --kernel $KERNEL");
     machine.ok("echo '// changed' >> /usr/src/cifs-fix-0.1.0/module/cifs_fix.rs");
@@ -149,8 +149,8 @@ const HEADERS: &str = "mkdir /lib/modules/$KERNEL/build && cd /lib/modules/$KERN
 /// What the distribution runs when a kernel is installed.
 const HOOK: &str = "/etc/kernel/postinst.d/dkms";
 
-/// A kernel with Rust that is not prepared: the distribution's hook passes over it, and who names it is told why it cannot
-/// be.
+/// A kernel with Rust that is not prepared: the distribution's hook passes over it, and who names
+/// it is told why it cannot be.
 fn unprepared(suite: &Suite) {
     let machine = machine(suite);
     machine.ok(HEADERS);
@@ -168,13 +168,14 @@ fn unprepared(suite: &Suite) {
     assert!(machine.resolved("cifs_fix").contains("/updates/dkms/"), "{said}");
 }
 
-/// The client's source is one kernel's: for another, for one without a client and for one that nobody prepared it is passed
-/// over by the hook, refused where it is named, and the kernel's own stays.
+/// The client's source is one kernel's: for another, for one without a client and for one that
+/// nobody prepared it is passed over by the hook, refused where it is named, and the kernel's own
+/// stays.
 fn the_client(suite: &Suite) {
     let machine = machine(suite);
     // The machine has no network: what is imported is in the cache then.
     let project = Project::open(&repository().join("cifs")).unwrap();
-    let source = Source::of(suite.context(), &project, &machine.release).unwrap();
+    let source = DkmsSource::of(suite.context(), &project, &machine.release).unwrap();
     let (before, stock) = (machine.modules(), machine.resolved("cifs"));
     machine.ok(HEADERS);
     machine.tool_ok("dkms-add --project cifs --kernel $KERNEL");
@@ -246,7 +247,8 @@ fn bundles(suite: &Suite) {
     assert!(machine.ok("dkms status").contains("replacement/1.0: added"));
 }
 
-/// As many kernels as are prepared for the same build root: beside the default one, what a user happens to have.
+/// As many kernels as are prepared for the same build root: beside the default one, what a user
+/// happens to have.
 fn several_kernels(suite: &Suite) {
     let all = Kdir::all(&suite.context().cache, &suite.context().report);
     let alike = |kdir: &Kdir| -> Vec<Kdir> {

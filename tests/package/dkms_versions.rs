@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS as older releases of the distribution have it, beside the one that all other tests are run with: by hand and through
-//! the tool, with the kernel of today and with their own.
+//! DKMS as older releases of the distribution have it, beside the one that all other tests are run
+//! with: by hand and through the tool, with the kernel of today and with their own.
 
 use camino::Utf8PathBuf;
 use kernel::distribution::debian;
@@ -69,8 +69,8 @@ const SAME: &str = "--force-version-override";
 
 const HASHES: &str = "cd /lib/modules/$KERNEL && find . -name '*.ko*' -type f | sort | xargs sha256sum";
 
-/// In its own system: a module of the kernel's own is replaced and comes back; a kernel without Rust has no guard.
-/// Gives what this DKMS calls itself.
+/// In its own system: a module of the kernel's own is replaced and comes back; a kernel without
+/// Rust has no guard. Gives what this DKMS calls itself.
 fn with_its_own_kernel(suite: &Suite, root: &TreeRoot) -> String {
     let (_dir, path) = scratch();
     let changes = tempfile::tempdir_in(suite.context().cache.path("")).unwrap();

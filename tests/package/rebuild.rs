@@ -13,8 +13,8 @@ use libtest_mimic::Trial;
 use object::{Object as _, ObjectSymbol as _};
 use project::Project;
 use project::build::build;
-use project::source::Tree;
-use project::source::fetch::{self, Kernel};
+use project::source::SourceTree;
+use project::source::fetch::{self, SourceKernel};
 use project::source::series::Series;
 use project::stage::Sources;
 use report::process::{self, Cmd};
@@ -46,10 +46,14 @@ fn release(suite: &Suite) -> &str {
     suite.prepared().kdir.release().as_str()
 }
 
-fn pristine(suite: &Suite) -> Tree {
+fn pristine(suite: &Suite) -> SourceTree {
     let project = project();
-    fetch::provide(suite.context(), Kernel::Prepared(suite.prepared()), project.import.as_ref().unwrap())
-        .unwrap()
+    fetch::provide(
+        suite.context(),
+        SourceKernel::Prepared(suite.prepared()),
+        project.import.as_ref().unwrap(),
+    )
+    .unwrap()
 }
 
 /// What the client's ASN.1 grammar is compiled with.
@@ -86,7 +90,7 @@ fn the_import_is_what_is_named(suite: &Suite) {
         .map(Result::unwrap)
         .filter(|entry| entry.file_type().is_file());
     let files = files.map(|entry| Utf8PathBuf::from_path_buf(entry.into_path()).unwrap());
-    let expected: Tree = files
+    let expected: SourceTree = files
         .map(|file| (file.strip_prefix(&root).unwrap().to_owned(), fs_err::read(&file).unwrap()))
         .filter(|(path, _)| wanted(path))
         .collect();
@@ -233,7 +237,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     let source = made.0.join(release(suite)).join("source");
     assert!(output.lines().any(|line| line == source), "{output}");
     let (status, output) = run(&tool(&refresh));
-    assert!(status == 0 && output.contains("nothing is edited"), "{output}");
+    assert!(status == 0 && output.contains("nothing was edited"), "{output}");
 
     // A change, a new file, a file less: beside what a build and an editor leave.
     change(
@@ -247,7 +251,7 @@ fn an_edit_is_written_back(suite: &Suite) {
     fs_err::write(source.join("fs/smb/client/.asn1.o.cmd"), "how").unwrap();
     fs_err::write(source.join("fs/smb/client/asn1.c~"), "copy").unwrap();
     let (status, output) = run(&tool(&import));
-    assert!(status == 4 && output.contains("has been edited, and would be overwritten"), "{output}");
+    assert!(status == 4 && output.contains("has been edited and would be overwritten"), "{output}");
     let (status, output) = run(&tool(&refresh));
     assert_eq!(status, 0, "{output}");
     let line = line_of(suite, &copy);
@@ -255,14 +259,15 @@ fn an_edit_is_written_back(suite: &Suite) {
 
     // What is staged from now on is the edited source, and the tree is in step with it.
     let project = Project::open(&copy).unwrap();
-    let staged = Sources::for_kernel(suite.context(), &project, Kernel::Prepared(suite.prepared())).unwrap();
+    let staged =
+        Sources::for_kernel(suite.context(), &project, SourceKernel::Prepared(suite.prepared())).unwrap();
     let staged = staged.imported();
     assert_eq!(staged[Utf8Path::new("fs/smb/client/mine.h")], b"/* mine */\n");
     assert_eq!(staged[Utf8Path::new(CHANGED)], fs_err::read(source.join(CHANGED)).unwrap());
     assert!(!staged.contains_key(Utf8Path::new("fs/smb/client/Kconfig")));
     assert!(!staged.keys().any(|path| path.as_str().contains("asn1.o") || path.as_str().ends_with('~')));
     let (status, output) = run(&tool(&refresh));
-    assert!(status == 0 && output.contains("nothing is edited"), "{output}");
+    assert!(status == 0 && output.contains("nothing was edited"), "{output}");
 
     // A further edit goes into the same patch; one of the project's own files does not.
     change(&source.join("fs/smb/client/mine.h"), "mine", "still mine");
@@ -300,7 +305,9 @@ fn nothing_changed(suite: &Suite) {
     let (_dir, copy) = copy_of_project("cifs");
     let sources = |dir: &Utf8Path| {
         let project = Project::open(dir).unwrap();
-        Sources::for_kernel(suite.context(), &project, Kernel::Prepared(suite.prepared())).unwrap().hash()
+        Sources::for_kernel(suite.context(), &project, SourceKernel::Prepared(suite.prepared()))
+            .unwrap()
+            .hash()
     };
     assert_eq!(sources(&copy), sources(&repository().join("cifs")));
     change(&only_patch(&line_of(suite, &copy)), "\"rejected: ", "\"refused: ");

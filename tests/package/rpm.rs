@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! kmod RPMs of both vehicles: what they say of themselves, that they are the same each time, and that their source builds
-//! without this tool.
+//! kmod RPMs of both vehicles: what they say of themselves, that they are the same each time, and
+//! that their source builds without this tool.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::rpm::source::Ready;
-use deploy::rpm::target::Target;
 use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
+
+use deploy::rpm::ready::Ready;
+use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::{Access, Root};
 use kmodfile::release::Release;
@@ -31,7 +32,8 @@ pub(crate) struct Made {
     pub(crate) release: Release,
 }
 
-/// `SOURCE_DATE_EPOCH` of what trials compare: the time of the last commit, which it is otherwise, may change meanwhile.
+/// `SOURCE_DATE_EPOCH` of what trials compare: the time of the last commit, which it is otherwise,
+/// may change meanwhile.
 const DATE: &str = "1795305600";
 
 static GUARD: OnceLock<Made> = OnceLock::new();
@@ -45,6 +47,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("rpm::the_source_package_builds_with_rpmbuild_alone", rpmbuild_alone),
         suite.trial("rpm::another_source_than_the_specs_is_refused", another_source),
         suite.trial("rpm::an_error_of_rpmbuild_is_shown_with_its_line", nonsense),
+        suite.trial("rpm::a_project_without_a_spec_is_packaged_with_a_generated_one", without_a_spec),
     ]
 }
 
@@ -103,7 +106,7 @@ impl Made {
 
     /// The package of this name for its kernel.
     pub(crate) fn package(&self, name: &str) -> Utf8PathBuf {
-        self.file(&format!("{name}{}-", Target::of(&self.release).suffix()), ".x86_64.rpm")
+        self.file(&format!("{name}{}-", KmodTarget::of(&self.release).suffix()), ".x86_64.rpm")
     }
 }
 
@@ -137,7 +140,7 @@ pub(crate) fn uname_version(release: &Release) -> String {
 fn the_guard(suite: &Suite) {
     let release = suite.prepared().kdir.release();
     let package = Package::open(guard(suite).package("kmod-cifs-fix")).unwrap();
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let config = format!("config({name})");
     let full =
         format!("{}-{}", package.metadata.get_version().unwrap(), package.metadata.get_release().unwrap());
@@ -219,13 +222,13 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
 
 /// The default kernel's build root with rpm in it.
 pub(crate) fn suite_root(suite: &Suite) -> Root {
-    let recipe = deploy::rpm::build::recipe(&suite.prepared().kdir).unwrap();
+    let recipe = deploy::rpm::ready::recipe(&suite.prepared().kdir).unwrap();
     Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 
 fn ready(suite: &Suite, release: &Release) -> Ready {
     let project = Project::open(&xtask::repository().join("cifs")).unwrap();
-    Ready::provide(suite.context(), &project, Some(Target::of(release))).unwrap()
+    Ready::provide(suite.context(), &project, Some(KmodTarget::of(release))).unwrap()
 }
 
 fn the_same_twice(suite: &Suite) {
@@ -245,7 +248,8 @@ fn the_same_twice(suite: &Suite) {
     assert_eq!(compared, 3, "source, modules and debug information");
 }
 
-/// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor the tool in the root.
+/// As its user would, where kernel-devel is installed: no define but `_topdir`, neither cargo nor
+/// the tool in the root.
 fn rpmbuild_alone(suite: &Suite) {
     let made = rebuild(suite);
     let srpm = made.file("cifs-kmod-", ".src.rpm");
@@ -265,7 +269,8 @@ fn rpmbuild_alone(suite: &Suite) {
     let ours = made.package("kmod-cifs");
     let built = path.join("top/RPMS/x86_64").join(ours.file_name().unwrap());
     let (ours, built) = (Package::open(ours).unwrap(), Package::open(built).unwrap());
-    // --rebuild notes in a tag which source package it was (RPMTAG_COOKIE), -bb does not. All else is the same.
+    // --rebuild notes in a tag which source package it was (RPMTAG_COOKIE), -bb does not. All else
+    // is the same.
     assert!(ours.payload == built.payload, "the tool's package holds something else");
     assert_eq!(requires(&ours), requires(&built));
     assert_eq!(ours.metadata.get_nevra().unwrap(), built.metadata.get_nevra().unwrap());
@@ -284,6 +289,27 @@ fn another_source(suite: &Suite) {
     let output = ready.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap();
     assert!(!output.status.success(), "{}", output.tail);
     assert!(output.tail.contains("is not the source that this spec was written for"), "{}", output.tail);
+}
+
+/// What is generated is a spec that rpmbuild takes: the package has the module, and the source
+/// package builds.
+fn without_a_spec(suite: &Suite) {
+    let (_dir, path) = scratch();
+    let source = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/module.h>\n\
+                  MODULE_DESCRIPTION(\"Says hello\");\nMODULE_LICENSE(\"GPL\");\n";
+    let files = [("hello.c", source), ("Makefile", "obj-m := hello.o\n")];
+    for (name, text) in
+        files.into_iter().chain([("dkms.conf", "PACKAGE_NAME=hello\nPACKAGE_VERSION=1.0-rc1\n")])
+    {
+        fs_err::write(path.join(name), text).unwrap();
+    }
+    let made = Made::by_the_tool(path.as_str(), suite.prepared().kdir.release());
+    let package = Package::open(made.package("kmod-hello")).unwrap();
+    assert_eq!(package.metadata.get_version().unwrap(), "1.0_rc1");
+    assert_eq!(package.metadata.get_license().unwrap(), "GPL-2.0-only");
+    let module = format!("/lib/modules/{}/extra/hello/hello.ko", made.release);
+    assert!(names(&package).contains(&module), "{:?}", names(&package));
+    assert!(made.file("hello-kmod-", ".src.rpm").exists());
 }
 
 /// A project with a copy of the guard's spec in which `from` is `to`.
@@ -305,7 +331,12 @@ fn nonsense(suite: &Suite) {
     for (from, to, status, said) in [
         ("%description\n", "%nonsense\n%if\n%description\n", 1, "line "),
         ("%global kmod_version 0.1.0", "%global kmod_version 0.1-0", 4, "'-'"),
-        ("%global kmod_version 0.1.0", "%global kmod_version 0.2.0", 4, "dkms.conf says 0.1.0"),
+        (
+            "%global kmod_version 0.1.0",
+            "%global kmod_version 0.2.0",
+            4,
+            "the version of the project is 0.1.0",
+        ),
     ] {
         let (_dir, project) = edited(from, to);
         let (found, output) = run(&tool(&[

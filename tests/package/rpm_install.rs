@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Packages as a system takes them: rpm and dnf install, upgrade, downgrade and erase them in a system of their own, and
-//! nothing is left. The kernel is Debian's, with the provides that a kernel of an RPM distribution has.
+//! Packages as a system takes them: rpm and dnf install, upgrade, downgrade and erase them in a
+//! system of their own, and nothing is left. The kernel is Debian's, with the provides that a
+//! kernel of an RPM distribution has.
 
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::rpm::target::Target;
 use kernel::distribution::debian;
+
+use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kernel::root::scratch::Scratch;
@@ -120,8 +122,8 @@ impl Drop for System<'_> {
     }
 }
 
-/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each symbol with the CRC that
-/// `crc` makes of its own; and what every such system has.
+/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each
+/// symbol with the CRC that `crc` makes of its own; and what every such system has.
 fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, Crc) -> Crc) -> rpm::Package {
     let release = kdir.release();
     let version = uname_version(release);
@@ -194,7 +196,7 @@ fn upgraded(suite: &Suite) {
     assert!(!refused.status.success() && refused.tail.contains("kernel-uname-r = "), "{}", refused.tail);
     assert_eq!(system.everything(), before);
 
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let file = format!("/lib/modules/{release}/extra/cifs-fix/cifs_fix.ko");
     let version = || system.sh(&format!("rpm --query --queryformat '%{{version}}' {name}"));
     system.sh(&format!("rpm --install kernel.rpm {old}"));
@@ -226,7 +228,7 @@ fn replaced(suite: &Suite) {
     ));
     assert!(system.loaded("cifs").contains("/weak-updates/cifs/cifs.ko"), "{}", system.loaded("cifs"));
     system.sh(&format!("cd /lib/modules/{release}; rm -r weak-updates; mv kept extra; depmod {release}"));
-    system.sh(&format!("rpm --erase kmod-cifs{}", Target::of(release).suffix()));
+    system.sh(&format!("rpm --erase kmod-cifs{}", KmodTarget::of(release).suffix()));
     assert_eq!((system.everything(), system.loaded("cifs")), before);
 }
 
@@ -245,8 +247,8 @@ fn another_crc(suite: &Suite) {
     system.sh(&format!("rpm --install --test kernel.rpm {package}"));
 }
 
-/// Kernels beside the one that the module is for: one with the same symbols, one in which one differs, and one of which
-/// nothing is known.
+/// Kernels beside the one that the module is for: one with the same symbols, one in which one
+/// differs, and one of which nothing is known.
 fn weak_modules(suite: &Suite) {
     let made = rebuild(suite);
     let (_dir, root) = scratch();
@@ -283,7 +285,7 @@ fn weak_modules(suite: &Suite) {
     let expected = [("6.12.201/weak-updates/cifs/cifs.ko".to_owned(), file.clone())];
     let planned = weak(&["--add-modules", "--dry-run"], &file);
     assert!(planned.contains("6.12.201") && !planned.contains("6.12.202"), "{planned}");
-    assert!(planned.contains("warning: 6.12.203"), "{planned}");
+    assert!(planned.contains("warning: kernel 6.12.203"), "{planned}");
     assert!(links().is_empty(), "a dry run links nothing");
     weak(&["--add-modules"], &file);
     assert_eq!(links(), expected);
@@ -305,7 +307,7 @@ fn dnf(suite: &Suite) {
     system.sh("createrepo_c --quiet .");
     let dnf = "dnf --assumeyes --releasever=1 --setopt=reposdir=/nowhere --repofrompath=local,file://$PWD --setopt=local.gpgcheck=0";
     system.sh(&format!("{dnf} install kmod-cifs-fix"));
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     // The kernel came along: it has what the module requires.
     system.sh(&format!("rpm --query {name} kernel-core"));
     assert!(system.loaded("cifs_fix").ends_with("/extra/cifs-fix/cifs_fix.ko"));

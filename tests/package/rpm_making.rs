@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How kmod RPMs are made: the spec shown, several variants at once, what is said of a package, a disk that fills.
+//! How kmod RPMs are made: the spec shown, several variants at once, what is said of a package, a
+//! disk that fills.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::audit;
 use deploy::rpm::kabi::Obstacle;
 use deploy::rpm::payload::OpenPackage;
-use deploy::rpm::target::Target;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _};
+
+use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -43,7 +45,7 @@ fn print_spec(suite: &Suite) {
     let words = ["rpm", "--print-spec", "--project", project.as_str(), "--output", made.as_str()];
     let (status, output) = run(&tool(&[&words[..], &["--kernel", release.as_str()]].concat()));
     assert_eq!(status, 0, "{output}");
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     for line in [
         format!("%package -n {name}"),
         format!("%files -n {name} -f .kmod/files-{release}"),
@@ -68,7 +70,8 @@ fn print_spec(suite: &Suite) {
     assert_eq!(status, 1, "it was built: {output}");
 }
 
-/// As rpmbuild is given them by hand: a plain kernel, one with a word behind it, one with a flavour.
+/// As rpmbuild is given them by hand: a plain kernel, one with a word behind it, one with a
+/// flavour.
 fn variants(suite: &Suite) {
     let spec = repository().join("kmod.spec");
     let defines = ["kversion 7.3.4+deb13", "kvariants \"\" PAE -rt-amd64"];
@@ -90,8 +93,9 @@ fn variants(suite: &Suite) {
     );
 }
 
-/// Debian's other kernels with MODVERSIONS, of which one is from the release before: what the package requires and such a
-/// kernel does not provide is what the audit says differs, no more and no less.
+/// Debian's other kernels with MODVERSIONS, of which one is from the release before: what the
+/// package requires and such a kernel does not provide is what the audit says differs, no more and
+/// no less.
 fn audited(suite: &Suite) {
     let context = suite.context();
     let made = rebuild(suite);
@@ -139,7 +143,8 @@ fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Of the rebuild's package, `inspect` has shown the patches of the kernel's line and no other, each with its file's hash.
+/// Of the rebuild's package, `inspect` has shown the patches of the kernel's line and no other,
+/// each with its file's hash.
 pub(crate) fn shows_patches(shown: &str, release: &Release) {
     let series = Series::open(&repository().join("cifs"), release).unwrap().unwrap();
     let expected = series.names().map(|name| {
@@ -178,7 +183,7 @@ fn made_of(suite: &Suite) {
     altered[last] ^= 1;
     fs_err::write(path.join("altered.rpm"), altered).unwrap();
     let (status, output) = run(&tool(&["inspect", path.join("altered.rpm").as_str()]));
-    assert!(status == 4 && output.contains("is no whole package"), "{output}");
+    assert!(status == 4 && output.contains("is not a valid package"), "{output}");
 }
 
 fn installed_made_of(suite: &Suite) {
@@ -197,7 +202,7 @@ fn installed_made_of(suite: &Suite) {
     for said in [format!("each of the {symbols} Rust symbols"), "rustc ".to_owned(), "filename:".to_owned()] {
         assert!(output.contains(&said), "{said}: {output}");
     }
-    let name = format!("kmod-cifs-fix{}", Target::of(release).suffix());
+    let name = format!("kmod-cifs-fix{}", KmodTarget::of(release).suffix());
     let document = root.join(format!("usr/share/doc/{name}/{name}.spdx.json"));
     let (status, alone) = run(&tool(&["inspect", document.as_str()]));
     assert_eq!(status, 0, "{alone}");
@@ -207,7 +212,8 @@ fn installed_made_of(suite: &Suite) {
     assert!(status == 0 && !without.contains("provenance:"), "{without}");
 }
 
-/// A project with a module of a few lines, whose `%install` fills the disk first but for `left` KiB.
+/// A project with a module of a few lines, whose `%install` fills the disk first but for `left`
+/// KiB.
 fn filling(left: u32) -> (tempfile::TempDir, Utf8PathBuf) {
     let fill = format!(
         "%install\ncat /dev/zero > .kmod/filler 2> /dev/null || :\ntruncate --size=-{left}K .kmod/filler\n"
@@ -219,7 +225,8 @@ fn filling(left: u32) -> (tempfile::TempDir, Utf8PathBuf) {
     (dir, project)
 }
 
-/// Packages `project` with a small file system of its own for `small`, and gives what is left in there.
+/// Packages `project` with a small file system of its own for `small`, and gives what is left in
+/// there.
 fn on_a_small_disk(suite: &Suite, project: &Utf8Path, small: &Utf8Path, size: &str) -> (i32, String, String) {
     let user: &[&str] = if kernel::machine::user::is_root() { &[] } else { &["--map-root-user"] };
     let script = r#"

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Both vehicles packaged for several releases and flavours at once: `--long`, as kernels are prepared for it.
+//! Both vehicles packaged for several releases and flavours at once: `--long`, as kernels are
+//! prepared for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use deploy::rpm::payload::OpenPackage;
-use deploy::rpm::source::Ready;
-use deploy::rpm::target::Target;
 use kernel::discover::KernelFacts;
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _};
+
+use deploy::rpm::ready::Ready;
+use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -37,14 +39,14 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 
 const FLAVOURS: &[&str] = &["amd64", "cloud-amd64", "rt-amd64"];
 
-/// Versions of the archive that have all of `flavours`, with Rust or without; those first of which most is prepared, then the
-/// newest.
+/// Versions of the archive that have all of `flavours`, with Rust or without; those first of which
+/// most is prepared, then the newest.
 fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     let context = suite.context();
     let archive = DebianArchive::open(context, Age::Current).unwrap();
     let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
     for kernel in archive.kernels() {
-        let target = Target::of(&kernel.release);
+        let target = KmodTarget::of(&kernel.release);
         if !flavours.contains(&kernel.release.flavour())
             || KernelFacts::of(&archive.config(&kernel).unwrap()).rust != rust
         {
@@ -152,7 +154,8 @@ fn with_rust(suite: &Suite) {
     Matrix::of("cifs", &versions_with_rust(suite), FLAVOURS).is_for_its_kernels("cifs", true);
 }
 
-/// Debian's flavour rt of such kernels has source of its own, which the archive's source package does not give by itself.
+/// Debian's flavour rt of such kernels has source of its own, which the archive's source package
+/// does not give by itself.
 fn without_rust(suite: &Suite) {
     let flavours = &FLAVOURS[..2];
     let versions = versions(suite, flavours, false);
@@ -165,9 +168,9 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
     let context = suite.context();
     let project = Project::open(&repository()).unwrap();
     let releases: Vec<&Release> =
-        made.modules.keys().filter(|release| Target::of(release).kversion == version).collect();
+        made.modules.keys().filter(|release| KmodTarget::of(release).kversion == version).collect();
     assert_eq!(releases.len(), FLAVOURS.len());
-    let ready = Ready::provide(context, &project, Some(Target::of(releases[0]))).unwrap();
+    let ready = Ready::provide(context, &project, Some(KmodTarget::of(releases[0]))).unwrap();
     let (_dir, path) = scratch();
     let source = made.sources.iter().find(|file| file.as_str().contains(&format!(".k{version}"))).unwrap();
     fs_err::copy(source, path.join("source.src.rpm")).unwrap();
@@ -177,7 +180,7 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
              --define \"_tmppath $PWD\" --define \"kversion $1\" --define \"kvariants $2\" \
              --define \"kdir $PWD/kernels\" by-hand.spec";
     let variants: Vec<String> =
-        releases.iter().map(|release| Target::of(release).kvariant().to_owned()).collect();
+        releases.iter().map(|release| KmodTarget::of(release).kvariant().to_owned()).collect();
     let cmd = Cmd::new("sh").args(["-e", "-c", script, "sh", version, &variants.join(" ")]).cwd(&path);
     let mut access = Access::default().write(&path);
     fs_err::create_dir(path.join("kernels")).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signed packages with signed modules in them, as a system with the public key takes them; and what is not signed when it
-//! was to be, which leaves nothing.
+//! Signed packages with signed modules in them, as a system with the public key takes them; and
+//! what is not signed when it was to be, which leaves nothing.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::machine::programs;
@@ -126,10 +126,11 @@ fn signed(suite: &Suite) {
     assert!(install(name), "{output}");
 }
 
-/// After rpm has stripped them: nothing is in them but the stripped module and a signature over all of it.
+/// After rpm has stripped them: nothing is in them but the stripped module and a signature over all
+/// of it.
 fn modules_are_signed(suite: &Suite, package: &Utf8Path, certificate: &Utf8Path) {
     let image = module_in(suite, package);
-    let certificate = Certificate::read(suite.context(), certificate).unwrap();
+    let certificate = Certificate::read(certificate).unwrap();
     sign::verify(suite.context(), &certificate, Utf8Path::new("cifs_fix.ko"), &image).unwrap();
     let plain = module_in(suite, &guard(suite).package("kmod-cifs-fix"));
     assert!(split(&image).0 == plain.as_slice(), "but for the signature it is another module");
@@ -155,10 +156,10 @@ fn cannot_be_signed(suite: &Suite) {
         (vec!["--sign".to_owned(), NAME.to_owned()], with, "gpg cannot sign with it"),
         (modules(&missing, &certificate), with, "missing: No such file"),
         (modules(&key, &missing), with, "missing: No such file"),
-        (modules(&key, &other), with, "does not fit the certificate"),
+        (modules(&key, &other), with, "does not belong to the certificate"),
         (modules(&key, &certificate), None, "KBUILD_SIGN_PIN, its passphrase, is not set"),
         (modules(&key, &certificate), Some("wrong"), "cannot be decrypted"),
-        (modules("pkcs11:token=x".into(), &certificate), with, "reaches no token"),
+        (modules("pkcs11:token=x".into(), &certificate), with, "cannot reach a token"),
     ] {
         let made = path.join("made");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn verify(&self, suite: &Suite, image: &[u8]) -> anyhow::Result<()> {
-        let certificate = Certificate::read(suite.context(), &self.path.join("key/MOK.pem"))?;
+        let certificate = Certificate::read(&self.path.join("key/MOK.pem"))?;
         sign::verify(suite.context(), &certificate, Utf8Path::new("a.ko"), image)
     }
 }
@@ -102,7 +102,7 @@ fn over_every_byte(suite: &Suite) {
         let mut spoilt = signed.clone();
         spoilt[at] ^= 1;
         let error = bench.verify(suite, &spoilt).unwrap_err().to_string();
-        assert!(error.contains("not one over this module"), "{at}: {error}");
+        assert!(error.contains("was not made over this module"), "{at}: {error}");
     }
     let other = Bench::new(suite, false);
     assert!(other.verify(suite, &signed).is_err(), "another key's certificate was taken");

@@ -19,7 +19,8 @@ use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::RootChoice;
 use libtest_mimic::Trial;
 use project::notices::directives;
-use project::{Opened, Project, Settings, Target, shell};
+
+use project::{BuildTarget, Opened, Project, Settings, shell};
 use report::process::{self, Cmd};
 use report::{Report, table};
 use xtask::commands::test::LONG;
@@ -72,7 +73,7 @@ fn every_dkms_conf(suite: &Suite) {
     let context = suite.context();
     let archive = DebianArchive::open(context, Age::Current).unwrap();
     let prepared = suite.prepared();
-    let target = Target::of(context, "/nowhere".into(), prepared).unwrap();
+    let target = BuildTarget::of(context, "/nowhere".into(), prepared).unwrap();
     let (mut read, mut programs) = (0, BTreeSet::new());
     let mut packages = packages(&archive);
     packages.dedup_by(|a, b| a.sha256 == b.sha256);
@@ -97,7 +98,13 @@ fn every_dkms_conf(suite: &Suite) {
 }
 
 /// Every directive has the value that bash gives it.
-fn same_as_bash(context: &Context, dir: &Utf8Path, prepared: &Prepared, target: &Target, project: &Project) {
+fn same_as_bash(
+    context: &Context,
+    dir: &Utf8Path,
+    prepared: &Prepared,
+    target: &BuildTarget,
+    project: &Project,
+) {
     let mut given: Given = project.variables(target);
     // Which DKMS sets only after reading.
     given.retain(|name, _| !name.starts_with("PACKAGE_"));
@@ -129,7 +136,7 @@ fn a_program(suite: &Suite) {
     );
     fs_err::write(project.join("dkms.conf"), &tries).unwrap();
     let prepared = suite.prepared();
-    let target = Target::of(suite.context(), &project, prepared).unwrap();
+    let target = BuildTarget::of(suite.context(), &project, prepared).unwrap();
     let values = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap();
     assert_eq!(values.array("MAKE").collect::<Vec<_>>(), [(0, "65534 1")], "{values}");
     assert!(!witness.exists());

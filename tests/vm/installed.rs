@@ -5,7 +5,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::module::ModuleFile;
+
+use deploy::install::module::NamedModule;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
@@ -94,7 +95,7 @@ impl Installed<'_> {
     }
 
     fn srcversion(&self, file: &Utf8Path) -> Result<String> {
-        ModuleFile::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
+        NamedModule::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
     }
 
     /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the

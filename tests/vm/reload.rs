@@ -4,7 +4,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use deploy::install::module::ModuleFile;
+
+use deploy::install::module::NamedModule;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
@@ -63,7 +64,8 @@ pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result
     verdict_is(&run, Verdict::Pass)?;
 
     let said = |step: usize| run.output(step).unwrap_or_default().trim().to_owned();
-    let srcversion = |file: &Utf8Path| ModuleFile::read(file)?.identity().srcversion.context("no srcversion");
+    let srcversion =
+        |file: &Utf8Path| NamedModule::read(file)?.identity().srcversion.context("no srcversion");
     let (stock, ours) = (srcversion(&bench.prepared.kdir.stock_module("cifs")?)?, srcversion(good)?);
     ensure!(stock != ours && said(1) == stock, "{} is in memory, and not the stock client", said(1));
     ensure!(said(3) == stock, "after a reload that failed {} is in memory, and not {stock}", said(3));

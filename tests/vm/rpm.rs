@@ -4,11 +4,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use deploy::rpm::build::{Kind, Order, Signing};
-use deploy::rpm::source::{self, Ready};
+use deploy::rpm::build::{PackageKind, PackagingOrder, Signing};
+use deploy::rpm::ready::Ready;
+use deploy::rpm::source;
 use deploy::rpm::source_date;
-use deploy::rpm::spec::Spec;
-use deploy::rpm::target::Target;
+
+use deploy::rpm::spec::KmodSpec;
+use deploy::rpm::target::KmodTarget;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
@@ -24,15 +26,20 @@ use crate::bench::{Bench, verdict_is};
 pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let project = Project::open(&repository())?;
-    let ready = Ready::provide(context, &project, Some(Target::of(release)))?;
+    let ready = Ready::provide(context, &project, Some(KmodTarget::of(release)))?;
     let Root::Tree(root) = &ready.root else { return Ok(()) };
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
     let date = source_date(&project.dir, &context.report)?;
-    let sources =
-        source::packages(context, &project, &Spec::of(&project)?, std::slice::from_ref(&ready), date)?;
+    let sources = source::packages(
+        context,
+        &project,
+        &KmodSpec::of(&project, &context.report)?,
+        std::slice::from_ref(&ready),
+        date,
+    )?;
     let output = dir.join("packages");
-    let order = Order {
+    let order = PackagingOrder {
         project: &project,
         sources: &sources,
         srpm: false,
@@ -40,7 +47,8 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
         signing: Signing::default(),
     };
     let made = order.run(context)?;
-    let package = made.packages.iter().find(|package| package.kind == Kind::Modules).context("no package")?;
+    let package =
+        made.packages.iter().find(|package| package.kind == PackageKind::Modules).context("no package")?;
 
     let tree = Scratch::over(root, &dir.join("changes"))?.with_layer(bench.prepared.kdir.image());
     tree.read(context, Cmd::new("depmod").arg(release.as_str()))?;

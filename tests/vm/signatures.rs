@@ -5,10 +5,11 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use project::key::certificate::Certificate;
-use project::key::generate::{Request, generate};
+use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign::{Signer, Unsigned};
 use vm::modules::GuestModule;
+
+use project::sign::{ModuleSigner, Unsigned};
 use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
 use vm::{LoaderRefusal, Run, Verdict};
 use vm_protocol::Expect;
@@ -95,11 +96,11 @@ pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
 /// refused.
 pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let dir = bench.logs.join("signing-key");
-    let request = Request { dir: &dir, name: "vm suite", days: 2, encrypted: false };
+    let request = KeyRequest { dir: &dir, name: "vm suite", days: 2, encrypted: false };
     let files = generate(&bench.context, &request)?;
     let pair = KeyPair::open(&bench.context, &PrivateKey::File(files.private), &files.pem)?;
     let file = &bench.faults.object("fault_none").context("no fault_none")?.file;
-    let signed = Signer::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
+    let signed = ModuleSigner::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
     let module = GuestModule::of_bytes("fault_none", signed.image().to_vec());
     let mut changed = module.clone();
     let middle = changed.image.len() / 2;

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::pair::KeyPair;
 use crate::packed::{Complete, Packed};
-use crate::sign::Signer;
-use crate::source::fetch::Kernel;
+use crate::sign::ModuleSigner;
+use crate::source::fetch::SourceKernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
-use crate::{Project, Target, command, kbuild, target_dir};
 use dkms_conf::directives::ModuleDirectives;
+
+use crate::{BuildTarget, Project, command, kbuild, target_dir};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::make::require_path;
@@ -118,12 +119,12 @@ pub fn build_signed(
     let release = prepared.kdir.release();
     let place = place_of(context, project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
-    let target = Target::of(context, &project.dir, prepared)?;
+    let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
     let stage = stage_of(project, &target);
     require_path(&stage, "build elsewhere: --target-dir DIR")?;
-    let sources = Sources::for_kernel(context, project, Kernel::Prepared(prepared))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
@@ -152,7 +153,7 @@ pub struct Again {
 /// The commands that would build again what [`build`] built, as it runs them.
 pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Result<Again> {
     let place = place_of(context, project, prepared.kdir.release());
-    let target = Target::of(context, &project.dir, prepared)?;
+    let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     let building = Building { context, project, prepared, pair: None, target, place, inputs: String::new() };
     let stage = building.stage();
@@ -174,7 +175,7 @@ pub fn place_of(context: &Context, project: &Project, release: &Release) -> Utf8
 }
 
 /// Where DKMS has its copy of a project, below the tree that `$dkms_tree` names.
-fn stage_of(project: &Project, target: &Target) -> Utf8PathBuf {
+fn stage_of(project: &Project, target: &BuildTarget) -> Utf8PathBuf {
     target.tree.join(&project.name).join(&project.version).join("build")
 }
 
@@ -228,7 +229,7 @@ struct Building<'a> {
     project: &'a Project,
     prepared: &'a Prepared,
     pair: Option<&'a KeyPair>,
-    target: Target,
+    target: BuildTarget,
     place: Utf8PathBuf,
     inputs: String,
 }
@@ -405,7 +406,7 @@ impl Building<'_> {
         let stripped = self.strip(module, &unstripped, &content, &file)?;
         let debug = stripped.debug().map(Utf8Path::to_owned);
         if let Some(pair) = self.pair {
-            let signer = Signer::new(self.context, self.prepared, pair)?;
+            let signer = ModuleSigner::new(self.context, self.prepared, pair)?;
             signer.sign(&stripped.unsigned()?)?.write(&file)?;
             stripped.discard()?;
         } else {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Commands of a `dkms.conf`: `MAKE` and `PRE_BUILD`. DKMS has bash evaluate them.
+//! Commands of a `dkms.conf`: `MAKE` and `PRE_BUILD`. DKMS runs them with bash.
 //!
-//! Most are a program and its arguments, and are run as that. What takes a shell gets one, but in a build
-//! root only, where it reaches the staged copy and nothing else of the machine.
+//! Most are a program and its arguments, and are run as such. Those that need a shell get one, but
+//! only in a build root, where they can access the staged copy and nothing else of the machine.
 
 use camino::Utf8Path;
 
@@ -12,7 +12,8 @@ use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// `MAKE` as DKMS runs it: one that begins with `make` is told the release, and how much to do at once.
+/// `MAKE` as DKMS runs it: if it begins with `make`, the release and the number of parallel jobs
+/// are added.
 pub fn make(make: &str, jobs: usize, release: &Release) -> String {
     let rest = make
         .strip_prefix("make")
@@ -23,11 +24,11 @@ pub fn make(make: &str, jobs: usize, release: &Release) -> String {
     }
 }
 
-/// The command that `line`, the value of `directive`, stands for, with `variables` set.
+/// The command for `line`, the value of `directive`, with `variables` set.
 ///
 /// # Errors
 ///
-/// Refused, if it takes a shell and `root` is the host itself.
+/// Refused, if it needs a shell and `root` is the host itself.
 pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> Result<Cmd, Failure> {
     if let Some(words) = plain_words(line, variables) {
         return Ok(Cmd::new(&words[0]).args(&words[1..]));
@@ -35,21 +36,22 @@ pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> R
     if root.is_host() {
         return Err(Failure::refused(
             format!("{directive} in dkms.conf"),
-            format!("{line:?} takes a shell, and none is run on the host itself"),
+            format!("{line:?} needs a shell, and none is run on the host itself"),
         )
-        .remedy("leave the host out of it: --root-fs made"));
+        .remedy("build in a build root: --root-fs made"));
     }
     Ok(Cmd::new("bash").arg("-c").arg(script(line, variables)))
 }
 
-/// What the shell is given: the variables that DKMS has when it evaluates the line, and the line.
+/// The script for the shell: the variables that DKMS sets before it evaluates the line, and the
+/// line.
 fn script(line: &str, variables: &Given) -> String {
     let mut values = Values::default();
     variables.iter().for_each(|(name, value)| values.set(name, 0, value));
     format!("{values}{line}")
 }
 
-/// Whether `file` is there and may be executed.
+/// Whether `file` exists and is executable.
 pub fn is_executable(file: &Utf8Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn make_is_told_the_release() {
+    fn make_gets_the_release() {
         let release = "7.2.1".parse().unwrap();
         for (line, told) in [
             ("make -C x", "make -j2 KERNELRELEASE=7.2.1 -C x"),
@@ -83,8 +85,8 @@ mod tests {
         let cmd = command("MAKE", "make KVER=$kernelver 'a b'", &variables(), &Root::Host).unwrap();
         assert_eq!(cmd.line(), "make KVER=7.2 'a b'");
         let failure = command("MAKE", "make && make", &variables(), &Root::Host).unwrap_err();
-        assert!(failure.to_string().contains("takes a shell"), "{failure}");
-        assert_eq!(failure.remedy.unwrap(), "leave the host out of it: --root-fs made");
+        assert!(failure.to_string().contains("needs a shell"), "{failure}");
+        assert_eq!(failure.remedy.unwrap(), "build in a build root: --root-fs made");
     }
 
     #[test]

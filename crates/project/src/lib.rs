@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A project: a directory of module sources. What belongs to it, how it is laid out, patched, built, stripped and signed.
+//! A project: a directory with module sources. Which files belong to it, and how it is staged,
+//! patched, built, stripped and signed.
+//!
+//! This crate knows sources, prepared kernels and keys. It must not know how a module gets into a
+//! system, or how it is booted. Its boundary: [`Project`] describes the directory,
+//! [`stage::Sources`] are its files for a kernel, [`build::build`] makes modules of them in a
+//! directory of its own; the source itself is only changed by [`source::edit`], on request.
 
 pub mod build;
 pub mod command;
@@ -20,4 +26,4 @@ mod target;
 pub mod target_dir;
 
 pub use project::{Opened, Project, Settings};
-pub use target::Target;
+pub use target::BuildTarget;

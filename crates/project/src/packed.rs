@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module as a kernel's own are installed: complete, then compressed. The last step of a fixed order, as each step would undo
-//! what comes after it, and each step takes only what the one before gives:
+//! A module in the form in which the kernel's own are installed: complete, then compressed. This is
+//! the last step of a fixed order: each step would undo a later one, and only accepts the result of
+//! the one before:
 //!
 //! | | takes | gives |
 //! |---|---|---|
-//! | [`super::strip`] | the file that was built, BTF in it, without signature | [`super::strip::Stripped`] |
-//! | [`super::sign`] | [`super::sign::Unsigned`]: a plain module without signature, not compressed | [`super::sign::Signed`] |
-//! | here | [`Complete`]: stripped, not compressed, with a whole signature or none | [`Packed`], from which nothing leads back |
+//! | [`strip`](super::strip) | the file that was built, with BTF, unsigned | `Stripped` |
+//! | [`sign`](super::sign) | `Unsigned`: a plain module, unsigned | `Signed` |
+//! | here | [`Complete`]: stripped, not compressed, signed or not | [`Packed`]: final |
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,7 +19,7 @@ use kmodfile::signature::Trailer;
 use report::durable;
 use report::failure::Failure;
 
-/// A module to which nothing is done any more but compressing it.
+/// A module that is finished except for compression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
     image: Vec<u8>,
@@ -29,27 +30,29 @@ impl Complete {
     ///
     /// # Errors
     ///
-    /// Refused, if it is compressed already, still has its debug information (`strip` comes first), or ends with a signature that
-    /// is none.
+    /// Refused, if it is compressed already, still has its debug information (`strip` comes first),
+    /// or has an invalid signature.
     pub fn of(file: ModuleFile) -> Result<Self> {
         let module = file.module().or_fail()?;
         let refused =
             |reason: String, remedy: &str| Failure::refused(file.path.as_str(), reason).remedy(remedy);
         if file.compression.is_some() {
-            return Err(
-                refused("is compressed already".to_owned(), "FILE.ko, the module as it was built").into()
-            );
+            return Err(refused(
+                "is compressed already".to_owned(),
+                "give FILE.ko, the module as it was built",
+            )
+            .into());
         }
         if module.debug_info {
             return Err(refused(
-                "is not stripped of its debug information".to_owned(),
-                "cargo kmod build strips, keeps the debug information beside, and can --compress",
+                "still contains its debug information".to_owned(),
+                "use cargo kmod build, which strips it, keeps the debug information in a file, and can --compress",
             )
             .into());
         }
         if let Trailer::Malformed(why) = module.signature {
             return Err(refused(
-                format!("ends with a signature that is none: {why}"),
+                format!("has an invalid signature: {why}"),
                 "sign the module as it was built: cargo kmod sign",
             )
             .into());
@@ -58,7 +61,7 @@ impl Complete {
     }
 }
 
-/// A module's file, compressed or not, as it is to be shipped.
+/// A module's file as it is shipped, compressed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     bytes: Vec<u8>,
@@ -66,7 +69,8 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Compresses a complete module with what [`Compression::of_config`] names; with `None` it stays as it is.
+    /// Compresses a complete module as chosen by [`Compression::of_config`]; with `None` it is left
+    /// as it is.
     pub fn of(module: Complete, compression: Option<Compression>) -> Result<Self> {
         let bytes = match compression {
             None => module.image,
@@ -80,12 +84,12 @@ impl Packed {
         &self.bytes
     }
 
-    /// The file's name for a module `name`: `cifs.ko.xz`.
+    /// The file's name for a module `name`: `x.ko.xz`.
     pub fn file_name(&self, name: &str) -> String {
         format!("{name}.ko{}", self.compression.map_or("", Compression::suffix))
     }
 
-    /// Writes it into `dir` as the module `name`, whole or not at all.
+    /// Writes it into `dir` as the module `name`, completely or not at all.
     pub fn write(&self, dir: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
         let file = dir.join(self.file_name(name));
         durable::replace(&file, &self.bytes)?;

@@ -8,8 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::conf::{invalid, unreadable};
 use crate::notices::notices;
-use crate::source::import::Import;
-use crate::target::Target;
+
+use crate::source::import::ImportList;
+use crate::target::BuildTarget;
 use crate::{implied, shell};
 use dkms_conf::directives::{self, ModuleDirectives, leaves, plain_name, words};
 use dkms_conf::exclusive::{Exclusive, TargetKernel};
@@ -44,7 +45,7 @@ pub struct Project {
     /// The kernels it is for.
     pub exclusive: Exclusive,
     /// What it takes of the kernel's source, where it has an `import.toml`.
-    pub import: Option<Import>,
+    pub import: Option<ImportList>,
     /// What the user should know of its `dkms.conf`.
     pub notices: Vec<String>,
     /// Whether there is no `dkms.conf`: then its `Kbuild` or `Makefile` describes it, and what make built are its modules.
@@ -122,7 +123,7 @@ impl Project {
         settings: &Settings,
         prepared: &Prepared,
     ) -> Result<Self> {
-        let target = Target::of(context, dir, prepared)?;
+        let target = BuildTarget::of(context, dir, prepared)?;
         let mut values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
         set(&mut values, settings);
         let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()), settings)?;
@@ -134,7 +135,7 @@ impl Project {
     /// # Errors
     ///
     /// Skipped, if it is not for this kernel (`BUILD_EXCLUSIVE_*`).
-    pub fn for_kernel(&self, target: &Target) -> Result<Self> {
+    pub fn for_kernel(&self, target: &BuildTarget) -> Result<Self> {
         let file = self.dir.join("dkms.conf");
         let mut evaluated = match &self.conf {
             Conf::Shell(values) => Evaluated { values: values.clone(), ..Evaluated::default() },
@@ -159,7 +160,7 @@ impl Project {
     }
 
     /// The variables that DKMS has when it runs what the `dkms.conf` says.
-    pub fn variables(&self, target: &Target) -> Given {
+    pub fn variables(&self, target: &BuildTarget) -> Given {
         let mut variables = given(Some(target), Some(self));
         variables.insert("PACKAGE_NAME", self.name.clone());
         variables.insert("PACKAGE_VERSION", self.version.clone());
@@ -181,7 +182,7 @@ impl Project {
         excludes(&self.exclusive, release, config).or_else(by_module)
     }
 
-    fn leave_out_excluded(&mut self, target: &Target) -> Result<()> {
+    fn leave_out_excluded(&mut self, target: &BuildTarget) -> Result<()> {
         if let Some(reason) = self.excludes(&target.release, &target.config) {
             let object = format!("{} {} for {}", self.name, self.version, target.release);
             return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
@@ -222,7 +223,7 @@ impl Project {
             pre_build: values.scalar("PRE_BUILD").filter(|text| !text.is_empty()).map(str::to_owned),
             loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
             exclusive: Exclusive::read(values, 0).map_err(refused)?,
-            import: Import::open(&dir)?,
+            import: ImportList::open(&dir)?,
             notices: Vec::new(),
             implied: false,
             settings: settings.clone(),
@@ -254,8 +255,8 @@ fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option
 
 /// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
 /// on it stands for itself.
-fn given(target: Option<&Target>, project: Option<&Project>) -> Given {
-    let of_kernel = |name: &str, value: fn(&Target) -> &str| {
+fn given(target: Option<&BuildTarget>, project: Option<&Project>) -> Given {
+    let of_kernel = |name: &str, value: fn(&BuildTarget) -> &str| {
         target.map_or_else(|| format!("${{{name}}}"), |target| value(target).to_owned())
     };
     let mut given = Given::from([
@@ -332,8 +333,8 @@ mod tests {
         Project::open(Utf8Path::from_path(dir.path()).unwrap())
     }
 
-    fn target() -> Target {
-        Target {
+    fn target() -> BuildTarget {
+        BuildTarget {
             release: "6.12.1-amd64".parse().unwrap(),
             build: "/k".into(),
             tree: "/d".into(),

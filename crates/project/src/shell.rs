@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A `dkms.conf` that is a program, evaluated in a sandbox (`--allow-shell`).
 //!
-//! The shell is in a build root: without a network, as nobody, with no privilege to gain and nothing that it could
-//! write to. It has the variables that DKMS gives it, a few seconds, and a few megabytes to say what came of it.
+//! The shell runs in a build root: without a network, as nobody, unable to gain privileges, and
+//! with nothing that it could write to. It gets the variables that DKMS sets, and is limited to a
+//! few seconds and a few megabytes of output.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use tempfile::TempDir;
 
-use crate::Target;
 use crate::notices::{directives, is_directive};
+
+use crate::target::BuildTarget;
 use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
@@ -20,13 +22,14 @@ use kernel::root::Access;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// A file that takes longer does not end.
+/// A file that takes longer is stopped.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The most that it may say, in bytes.
+/// The maximum size of its output in bytes.
 const MOST: u64 = 4 << 20;
 
-/// Sources the file as DKMS does and prints name, index and value of each directive, each ended by NUL.
+/// Sources the file as DKMS does and prints name, index and value of each directive, each ended by
+/// NUL.
 const SCRIPT: &str = r#"
 . "$1" >/dev/null
 for name in "${@:2}"; do
@@ -38,7 +41,7 @@ for name in "${@:2}"; do
 done
 "#;
 
-/// The directives that the `dkms.conf` in `dir` gives for `target`, with `variables` set.
+/// The directives of the `dkms.conf` in `dir` for `target`, with `variables` set.
 ///
 /// # Errors
 ///
@@ -47,14 +50,14 @@ pub fn evaluate(
     context: &Context,
     dir: &Utf8Path,
     prepared: &Prepared,
-    target: &Target,
+    target: &BuildTarget,
     variables: &Given,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
     if prepared.root.is_host() {
         return Err(Failure::refused(
             file.as_str(),
-            "is evaluated in a made root only, never on the host itself",
+            "is only evaluated in a build root, never on the host itself",
         )
         .remedy("--root-fs made")
         .into());
@@ -74,18 +77,18 @@ pub fn evaluate(
     Ok(values)
 }
 
-/// Where the project's directory is in the sandbox, and where the kernel's is: nobody may not look into people's homes.
+/// Where the directories of the project and the kernel are in the sandbox: nobody must not see home
+/// directories.
 const PROJECT: &str = "/run/project";
 const KERNEL: &str = "/run/kernel";
 
-/// What the shell sees: the project, and the kernel's headers where a machine has them. Gives also a directory
-/// that must stay until it has run.
-fn seen(dir: &Utf8Path, prepared: &Prepared, target: &Target) -> Result<(TempDir, Access)> {
+/// What the shell can see: the project, and the kernel's headers in their usual place. Also returns
+/// a directory that must exist until the shell has run.
+fn seen(dir: &Utf8Path, prepared: &Prepared, target: &BuildTarget) -> Result<(TempDir, Access)> {
     let headers = tempfile::tempdir()?;
     fs_err::set_permissions(headers.path(), std::fs::Permissions::from_mode(0o755))?;
     fs_err::os::unix::fs::symlink(KERNEL, headers.path().join("build"))?;
-    let place =
-        Utf8Path::from_path(headers.path()).context("a temporary directory whose name is no UTF-8")?;
+    let place = Utf8Path::from_path(headers.path()).context("the temporary directory's path is not UTF-8")?;
     let access = Access::default()
         .read_at(dir, PROJECT)
         .read_at(prepared.kdir.build(), KERNEL)
@@ -93,7 +96,7 @@ fn seen(dir: &Utf8Path, prepared: &Prepared, target: &Target) -> Result<(TempDir
     Ok((headers, access))
 }
 
-/// Nobody, with no way to become more, who can write no file and fill no memory.
+/// Runs a command as nobody, unable to gain privileges, to write files or to exhaust memory.
 fn confined() -> Cmd {
     let limits = ["--as=1073741824", "--cpu=10", "--fsize=0", "--nproc=128", "--core=0"];
     let nobody =
@@ -101,8 +104,8 @@ fn confined() -> Cmd {
     Cmd::new("setpriv").args(nobody).arg("--inh-caps=-all").arg("prlimit").args(limits)
 }
 
-/// Reads what the script printed. Of what the file itself may have printed, what does not fit is passed over; the rest
-/// is looked at like any `dkms.conf`.
+/// Reads the output of the script. The file itself may have printed something, too: what does not
+/// fit is skipped, the rest is treated like any `dkms.conf`.
 fn read(output: &[u8]) -> Values {
     let mut values = Values::default();
     let mut fields = output.split(|byte| *byte == 0).map(String::from_utf8_lossy);

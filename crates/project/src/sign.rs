@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Signs a module with the kernel's own `sign-file`, and proves the signature before the module goes anywhere.
-//!
-//! A signature covers every byte before it. So the order is: build with BTF, strip, sign, compress; [`Unsigned`] is a
-//! module that may be signed, [`Signed`] one whose signature was verified against the certificate, and only a [`Signed`]
+//! Signs a module with the kernel's own `sign-file`, and verifies the signature before the module
 //! is written.
+//!
+//! A signature covers every byte before it. So the order is: build with BTF, strip, sign, compress.
+//! [`Unsigned`] is a module that may be signed, [`Signed`] one whose signature was verified with
+//! the certificate, and only a [`Signed`] is written.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -36,30 +37,31 @@ impl Unsigned {
     ///
     /// # Errors
     ///
-    /// Refused if it is compressed, signed already, or no module.
+    /// Refused, if it is compressed, signed already, or not a module.
     pub fn read(file: &Utf8Path) -> Result<Self> {
         let file = file.canonicalize_utf8().map_err(|error| {
-            Failure::usage(file.as_str(), error.to_string()).remedy("FILE.ko, a built module")
+            Failure::usage(file.as_str(), error.to_string()).remedy("give FILE.ko, a built module")
         })?;
         let ModuleFile { compression, image, .. } = ModuleFile::read(&file).or_fail()?;
         let refused = |reason: String, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
         if let Some(kind) = compression {
-            let reason = "is compressed, and the kernel verifies the signature of what it has decompressed";
+            let reason = "is compressed, but the signature must be made before compression";
             return Err(refused(
                 reason.to_owned(),
-                format!("{} -d {file}, sign, then compress", kind.program()),
+                format!("{} -d {file}, sign it, then compress", kind.program()),
             )
             .into());
         }
-        let Module { modinfo, signature, .. } = Module::parse(&image)
-            .map_err(|error| refused(error.to_string(), "FILE.ko, a module as it was built".to_owned()))?;
+        let Module { modinfo, signature, .. } = Module::parse(&image).map_err(|error| {
+            refused(error.to_string(), "give FILE.ko, a module as it was built".to_owned())
+        })?;
         let reason = match signature {
             Trailer::Unsigned => return Ok(Self { file, image, modinfo }),
             Trailer::Signed(signature) => format!("is signed already, by {}", names(&signature)),
-            Trailer::Malformed(why) => format!("ends with a signature that is none: {why}"),
+            Trailer::Malformed(why) => format!("has an invalid signature: {why}"),
         };
         let remedy =
-            "sign the module as it was built; `strip --strip-debug` of a copy takes the signature off";
+            "sign the module as it was built; `strip --strip-debug` removes the signature from a copy";
         Err(refused(reason, remedy.to_owned()).into())
     }
 
@@ -68,7 +70,7 @@ impl Unsigned {
         &self.file
     }
 
-    /// What it says of itself.
+    /// Its modinfo.
     pub fn modinfo(&self) -> &Modinfo {
         &self.modinfo
     }
@@ -86,7 +88,7 @@ impl Signed {
         &self.image
     }
 
-    /// Writes it to `file`, whole or not at all; a file that is there keeps its mode and owner.
+    /// Writes it to `file`, completely or not at all; an existing file keeps its mode and owner.
     pub fn write(&self, file: &Utf8Path) -> Result<()> {
         durable::replace(file, &self.image)
     }
@@ -94,41 +96,42 @@ impl Signed {
 
 /// Signs for one kernel with one key.
 #[derive(Clone, Debug)]
-pub struct Signer<'a> {
+pub struct ModuleSigner<'a> {
     context: &'a Context,
     prepared: &'a Prepared,
     pair: &'a KeyPair,
     hash: String,
 }
 
-impl<'a> Signer<'a> {
-    /// A signer with the hash of the kernel's configuration.
+impl<'a> ModuleSigner<'a> {
+    /// A signer with the hash algorithm of the kernel's configuration.
     ///
     /// # Errors
     ///
-    /// Refused if the kernel was built without module signatures: it would take the signature for garbage.
+    /// Refused, if the kernel was built without module signatures: it would not recognise the
+    /// signature.
     pub fn new(context: &'a Context, prepared: &'a Prepared, pair: &'a KeyPair) -> Result<Self> {
         let config = prepared.kdir.config()?;
         let hash = config.get("CONFIG_MODULE_SIG_HASH").filter(|_| config.is_yes("CONFIG_MODULE_SIG"));
         let hash = hash.ok_or_else(|| {
             Failure::refused(
                 prepared.kdir.release().as_str(),
-                "was built without CONFIG_MODULE_SIG: it verifies no module",
+                "was built without CONFIG_MODULE_SIG, so it does not verify modules",
             )
             .remedy("leave out the key, or choose another kernel: cargo kmod kernel list")
         })?;
         Ok(Self { context, prepared, pair, hash: hash.to_owned() })
     }
 
-    /// The hash that is signed, such as `sha256`.
+    /// The hash algorithm, such as `sha256`.
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// Signs `module` and verifies the result. The file is not touched.
+    /// Signs `module` and verifies the result. The file is not changed.
     pub fn sign(&self, module: &Unsigned) -> Result<Signed> {
         let dir = tempfile::Builder::new().prefix("sign-").tempdir()?;
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let (plain, out) = (dir.join("module.ko"), dir.join("signed.ko"));
         fs_err::write(&plain, &module.image)?;
         fs_err::write(dir.join("certificate.pem"), self.pair.certificate.pem())?;
@@ -137,15 +140,17 @@ impl<'a> Signer<'a> {
         if !output.status.success() {
             return Err(self.not_signed(module, cmd.failure(&output)));
         }
-        let image = fs_err::read(&out).with_context(|| format!("sign-file ended well and made no {out}"))?;
-        // What was signed is what was given: nothing in between has changed the module.
+        let image = fs_err::read(&out)
+            .with_context(|| format!("sign-file reported success but did not write {out}"))?;
+        // The signed module is the one that was given, unchanged.
         anyhow::ensure!(image.starts_with(&module.image), "{}: sign-file changed the module", module.file);
         verify(self.context, &self.pair.certificate, &module.file, &image)?;
         Ok(Signed { image })
     }
 
-    /// `sign-file HASH KEY CERTIFICATE MODULE DEST`. A key file is only ever seen, read-only, by this one command. A token is
-    /// the host's: its driver, its socket and OpenSSL's provider are not in a build root, so there it runs on the host.
+    /// `sign-file HASH KEY CERTIFICATE MODULE DEST`. Only this command can read the key file. With
+    /// a token it runs on the host, as the token's driver, its socket and OpenSSL's provider are
+    /// not in a build root.
     fn sign_file(&self, dir: &Utf8Path, plain: &Utf8Path, out: &Utf8Path) -> Result<Cmd> {
         let tool = self.prepared.kdir.build().join("scripts/sign-file");
         let certificate = dir.join("certificate.pem");
@@ -163,10 +168,8 @@ impl<'a> Signer<'a> {
     }
 
     fn not_signed(&self, module: &Unsigned, why: anyhow::Error) -> anyhow::Error {
-        let failure = Failure::refused(
-            module.file.as_str(),
-            format!("could not be signed, and was left as it was: {why}"),
-        );
+        let failure =
+            Failure::refused(module.file.as_str(), format!("could not be signed and was not changed: {why}"));
         match &self.pair.key {
             PrivateKey::File(_) => failure.into(),
             PrivateKey::Pkcs11(_) => failure
@@ -179,7 +182,8 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, and not from the environment.
+/// `uri` with the PIN, if one was given: OpenSSL's provider reads it from a file, not from the
+/// environment.
 fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
     use std::io::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
@@ -191,27 +195,29 @@ fn with_pin(uri: &str, dir: &Utf8Path) -> Result<String> {
     Ok(with_pin_file(uri, &file))
 }
 
-/// Refuses a module whose signature is not over these bytes by the key of `certificate`. `file` is for the message.
+/// Refuses a module unless the key of `certificate` has signed these bytes. `file` is for the
+/// message.
 pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, image: &[u8]) -> Result<()> {
     let refused = |reason: String| {
         Failure::refused(file.as_str(), reason)
-            .remedy("sign the module as it was built, with the key of this certificate")
+            .remedy("sign the module as it was built with the key of this certificate")
     };
     let (content, trailer) = signature::split(image);
     match trailer {
         Trailer::Signed(_) => {}
         Trailer::Unsigned => return Err(refused("is not signed".to_owned()).into()),
-        Trailer::Malformed(why) => return Err(refused(format!("its signature is none: {why}")).into()),
+        Trailer::Malformed(why) => return Err(refused(format!("its signature is invalid: {why}")).into()),
     }
     let message = &image[content.len()..image.len() - signature::BEHIND_MESSAGE];
     let dir = tempfile::Builder::new().prefix("verify-").tempdir()?;
-    let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+    let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
     let parts =
         [("content", content), ("signature", message), ("certificate.pem", certificate.pem().as_bytes())];
     for (name, bytes) in parts {
         fs_err::write(dir.join(name), bytes)?;
     }
-    // Whom the certificate is trusted by is the machine's business, and the module's kernel's; here it is the only one.
+    // Whether the certificate is trusted is up to the machine and its kernel; here it is the only
+    // one.
     let words =
         ["cms", "-verify", "-binary", "-inform", "DER", "-nointern", "-noverify", "-out", "/dev/null"];
     let cms = Cmd::new("openssl").args(words).arg("-in").arg(dir.join("signature"));
@@ -221,10 +227,10 @@ pub fn verify(context: &Context, certificate: &Certificate, file: &Utf8Path, ima
         return Ok(());
     }
     let whose = format!("{} ({})", certificate.file, certificate.facts.subject);
-    Err(refused(format!("its signature is not one over this module by the key of {whose}")).into())
+    Err(refused(format!("its signature was not made over this module with the key of {whose}")).into())
 }
 
-/// Who signed, for a message.
+/// The signers, for a message.
 fn names(signature: &Signature) -> String {
     let name = |signer: &signature::Signer| match &signer.name {
         Some(name) => format!("{name} (key {})", signer.key),
@@ -239,7 +245,7 @@ mod tests {
     use kmodfile::compression::Compression;
 
     #[test]
-    fn only_a_plain_module_may_be_signed() {
+    fn only_a_plain_module_can_be_signed() {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("x.ko");
         let xz = Compression::Xz.compress(b"\x7fELF").unwrap();

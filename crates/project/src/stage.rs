@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The staged copy of a project: what Kbuild works in. Kbuild's `clean` deletes every object and `.ko` below
-//! its directory, so that directory is never the source tree.
+//! The staged copy of a project, in which Kbuild works. Kbuild's `clean` deletes every object and
+//! `.ko` below its directory, so that directory is never the source tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,8 +10,8 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use walkdir::WalkDir;
 
-use crate::source::Tree;
-use crate::source::fetch::{self, Kernel};
+use crate::source::SourceTree;
+use crate::source::fetch::{self, SourceKernel};
 use crate::source::import;
 use crate::source::series::{self, Series};
 use crate::target_dir::CACHE_TAG;
@@ -25,26 +25,26 @@ use report::fingerprint::Fingerprint;
 /// Directories that are never source.
 const SKIPPED: &[&str] = &[".git", ".hg", ".svn"];
 
-/// The file of a staged copy that names what was staged.
+/// The file in a staged copy that lists what was staged.
 pub const LIST: &str = ".sources";
 
 /// The files of a project: path relative to its directory, and content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// Its own, and what it takes from its repository.
-    own: Tree,
-    /// Which of its own are programs.
+    /// Its own files, and those that it takes from its repository.
+    own: SourceTree,
+    /// Those of its own files that are executable.
     programs: BTreeSet<Utf8PathBuf>,
-    /// Symbolic links that stay within the project, with where they lead.
+    /// Symbolic links within the project, with their targets.
     links: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
-    /// Symbolic links that lead out of it, or nowhere.
+    /// Symbolic links that lead outside it, or are dangling.
     strays: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
-    /// What it takes from the kernel's source, patched.
-    imported: Tree,
+    /// The files that it takes from the kernel's source, patched.
+    imported: SourceTree,
 }
 
 impl Sources {
-    /// Reads the files of a project, without what it takes from a kernel's source.
+    /// Reads the files of a project, without those from a kernel's source.
     pub fn read(project: &Project) -> Result<Self> {
         let all = [Utf8PathBuf::new()];
         let roots: &[Utf8PathBuf] = project.files.as_deref().unwrap_or(&all);
@@ -59,8 +59,9 @@ impl Sources {
         Ok(sources)
     }
 
-    /// All that is staged of a project for a kernel: its files, and the import with the kernel's series applied.
-    pub fn for_kernel(context: &Context, project: &Project, kernel: Kernel<'_>) -> Result<Self> {
+    /// Reads everything that is staged for a kernel: the project's files, and the import with the
+    /// kernel's series applied.
+    pub fn for_kernel(context: &Context, project: &Project, kernel: SourceKernel<'_>) -> Result<Self> {
         let sources = Self::read(project)?;
         let Some(import) = &project.import else { return Ok(sources) };
         let pristine = fetch::provide(context, kernel, import)?;
@@ -73,13 +74,13 @@ impl Sources {
         Ok(Self { imported, ..sources })
     }
 
-    /// Its own files, and what it takes from its repository.
-    pub fn own(&self) -> &Tree {
+    /// Its own files, and those that it takes from its repository.
+    pub fn own(&self) -> &SourceTree {
         &self.own
     }
 
-    /// What is imported, patched.
-    pub fn imported(&self) -> &Tree {
+    /// The imported files, patched.
+    pub fn imported(&self) -> &SourceTree {
         &self.imported
     }
 
@@ -88,24 +89,25 @@ impl Sources {
         self.own.iter().chain(&self.imported)
     }
 
-    /// Symbolic links that are not staged, as messages.
+    /// Messages about symbolic links that are not staged.
     pub fn left_out(&self) -> impl Iterator<Item = String> {
         self.strays.iter().map(|(path, to)| {
-            format!("{path} is left out: a symbolic link to {to}, which is no file of the project")
+            format!("{path} is left out: it is a symbolic link to {to}, which is not a file of the project")
         })
     }
 
-    /// Hash over all names and contents.
+    /// The hash over all names and contents.
     pub fn hash(&self) -> String {
         let links = self.links.iter().flat_map(|(path, to)| [path, to]);
         let print = Fingerprint::new("sources", 1).list("programs", &self.programs).list("links", links);
         self.files().fold(print, |print, (path, content)| print.bytes(path.as_str(), content)).hex()
     }
 
-    /// Makes `stage` hold these files. Unchanged ones keep their times, so that make rebuilds only what
-    /// changed; sources that are gone are removed.
+    /// Makes `stage` contain these files. Unchanged ones keep their times, so that make only
+    /// rebuilds what has changed; files that are no longer in the source are removed.
     ///
-    /// What the project's own programs left in the stage is not trusted: no link there is followed.
+    /// What the project's programs have left in the stage is not trusted: no link there is
+    /// followed.
     pub fn write(&self, stage: &Utf8Path) -> Result<()> {
         fs_err::create_dir_all(stage)?;
         self.remove_others(stage)?;
@@ -148,7 +150,7 @@ impl Sources {
         self.own.contains_key(path) || self.imported.contains_key(path) || self.links.contains_key(path)
     }
 
-    /// Reads what is at `root` of a project.
+    /// Reads the files at `root` in a project.
     fn read_own(&mut self, project: &Project, root: &Utf8Path) -> Result<()> {
         let of_import = |path: &Utf8Path| {
             let inner = path.strip_prefix(&project.dir).unwrap_or(path);
@@ -178,7 +180,7 @@ impl Sources {
 /// Path, size, mode, and time of change.
 pub(crate) type FileState = (PathBuf, u64, u32, (i64, i64));
 
-/// What tells whether anything in a staged copy was changed.
+/// The state of all files in a staged copy, to find out whether anything was changed.
 pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<FileState>> {
     let entries = WalkDir::new(stage).sort_by_file_name().into_iter();
     let one = |entry: walkdir::Result<walkdir::DirEntry>| {
@@ -189,18 +191,20 @@ pub(crate) fn state(stage: &Utf8Path) -> Result<Vec<FileState>> {
     entries.map(one).collect()
 }
 
-/// Whether the link at `path`, which leads to `to`, leads to something of the project in `dir`, wherever that is.
+/// Whether the link at `path`, with the target `to`, leads to something in the project in `dir`,
+/// and does so wherever the project is.
 fn stays(dir: &Utf8Path, path: &Utf8Path, to: &Utf8Path) -> bool {
     to.is_relative() && path.canonicalize_utf8().is_ok_and(|found| found.starts_with(dir))
 }
 
-/// Whether no directory on the way from `stage` to `path` is a link.
+/// Whether none of the directories between `stage` and `path` is a link.
 fn is_real_below(stage: &Utf8Path, path: &Utf8Path) -> bool {
     let parents = path.ancestors().skip(1).filter(|parent| parent.as_str() != "");
     parents.into_iter().all(|parent| stage.join(parent).symlink_metadata().is_ok_and(|meta| meta.is_dir()))
 }
 
-/// Where a file of ours goes in `stage`: real directories lead there, and what is no plain file there is removed.
+/// The place of a file in `stage`. Makes sure that real directories lead there, and removes
+/// anything there that is not a regular file.
 fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
     let place = stage.join(path);
     if !is_real_below(stage, path) {
@@ -221,8 +225,8 @@ fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
     Ok(place)
 }
 
-/// Adds files that must not be there yet.
-fn add(tree: &mut Tree, more: Tree) -> Result<()> {
+/// Adds files, none of which may be there already.
+fn add(tree: &mut SourceTree, more: SourceTree) -> Result<()> {
     for (path, content) in more {
         if tree.contains_key(&path) {
             return Err(Failure::refused(path.as_str(), "is both a file of the project and imported")
@@ -234,14 +238,15 @@ fn add(tree: &mut Tree, more: Tree) -> Result<()> {
     Ok(())
 }
 
-/// Whether a file or directory is source: neither made by a build nor of a repository's own.
+/// Whether a file or directory is source: neither made by a build nor part of a repository's
+/// metadata.
 pub(crate) fn is_source(path: &Utf8Path) -> bool {
     let skipped = path.file_name().is_some_and(|name| SKIPPED.contains(&name));
-    // What cargo makes says that of itself (https://bford.info/cachedir/).
+    // cargo marks its target directories (https://bford.info/cachedir/).
     !skipped && !is_product(path) && !path.join(CACHE_TAG).exists()
 }
 
-/// Whether a file is what Kbuild makes, left by a build in the source tree. An object that Kbuild has no record of was
+/// Whether Kbuild has made a file in the source tree. An object without Kbuild's record of it was
 /// shipped with the source.
 fn is_product(path: &Utf8Path) -> bool {
     let name = path.file_name().unwrap_or_default();
@@ -316,7 +321,7 @@ mod tests {
         assert!(!command::is_executable(&stage.join("configure")));
     }
 
-    /// A project's own make can leave anything in the stage, and only there.
+    /// A project's make can leave anything in the stage, and only there.
     #[test]
     fn nothing_is_written_or_removed_through_what_a_build_left() {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -328,7 +333,8 @@ mod tests {
         sources.write(&stage).unwrap();
         fs_err::write(outside.join("x.c"), "kept").unwrap();
         fs_err::write(outside.join("gone.c"), "kept").unwrap();
-        // A directory and the file of our own replaced by links, and a list that names what is not in the stage.
+        // A directory and the file of our own replaced by links, and a list that names what is not
+        // in the stage.
         fs_err::remove_dir_all(stage.join("sub")).unwrap();
         std::os::unix::fs::symlink(outside, stage.join("sub")).unwrap();
         std::os::unix::fs::symlink(outside, stage.join("other")).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Takes the debug information out of a module and keeps it beside: `NAME.ko.debug`, found again by build-id and by the name and
-//! checksum in `.gnu_debuglink`, as gdb(1), perf(1), crash(8), addr2line(1) and the kernel's `decode_stacktrace.sh` look for it.
+//! Moves the debug information of a module to a separate file, `NAME.ko.debug`. gdb(1), perf(1),
+//! crash(8), addr2line(1) and the kernel's `decode_stacktrace.sh` find it by build ID, and by the
+//! name and checksum in `.gnu_debuglink`.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,7 +12,7 @@ use kmodfile::signature::Trailer;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// A module that nothing is taken out of any more, complete but for signing and compressing.
+/// A stripped module, complete except for signature and compression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stripped {
     file: Utf8PathBuf,
@@ -19,18 +20,18 @@ pub struct Stripped {
 }
 
 impl Stripped {
-    /// A copy in `to` of what was `built`, for a project that wants its modules left as they are.
+    /// A copy in `to` of the module `built`, for a project whose modules must not be stripped.
     pub fn left_as_built(built: &Utf8Path, to: &Utf8Path) -> Result<Self> {
         fs_err::copy(built, to)?;
         Ok(Self { file: to.to_owned(), debug: None })
     }
 
-    /// Its debug information; none where it was built without.
+    /// The file with its debug information; `None` if it was built without.
     pub fn debug(&self) -> Option<&Utf8Path> {
         self.debug.as_deref()
     }
 
-    /// The module as it may be signed.
+    /// The module, ready to be signed.
     ///
     /// # Errors
     ///
@@ -39,18 +40,18 @@ impl Stripped {
         Unsigned::read(&self.file)
     }
 
-    /// Moves the module to `file`, where it is to be shipped without a signature of ours.
+    /// Moves the module to `file`, to be shipped unsigned.
     pub fn leave_unsigned(self, file: &Utf8Path) -> Result<()> {
         Ok(fs_err::rename(self.file, file)?)
     }
 
-    /// Removes the module, of which a signed one was made.
+    /// Removes the module after a signed one was made from it.
     pub fn discard(self) -> Result<()> {
         Ok(fs_err::remove_file(self.file)?)
     }
 }
 
-/// Where the debug information of the module `file` is kept.
+/// The file with the debug information of the module `file`.
 pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{file}.debug"))
 }
@@ -59,7 +60,7 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
 /// to `debug`, the name under which the module will look for it. `run` runs binutils where the module
 /// was built: they must know its architecture.
 ///
-/// The section `.gnu_debuglink` is not loaded; to the kernel the module is the same.
+/// The section `.gnu_debuglink` is not loaded, so the kernel sees the same module.
 ///
 /// # Errors
 ///
@@ -72,7 +73,7 @@ pub fn strip(
     run: impl Fn(Cmd) -> Result<()>,
 ) -> Result<Stripped> {
     if module.signature != Trailer::Unsigned {
-        return Err(Failure::refused(built.as_str(), "is signed, and stripping takes the signature off")
+        return Err(Failure::refused(built.as_str(), "is signed, and stripping would remove the signature")
             .remedy("strip what was built, then sign it")
             .into());
     }

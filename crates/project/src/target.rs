@@ -11,7 +11,7 @@ use kmodfile::release::Release;
 
 /// A kernel that a project is to be built for, as a `dkms.conf` sees it.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct BuildTarget {
     /// `$kernelver`.
     pub release: Release,
     /// `$kernel_source_dir`: what `make -C` takes.
@@ -22,7 +22,7 @@ pub struct Target {
     pub config: Config,
 }
 
-impl Target {
+impl BuildTarget {
     /// A prepared kernel, for the project in `dir`.
     pub fn of(context: &Context, dir: &Utf8Path, prepared: &Prepared) -> Result<Self> {
         let kdir = &prepared.kdir;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The initramfs, with the distribution's own programs: a module that is in it is ours there, too, once it is installed, and the
-//! stock one again once it is not.
+//! The initramfs, with the distribution's own programs: a module that is in it is ours there, too,
+//! once it is installed, and the stock one again once it is not.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::distribution::debian;
@@ -21,6 +21,8 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
         machine.there_and_back();
         machine.what_is_not_in_it_changes_nothing_of_it();
         machine.a_rebuild_that_fails_undoes_the_install();
+        machine.a_rebuild_that_does_nothing_undoes_the_install();
+        machine.a_module_that_is_left_out_is_named();
     })];
     if std::env::var_os(LONG).is_some() {
         trials.push(suite.trial("install::dracut_takes_ours_and_gives_it_back", |suite| {
@@ -124,7 +126,7 @@ impl<'a> Machine<'a> {
             $XTASK install nls_utf8.ko*
             test \"$before\" = \"$(sha256sum /boot/initrd.img-$RELEASE)\"
             $XTASK uninstall nls_utf8");
-        assert!(said.tail.contains("it holds no nls_utf8"), "{}", said.tail);
+        assert!(said.tail.contains("it does not contain nls_utf8"), "{}", said.tail);
     }
 
     /// A hook of somebody's that fails once our module is there.
@@ -133,8 +135,32 @@ impl<'a> Machine<'a> {
             echo '#!/bin/sh' >$hook
             echo \"test ! -e /lib/modules/$RELEASE/extra/$MODULE.ko\" >>$hook
             chmod +x $hook");
+        self.assert_not_installed("strict");
+        self.sh("rm /etc/initramfs-tools/hooks/strict");
+    }
+
+    /// update-initramfs reports success where it is configured to do nothing.
+    fn a_rebuild_that_does_nothing_undoes_the_install(&self) {
+        let update = |value: &str| {
+            let file = "/etc/initramfs-tools/update-initramfs.conf";
+            self.sh(&format!("sed -i s/^update_initramfs=.*/update_initramfs={value}/ {file}"));
+        };
+        update("no");
+        self.assert_not_installed("reported success but did not write it");
+        update("yes");
+    }
+
+    /// Whoever takes a module out of the list is told that it is not in the next initramfs.
+    fn a_module_that_is_left_out_is_named(&self) {
+        self.sh("sed -i /^$MODULE$/d /etc/initramfs-tools/modules");
+        let said = self.sh("$XTASK install $MODULE.ko").tail;
+        assert!(said.contains(&format!("left out {MODULE}")) && self.modules().is_empty(), "{said}");
+    }
+
+    #[track_caller]
+    fn assert_not_installed(&self, said: &str) {
         let output = self.finish("$XTASK install $MODULE.ko");
-        assert!(!output.status.success() && output.tail.contains("strict"), "{}", output.tail);
+        assert!(!output.status.success() && output.tail.contains(said), "{}", output.tail);
         self.sh("test ! -e /lib/modules/$RELEASE/extra && test ! -e /etc/depmod.d/$MODULE.conf");
         self.sh("modinfo -k $RELEASE -n $MODULE | grep /kernel/");
         assert!(self.modules()[0].starts_with("kernel/"));

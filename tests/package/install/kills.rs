@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The tool is killed at each file operation it makes (without `--long`, at every third) by strace(1), which sends SIGKILL as
-//! the n-th call of a kind is about to be made. Whatever the point, modprobe finds a module at once, and the next run leaves the
-//! system exactly as it was, or exactly as it was to become.
+//! The tool is killed at each file operation it makes (without `--long`, at every third) by
+//! strace(1), which sends SIGKILL as the n-th call of a kind is about to be made. Whatever the
+//! point, modprobe finds a module at once, and the next run leaves the system exactly as it was, or
+//! exactly as it was to become.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::modprobe::Answer;
+use deploy::install::modprobe::ModprobeAnswer;
 use libtest_mimic::Trial;
 use report::process::Cmd;
 use xtask::commands::test::LONG;
@@ -12,7 +13,8 @@ use xtask::commands::test::LONG;
 use super::{Fixture, MODULE, Snapshot, copy, differences, snapshot};
 use crate::suite::{Suite, run};
 
-/// The system calls that change files. A file that is opened and still empty is seen by a kill at its first `write`.
+/// The system calls that change files. A file that is opened and still empty is seen by a kill at
+/// its first `write`.
 const CALLS: [&str; 11] = [
     "write",
     "fchmod",
@@ -27,7 +29,8 @@ const CALLS: [&str; 11] = [
     "ftruncate",
 ];
 
-/// Points that all phases together must have; far fewer would mean that strace did not do what it was told.
+/// Points that all phases together must have; far fewer would mean that strace did not do what it
+/// was told.
 const LEAST: usize = 200;
 
 pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
@@ -122,7 +125,7 @@ struct Phase<'a> {
     before: Snapshot,
     after: Snapshot,
     command: &'a [String],
-    loads: [Answer; 2],
+    loads: [ModprobeAnswer; 2],
 }
 
 impl<'a> Phase<'a> {
@@ -154,7 +157,8 @@ impl<'a> Phase<'a> {
         })
     }
 
-    /// Kills the command in the middle, before and after its commit, and then the run that recovers from it, everywhere.
+    /// Kills the command in the middle, before and after its commit, and then the run that recovers
+    /// from it, everywhere.
     fn kill_recovery_everywhere(&self) -> usize {
         let status = ["status".to_owned()];
         let mut count = 0;
@@ -175,15 +179,16 @@ impl<'a> Phase<'a> {
         count
     }
 
-    /// A point while things are laid out, which the next run undoes, and one among the renames after the commit, which it
-    /// finishes.
+    /// A point while things are laid out, which the next run undoes, and one among the renames
+    /// after the commit, which it finishes.
     fn middles(&self) -> [(&'static str, usize); 2] {
         let renames = (1..).take_while(|n| {
             let work = self.bench.copy_of(&self.before_dir);
             self.bench.killed(&work, self.command, "rename", *n)
         });
         let renames = renames.count();
-        // The first puts the journal in place, the second commits, each of the others puts a file in place.
+        // The first puts the journal in place, the second commits, each of the others puts a file
+        // in place.
         assert!(renames > 3, "{renames}");
         [("rename", 2), ("rename", renames)]
     }
@@ -195,12 +200,13 @@ impl<'a> Phase<'a> {
         CALLS.iter().map(of_call).sum()
     }
 
-    /// The system as the kill left it serves, and the next run makes it whole; the one after that completes the command.
+    /// The system as the kill left it serves, and the next run makes it whole; the one after that
+    /// completes the command.
     fn require_whole(&self, work: &Utf8Path, call: &str, n: usize) {
         let point = format!("{}, killed at {call} {n}", self.name);
         let answer = self.bench.fixture.loads_at(work);
         assert!(self.loads.contains(&answer), "{point}: modprobe loads {answer}");
-        if let Answer::File(file) = &answer {
+        if let ModprobeAnswer::File(file) = &answer {
             let dir = work.join("lib/modules").join(&self.bench.fixture.release);
             assert!(dir.join(file).exists(), "{point}: {file} is not there");
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Installing, looking, installing again, uninstalling, as it goes well.
 
-use deploy::install::modprobe::Answer;
+use deploy::install::journal::STATE;
+use deploy::install::modprobe::ModprobeAnswer;
 use libtest_mimic::Trial;
 use report::Report;
 use report::process::Cmd;
@@ -25,9 +26,9 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
 fn there_and_back(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let before = fixture.snapshot();
-    assert_eq!(fixture.loads(), Answer::File(fixture.stock(suite)));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(fixture.stock(suite)));
     fixture.install();
-    assert_eq!(fixture.loads(), Answer::File(format!("extra/{MODULE}.ko").into()));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(format!("extra/{MODULE}.ko").into()));
     let stock = fixture.modules().join(fixture.stock(suite));
     assert!(stock.exists(), "the stock module is never touched");
     let installed = fixture.snapshot();
@@ -64,7 +65,7 @@ fn another_order(suite: &Suite) {
     fixture.install();
     fixture.must(&["install", other.as_str()]);
     fixture.must(&["uninstall", MODULE]);
-    assert_eq!(fixture.loads(), Answer::File(fixture.stock(suite)));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(fixture.stock(suite)));
     assert!(fixture.modules().join(format!("extra/{}.ko", OTHERS[0])).exists());
     fixture.must(&["uninstall", OTHERS[0]]);
     assert_same(&fixture.snapshot(), &before);
@@ -114,8 +115,7 @@ fn dry_run_changes_nothing(suite: &Suite) {
     assert_same(&fixture.snapshot(), &before);
     fixture.install();
     let after = fixture.snapshot();
-    let own =
-        |path: &&camino::Utf8PathBuf| !path.as_str().contains("/before") && !path.ends_with(".cifs-fix");
+    let own = |path: &&camino::Utf8PathBuf| !path.as_str().contains("/before") && !path.ends_with(STATE);
     for path in differences(&before, &after).iter().filter(own) {
         assert!(output.contains(path.as_str()), "{path} is not named: {output}");
     }
@@ -131,7 +131,7 @@ fn status_says_which_and_why(suite: &Suite) {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     assert_eq!(status(&[]), serde_json::json!([]));
-    assert_eq!(status(&[MODULE])[0]["why"], "the only one");
+    assert_eq!(status(&[MODULE])[0]["why"], "the only module of that name");
     fixture.install();
     let entry = status(&[])[0].clone();
     assert_eq!(entry["loads"], format!("extra/{MODULE}.ko"));
@@ -146,10 +146,11 @@ fn status_says_which_and_why(suite: &Suite) {
     fs_err::remove_file(fixture.modules().join(format!("extra/{MODULE}.ko"))).unwrap();
     let entry = status(&[])[0].clone();
     assert!(entry["why"].as_str().unwrap().contains("depmod has not run since"), "{entry}");
-    assert!(entry["remarks"][0].as_str().unwrap().ends_with("is gone"), "{entry}");
+    assert!(entry["remarks"][0].as_str().unwrap().ends_with("is missing"), "{entry}");
 }
 
-/// Two kernels in one system: one drop-in for both, which stays until the last of them is uninstalled.
+/// Two kernels in one system: one drop-in for both, which stays until the last of them is
+/// uninstalled.
 fn several_kernels(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let (other, module) = fixture.another_kernel();
@@ -158,7 +159,7 @@ fn several_kernels(suite: &Suite) {
     let conf = fixture.system_dir().join(format!("etc/depmod.d/{MODULE}.conf"));
     fixture.must(&["uninstall", MODULE, "--kernel", other.as_str()]);
     assert!(conf.exists());
-    assert_eq!(fixture.loads(), Answer::File(format!("extra/{MODULE}.ko").into()));
+    assert_eq!(fixture.loads(), ModprobeAnswer::File(format!("extra/{MODULE}.ko").into()));
     fixture.must(&["uninstall", MODULE]);
     assert_same(&fixture.snapshot(), &before);
     // One bad kernel: the other is installed all the same, and the status is the failure's.
@@ -168,5 +169,5 @@ fn several_kernels(suite: &Suite) {
         crate::suite::run(&fixture.tool(&["install", fixture.first().as_str(), module.as_str()]));
     assert_eq!(status, 4, "{output}");
     assert!(output.contains(&format!("{other}  {MODULE}  extra/")), "{output}");
-    assert!(output.contains("unchanged: ") && output.contains("not put there by this tool"), "{output}");
+    assert!(output.contains("unchanged: ") && output.contains("not installed by this tool"), "{output}");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `install`, `uninstall` and `status` over a small system with real modules of the prepared kernel, and the real depmod and
-//! modprobe.
+//! `install`, `uninstall` and `status` over a small system with real modules of the prepared
+//! kernel, and the real depmod and modprobe.
 
 mod initramfs;
 mod kills;
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deploy::install::modprobe::{self, Answer};
-use deploy::install::system::System;
+use deploy::install::modprobe::{self, ModprobeAnswer};
+use deploy::install::system::TargetSystem;
 use kernel::kdir::Kdir;
 use kmodfile::disk::modules_in;
 use kmodfile::file::ModuleFile;
@@ -79,8 +79,8 @@ impl Fixture {
         fs_err::copy(&stock, self.second()).unwrap();
     }
 
-    /// A second kernel in the same system: the modules of the first under another name. Gives it, and a module that says it is for
-    /// it.
+    /// A second kernel in the same system: the modules of the first under another name. Gives it,
+    /// and a module that says it is for it.
     pub(super) fn another_kernel(&self) -> (Release, Utf8PathBuf) {
         let (other, bytes) = self.for_another_kernel(&fs_err::read(self.first()).unwrap());
         let modules = self.system_dir().join("lib/modules").join(&other);
@@ -176,12 +176,12 @@ impl Fixture {
     }
 
     /// What modprobe would load of the system at `root`.
-    pub(super) fn loads_at(&self, root: &Utf8Path) -> Answer {
-        let system = System::open(root).unwrap();
+    pub(super) fn loads_at(&self, root: &Utf8Path) -> ModprobeAnswer {
+        let system = TargetSystem::open(root).unwrap();
         modprobe::ask(system.root(), system.root(), &self.release, MODULE, &Report::silent()).unwrap()
     }
 
-    pub(super) fn loads(&self) -> Answer {
+    pub(super) fn loads(&self) -> ModprobeAnswer {
         self.loads_at(&self.system_dir())
     }
 
@@ -192,7 +192,8 @@ impl Fixture {
     }
 }
 
-/// A directory in memory where there is room for it: the tool writes everything through to the disk, and there it costs nothing.
+/// A directory in memory where there is room for it: the tool writes everything through to the
+/// disk, and there it costs nothing.
 fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

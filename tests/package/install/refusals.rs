@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is refused, with the system left as it was.
 
+use deploy::install::journal::STATE;
 use kmodfile::signature::{MARKER, split};
 use libtest_mimic::Trial;
 
@@ -64,15 +65,15 @@ fn foreign_files(suite: &Suite) {
         [format!("{MODULE}.ko"), format!("{MODULE}.ko.gz"), format!("{}.ko", MODULE.replace('_', "-"))]
     {
         fs_err::write(extra.join(&name), "somebody's").unwrap();
-        assert_refused(&fixture, &["install", first.as_str()], 4, "not put there by this tool");
+        assert_refused(&fixture, &["install", first.as_str()], 4, "not installed by this tool");
         fs_err::remove_file(extra.join(&name)).unwrap();
     }
     std::os::unix::fs::symlink("nowhere", extra.join(format!("{MODULE}.ko"))).unwrap();
-    assert_refused(&fixture, &["install", first.as_str()], 4, "not put there by this tool");
+    assert_refused(&fixture, &["install", first.as_str()], 4, "not installed by this tool");
     fs_err::remove_file(extra.join(format!("{MODULE}.ko"))).unwrap();
     let conf = fixture.system_dir().join(format!("etc/depmod.d/{MODULE}.conf"));
     fs_err::write(&conf, format!("override {MODULE} * updates\n")).unwrap();
-    assert_refused(&fixture, &["install", first.as_str()], 4, "not put there by this tool");
+    assert_refused(&fixture, &["install", first.as_str()], 4, "not installed by this tool");
 }
 
 fn what_modprobe_would_not_load(suite: &Suite) {
@@ -80,10 +81,11 @@ fn what_modprobe_would_not_load(suite: &Suite) {
     let conf = fixture.system_dir().join("etc/modprobe.d");
     fs_err::create_dir_all(&conf).unwrap();
     fs_err::write(conf.join("no.conf"), format!("install {MODULE} /bin/false\n")).unwrap();
-    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "it would run `/bin/false`");
+    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "but run `/bin/false`");
 }
 
-/// The system with what the kernel's headers package leaves there, and the image of the module that fits.
+/// The system with what the kernel's headers package leaves there, and the image of the module that
+/// fits.
 fn with_headers(suite: &Suite) -> (Fixture, Vec<u8>) {
     let fixture = Fixture::new(suite);
     let build = suite.prepared().kdir.build();
@@ -106,7 +108,7 @@ fn spoilt(image: &[u8], before: &str, over: &[u8]) -> Vec<u8> {
     image
 }
 
-/// The module spoilt in one way each that no other day mends.
+/// The module damaged in ways that will never be accepted, one at a time.
 fn what_the_kernel_would_not_load(suite: &Suite) {
     let (fixture, image) = with_headers(suite);
     let file = fixture.first();
@@ -127,8 +129,8 @@ fn what_the_kernel_would_not_load(suite: &Suite) {
     }
 }
 
-/// What may be otherwise when the module is loaded is refused until it is asked for; what nothing is known of is said, and
-/// refused never.
+/// What may have changed by the time the module is loaded is refused unless forced; what cannot be
+/// checked is reported and never refused.
 fn what_may_be_loaded_later(suite: &Suite) {
     let (fixture, image) = with_headers(suite);
     let (file, before) = (fixture.first(), fixture.snapshot());
@@ -155,7 +157,7 @@ fn what_may_be_loaded_later(suite: &Suite) {
     fs_err::remove_file(fixture.modules().join("build")).unwrap();
     fs_err::write(&file, unresolved).unwrap();
     let output = fixture.must(&["install", file.as_str()]);
-    assert!(output.contains("no Module.symvers of the kernel was found"), "{output}");
+    assert!(output.contains("the kernel's Module.symvers was not found"), "{output}");
 }
 
 fn newer_stock(suite: &Suite) {
@@ -174,7 +176,7 @@ fn changed_since(suite: &Suite) {
     fixture.install();
     let conf = fixture.system_dir().join(format!("etc/depmod.d/{MODULE}.conf"));
     fs_err::write(&conf, "# mine\n").unwrap();
-    assert_refused(&fixture, &["uninstall", MODULE], 4, "was changed since it was installed");
+    assert_refused(&fixture, &["uninstall", MODULE], 4, "has been changed since it was installed");
     fs_err::remove_file(&conf).unwrap();
     fixture.must(&["uninstall", MODULE]);
     assert_refused(&fixture, &["uninstall", MODULE], 3, "is not installed by this tool");
@@ -185,17 +187,17 @@ fn link_out_of_the_root(suite: &Suite) {
     let outside = fixture.path().join("outside");
     fs_err::create_dir_all(&outside).unwrap();
     std::os::unix::fs::symlink(&outside, fixture.modules().join("extra")).unwrap();
-    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "leads out of");
+    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "leads outside");
     assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
 }
 
 fn damaged_state(suite: &Suite) {
     let fixture = Fixture::new(suite);
     fixture.install();
-    let state = fixture.modules().join(".cifs-fix");
+    let state = fixture.modules().join(STATE);
     fs_err::write(state.join("journal.forward"), "{").unwrap();
-    assert_refused(&fixture, &["uninstall", MODULE], 4, "is no journal of this tool");
+    assert_refused(&fixture, &["uninstall", MODULE], 4, "is not a valid journal");
     fs_err::remove_file(state.join("journal.forward")).unwrap();
     fs_err::write(state.join("record.json"), "{}").unwrap();
-    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "is no record of this tool");
+    assert_refused(&fixture, &["install", fixture.first().as_str()], 4, "is not a record of this tool");
 }

@@ -20,8 +20,8 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
     ]
 }
 
-/// The system is copied to a small file system of its own, in a mount namespace, where `then` runs; what is there in the end
-/// comes back in `out`.
+/// The system is copied to a small file system of its own, in a mount namespace, where `then` runs;
+/// what is there in the end comes back in `out`.
 fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
     let user: &[&str] = if kernel::machine::user::is_root() { &[] } else { &["--map-root-user"] };
     let script = format!(
@@ -47,8 +47,8 @@ fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
         .env("XDG_CACHE_HOME", fixture.path().join("cache")))
 }
 
-/// The space left is less and less: somewhere between none and enough for all, each step of the installation meets the end of
-/// it.
+/// The space left is less and less: somewhere between none and enough for all, each step of the
+/// installation meets the end of it.
 fn full_disk(suite: &Suite) {
     let fixture = Fixture::new(suite);
     let before = fixture.snapshot();
@@ -104,7 +104,7 @@ fn second_run_waits(suite: &Suite) {
     let start = |args: &[&str]| {
         let mut child = fixture.tool(args).spawn(Stdio::null(), Stdio::piped()).unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains("Waiting") && line.contains("another run is at it")));
+        assert!(lines.any(|line| line.contains("Waiting") && line.contains("it is held by another run")));
         (child, lines)
     };
     let runs = [fixture.first(), fixture.second()].map(|file| start(&["install", file.as_str()]));
@@ -138,7 +138,7 @@ fn depmod_between(suite: &Suite) {
         let dep = fs_err::read_to_string(fixture.modules().join("modules.dep")).unwrap();
         assert!(dep.contains("updates/nls_utf8.ko.xz:"), "killed at rename {at}: {dep}");
         let left = fixture.snapshot();
-        assert!(!left.keys().any(|path| path.as_str().contains("cifs-fix-")), "killed at rename {at}");
+        assert!(!left.keys().any(|path| path.as_str().contains("cargo-kmod-")), "killed at rename {at}");
         fixture.must(&["install", fixture.first().as_str()]);
     }
 }

@@ -12,10 +12,11 @@ use crate::bench::scratch::Scratch;
 use crate::bench::timing::{Subject, in_turns};
 use crate::repository;
 use deploy::rpm::build::{Rpmbuild, Signing};
-use deploy::rpm::source::{self, Ready};
+use deploy::rpm::ready::Ready;
+use deploy::rpm::source;
 use deploy::rpm::source_date;
-use deploy::rpm::spec::Spec;
-use deploy::rpm::target::Target;
+use deploy::rpm::spec::KmodSpec;
+use deploy::rpm::target::KmodTarget;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use project::Project;
@@ -41,7 +42,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
 
 fn overhead(context: &Context, project: &Project, scratch: &Scratch, runs: usize) -> Result<Results> {
     let ready = Ready::provide(context, project, None)?;
-    let spec = Spec::of(project)?;
+    let spec = KmodSpec::of(project, &context.report)?;
     let date = source_date(&project.dir, &context.report)?;
     let sources = source::packages(context, project, &spec, std::slice::from_ref(&ready), date)?;
     let signing = Signing::default();
@@ -65,7 +66,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
             && kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
     };
     let prepared = Kdir::all(&context.cache, &context.report).into_iter().filter(fits);
-    let targets = most_flavours(prepared.map(|kdir| Target::of(kdir.release())).collect());
+    let targets = most_flavours(prepared.map(|kdir| KmodTarget::of(kdir.release())).collect());
     let what = format!("{} packages, --jobs 2", targets.len());
     if targets.len() < 2 || context.jobs < 2 {
         let why = "needs two prepared kernels and two processors".to_owned();
@@ -80,7 +81,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
     let ready = targets.iter().map(|target| Ready::provide(context, project, Some(target.clone())));
     let ready = ready.collect::<Result<Vec<_>>>()?;
     let date = source_date(&project.dir, report)?;
-    let sources = source::packages(context, project, &Spec::of(project)?, &ready, date)?;
+    let sources = source::packages(context, project, &KmodSpec::of(project, &context.report)?, &ready, date)?;
     let signing = Signing::default();
     let each = sources.iter().flat_map(|source| source.kernels.iter().map(move |ready| (source, ready)));
     let each = each.map(|(source, ready)| Rpmbuild::new(context, project, "bench", source, ready, &signing));
@@ -100,9 +101,10 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
 }
 
 /// Of all kernels those of the versions that have the most flavours, [`KERNELS`] at most.
-fn most_flavours(mut all: Vec<Target>) -> Vec<Target> {
+fn most_flavours(mut all: Vec<KmodTarget>) -> Vec<KmodTarget> {
     let versions: Vec<String> = all.iter().map(|target| target.kversion.clone()).collect();
-    let flavours = |target: &Target| versions.iter().filter(|version| **version == target.kversion).count();
+    let flavours =
+        |target: &KmodTarget| versions.iter().filter(|version| **version == target.kversion).count();
     all.sort_by_key(|target| {
         (Reverse(flavours(target)), target.kversion.clone(), target.release.to_string())
     });
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn kernels_of_several_flavours_come_first() {
         let target = |(version, flavour): (&str, &str)| {
-            Target::of(&format!("{version}+deb13-{flavour}").parse().unwrap())
+            KmodTarget::of(&format!("{version}+deb13-{flavour}").parse().unwrap())
         };
         let all = [
             ("7.1", "cloud"),

@@ -18,7 +18,7 @@ use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
 use project::notices::is_directive;
 use project::source::edit;
-use project::{Opened, Project, Settings, Target, find};
+use project::{BuildTarget, Opened, Project, Settings, find};
 use report::failure::{Exit, Failure, exit_of};
 use report::{size, table};
 
@@ -197,7 +197,7 @@ pub fn all(
             let prepared = prepared.with_packages(context, &args.packages)?;
             let project = match &opened {
                 Opened::Project(project) => {
-                    project.for_kernel(&Target::of(context, &project.dir, &prepared)?)?
+                    project.for_kernel(&BuildTarget::of(context, &project.dir, &prepared)?)?
                 }
                 Opened::Program { dir, .. } => Project::evaluated(context, dir, &args.settings(), &prepared)?,
             };

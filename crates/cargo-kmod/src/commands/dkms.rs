@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo kmod dkms`: registered, built, installed, and the way back.
+//! `cargo kmod dkms`: registers, builds, installs and uninstalls projects with DKMS.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 use deploy::dkms::command::rows;
 use deploy::dkms::fault::{self, Fault};
 use deploy::dkms::place::Place;
-use deploy::dkms::status::{Row, State};
-use deploy::dkms::target::{self, Wanted};
-use deploy::dkms::{self, Bundle, Dkms, Goal, Outcome};
+use deploy::dkms::status::{DkmsState, StatusRow};
+use deploy::dkms::target::{self, WantedKernels};
+use deploy::dkms::{self, Bundle, Dkms, DkmsOutcome, Goal};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -26,25 +26,28 @@ pub enum DkmsCommand {
     Conf(DkmsConfArgs),
     /// Register a project's source with DKMS
     Add(DkmsArgs),
-    /// Build a project with DKMS, and check that its modules are for the kernel
+    /// Build a project with DKMS, and check that its modules were built for the kernel
     Build(DkmsArgs),
-    /// Register, build and install a project with DKMS, and check that modprobe takes its modules
+    /// Register, build and install a project with DKMS, and check that modprobe finds its modules
     ///
-    /// Does what is not done yet, and checks the result: dkms ends well where signing failed or where
-    /// another module is found first. Where the headers lack the Rust artefacts a prepared kernel is built against.
+    /// Does what has not been done yet, and checks the result: dkms reports success even if signing
+    /// failed, or if another module takes precedence. If the headers lack the Rust artefacts, a
+    /// prepared kernel is used.
     Install(DkmsArgs),
-    /// Uninstall a project's modules; the kernel's own come back
+    /// Uninstall a project's modules, and restore the kernel's own
     Uninstall(DkmsArgs),
-    /// Remove all that DKMS knows of a project, with the source that `dkms add` wrote
+    /// Remove everything that DKMS knows about a project, and the source written by `dkms add`
     Remove(DkmsArgs),
-    /// Make an RPM of a project's source, which DKMS builds where it is installed
+    /// Make an RPM with a project's source, which DKMS builds where the package is installed
     ///
-    /// It is in /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds it for every kernel whose headers are
-    /// there and installs the modules; erasing it undoes all of that.
+    /// It is written to /var/lib/dkms/NAME/VERSION/rpm. Installing it registers the source, builds
+    /// it for every kernel whose headers are installed, and installs the modules; erasing it undoes
+    /// all of that.
     Mkrpm(DkmsArgs),
-    /// Make a tar file that `dkms ldtarball` reads, with what is built for the kernels named
+    /// Make a tar archive for `dkms ldtarball`, with what was built for the kernels given
     Mktarball(DkmsArgs),
-    /// Say what DKMS knows, what is really there, and what an interrupted dkms left half-done
+    /// Show what DKMS knows, what is really installed, and what an interrupted dkms has left
+    /// incomplete
     Status(DkmsPlace),
 }
 
@@ -98,42 +101,44 @@ pub struct DkmsPlace {
     pub root: Option<Utf8PathBuf>,
 }
 
-/// `cargo kmod dkms-add` and the like.
+/// `cargo kmod dkms add` and the like.
 #[derive(Clone, Debug, Args)]
 pub struct DkmsArgs {
-    /// Directory of module sources with a dkms.conf [default: this one, or the nearest above it that is a project]
+    /// Directory of module sources with a dkms.conf [default: this one, or the nearest above it
+    /// that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel, as `uname -r` prints it; may be repeated [default: the one that runs]
+    /// Kernel, as `uname -r` prints it; may be repeated [default: the running one]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
-    /// Every kernel that is installed
+    /// All kernels that are installed
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
     /// Where DKMS keeps its trees.
     #[command(flatten)]
     pub place: DkmsPlace,
-    /// Set right first what a stopped dkms left half-done
+    /// First repair what an interrupted dkms has left incomplete
     #[arg(long)]
     pub repair: bool,
-    /// Install although the kernel's own module says that it is newer
+    /// Install even if the kernel's own module has a newer version
     #[arg(long)]
     pub force: bool,
 }
 
-/// `dkms-add`, `dkms-build`, `dkms-install`: as far as `goal`, for each kernel asked for.
+/// `dkms add`, `dkms build`, `dkms install`: brings the project to `goal` for each kernel asked
+/// for.
 fn bring(context: &Context, args: &DkmsArgs, goal: Goal) -> Result<()> {
     for_each_kernel(context, args, |dkms, releases| dkms.bring(releases, goal, args.repair))
 }
 
-/// `dkms-uninstall`.
+/// `dkms uninstall`.
 fn uninstall(context: &Context, args: &DkmsArgs) -> Result<()> {
     for_each_kernel(context, args, |dkms, releases| {
         Ok(releases.iter().map(|release| dkms.uninstall(release, args.repair)).collect())
     })
 }
 
-/// `dkms-remove`.
+/// `dkms remove`.
 fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let removed = Dkms::open(context, &place, &project, args.force)?.remove(args.repair)?;
@@ -141,7 +146,7 @@ fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
     Ok(())
 }
 
-/// `dkms-mkrpm`, `dkms-mktarball`: one file for each kernel named, or one alone.
+/// `dkms mkrpm`, `dkms mktarball`: one file for each kernel given, or a single one.
 fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
@@ -150,7 +155,7 @@ fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
         releases = target::releases(context, &place, wanted(args))?;
     }
     if releases.is_empty() {
-        // Only its name is needed, and not even that for a source that is the same for every kernel.
+        // Only the name is needed, and not even that if the source is the same for every kernel.
         releases.push(target::running(context)?);
     }
     let mut files = Vec::new();
@@ -163,19 +168,19 @@ fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     Ok(())
 }
 
-fn wanted(args: &DkmsArgs) -> Wanted<'_> {
-    if args.all_kernels { Wanted::All } else { Wanted::Named(&args.kernels) }
+fn wanted(args: &DkmsArgs) -> WantedKernels<'_> {
+    if args.all_kernels { WantedKernels::All } else { WantedKernels::Named(&args.kernels) }
 }
 
-/// What `dkms-status` says of one row.
+/// What `dkms status` shows about one row.
 #[derive(Serialize)]
 struct Known {
     #[serde(flatten)]
-    row: Row,
+    row: StatusRow,
     faults: Vec<Fault>,
 }
 
-/// `dkms-status`.
+/// `dkms status`.
 fn status(context: &Context, args: &DkmsPlace) -> Result<()> {
     programs::ensure(context, &[dkms::PROGRAMS])?;
     let place = place(args)?;
@@ -206,11 +211,11 @@ fn shown(known: &[Known]) -> String {
     table(&rows)
 }
 
-/// Does `all` for the kernels asked for: one bad kernel neither stops nor hides the others.
+/// Does `all` for the kernels asked for. A failure for one neither stops nor hides the others.
 fn for_each_kernel(
     context: &Context,
     args: &DkmsArgs,
-    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<Outcome>>>,
+    all: impl Fn(&Dkms<'_>, &[Release]) -> Result<Vec<Result<DkmsOutcome>>>,
 ) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
@@ -229,10 +234,10 @@ fn for_each_kernel(
     first_error.map_or_else(|| all_skipped(&outcomes), Err)
 }
 
-/// Skipping every kernel is nothing done: the status says so.
-fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
+/// If every kernel was skipped, the exit status tells.
+fn all_skipped(outcomes: &[DkmsOutcome]) -> Result<()> {
     match outcomes.first() {
-        Some(Outcome { kernel, skipped: Some(reason), .. })
+        Some(DkmsOutcome { kernel, skipped: Some(reason), .. })
             if outcomes.iter().all(|outcome| outcome.skipped.is_some()) =>
         {
             let reason = format!("skipped: {reason}");
@@ -242,12 +247,12 @@ fn all_skipped(outcomes: &[Outcome]) -> Result<()> {
     }
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[DkmsOutcome]) -> String {
     let mut rows = vec![["KERNEL", "PACKAGE", "STATE", "SIGNED", "FILE"].map(str::to_owned).to_vec()];
     for outcome in outcomes {
         let state = match (&outcome.skipped, outcome.state) {
             (Some(_), _) => "skipped",
-            (None, state) => state.map_or("unknown", State::word),
+            (None, state) => state.map_or("unknown", DkmsState::word),
         };
         let head = [outcome.kernel.to_string(), outcome.package.to_string(), state.to_owned()];
         if outcome.modules.is_empty() {

@@ -31,40 +31,41 @@ use report::{size, table};
 /// `cargo kmod inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Modules: .ko, or that compressed with xz, zstd or gzip. Of a package of modules (.rpm), or an SPDX document of one
-    /// (.spdx.json), also what it was made of; so of an installed module whose package has brought such a document
+    /// Modules (.ko), which may be compressed with xz, zstd or gzip; packages with modules (.rpm),
+    /// or their SPDX documents (.spdx.json), for which it also shows what they were made from. It
+    /// also does so for an installed module whose package has installed such a document
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
-    /// Say whether this kernel would load them, all of them together; it is prepared if need be
+    /// Tell whether this kernel would load all of them together; it is prepared if need be
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<Release>,
-    /// Ask about a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
+    /// Assume a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
     #[arg(long, requires = "kernel")]
     pub secure_boot: bool,
-    /// Show every symbol, with its CRC and who exports it; for one file
+    /// Show every symbol, with its CRC and exporter; for one file
     #[arg(long)]
     pub symbols: bool,
 }
 
-/// From this many files on it may take a while.
+/// From this number of files on it may take a while.
 const MANY: usize = 200;
 
-/// How many reasons are shown of one module; `--json` has all.
+/// The number of reasons that are shown for one module; `--json` has all.
 const SHOWN: usize = 12;
 
-/// What came of one file.
+/// The result for one file.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Outcome {
+enum FileReport {
     Read(Box<Inspected>),
     Origin(Box<Origin>),
     Failed { file: String, error: String, remedy: Option<String>, exit: u8 },
 }
 
-/// Where modules are from: a package, or what one says of itself.
+/// The origin of modules: a package, or an SPDX document.
 #[derive(Serialize)]
 struct Origin {
-    /// The package, the document, or the module that a document was found for.
+    /// The package, the document, or the module for which a document was found.
     file: Utf8PathBuf,
     package: Option<PackageFacts>,
     provenance: Option<Provenance>,
@@ -77,7 +78,7 @@ struct PackageFacts {
     signatures: usize,
 }
 
-/// Files and what came of each, and where they are from.
+/// The results for all files, and their origins.
 #[derive(Default)]
 struct Findings {
     read: Vec<(Utf8PathBuf, Result<Inspected>)>,
@@ -102,7 +103,7 @@ impl Findings {
         let modules: Vec<Utf8PathBuf> = modules.into_iter().cloned().collect();
         let read = read_all(&modules, jobs).into_iter().map(|read| Ok(read.or_fail()?));
         let read: Vec<Result<Inspected>> = read.collect();
-        // What says where it is from is of interest for one module; a table has no room for it.
+        // The origin is shown for a single module; a table has no room for it.
         if let [module] = modules.as_slice()
             && let Some(document) = Provenance::document_of(module)
             && let Err(error) = findings.document(&document)
@@ -136,7 +137,7 @@ impl Findings {
     }
 }
 
-/// Reads the files, asks about the kernel, and prints: one file in full, several as a table.
+/// Reads the files, judges them for the kernel, and prints: one file in full, several as a table.
 pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
     let step = (args.files.len() >= MANY)
         .then(|| context.report.step("Reading", &format!("{} modules", args.files.len())));
@@ -148,7 +149,7 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         if context.dry_run && Kdir::open(&context.cache, release).is_none() {
             context
                 .report
-                .say(&format!("would prepare kernel {release}, and say whether it would load them"));
+                .say(&format!("would prepare kernel {release}, and tell whether it would load them"));
             return Ok(());
         }
         let target = target(context, release)?;
@@ -161,12 +162,12 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         context.report.say(&shown(&inspected, read.len(), args));
     }
     let result = verdict(&read, args);
-    let origins = origins.into_iter().map(|origin| Outcome::Origin(Box::new(origin)));
-    context.report.data(&origins.chain(outcomes(read)).collect::<Vec<_>>());
+    let origins = origins.into_iter().map(|origin| FileReport::Origin(Box::new(origin)));
+    context.report.data(&origins.chain(reports(read)).collect::<Vec<_>>());
     result
 }
 
-/// The kernel asked about; prepared if need be.
+/// The kernel asked about, prepared if need be.
 fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
     if Kdir::open(&context.cache, release).is_none() {
         programs::ensure(context, &[known::usual().programs()])?;
@@ -175,10 +176,10 @@ fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
     prepared.kdir.target()
 }
 
-fn outcomes(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = Outcome> {
+fn reports(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = FileReport> {
     read.into_iter().map(|(file, read)| match read {
-        Ok(inspected) => Outcome::Read(Box::new(inspected)),
-        Err(error) => Outcome::Failed {
+        Ok(inspected) => FileReport::Read(Box::new(inspected)),
+        Err(error) => FileReport::Failed {
             file: file.to_string(),
             error: format!("{error:#}"),
             remedy: remedy_of(&error).map(str::to_owned),
@@ -187,7 +188,8 @@ fn outcomes(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item =
     })
 }
 
-/// The error that the command ends with: of the first file that could not be read, or that would not be loaded.
+/// The error of the command: that of the first file that could not be read, or that would not be
+/// loaded.
 fn verdict(read: &[(Utf8PathBuf, Result<Inspected>)], args: &InspectArgs) -> Result<()> {
     let mut failures = read.iter().filter_map(|(_, read)| read.as_ref().err());
     if let Some(first) = failures.next() {
@@ -224,7 +226,7 @@ fn shown(inspected: &[&Inspected], of: usize, args: &InspectArgs) -> String {
     }
 }
 
-/// One line a module.
+/// One line per module.
 fn overview(inspected: &[&Inspected]) -> String {
     let asked = inspected.iter().any(|one| one.load.is_some());
     let mut head = vec!["MODULE", "FOR", "SIZE", "IMPORTS", "EXPORTS", "CRCS", "SIGNED", "BTF", "RUST"];
@@ -254,7 +256,7 @@ fn overview(inspected: &[&Inspected]) -> String {
     table(&rows)
 }
 
-/// Everything, a line each, as modinfo(8) does.
+/// Everything, one field per line, as modinfo(8) does.
 fn in_full(one: &Inspected, args: &InspectArgs) -> String {
     let module = &one.module;
     let mut lines = Lines(Vec::new());
@@ -290,7 +292,8 @@ fn in_full(one: &Inspected, args: &InspectArgs) -> String {
 }
 
 impl Origin {
-    /// What a package is and what it was made of, a line each; `--json` has every source file.
+    /// What a package is and what it was made from, one field per line; `--json` has every source
+    /// file.
     fn lines(&self) -> String {
         let mut lines = Lines(Vec::new());
         if let Some(package) = &self.package {
@@ -300,7 +303,7 @@ impl Origin {
             lines.add("signed", yes(package.signatures > 0));
         }
         match &self.provenance {
-            None => lines.add("provenance", "none: there is no SPDX document in it"),
+            None => lines.add("provenance", "none: it contains no SPDX document"),
             Some(provenance) => lines.provenance(provenance),
         }
         lines.0.join("\n")
@@ -343,7 +346,7 @@ impl Lines {
         }
     }
 
-    /// Every symbol with its CRC; an imported one with who exports it, if a kernel was asked about.
+    /// Every symbol with its CRC; imported ones with their exporters, if a kernel was asked about.
     fn symbols(&mut self, one: &Inspected) {
         let resolved = one.load.iter().flat_map(|answer| &answer.imports);
         let exporters: BTreeMap<&str, &str> =
@@ -363,7 +366,7 @@ impl Lines {
     }
 }
 
-/// How many symbols it needs, and of whom.
+/// The number of symbols that it imports, by exporter.
 fn imports(one: &Inspected) -> String {
     let total = one.module.imports.len().to_string();
     let Some(answer) = &one.load else { return total };
@@ -390,7 +393,7 @@ fn btf(btf: Btf) -> &'static str {
     }
 }
 
-/// Whether a file of a package is a module, compressed or not.
+/// Whether a file in a package is a module, compressed or not.
 fn is_module(path: &Utf8Path) -> bool {
     let below = |dir: &str| path.starts_with(dir);
     (below("/lib/modules") || below("/usr/lib/modules")) && path.file_name().and_then(name::stem).is_some()
@@ -400,7 +403,7 @@ fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
 }
 
-/// What a module says goes to a terminal only as text: no control character of it does.
+/// The text without control characters, as a module's contents must not control the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -9,10 +9,10 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::install::initramfs;
 use deploy::install::installation::ModDir;
-use deploy::install::installation::{self, Wish};
-use deploy::install::module::ModuleFile;
-use deploy::install::outcome::{Outcome, Outcomes};
-use deploy::install::system::System;
+use deploy::install::installation::{self, InstallOptions};
+use deploy::install::module::NamedModule;
+use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
+use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
 use kernel::context::Context;
 use kernel::machine::programs;
@@ -30,7 +30,7 @@ pub struct SystemArgs {
 /// `cargo kmod install`.
 #[derive(Clone, Debug, Args)]
 pub struct InstallArgs {
-    /// Modules that are built already, for the kernel that they name; without any, a project is built
+    /// Built modules, for the kernel that each was built for; without any, a project is built
     #[arg(value_name = "FILE.ko", conflicts_with = "project", conflicts_with = "all_kernels")]
     pub files: Vec<Utf8PathBuf>,
     /// What to build.
@@ -42,39 +42,42 @@ pub struct InstallArgs {
     /// Directory below /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", env = "INSTALL_MOD_DIR", default_value = "extra")]
     pub dir: ModDir,
-    /// Load the modules at boot, by /etc/modules-load.d
+    /// Load the modules at boot, with a file in /etc/modules-load.d
     #[arg(long)]
     pub load: bool,
-    /// Parameter that modprobe gives the modules, such as mode=0, by /etc/modprobe.d; may be repeated
+    /// Parameter that modprobe passes to the modules, such as mode=0, with a file in
+    /// /etc/modprobe.d; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
     pub options: Vec<String>,
-    /// Stand before a module of the distribution's even if that has become newer; install a module even if it needs symbols that
-    /// nothing exports yet, or is not signed where signatures are enforced
+    /// Take precedence over a module of the distribution's even if that has become newer; install a
+    /// module even if it needs symbols that nothing exports yet, or if it is unsigned while
+    /// signatures are enforced
     #[arg(long)]
     pub force: bool,
-    /// Whether the initramfs is rebuilt where the module is in it
+    /// When to rebuild the initramfs, if the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub initramfs: initramfs::Choice,
-    /// Replace the modules in memory, too: unload the old, load the new, and put all back if that fails
+    pub initramfs: initramfs::InitramfsChoice,
+    /// Also replace the modules in memory: unload the old ones, load the new ones, and undo
+    /// everything if that fails
     #[arg(long)]
     pub reload: bool,
 }
 
-/// A module parameter: one word of modprobe.d, which ends with the line.
+/// A module parameter: one plain word, as modprobe.d has no quoting.
 fn option(text: &str) -> Result<String, String> {
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !"#\\\"'".contains(c));
     if plain && !text.is_empty() {
         Ok(text.to_owned())
     } else {
-        Err("not one plain word NAME=VALUE".to_owned())
+        Err("not a single word NAME=VALUE".to_owned())
     }
 }
 
-/// Installs for each kernel, and prints how each ended.
+/// Installs for each kernel, and prints the results.
 pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    let system = System::open(&args.system.root)?;
-    let mut outcomes = Outcomes::default();
+    let system = TargetSystem::open(&args.system.root)?;
+    let mut outcomes = InstallOutcomes::default();
     if args.files.is_empty() {
         for release in build::releases(context, &args.build, &build::opened(context, &args.build)?)? {
             let name = release.as_ref().map_or("the default kernel", |release| release.as_str()).to_owned();
@@ -88,13 +91,13 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     outcomes.show(context)
 }
 
-/// The files given, by the kernels asked for, or by the kernel that each says it is for.
-fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<ModuleFile>)>> {
-    let files = args.files.iter().map(|file| ModuleFile::read(file)).collect::<Result<Vec<_>>>()?;
+/// The files for each kernel asked for, or grouped by the kernel that each was built for.
+fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<NamedModule>)>> {
+    let files = args.files.iter().map(|file| NamedModule::read(file)).collect::<Result<Vec<_>>>()?;
     if !args.build.kernels.is_empty() {
         return Ok(args.build.kernels.iter().map(|release| (release.clone(), files.clone())).collect());
     }
-    let mut groups: Vec<(Release, Vec<ModuleFile>)> = Vec::new();
+    let mut groups: Vec<(Release, Vec<NamedModule>)> = Vec::new();
     for file in files {
         let release = file.release()?;
         match groups.iter_mut().find(|(of, _)| *of == release) {
@@ -108,32 +111,32 @@ fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<ModuleFile>)>> {
 /// Builds the project for one kernel, and installs what was built.
 fn built(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: Option<Release>,
     args: &InstallArgs,
-) -> Result<Outcome> {
+) -> Result<InstallOutcome> {
     let only = BuildArgs { kernels: release.into_iter().collect(), all_kernels: false, ..args.build.clone() };
     let batch = build::all(context, &only, |_, _, _| Ok(()))?;
     if let Some(error) = batch.first_error {
         return Err(error);
     }
     let Some(built) = batch.built.into_iter().next() else {
-        return Ok(Outcome::would("install what was built".to_owned()));
+        return Ok(InstallOutcome::would("install what was built".to_owned()));
     };
     let modules =
-        built.objects.iter().map(|object| ModuleFile::read(&object.file)).collect::<Result<Vec<_>>>()?;
+        built.objects.iter().map(|object| NamedModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
     one(context, system, &built.release, &modules, args)
 }
 
 fn one(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
-    modules: &[ModuleFile],
+    modules: &[NamedModule],
     args: &InstallArgs,
-) -> Result<Outcome> {
+) -> Result<InstallOutcome> {
     require_different(modules)?;
-    let wish = Wish {
+    let wish = InstallOptions {
         dir: args.dir.clone(),
         load: args.load,
         options: args.options.clone(),
@@ -147,14 +150,14 @@ fn one(
     transaction::run_or_say(context, system, &plan)
 }
 
-/// Two files of one name cannot both be what modprobe loads.
-fn require_different(modules: &[ModuleFile]) -> Result<()> {
+/// modprobe cannot load two files of the same name.
+fn require_different(modules: &[NamedModule]) -> Result<()> {
     let mut names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
         Some(pair) => {
-            Err(Failure::usage(pair[0], "two files of this module are given for one kernel").into())
+            Err(Failure::usage(pair[0], "two files for this module are given for the same kernel").into())
         }
     }
 }

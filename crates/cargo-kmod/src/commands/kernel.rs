@@ -173,7 +173,7 @@ fn gc(context: &Context) -> Result<()> {
 fn unused_roots(context: &Context) -> Result<Vec<Utf8PathBuf>> {
     let mut used = Vec::new();
     for kdir in Kdir::all(&context.cache, &context.report) {
-        used.extend([kdir.stamp().recipe.identity(), rpm::build::recipe(&kdir)?.identity()]);
+        used.extend([kdir.stamp().recipe.identity(), rpm::ready::recipe(&kdir)?.identity()]);
     }
     let mut freed = Vec::new();
     for entry in context.cache.path("roots").read_dir_utf8().into_iter().flatten() {

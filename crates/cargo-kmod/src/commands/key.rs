@@ -9,8 +9,8 @@ use clap::Args;
 use clap::Subcommand;
 use kernel::context::Context;
 use project::key;
-use project::key::certificate::{Certificate, Facts};
-use project::key::generate::{self, Request, generate};
+use project::key::certificate::{Certificate, CertificateFacts};
+use project::key::generate::{self, KeyRequest, generate};
 use report::failure::Failure;
 use report::table;
 
@@ -19,22 +19,24 @@ use report::table;
 pub enum KeyCommand {
     /// Make a module-signing key and its certificate
     ///
-    /// Three files: MOK.priv, the private key; MOK.pem, its certificate; MOK.der, the same for `mokutil --import`. The
-    /// certificate is for signing kernel modules only: shim boots nothing that is signed with it. With KBUILD_SIGN_PIN
-    /// set, the private key is encrypted with it.
+    /// Creates three files: MOK.priv, the private key; MOK.pem, its certificate; MOK.der, the same
+    /// for `mokutil --import`. The certificate is only for signing kernel modules: shim does not
+    /// boot anything signed with it. If KBUILD_SIGN_PIN is set, the private key is encrypted with
+    /// that passphrase.
     New(KeyNewArgs),
 }
 
 /// `cargo kmod key new`.
 #[derive(Clone, Debug, Args)]
 pub struct KeyNewArgs {
-    /// Directory for the files; it must not hold any [default: ~/.local/share/cargo-kmod/module-signing-key]
+    /// Directory for the files; it must be empty or not exist [default:
+    /// ~/.local/share/cargo-kmod/module-signing-key]
     #[arg(long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
     /// Name in the certificate; MokManager shows it when the key is enrolled
     #[arg(long, value_name = "CN", default_value = "cargo-kmod module signing")]
     pub name: String,
-    /// Days that the certificate is valid
+    /// Number of days that the certificate is valid
     #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub days: u32,
 }
@@ -47,7 +49,7 @@ struct Made {
     certificate: Utf8PathBuf,
     certificate_der: Utf8PathBuf,
     #[serde(flatten)]
-    facts: Facts,
+    facts: CertificateFacts,
 }
 
 /// Dispatches.
@@ -66,9 +68,9 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
     }
     let step = context.report.step("Making", &format!("a module-signing key in {dir}"));
     let encrypted = key::pin().is_some();
-    let files = generate(context, &Request { dir: &dir, name: &args.name, days: args.days, encrypted })?;
+    let files = generate(context, &KeyRequest { dir: &dir, name: &args.name, days: args.days, encrypted })?;
     step.done("Made", &format!("a module-signing key in {dir}"));
-    let facts = Certificate::read(context, &files.pem)?.facts;
+    let facts = Certificate::read(&files.pem)?.facts;
     let made = Made {
         private_key: full(&files.private)?,
         encrypted,
@@ -81,15 +83,14 @@ fn new(context: &Context, args: &KeyNewArgs) -> Result<()> {
     Ok(())
 }
 
-/// Where a key is kept if nothing is said: with the user's data, not in a cache that may be emptied, nor in a repository that
-/// may be published (XDG Base Directory Specification).
+/// The default directory for a key: with the user's data, not in a cache, which may be emptied, nor
+/// in a repository, which may be published (XDG Base Directory Specification).
 fn default_dir() -> Result<Utf8PathBuf> {
     let absolute =
         |name: &str| std::env::var(name).ok().map(Utf8PathBuf::from).filter(|path| path.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
-    let data = data.ok_or_else(|| {
-        Failure::usage("--output", "is needed where HOME is not set").remedy("--output DIR")
-    })?;
+    let data = data
+        .ok_or_else(|| Failure::usage("--output", "is required if HOME is not set").remedy("--output DIR"))?;
     Ok(data.join("cargo-kmod/module-signing-key"))
 }
 
@@ -112,9 +113,9 @@ fn shown(made: &Made) -> String {
     ];
     format!(
         "{}\nSHA-256      {}\n\nSign modules:\n  cargo kmod sign FILE.ko --key {private_key} --cert {certificate}\n\
-         Enrol the certificate, once on each machine that has Secure Boot on, then reboot and confirm it in MokManager:\n  \
+         Enrol the certificate, once on each machine with Secure Boot, then reboot and confirm it in MokManager:\n  \
          sudo mokutil --import {certificate_der}\n\
-         See first what will happen there:\n  \
+         Before that, try it out in a virtual machine:\n  \
          cargo kmod insmod --secure-boot --sign-key {private_key} --sign-cert {certificate}",
         table(&rows),
         facts.fingerprint

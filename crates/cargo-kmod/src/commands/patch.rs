@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo kmod patch`: an edited import and its patch series.
+//! `cargo kmod patch`: saves edits of imported source in the patch series.
 
 use anyhow::Result;
 
@@ -18,10 +18,10 @@ use project::source::edit::DEFAULT_NAME;
 /// `cargo kmod patch`.
 #[derive(Debug, Subcommand)]
 pub enum PatchCommand {
-    /// Write an edit of the source that `build --import-only` laid out back into the patch series
+    /// Save an edit of the source that `build --import-only` laid out as a patch
     ///
-    /// The edit becomes one patch at the end of the kernel line's series. If the last patch has that name already, it is
-    /// written anew.
+    /// The edit becomes one patch at the end of the series for the kernel's line. If the last patch
+    /// has that name already, it is replaced.
     Refresh(RefreshArgs),
 }
 
@@ -31,7 +31,8 @@ pub struct RefreshArgs {
     /// Directory with a dkms.conf and an import.toml
     #[arg(long, value_name = "DIR")]
     pub project: Utf8PathBuf,
-    /// The kernel whose source was edited, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+    /// The kernel whose source was edited, as printed by `uname -r` [default: the newest
+    /// cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernel: Option<Release>,
     /// File name of the patch
@@ -54,7 +55,7 @@ fn refresh(context: &Context, args: &RefreshArgs) -> Result<()> {
     context.report.data(&refreshed);
     let verb = if context.dry_run { "would write" } else { "wrote" };
     context.report.say(&match &refreshed.patch {
-        None => format!("nothing is edited in {}", edit::place(context, &project, &release)),
+        None => format!("nothing was edited in {}", edit::place(context, &project, &release)),
         Some(patch) => {
             let files = refreshed.files.iter().map(|file| format!("\n  {file}")).collect::<String>();
             format!("{verb} {patch}, which changes{files}")
@@ -63,7 +64,7 @@ fn refresh(context: &Context, args: &RefreshArgs) -> Result<()> {
     Ok(())
 }
 
-/// The kernel named, or the default one.
+/// The given kernel, or the default one.
 pub fn release(context: &Context, named: Option<&Release>) -> Result<Release> {
     match named {
         Some(release) => Ok(release.clone()),

@@ -6,13 +6,14 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::rpm::audit::{self, Finding};
-use deploy::rpm::build::{Kind, Order, Package, Rpmbuild, Signing};
+use deploy::rpm::build::{MadePackage, PackageKind, PackagingOrder, Rpmbuild, Signing};
 use deploy::rpm::kabi::{self, Obstacle};
+use deploy::rpm::ready::Ready;
 use deploy::rpm::sign::PackageKey;
-use deploy::rpm::source::{self, Ready, SourcePackage};
+use deploy::rpm::source::{self, SourcePackage};
 use deploy::rpm::source_date;
-use deploy::rpm::spec::Spec;
-use deploy::rpm::target::Target;
+use deploy::rpm::spec::KmodSpec;
+use deploy::rpm::target::KmodTarget;
 use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::machine::programs;
@@ -21,7 +22,7 @@ use kmodfile::release::Release;
 use project::build::build;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::Signer;
+use project::sign::ModuleSigner;
 use project::{Project, find};
 use report::failure::Failure;
 use report::{size, table};
@@ -30,33 +31,37 @@ use report::{size, table};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct RpmArgs {
-    /// Directory with a dkms.conf and a kmod.spec [default: this one, or the nearest above it that is a project]
+    /// Directory of the module project [default: this one, or the nearest above it that is a
+    /// project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel to package for, as `uname -r` prints it, or with --kvariants without its variant; may be repeated
-    /// [default: the newest cloud-amd64 kernel with Rust]
+    /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant;
+    /// may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
-    /// What follows the kernel's version in the release of each variant, separator included; \"\" is the plain one
+    /// The variants: what follows the kernel's version in each release, with the separator; \"\" is
+    /// the plain kernel
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
     pub kvariants: Option<String>,
-    /// Also make the source package; it builds with rpmbuild alone, without this tool and without a network
+    /// Also make the source package, which can be built with rpmbuild alone, without this tool or a
+    /// network
     #[arg(long)]
     pub srpm: bool,
-    /// Directory for what is made
+    /// Directory for the packages
     #[arg(long, value_name = "DIR", default_value = "target/rpm")]
     pub output: Utf8PathBuf,
-    /// Print the spec with all its macros expanded, and make nothing
+    /// Only print the spec with all macros expanded
     #[arg(long, conflicts_with = "srpm")]
     pub print_spec: bool,
-    /// Make nothing, but say of these kernels whether each would load what is built for --kernel, through weak-updates;
-    /// status 4 when one would not
+    /// Only tell for each of these kernels whether it would load, through weak-updates, what is
+    /// built for --kernel; exit status 4 if one would not
     #[arg(long, value_name = "RELEASE", num_args = 1.., conflicts_with_all = ["srpm", "print_spec", "kvariants"])]
     pub audit: Vec<Release>,
-    /// GPG key to sign the packages with, by any name that gpg knows it by; each signature is checked
+    /// GPG key to sign the packages with, by any name that gpg accepts; each signature is verified
     #[arg(long, value_name = "KEY")]
     pub sign: Option<String>,
-    /// Private key to sign the modules with, in PEM; if it is encrypted, its passphrase is taken from KBUILD_SIGN_PIN
+    /// Private key to sign the modules with, in PEM; the passphrase of an encrypted one is taken
+    /// from KBUILD_SIGN_PIN
     #[arg(long, value_name = "FILE", requires = "modsign_cert")]
     pub modsign_key: Option<PrivateKey>,
     /// Its certificate, PEM or DER
@@ -66,20 +71,20 @@ pub struct RpmArgs {
 
 const AFTER: &str = "\
 Examples:
-  cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --project cifs --srpm
+  cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --srpm
   cargo kmod rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
-  cargo kmod rpm --kernel 6.12.107+deb13-amd64 --project cifs --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
+  cargo kmod rpm --kernel 6.12.107+deb13-amd64 --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
 
-The same by hand, where kernel-devel is installed:
+The same by hand, if kernel-devel is installed:
   rpmbuild -bb --target=x86_64 --define 'kversion 7.3.4+deb13' --define 'kvariants -amd64 -rt-amd64' kmod.spec
 
-The same source gives the same bytes: set SOURCE_DATE_EPOCH, or the time of the last commit is taken.";
+The same source gives the same bytes: set SOURCE_DATE_EPOCH, otherwise the time of the last commit is used.";
 
 /// Makes packages and prints a table of them.
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     programs::ensure(context, &[known::usual().programs()])?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
-    let spec = Spec::of(&project)?;
+    let spec = KmodSpec::of(&project, &context.report)?;
     let signing = signing(context, args)?;
     if context.dry_run {
         targets(args)?.iter().for_each(|target| {
@@ -93,15 +98,22 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     }
     let sources = sources(context, args, &project, &spec)?;
     if let Some(pair) = &signing.modules {
-        // A kernel that verifies none would be given modules that end in garbage.
+        // A kernel that does not verify signatures would not recognise them.
         let kernels = sources.iter().flat_map(|source| &source.kernels);
-        kernels.into_iter().try_for_each(|ready| Signer::new(context, &ready.prepared, pair).map(drop))?;
+        kernels
+            .into_iter()
+            .try_for_each(|ready| ModuleSigner::new(context, &ready.prepared, pair).map(drop))?;
     }
     if args.print_spec {
         return print(context, &project, &sources, &signing);
     }
-    let order =
-        Order { project: &project, sources: &sources, srpm: args.srpm, output: &args.output, signing };
+    let order = PackagingOrder {
+        project: &project,
+        sources: &sources,
+        srpm: args.srpm,
+        output: &args.output,
+        signing,
+    };
     let made = order.run(context)?;
     if !made.packages.is_empty() {
         context.report.data(&made.packages);
@@ -110,7 +122,8 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     made.first_error.map_or(Ok(()), Err)
 }
 
-/// The keys asked for. One that is missing, does not fit or cannot sign is found here, before anything is built.
+/// The keys asked for. Missing keys, and keys that do not match or cannot sign, are found here,
+/// before anything is built.
 fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
     let packages = args.sign.as_deref().map(|name| PackageKey::open(context, name)).transpose()?;
     let modules = match (&args.modsign_key, &args.modsign_cert) {
@@ -121,19 +134,24 @@ fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
 }
 
 /// The kernels asked for; `None` is the default one.
-fn targets(args: &RpmArgs) -> Result<Vec<Option<Target>>> {
-    let all: Vec<Target> = match &args.kvariants {
-        None => args.kernels.iter().map(Target::of).collect(),
+fn targets(args: &RpmArgs) -> Result<Vec<Option<KmodTarget>>> {
+    let all: Vec<KmodTarget> = match &args.kvariants {
+        None => args.kernels.iter().map(KmodTarget::of).collect(),
         Some(kvariants) => {
-            let each = args.kernels.iter().map(|kernel| Target::all(kernel, kvariants));
+            let each = args.kernels.iter().map(|kernel| KmodTarget::all(kernel, kvariants));
             each.collect::<Result<Vec<_>, _>>()?.concat()
         }
     };
     Ok(if args.kernels.is_empty() { vec![None] } else { all.into_iter().map(Some).collect() })
 }
 
-/// Prepares the kernels and puts the source for each together.
-fn sources(context: &Context, args: &RpmArgs, project: &Project, spec: &Spec) -> Result<Vec<SourcePackage>> {
+/// Prepares the kernels, and collects the source for each.
+fn sources(
+    context: &Context,
+    args: &RpmArgs,
+    project: &Project,
+    spec: &KmodSpec,
+) -> Result<Vec<SourcePackage>> {
     let provide = |target| Ready::provide(context, project, target);
     let ready = targets(args)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
     source::packages(context, project, spec, &ready, source_date(&project.dir, &context.report)?)
@@ -152,7 +170,7 @@ fn print(context: &Context, project: &Project, sources: &[SourcePackage], signin
     Ok(())
 }
 
-/// Builds for the kernels asked for and prints what others would do with that.
+/// Builds for the kernels asked for, and prints whether others would load the modules.
 fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
     let mut findings = Vec::new();
     for target in targets(args)? {
@@ -174,7 +192,7 @@ fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
         .into())
 }
 
-/// Symbols that are named below the table, for each kernel.
+/// The number of symbols that are listed below the table for each kernel.
 const NAMED: usize = 20;
 
 fn audited(findings: &[Finding]) -> String {
@@ -183,7 +201,7 @@ fn audited(findings: &[Finding]) -> String {
     for finding in findings {
         let why = match &finding.obstacle {
             None => String::new(),
-            Some(Obstacle::NoVersions) => "without CRCs a module is for one kernel".to_owned(),
+            Some(Obstacle::NoVersions) => "without CRCs, a module is for one kernel only".to_owned(),
             Some(Obstacle::Vermagic { module, kernel }) => {
                 format!("vermagic: {module}; the kernel: {kernel}")
             }
@@ -209,13 +227,13 @@ fn audited(findings: &[Finding]) -> String {
     format!("{}\n{named}", table(&rows)).trim_end().to_owned()
 }
 
-fn summary(packages: &[Package]) -> String {
+fn summary(packages: &[MadePackage]) -> String {
     let mut rows = vec![["KERNEL", "HOLDS", "SIZE", "SHA-256", "FILE"].map(str::to_owned).to_vec()];
     rows.extend(packages.iter().map(|package| {
         let holds = match package.kind {
-            Kind::Source => "source",
-            Kind::Modules => "modules",
-            Kind::Debug => "debug information",
+            PackageKind::Source => "source",
+            PackageKind::Modules => "modules",
+            PackageKind::Debug => "debug information",
         };
         vec![
             package.kernel.clone(),

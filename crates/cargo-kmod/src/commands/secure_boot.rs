@@ -19,9 +19,9 @@ use kernel::prepare::Prepared;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::Built;
-use project::key::generate::{Request, generate};
+use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign::{Signer, Unsigned};
+use project::sign::{ModuleSigner, Unsigned};
 use report::failure::{Exit, Failure};
 use report::{seconds, table};
 use vm::boot::{self, Options};
@@ -146,7 +146,7 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
     }
     let files = generate(
         context,
-        &Request {
+        &KeyRequest {
             dir: &scratch.join("key"),
             name: "cargo kmod secure boot trial",
             days: 2,
@@ -195,7 +195,7 @@ impl Machine<'_> {
 
     /// The project's modules as they were built, or with a signature.
     fn modules(&self, case: Case) -> Result<Vec<GuestModule>> {
-        let signer = Signer::new(self.context, self.prepared, self.pair)?;
+        let signer = ModuleSigner::new(self.context, self.prepared, self.pair)?;
         let module = |file: &Utf8PathBuf| {
             let mut module = GuestModule::read(file)?;
             if case.signed() {

@@ -12,7 +12,7 @@ use kernel::prepare::{self, Rust};
 use kmodfile::release::Release;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::{Signer, Unsigned};
+use project::sign::{ModuleSigner, Unsigned};
 use report::failure::Failure;
 use report::table;
 
@@ -28,21 +28,21 @@ pub struct SignArgs {
     /// Its certificate, PEM or DER
     #[arg(long, value_name = "FILE")]
     pub cert: Utf8PathBuf,
-    /// The kernel, as `uname -r` prints it [default: the one the modules were built for]
+    /// The kernel, as printed by `uname -r` [default: the one that the modules were built for]
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<Release>,
 }
 
 /// A module that was signed.
 #[derive(Serialize)]
-struct Outcome {
+struct SignedFile {
     file: Utf8PathBuf,
     release: Release,
     hash: String,
     signer: String,
 }
 
-/// Looks at every file before the first is signed; each is replaced whole, once its signature is verified.
+/// Checks every file before the first is signed. Each is replaced after its signature was verified.
 pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
     let modules = args.files.iter().map(|file| Unsigned::read(file)).collect::<Result<Vec<_>>>()?;
     let release = release(args, &modules)?;
@@ -58,12 +58,12 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
         return Ok(());
     }
     let prepared = prepare::provide_for(context, Some(&release), context.root_fs, Rust::Optional)?;
-    let signer = Signer::new(context, &prepared, &pair)?;
+    let signer = ModuleSigner::new(context, &prepared, &pair)?;
     let signed = modules.iter().map(|module| signer.sign(module)).collect::<Result<Vec<_>>>()?;
     let mut outcomes = Vec::new();
     for (module, signed) in modules.iter().zip(signed) {
         signed.write(module.file())?;
-        outcomes.push(Outcome {
+        outcomes.push(SignedFile {
             file: module.file().to_owned(),
             release: release.clone(),
             hash: signer.hash().to_owned(),
@@ -92,17 +92,17 @@ fn of_vermagic(module: &Unsigned) -> Result<Release> {
     vermagic.split(' ').next().unwrap_or_default().parse().map_err(|_| {
         Failure::refused(
             module.file().as_str(),
-            format!("its vermagic is {vermagic:?}, which names no kernel"),
+            format!("its vermagic does not begin with a kernel release: {vermagic:?}"),
         )
-        .remedy("FILE.ko, a module built for a kernel of `cargo kmod kernel list`")
+        .remedy("give FILE.ko, a module built for a kernel of `cargo kmod kernel list`")
         .into()
     })
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[SignedFile]) -> String {
     let head = ["KERNEL", "HASH", "SIGNER", "FILE"].map(str::to_owned).to_vec();
-    let row = |outcome: &Outcome| {
-        let Outcome { file, release, hash, signer } = outcome;
+    let row = |outcome: &SignedFile| {
+        let SignedFile { file, release, hash, signer } = outcome;
         vec![release.to_string(), hash.clone(), signer.clone(), file.to_string()]
     };
     table(&std::iter::once(head).chain(outcomes.iter().map(row)).collect::<Vec<_>>())

@@ -8,8 +8,8 @@ use anyhow::Result;
 use crate::commands::install::SystemArgs;
 use clap::Args;
 use deploy::install::record::Record;
-use deploy::install::status::{self, Status};
-use deploy::install::system::System;
+use deploy::install::status::{self, ModuleStatus};
+use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
 use kernel::context::Context;
 use kernel::machine::programs;
@@ -19,10 +19,10 @@ use report::table;
 /// `cargo kmod status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// Names of modules [default: all that were installed by this tool]
+    /// Names of modules [default: all that this tool has installed]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Kernel to look at; may be repeated [default: each that is installed]
+    /// Kernel to report on; may be repeated [default: all that are installed]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
     /// Which system.
@@ -30,10 +30,10 @@ pub struct StatusArgs {
     pub system: SystemArgs,
 }
 
-/// Looks at each kernel, and prints a table, and below it what the user should know.
+/// Prints a table of the modules for each kernel, and below it what the user should know.
 pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    let system = System::open(&args.system.root)?;
+    let system = TargetSystem::open(&args.system.root)?;
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, &system);
     let releases = if args.kernels.is_empty() { system.releases() } else { args.kernels.clone() };
@@ -49,16 +49,16 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
 }
 
 /// The modules asked for, or those that are installed for the release.
-fn names(system: &System, release: &Release, args: &StatusArgs) -> Result<BTreeSet<String>> {
+fn names(system: &TargetSystem, release: &Release, args: &StatusArgs) -> Result<BTreeSet<String>> {
     if args.names.is_empty() {
         return Ok(Record::read(system, release)?.modules.into_keys().collect());
     }
     Ok(args.names.iter().map(|name| name.replace('-', "_")).collect())
 }
 
-fn shown(all: &[Status]) -> String {
+fn shown(all: &[ModuleStatus]) -> String {
     if all.is_empty() {
-        return "no module is installed by this tool; name one to see what modprobe would load".to_owned();
+        return "this tool has not installed any module; name one to see what modprobe would load".to_owned();
     }
     let mut rows =
         vec![["KERNEL", "MODULE", "MODPROBE LOADS", "WHY", "OURS", "IN MEMORY"].map(str::to_owned).to_vec()];

@@ -6,9 +6,9 @@ use anyhow::Result;
 use crate::commands::install::SystemArgs;
 use clap::Args;
 use deploy::install::initramfs;
-use deploy::install::outcome::{Outcome, Outcomes};
+use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
 use deploy::install::record::Record;
-use deploy::install::system::System;
+use deploy::install::system::TargetSystem;
 use deploy::install::{removal, transaction};
 use kernel::context::Context;
 use kernel::machine::programs;
@@ -21,33 +21,34 @@ pub struct UninstallArgs {
     /// Names of the modules
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Kernel to take them from; may be repeated [default: each that they are installed for]
+    /// Kernel to uninstall them from; may be repeated [default: all that they are installed for]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
-    /// Where from.
+    /// Which system.
     #[command(flatten)]
     pub system: SystemArgs,
-    /// Whether the initramfs is rebuilt where the module is in it
+    /// When to rebuild the initramfs, if the module is in it
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub initramfs: initramfs::Choice,
+    pub initramfs: initramfs::InitramfsChoice,
 }
 
-/// Uninstalls from each kernel, and prints how each ended.
+/// Uninstalls from each kernel, and prints the results.
 pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    let system = System::open(&args.system.root)?;
+    let system = TargetSystem::open(&args.system.root)?;
     let names: Vec<String> = args.names.iter().map(|name| name.replace('-', "_")).collect();
-    let mut outcomes = Outcomes::default();
+    let mut outcomes = InstallOutcomes::default();
     for (release, names) in wanted(context, &system, args, &names)? {
         outcomes.add(release.as_str(), one(context, &system, &release, &names, args));
     }
     outcomes.show(context)
 }
 
-/// The kernels asked for, or each that any of the modules is installed for, with those that are.
+/// The kernels asked for, or all for which any of the modules is installed; each with the modules
+/// to uninstall.
 fn wanted(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     args: &UninstallArgs,
     names: &[String],
 ) -> Result<Vec<(Release, Vec<String>)>> {
@@ -74,11 +75,11 @@ fn wanted(
 
 fn one(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
     names: &[String],
     args: &UninstallArgs,
-) -> Result<Outcome> {
+) -> Result<InstallOutcome> {
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, system);
     let plan = removal::plan(context, system, release, names, args.initramfs)?;

@@ -1,53 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod weak-modules`.
 
-use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use clap::Args;
-use deploy::rpm::weak_updates::{Change, Extra, Modules};
+use deploy::rpm::weak_updates::{Extra, LinkChange, Modules};
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
-use report::process::Cmd;
 use report::table;
 
 /// `cargo kmod weak-modules`.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "As a package does:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo kmod weak-modules --add-modules"
+    after_help = "As in a package's scriptlet:  printf '%s\\n' /lib/modules/RELEASE/extra/NAME/X.ko | cargo kmod weak-modules --add-modules"
 )]
 pub struct WeakModulesArgs {
-    /// What has come, or goes.
+    /// What was added or is removed.
     #[command(flatten)]
     pub what: WeakModulesWhat,
-    /// Work on the system in this directory
+    /// Root directory of the system
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: Utf8PathBuf,
 }
 
-/// One of four.
+/// One of four actions.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WeakModulesWhat {
-    /// A kernel has come: link into it what it would load
+    /// For a kernel that was added: link the modules that it would load
     #[arg(long, value_name = "RELEASE")]
     pub add_kernel: Option<Release>,
-    /// A kernel goes: remove its links, and those of others to its modules
+    /// For a kernel that is removed: remove its links, and those to its modules
     #[arg(long, value_name = "RELEASE")]
     pub remove_kernel: Option<Release>,
-    /// Modules have come, named on standard input: link them into each kernel that would load them
+    /// For modules that were added, listed on standard input: link them in each kernel that would
+    /// load them
     #[arg(long)]
     pub add_modules: bool,
-    /// Modules go, named on standard input: remove the links to them
+    /// For modules that are removed, listed on standard input: remove the links to them
     #[arg(long)]
     pub remove_modules: bool,
 }
 
-/// Plans, does and prints.
+/// Plans and makes the changes, and prints them.
 pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     let modules = Modules::of(&args.root);
     let changes = plan(context, args, &modules)?;
@@ -60,11 +59,10 @@ pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
     }
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     changes.iter().try_for_each(|change| modules.apply(change))?;
-    let kernels: BTreeSet<&Release> = changes.iter().map(Change::kernel).collect();
-    kernels.into_iter().try_for_each(|kernel| depmod(context, &args.root, kernel))
+    modules.index(&changes, &context.report)
 }
 
-fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<Vec<Change>> {
+fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<Vec<LinkChange>> {
     let what = &args.what;
     match (&what.add_kernel, &what.remove_kernel) {
         (Some(kernel), _) => modules.add_kernel(kernel, &context.report),
@@ -74,30 +72,20 @@ fn plan(context: &Context, args: &WeakModulesArgs, modules: &Modules) -> Result<
     }
 }
 
-/// Modules that standard input names, a line each, as packages name them to weak-modules.
+/// The modules listed on standard input, one per line, as packages pass them to weak-modules.
 fn named(modules: &Modules) -> Result<Vec<Extra>> {
     let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>()?;
     let paths = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
     paths.map(|line| modules.extra(Utf8Path::new(line))).collect()
 }
 
-/// A kernel that is half removed has no modules to put in order.
-fn depmod(context: &Context, root: &Utf8Path, kernel: &Release) -> Result<()> {
-    if !root.join("lib/modules").join(kernel).join("kernel").exists() {
-        return Ok(());
-    }
-    let program = programs::find("depmod").unwrap_or_else(|| Utf8PathBuf::from("depmod"));
-    Cmd::new(program).arg("--basedir").arg(root).arg(kernel.as_str()).run(&context.report)?;
-    Ok(())
-}
-
-fn shown(changes: &[Change]) -> String {
+fn shown(changes: &[LinkChange]) -> String {
     let mut rows = vec![["KERNEL", "", "LINK", "TO"].map(str::to_owned).to_vec()];
     rows.extend(changes.iter().map(|change| match change {
-        Change::Link { kernel, link, target } => {
+        LinkChange::Link { kernel, link, target } => {
             vec![kernel.to_string(), "add".to_owned(), link.to_string(), target.to_string()]
         }
-        Change::Unlink { kernel, link } => {
+        LinkChange::Unlink { kernel, link } => {
             vec![kernel.to_string(), "remove".to_owned(), link.to_string(), String::new()]
         }
     }));

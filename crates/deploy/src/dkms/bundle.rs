@@ -1,27 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A registered module as a file that carries it to other machines: an RPM, which DKMS itself made until 3.0, or DKMS's
-//! own tar file.
+//! A registered module as a file for other machines: an RPM, as DKMS itself made until 3.0, or
+//! DKMS's own tar archive.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
-use crate::dkms::source::Source;
+use crate::dkms::session::Dkms;
+use crate::dkms::source::{self, DkmsSource};
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
 use report::durable;
+
+use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// Makes RPMs.
+/// Programs that make RPMs.
 pub const PROGRAMS: &[Program] = &[program("rpmbuild", "rpm", "makes RPM packages")];
 
-/// What is built, with macros still in it.
+/// The spec of the package, with macros in it.
 const SPEC: &str = include_str!("dkms.spec");
 
-/// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. Made beside its place and renamed in.
-pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8PathBuf> {
+/// A file with a module's source for other machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bundle {
+    /// An RPM whose scriptlets register, build and install the module.
+    Rpm,
+    /// A tar archive that `dkms ldtarball` reads.
+    Tarball,
+}
+
+impl Dkms<'_> {
+    /// Registers the project and packs it. `release` selects the source of a project that imports
+    /// the kernel's; a tar archive also contains what is built for it.
+    pub fn bundle(&self, release: &Release, bundle: Bundle, repair: bool) -> Result<Utf8PathBuf> {
+        let package = source::package_of(self.project, release);
+        let _lock = self.lock()?;
+        self.settle(&package, repair)?;
+        let source = self.add(&package, release)?;
+        if bundle == Bundle::Rpm {
+            return rpm(self.context, self.place, &source);
+        }
+        let cmd = self.dkms("mktarball", &package);
+        let built = self.place.built(&package, release).join("module").exists();
+        let cmd = if built { cmd.args(["-k", release.as_str()]) } else { cmd.arg("--source-only") };
+        tarball(self.context, self.place, &package, cmd)
+    }
+}
+
+/// Makes `NAME-dkms-VERSION-1.noarch.rpm` in `/var/lib/dkms/NAME/VERSION/rpm`. It is written beside
+/// its place and renamed.
+fn rpm(context: &Context, place: &Place, source: &DkmsSource) -> Result<Utf8PathBuf> {
     let package = &source.package;
     let dir = place.package(package).join("rpm");
     let name = format!("{}-dkms-{}-1.noarch.rpm", package.name, rpm_version(&package.version));
@@ -44,7 +75,7 @@ pub fn rpm(context: &Context, place: &Place, source: &Source) -> Result<Utf8Path
     Ok(file)
 }
 
-fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
+fn rpmbuild(package: &DkmsPackage, licence: &str, work: &Utf8Path) -> Cmd {
     let macros = [
         ("dkms_name", package.name.as_str()),
         ("dkms_version", &package.version),
@@ -53,7 +84,7 @@ fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
         ("dkms_source", work.join("source").as_str()),
         ("_topdir", work.as_str()),
         ("_dbpath", work.join("db").as_str()),
-        // The same source gives the same package wherever it is made.
+        // The same source gives the same package on every machine.
         ("_buildhost", "localhost"),
         ("use_source_date_epoch_as_buildtime", "1"),
         ("clamp_mtime_to_source_date_epoch", "1"),
@@ -63,27 +94,31 @@ fn rpmbuild(package: &Package, licence: &str, work: &Utf8Path) -> Cmd {
     macros.iter().fold(cmd, |cmd, line| cmd.arg("--define").arg(line)).arg(work.join("dkms.spec"))
 }
 
-/// Refuses an RPM that lacks what DKMS reads first.
-fn require_source(context: &Context, package: &Package, file: &Utf8Path) -> Result<()> {
+/// Refuses an RPM without the file that DKMS reads first.
+fn require_source(context: &Context, package: &DkmsPackage, file: &Utf8Path) -> Result<()> {
     let list = Cmd::new("rpm").args(["--query", "--list", "--package"]).arg(file).read(&context.report)?;
     let conf = format!("/usr/src/{}-{}/dkms.conf", package.name, package.version);
     if list.lines().any(|line| line == conf) {
         return Ok(());
     }
-    Err(Failure::refused(file.as_str(), format!("rpmbuild ended well, but there is no {conf} in it")).into())
+    Err(Failure::refused(
+        file.as_str(),
+        format!("does not contain {conf}, although rpmbuild reported success"),
+    )
+    .into())
 }
 
-/// A version in the letters that RPM takes: the dash parts version and release there.
+/// A version as RPM allows it: there the dash separates version and release.
 fn rpm_version(version: &str) -> String {
     version.replace('-', "_")
 }
 
-/// Makes DKMS's own tar file in `/var/lib/dkms/NAME/VERSION/tarball`, by `cmd`, a dkms mktarball without `--archive`.
-/// Made beside its place and renamed in.
-pub fn tarball(context: &Context, place: &Place, package: &Package, cmd: Cmd) -> Result<Utf8PathBuf> {
+/// Makes DKMS's own tar archive in `/var/lib/dkms/NAME/VERSION/tarball` with `cmd`, a dkms
+/// mktarball without `--archive`. It is written beside its place and renamed.
+fn tarball(context: &Context, place: &Place, package: &DkmsPackage, cmd: Cmd) -> Result<Utf8PathBuf> {
     let dir = place.package(package).join("tarball");
     let name = format!("{}-{}.dkms.tar.gz", package.name, package.version);
-    // tar packs by the end of the name.
+    // tar chooses the compression by the suffix.
     let (partial, file) = (dir.join(format!(".partial-{name}")), dir.join(name));
     let cmd = cmd.arg("--archive").arg(&partial);
     if context.dry_run {
@@ -95,7 +130,7 @@ pub fn tarball(context: &Context, place: &Place, package: &Package, cmd: Cmd) ->
     cmd.run(&context.report)?;
     let list = Cmd::new("tar").args(["--list", "--file"]).arg(&partial).read(&context.report)?;
     if !list.lines().any(|line| line == "./dkms_source_tree/dkms.conf") {
-        let reason = "dkms mktarball ended well, but there is no source in it";
+        let reason = "does not contain the source, although dkms mktarball reported success";
         return Err(Failure::refused(partial.as_str(), reason).into());
     }
     durable::publish(&partial, &file)?;
@@ -108,14 +143,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_written_in_rpms_letters() {
+    fn a_version_is_written_as_rpm_allows_it() {
         assert_eq!(rpm_version("0.1.0+6.12.107+deb13"), "0.1.0+6.12.107+deb13");
         assert_eq!(rpm_version("1.0-rc1"), "1.0_rc1");
     }
 
     #[test]
     fn nothing_of_the_source_is_expanded_as_a_macro() {
-        let package = Package { name: "x".into(), version: "1".into() };
+        let package = DkmsPackage { name: "x".into(), version: "1".into() };
         let line = rpmbuild(&package, "MIT", Utf8Path::new("/w")).line();
         assert!(
             line.contains("--define 'dkms_name x'") && line.contains("--define 'dkms_license MIT'"),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Looks at what dkms made, instead of believing its exit status: it ends with 0 where there are no headers, and
-//! where signing failed.
+//! Checks what dkms has made instead of trusting its exit status: that is 0 even if there are no
+//! headers, or if signing failed.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
-use crate::install::modprobe::{self, Answer};
+use crate::install::modprobe::{self, ModprobeAnswer};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kmodfile::config::Config;
@@ -18,45 +18,46 @@ use kmodfile::release::Release;
 use project::Project;
 use report::failure::Failure;
 
-/// A module file, as it was found.
+/// A module file that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct FoundModule {
     /// The module's name.
     pub module: String,
     /// Its file.
     pub file: Utf8PathBuf,
-    /// Whether it carries a signature.
+    /// Whether it is signed.
     pub signed: bool,
 }
 
-/// What is to be looked at.
+/// What is to be checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {
     /// The surroundings.
     pub context: &'a Context,
     /// Where.
     pub place: &'a Place,
-    /// Its modules are looked for.
+    /// The project whose modules are expected.
     pub project: &'a Project,
     /// What DKMS calls it.
-    pub package: &'a Package,
+    pub package: &'a DkmsPackage,
     /// For which kernel.
     pub release: &'a Release,
 }
 
 impl Check<'_> {
-    /// The modules in DKMS's own tree: each is there and for this kernel.
-    pub fn built(&self) -> Result<Vec<Found>> {
+    /// Checks that DKMS's own tree has every module, each built for this kernel.
+    pub fn built(&self) -> Result<Vec<FoundModule>> {
         self.project.modules.iter().map(|module| self.built_module(&module.installed_name)).collect()
     }
 
-    /// The modules that modprobe(8) takes: each is the one that was built.
-    pub fn installed(&self) -> Result<Vec<Found>> {
+    /// Checks that modprobe(8) finds every module, each the one that was built.
+    pub fn installed(&self) -> Result<Vec<FoundModule>> {
         self.project.modules.iter().map(|module| self.installed_module(&module.installed_name)).collect()
     }
 
-    /// Whether all modules of the kernel's own that these take the place of are of the same version, as those of its own
-    /// source are. DKMS 2.8, and 3 before 3.0.11, then leaves the kernel's own in its place, and ends well.
+    /// Whether all modules of the kernel that would be replaced have the same version as these, as
+    /// modules built from the kernel's own source have. DKMS 2.8, and 3 before 3.0.11, then keeps
+    /// those of the kernel and reports success.
     pub fn replaces_same_version(&self) -> Result<bool> {
         let mut same = None;
         for module in &self.project.modules {
@@ -71,19 +72,19 @@ impl Check<'_> {
         Ok(same.unwrap_or(false))
     }
 
-    /// What is found of each module after it was taken away: the kernel's own, or none. Refused while it is still that
-    /// of the package.
+    /// The file that is found for each module after it was uninstalled: the kernel's own, or
+    /// `None`. Refused, if it is still that of the package.
     pub fn uninstalled(&self) -> Result<Vec<Option<Utf8PathBuf>>> {
         let originals = self.place.originals(&self.package.name, self.release);
         if let Some(left) = module_files(&originals).first() {
-            return Err(self.refused(left, "the kernel's own module is still out of the way").into());
+            return Err(self.refused(left, "the kernel's own module was not moved back").into());
         }
         let one = |name: &str| -> Result<Option<Utf8PathBuf>> {
             let resolved = self.resolve(name)?;
             let ours = self.built_file(name);
             match (&resolved, ours) {
                 (Some(file), Some(ours)) if fs_err::read(file)? == fs_err::read(&ours)? => {
-                    Err(self.refused(file, "is still installed, although dkms says that it is not").into())
+                    Err(self.refused(file, "is still installed, although dkms reported success").into())
                 }
                 _ => Ok(resolved),
             }
@@ -91,34 +92,34 @@ impl Check<'_> {
         self.project.modules.iter().map(|module| one(&module.installed_name)).collect()
     }
 
-    fn built_module(&self, name: &str) -> Result<Found> {
+    fn built_module(&self, name: &str) -> Result<FoundModule> {
         let file = self.built_file(name).ok_or_else(|| {
             let dir = self.place.built(self.package, self.release).join("module");
-            self.refused(&dir, &format!("dkms ended well, but there is no {name}.ko in it"))
+            self.refused(&dir, &format!("does not contain {name}.ko, although dkms reported success"))
         })?;
         self.found(name, file)
     }
 
-    fn installed_module(&self, name: &str) -> Result<Found> {
+    fn installed_module(&self, name: &str) -> Result<FoundModule> {
         let built = self.built_module(name)?;
         let Some(file) = self.resolve(name)? else {
             return Err(self
-                .refused(&self.place.modules(self.release), &format!("modprobe finds no module {name} there"))
+                .refused(&self.place.modules(self.release), &format!("modprobe does not find {name} there"))
                 .into());
         };
         if fs_err::read(&file)? != fs_err::read(&built.file)? {
             let reason =
-                format!("is what modprobe takes for {name}, and not what dkms built ({})", built.file);
+                format!("is what modprobe loads for {name}, but not what dkms built ({})", built.file);
             return Err(self.refused(&file, &reason).into());
         }
         self.found(name, file)
     }
 
-    /// Reads a module and refuses what this kernel would.
-    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<Found> {
+    /// Reads a module, and refuses one for another kernel.
+    fn found(&self, name: &str, file: Utf8PathBuf) -> Result<FoundModule> {
         let module = Module::read(&file).or_fail()?;
         module.modinfo.require_vermagic(&file, self.release).or_fail()?;
-        Ok(Found { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
+        Ok(FoundModule { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
     }
 
     fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
@@ -126,30 +127,30 @@ impl Check<'_> {
         files.into_iter().find(|file| module_name(file) == Some(name))
     }
 
-    /// The file that modprobe takes for a module; none where it knows none.
+    /// The file that modprobe finds for a module, if any.
     fn resolve(&self, name: &str) -> Result<Option<Utf8PathBuf>> {
         let root = self.place.root().unwrap_or(Utf8Path::new("/"));
         let answer = modprobe::ask(root, root, self.release, name, &self.context.report)?;
-        let Answer::File(file) = answer else { return Ok(None) };
+        let ModprobeAnswer::File(file) = answer else { return Ok(None) };
         Ok(Some(root.join("lib/modules").join(self.release).join(file)))
     }
 
     fn refused(&self, object: &Utf8Path, reason: &str) -> Failure {
         Failure::refused(object.as_str(), reason).remedy(format!(
-            "cargo kmod dkms-status says what is known of {}; dkms-install --repair sets it right",
+            "see what is known about {}: cargo kmod dkms status; to repair it: cargo kmod dkms install --repair",
             self.package
         ))
     }
 }
 
-/// Refuses modules without a signature for a kernel that loads none such, and warns for another whose modules are signed.
-pub fn require_signatures(context: &Context, found: &[Found], config: &Config) -> Result<()> {
+/// Refuses unsigned modules for a kernel that only loads signed ones, and warns about them for a
+/// kernel that verifies signatures.
+pub fn require_signatures(context: &Context, found: &[FoundModule], config: &Config) -> Result<()> {
     let Some(unsigned) = found.iter().find(|found| !found.signed) else { return Ok(()) };
     if config.is_yes("CONFIG_MODULE_SIG_FORCE") {
-        let reason =
-            "carries no signature, and this kernel loads no module without one (CONFIG_MODULE_SIG_FORCE)";
+        let reason = "is not signed, and this kernel only loads signed modules (CONFIG_MODULE_SIG_FORCE)";
         return Err(Failure::refused(unsigned.file.as_str(), reason)
-            .remedy("see why dkms could not sign: is openssl installed, mok_signing_key in /etc/dkms/framework.conf right?")
+            .remedy("find out why dkms did not sign it: is openssl installed, is mok_signing_key in /etc/dkms/framework.conf correct?")
             .into());
     }
     if config.is_yes("CONFIG_MODULE_SIG") {
@@ -187,11 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_wants_signatures_is_given_none_without() {
+    fn a_kernel_that_requires_signatures_gets_no_unsigned_module() {
         let dir = tempfile::tempdir().unwrap();
         let cache = report::cache::Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         let context = Context::new(report::Report::silent(), cache, "".into());
-        let found = |signed| [Found { module: "x".into(), file: "/x.ko".into(), signed }];
+        let found = |signed| [FoundModule { module: "x".into(), file: "/x.ko".into(), signed }];
         let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
         let error = require_signatures(&context, &found(false), &force).unwrap_err();
         assert_eq!(exit_of(&error), report::failure::Exit::Refused);

@@ -1,74 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The programs that are run: dkms itself, and depmod(8), which it runs for the machine alone.
+//! The programs that are run: dkms itself, and depmod(8), which dkms only runs for the machine
+//! itself.
 
 use anyhow::Result;
 
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
-use crate::dkms::status::{self, Row};
-use crate::dkms::{Dkms, Package};
+use crate::dkms::status::{self, StatusRow};
+use crate::install::index::depmod_warnings;
 use kernel::context::Context;
-use kernel::machine::programs;
+use kernel::machine::programs::{self, Program, program};
 use kernel::root::host;
 use kmodfile::release::Release;
-use report::failure::{Exit, Failure};
-use report::process::{Cmd, Output};
+use report::process::Cmd;
 
-/// Lines of `make.log` that an error repeats.
-const LOG_LINES: usize = 25;
+/// dkms; its package depends on compilers and kmod.
+pub const PROGRAMS: &[Program] =
+    &[program("dkms", "dkms", "registers modules and builds them for each kernel")];
 
-impl Dkms<'_> {
-    pub(super) fn dkms(&self, action: &str, package: &Package) -> Cmd {
-        dkms(self.context, self.place, action).args(["-m", &package.name, "-v", &package.version])
-    }
-
-    /// Runs dkms as one step; with `--dry-run` only shows it.
-    pub(super) fn run(&self, verb: &str, done: &str, what: &str, cmd: &Cmd, package: &Package) -> Result<()> {
-        if self.context.dry_run {
-            self.context.report.say(&format!("would run: {}", cmd.line()));
-            return Ok(());
-        }
-        let step = self.context.report.step(verb, what);
-        let output = cmd.finish(&self.context.report)?;
-        if !output.status.success() {
-            return Err(self.failure(cmd, &output, package));
-        }
-        step.done(done, what);
-        Ok(())
-    }
-
-    /// Why dkms failed: the end of what the compiler said, where it got that far.
-    fn failure(&self, cmd: &Cmd, output: &Output, package: &Package) -> anyhow::Error {
-        let log = self.place.package(package).join("build/make.log");
-        let Some(text) = fs_err::read_to_string(&log).ok().filter(|_| output.tail.contains("make.log"))
-        else {
-            return cmd.failure(output);
-        };
-        let lines: Vec<&str> = text.lines().collect();
-        let end = lines[lines.len().saturating_sub(LOG_LINES)..].iter();
-        let end: String = end.map(|line| format!("\n    | {line}")).collect();
-        let reason = format!("{}; the end of {log}:{end}", complaint(&output.tail));
-        Failure::new(Exit::Failed, package.to_string(), reason)
-            .remedy("mend the project, then cargo kmod dkms-remove and the same command again")
-            .into()
-    }
-
-    /// dkms runs depmod(8) for the machine alone, whatever `--installtree` says.
-    pub(super) fn depmod_in_root(&self, release: &Release) -> Result<()> {
-        if self.place.root().is_none() || self.context.dry_run {
-            return Ok(());
-        }
-        depmod(self.context, self.place, release)
-    }
-}
-
-/// The first line of what dkms complains about.
-fn complaint(tail: &str) -> &str {
-    let line = tail.lines().find_map(|line| line.strip_prefix("Error! "));
-    line.unwrap_or("dkms could not build it")
-}
-
-/// What keeps dkms from preparing and cleaning a kernel's directory that it is told of. DKMS 2 runs `make mrproper` there, before and
-/// after, which leaves neither symbols nor Rust artefacts; later ones do nothing of that, and have no such option in their help.
+/// The options that keep dkms from preparing and cleaning the kernel's directory. DKMS 2 runs `make
+/// mrproper` there, before and after a build, which removes symbols and Rust artefacts; later
+/// versions do not, and have no such options in their help.
 pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
     if context.dry_run {
         return Ok(&[]);
@@ -79,8 +31,8 @@ pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
 
 const SPARING: &[&str] = &["--no-prepare-kernel", "--no-clean-kernel"];
 
-/// The rows of `dkms status`.
-pub fn rows(context: &Context, place: &Place, package: Option<&Package>) -> Result<Vec<Row>> {
+/// Runs `dkms status` and returns its rows.
+pub fn rows(context: &Context, place: &Place, package: Option<&DkmsPackage>) -> Result<Vec<StatusRow>> {
     let cmd = dkms(context, place, "status");
     let cmd = match package {
         Some(package) => cmd.args(["-m", &package.name, "-v", &package.version]),
@@ -89,24 +41,36 @@ pub fn rows(context: &Context, place: &Place, package: Option<&Package>) -> Resu
     if programs::find("dkms").is_none() && context.dry_run {
         return Ok(Vec::new());
     }
-    let mut rows = status::parse(&cmd.finish(&context.report)?.text());
+    let output = cmd.finish(&context.report)?;
+    let mut rows = status::parse(&output.text());
+    if !output.status.success() && rows.is_empty() && complaints(&output.tail).next().is_some() {
+        return Err(cmd.failure(&output));
+    }
     rows.retain(|row| package.is_none_or(|package| row.package == *package));
     Ok(rows)
 }
 
-/// Writes modules.dep and the like for a kernel.
+/// Runs depmod for a kernel.
 pub fn depmod(context: &Context, place: &Place, release: &Release) -> Result<()> {
     let cmd = Cmd::new("depmod");
     let cmd = match place.root() {
         Some(root) => cmd.arg("--basedir").arg(root),
         None => cmd,
     };
-    host::inside(cmd.arg(release.as_str())).run(&context.report)?;
+    let warnings = depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)?;
+    warnings.iter().for_each(|warning| context.report.warn(warning));
     Ok(())
 }
 
-/// dkms with the distribution's own compilers first, whatever toolchains the user has, and told where prepared kernels are.
-fn dkms(context: &Context, place: &Place, action: &str) -> Cmd {
+/// The lines in which dkms complains, which it also does when it exits with status 0.
+pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
+    let complains = |line: &&str| ["Error! ", "Warning: "].iter().any(|start| line.starts_with(start));
+    said.lines().map(str::trim_end).filter(complains)
+}
+
+/// dkms with the distribution's compilers first in PATH, whatever toolchains the user has, and told
+/// where prepared kernels are.
+pub(super) fn dkms(context: &Context, place: &Place, action: &str) -> Cmd {
     let cmd = Cmd::new("dkms").arg(action).args(place.options());
     let changes_modules = matches!(action, "install" | "uninstall" | "remove");
     let cmd = if place.root().is_some() && changes_modules { cmd.arg("--no-depmod") } else { cmd };

@@ -1,57 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a killed dkms leaves behind. dkms has no journal and no lock: it moves the kernel's own module away, copies, makes a
-//! link, runs depmod, and can be stopped between any two. Some of that it calls "built" afterwards, and
-//! would then archive its own module as the kernel's: the kernel's is lost.
+//! What a killed dkms leaves behind. dkms has neither a journal nor a lock: it moves the kernel's
+//! own module away, copies the new one, makes a link and runs depmod, and can be interrupted
+//! between any two of these steps. Some of these states it calls "built" afterwards, and would then
+//! archive its own module as the kernel's, so that the kernel's is lost.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use crate::dkms::Package;
 use crate::dkms::check::{module_files, module_name};
 use crate::dkms::command::depmod;
+use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::{ARCH, Place};
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 
-/// One thing that is wrong.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "fault", rename_all = "kebab-case")]
 pub enum Fault {
-    /// The link to the source is missing, or leads nowhere.
+    /// The link to the source is missing or dangling.
     NoSource {
         /// The link.
         link: Utf8PathBuf,
     },
-    /// A build that was stopped.
+    /// A build was interrupted.
     HalfBuilt {
-        /// What it left.
+        /// What it has left.
         left: Utf8PathBuf,
     },
-    /// The kernel's own module is out of the way, and nothing is installed for that.
+    /// The kernel's own module was moved away, and nothing is installed instead.
     OriginalAway {
         /// The kernel.
         release: Release,
         /// Where the module is now.
         file: Utf8PathBuf,
     },
-    /// Said to be installed, but it is not what was built, or not there.
+    /// Marked as installed, but what is installed is missing or not what was built.
     NotInstalled {
         /// The kernel.
         release: Release,
-        /// The link that says so.
+        /// The link that marks it.
         link: Utf8PathBuf,
     },
-    /// modules.dep was not written after modules came or went: modprobe(8) reads nothing else.
+    /// modules.dep, which is what modprobe(8) reads, was not updated after modules were added or
+    /// removed.
     Stale {
         /// The kernel.
         release: Release,
-        /// The module that it does not list, or lists without there being one.
+        /// The module that is missing in modules.dep, or listed there and missing itself.
         file: Utf8PathBuf,
     },
-    /// A module of the package is in place, but DKMS does not know.
+    /// A module of the package is installed, but DKMS does not know that.
     Unknown {
         /// The kernel.
         release: Release,
@@ -61,7 +63,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The kernel that it concerns; none where it is all.
+    /// The kernel that it concerns; `None` if it concerns all.
     pub fn release(&self) -> Option<&Release> {
         match self {
             Self::NoSource { .. } | Self::HalfBuilt { .. } => None,
@@ -76,26 +78,29 @@ impl Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoSource { link } => write!(f, "{link}: leads to no source"),
-            Self::HalfBuilt { left } => write!(f, "{left}: left by a build that was stopped"),
+            Self::NoSource { link } => write!(f, "{link}: does not lead to the source"),
+            Self::HalfBuilt { left } => write!(f, "{left}: left by an interrupted build"),
             Self::OriginalAway { release, file } => {
-                write!(f, "{file}: the own module of {release}, moved away, and none installed for it")
+                write!(
+                    f,
+                    "{file}: a module of kernel {release} that was moved away, with none installed instead"
+                )
             }
             Self::NotInstalled { release, link } => {
-                write!(f, "{link}: says that it is installed for {release}, but what was built is not there")
+                write!(f, "{link}: marks it as installed for {release}, but what was built is not installed")
             }
             Self::Stale { release, file } => {
-                write!(f, "{file}: came or went, and the modules.dep of {release} was not written anew")
+                write!(f, "{file}: was added or removed, but the modules.dep of {release} was not updated")
             }
             Self::Unknown { release, file } => {
-                write!(f, "{file}: installed for {release}, but DKMS does not know")
+                write!(f, "{file}: installed for {release}, but not known to DKMS")
             }
         }
     }
 }
 
-/// What is wrong with a package.
-pub fn find(place: &Place, package: &Package) -> Result<Vec<Fault>> {
+/// Finds what is wrong with a package.
+pub fn find(place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let dir = place.package(package);
     if !dir.exists() {
         return Ok(Vec::new());
@@ -114,33 +119,37 @@ pub fn find(place: &Place, package: &Package) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// Refuses a package that something is wrong with.
-pub fn refuse(place: &Place, package: &Package) -> Result<()> {
+/// Refuses a package with which something is wrong.
+pub fn refuse(place: &Place, package: &DkmsPackage) -> Result<()> {
     let faults = find(place, package)?;
     if faults.is_empty() {
         return Ok(());
     }
     let lines: String = faults.iter().map(|fault| format!("\n    {fault}")).collect();
-    Err(Failure::refused(package.to_string(), format!("a dkms that was stopped has left it half-done:{lines}"))
-        .remedy("the same command with --repair takes it back to what was built, with the kernel's own modules in place")
+    Err(Failure::refused(package.to_string(), format!("an interrupted dkms has left it incomplete:{lines}"))
+        .remedy("add --repair to dkms install, uninstall or remove: it restores the kernel's own modules and keeps what was built")
         .into())
 }
 
-/// Takes a package back to what was built, the kernel's own modules in their places. Gives what was wrong.
-pub fn repair(context: &Context, place: &Place, package: &Package) -> Result<Vec<Fault>> {
+/// Returns a package to the state "built", with the kernel's own modules in place. Returns what was
+/// wrong.
+pub fn repair(context: &Context, place: &Place, package: &DkmsPackage) -> Result<Vec<Fault>> {
     let faults = find(place, package)?;
     for fault in &faults {
         context.report.note("Repairing", &fault.to_string());
         if !context.dry_run {
-            mend(context, place, package, fault)?;
+            fix(context, place, package, fault)?;
         }
+    }
+    if !faults.is_empty() && !context.dry_run {
+        refuse(place, package).context("it could not be repaired")?;
     }
     Ok(faults)
 }
 
-fn mend(context: &Context, place: &Place, package: &Package, fault: &Fault) -> Result<()> {
+fn fix(context: &Context, place: &Place, package: &DkmsPackage, fault: &Fault) -> Result<()> {
     match fault {
-        Fault::NoSource { link } => mend_source(place, package, link),
+        Fault::NoSource { link } => link_source(place, package, link),
         Fault::HalfBuilt { left } => Ok(fs_err::remove_dir_all(left)?),
         Fault::OriginalAway { release, .. } => {
             put_back(place, package, release)?;
@@ -163,8 +172,9 @@ fn mend(context: &Context, place: &Place, package: &Package, fault: &Fault) -> R
     }
 }
 
-/// The source is linked again; where there is none, the package is nothing but an empty directory, and goes.
-fn mend_source(place: &Place, package: &Package, link: &Utf8Path) -> Result<()> {
+/// Links the source again; if there is none, the package is nothing but an empty directory, which
+/// is removed.
+fn link_source(place: &Place, package: &DkmsPackage, link: &Utf8Path) -> Result<()> {
     if link.is_symlink() {
         fs_err::remove_file(link)?;
     }
@@ -175,16 +185,16 @@ fn mend_source(place: &Place, package: &Package, link: &Utf8Path) -> Result<()> 
     if !kernels(place, package).is_empty() {
         return Err(Failure::refused(
             package.to_string(),
-            format!("its source {source} is gone, and modules of it are built"),
+            format!("its source {source} is missing, but modules of it are built"),
         )
-        .remedy("put the source back there (cargo kmod dkms-add of the same version does)")
+        .remedy("restore the source, for example with cargo kmod dkms add of the same version")
         .into());
     }
     Ok(fs_err::remove_dir_all(place.package(package))?)
 }
 
-/// What is wrong for one kernel.
-fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec<Fault>> {
+/// Finds what is wrong for one kernel.
+fn of_release(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Fault>> {
     let link = place.active_link(&package.name, release);
     let built = place.built(package, release);
     let active = link.read_link_utf8().ok().map(|to| link.parent().unwrap_or(&link).join(to));
@@ -195,7 +205,7 @@ fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec
                 faults.push(Fault::NotInstalled { release: release.clone(), link });
             }
         }
-        // Another version of the package is installed; that is no fault of this one.
+        // Another version of the package is installed, which is fine.
         Some(_) if link.exists() => {}
         Some(_) => faults.push(Fault::NotInstalled { release: release.clone(), link }),
         None => {
@@ -215,8 +225,8 @@ fn of_release(place: &Place, package: &Package, release: &Release) -> Result<Vec
     Ok(faults)
 }
 
-/// A module of the package's names that modules.dep and the directory disagree about.
-fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<Utf8PathBuf>> {
+/// A module with a name of the package's on which modules.dep and the directory disagree.
+fn stale(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Option<Utf8PathBuf>> {
     let modules = place.modules(release);
     let Ok(text) = fs_err::read_to_string(modules.join("modules.dep")) else { return Ok(None) };
     let listed: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
@@ -234,14 +244,16 @@ fn stale(place: &Place, package: &Package, release: &Release) -> Result<Option<U
     Ok(ours(place, package, release)?.into_iter().find(|path| !is_listed(path)))
 }
 
-/// Whether everything that was built of it is in place, byte for byte.
-fn all_installed(place: &Place, package: &Package, release: &Release) -> Result<bool> {
+/// Whether everything that was built is installed, byte for byte.
+fn all_installed(place: &Place, package: &DkmsPackage, release: &Release) -> Result<bool> {
     let built = module_files(&place.built(package, release).join("module"));
-    Ok(!built.is_empty() && ours(place, package, release)?.len() >= built.len())
+    let ours = ours(place, package, release)?;
+    let in_place = |file: &Utf8PathBuf| ours.iter().any(|there| there.file_name() == file.file_name());
+    Ok(!built.is_empty() && built.iter().all(in_place))
 }
 
-/// Files of a kernel's `updates` and `extra` directories that are what was built.
-fn ours(place: &Place, package: &Package, release: &Release) -> Result<Vec<Utf8PathBuf>> {
+/// Files below a kernel's directory that are identical to what was built.
+fn ours(place: &Place, package: &DkmsPackage, release: &Release) -> Result<Vec<Utf8PathBuf>> {
     let built = module_files(&place.built(package, release).join("module"));
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(place.modules(release)).into_iter().filter_map(Result::ok) {
@@ -257,27 +269,29 @@ fn ours(place: &Place, package: &Package, release: &Release) -> Result<Vec<Utf8P
     Ok(found)
 }
 
-/// Moves the kernel's own modules to where dkms noted that they were. What is there already stays.
-fn put_back(place: &Place, package: &Package, release: &Release) -> Result<()> {
+/// Moves the kernel's own modules back to where dkms has noted that they were. A file there is
+/// kept.
+fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<()> {
     let dir = place.originals(&package.name, release);
     for file in module_files(&dir) {
         let note = Utf8PathBuf::from(format!("{file}.origin"));
         let origin = origin(place, release, &file, &note);
         if !origin.exists() {
-            // Both are on one file system only by chance.
+            // They may be on different file systems.
             durable::replace(&origin, &fs_err::read(&file)?)?;
         }
         fs_err::remove_file(&file)?;
         fs_err::remove_file(&note).ok();
     }
-    // Empty now, or something else of the user's.
+    // They are empty now, unless there is something else in them.
     for dir in dir.ancestors().take(3) {
         fs_err::remove_dir(dir).ok();
     }
     Ok(())
 }
 
-/// Where a module was: as noted by DKMS 3.1.6 and later; earlier ones put it back to `kernel/`, found by modules.order.
+/// Where a module was, as noted by DKMS 3.1.6 and later. Earlier versions moved it back below
+/// `kernel/`, to its place in modules.order.
 fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) -> Utf8PathBuf {
     let modules = place.modules(release);
     if let Ok(text) = fs_err::read_to_string(note) {
@@ -294,8 +308,8 @@ fn origin(place: &Place, release: &Release, file: &Utf8Path, note: &Utf8Path) ->
     modules.join(dir).join(file.file_name().unwrap_or_default())
 }
 
-/// The kernels that DKMS has anything of for a package.
-pub(super) fn kernels(place: &Place, package: &Package) -> Vec<Release> {
+/// The kernels for which DKMS has any files of a package.
+pub(super) fn kernels(place: &Place, package: &DkmsPackage) -> Vec<Release> {
     let mut dirs = entries(&place.package(package));
     dirs.extend(entries(&place.tree().join(&package.name).join("original_module")));
     let dirs = dirs.iter().filter(|dir| dir.is_dir() && !dir.is_symlink());
@@ -305,7 +319,7 @@ pub(super) fn kernels(place: &Place, package: &Package) -> Vec<Release> {
     kernels
 }
 
-/// Where dkms makes what it then renames to [`ARCH`].
+/// Whether it is the directory that dkms builds in before it renames it to [`ARCH`].
 fn is_half(path: &Utf8Path) -> bool {
     path.file_name().is_some_and(|name| name.starts_with(&format!(".tmp_{ARCH}_")))
 }
@@ -325,7 +339,7 @@ mod tests {
     struct System {
         _dir: tempfile::TempDir,
         place: Place,
-        package: Package,
+        package: DkmsPackage,
         release: Release,
     }
 
@@ -333,7 +347,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let place = Place::in_root(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
-            let package = Package { name: "x".into(), version: "1".into() };
+            let package = DkmsPackage { name: "x".into(), version: "1".into() };
             let system = Self { _dir: dir, place, package, release: "6.12.1-a".parse().unwrap() };
             system.file(&system.place.source_of(&system.package).join("dkms.conf"), "");
             system.file(&system.place.built(&system.package, &system.release).join("module/m.ko"), "ours");
@@ -367,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_has_no_fault() {
+    fn a_complete_package_has_no_fault() {
         let system = System::new();
         system.install("ours");
         system.link();
@@ -376,7 +390,18 @@ mod tests {
     }
 
     #[test]
-    fn each_half_done_state_is_told_apart() {
+    fn two_copies_of_one_module_do_not_stand_for_two() {
+        let system = System::new();
+        let built = system.place.built(&system.package, &system.release);
+        system.file(&built.join("module/n.ko"), "the other");
+        system.install("ours");
+        system.file(&system.place.modules(&system.release).join("extra/m.ko"), "ours");
+        system.link();
+        assert_eq!(system.faults(), ["not-installed"]);
+    }
+
+    #[test]
+    fn each_incomplete_state_is_recognised() {
         type Make = fn(&System);
         let states: [(&str, Make); 6] = [
             ("unknown", |system| system.install("ours")),
@@ -407,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_came_or_went_without_depmod_is_stale() {
+    fn a_module_that_was_added_or_removed_without_depmod_is_stale() {
         let system = System::new();
         assert_eq!(system.faults(), ["stale"]);
         system.install("ours");

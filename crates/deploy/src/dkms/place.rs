@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where DKMS keeps what it knows: on the machine, or in another system's tree.
+//! Where DKMS keeps its files: on the machine, or in another system's tree.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use dkms_conf::{DkmsConf, Given};
 use kmodfile::release::Release;
 
@@ -15,7 +15,7 @@ pub const ARCH: &str = "x86_64";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     root: Option<Utf8PathBuf>,
-    /// Whether dkms does not know the trees by itself.
+    /// Whether dkms has to be told about the trees.
     told: bool,
     dkms: Utf8PathBuf,
     source: Utf8PathBuf,
@@ -23,12 +23,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The machine's own, as its framework.conf says.
+    /// Those of the machine, as configured in its framework.conf.
     pub fn machine() -> Self {
         let mut place = Self { root: None, told: false, ..Self::below(Utf8Path::new("/")) };
         for file in framework_files() {
             let text = fs_err::read_to_string(file).unwrap_or_default();
-            // What is no plain assignment concerns DKMS alone; it says so itself.
+            // Anything but plain assignments is for DKMS alone; it reports errors itself.
             let conf = DkmsConf::parse(&text).and_then(|conf| conf.evaluate(&Given::new()));
             let values = conf.unwrap_or_default().values;
             let set = |tree: &mut Utf8PathBuf, name: &str| {
@@ -43,11 +43,11 @@ impl Place {
         place
     }
 
-    /// The system whose `/` is `dir`.
+    /// Those of the system whose `/` is `dir`.
     pub fn in_root(dir: &Utf8Path) -> Result<Self> {
         let dir = dir.canonicalize_utf8().map_err(|error| {
             report::failure::Failure::usage(format!("--root {dir}"), error.to_string())
-                .remedy("name the root directory of a system")
+                .remedy("give the root directory of a system")
         })?;
         Ok(if dir == "/" { Self::machine() } else { Self::below(&dir) })
     }
@@ -62,12 +62,12 @@ impl Place {
         }
     }
 
-    /// The same with another tree for what is built.
+    /// The same with another DKMS tree.
     pub(super) fn with_tree(&self, tree: &Utf8Path) -> Self {
         Self { dkms: tree.to_owned(), told: true, ..self.clone() }
     }
 
-    /// The other system's root; none for the machine.
+    /// The other system's root directory; `None` for the machine.
     pub fn root(&self) -> Option<&Utf8Path> {
         self.root.as_deref()
     }
@@ -82,27 +82,27 @@ impl Place {
         &self.install
     }
 
-    /// Where a package's source is: `/usr/src/NAME-VERSION`.
-    pub fn source_of(&self, package: &Package) -> Utf8PathBuf {
+    /// The directory with a package's source: `/usr/src/NAME-VERSION`.
+    pub fn source_of(&self, package: &DkmsPackage) -> Utf8PathBuf {
         self.source.join(format!("{}-{}", package.name, package.version))
     }
 
-    /// All that DKMS keeps of a package.
-    pub fn package(&self, package: &Package) -> Utf8PathBuf {
+    /// The directory with everything that DKMS keeps of a package.
+    pub fn package(&self, package: &DkmsPackage) -> Utf8PathBuf {
         self.dkms.join(&package.name).join(&package.version)
     }
 
-    /// What was built of a package for a kernel: `module/` and `log/`.
-    pub fn built(&self, package: &Package, release: &Release) -> Utf8PathBuf {
+    /// The directory with what was built of a package for a kernel: `module/` and `log/`.
+    pub fn built(&self, package: &DkmsPackage, release: &Release) -> Utf8PathBuf {
         self.package(package).join(release).join(ARCH)
     }
 
-    /// The link that says which version is installed for a kernel.
+    /// The link that tells which version is installed for a kernel.
     pub fn active_link(&self, name: &str, release: &Release) -> Utf8PathBuf {
         self.dkms.join(name).join(format!("kernel-{release}-{ARCH}"))
     }
 
-    /// The kernel's own modules that DKMS has taken out of the way.
+    /// The directory with the kernel's own modules that DKMS has moved away.
     pub fn originals(&self, name: &str, release: &Release) -> Utf8PathBuf {
         self.dkms.join(name).join("original_module").join(release).join(ARCH)
     }
@@ -112,7 +112,7 @@ impl Place {
         self.install.join(release)
     }
 
-    /// What dkms must be told of the trees: nothing on the machine.
+    /// The options that tell dkms about the trees: none on the machine.
     pub(super) fn options(&self) -> Vec<String> {
         if !self.told {
             return Vec::new();
@@ -141,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
         let place = Place::in_root(&root).unwrap();
-        let package = Package { name: "x".into(), version: "1".into() };
+        let package = DkmsPackage { name: "x".into(), version: "1".into() };
         let release: Release = "6.12.1-cloud-amd64".parse().unwrap();
         assert_eq!(place.source_of(&package), root.join("usr/src/x-1"));
         assert_eq!(place.built(&package, &release), root.join("var/lib/dkms/x/1/6.12.1-cloud-amd64/x86_64"));

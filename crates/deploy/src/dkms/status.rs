@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reads `dkms status`, of DKMS 2.8 to 3.4.
+//! Reads the output of `dkms status`, of DKMS 2.8 to 3.4.
 
 use serde::Serialize;
 
-use crate::dkms::Package;
+use crate::dkms::package::DkmsPackage;
 use kmodfile::release::Release;
 
-/// What DKMS says of a package, for a kernel or as a whole.
+/// What DKMS reports about a package, for a kernel or as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct StatusRow {
     /// The package.
     #[serde(flatten)]
-    pub package: Package,
-    /// The kernel; none for a package that is only added, or broken.
+    pub package: DkmsPackage,
+    /// The kernel; `None` for a package that is only added, or broken.
     pub kernel: Option<String>,
-    /// How far it is.
-    pub state: State,
-    /// The remark in brackets, such as that a module of the kernel's own was taken out of the way.
+    /// Its state.
+    pub state: DkmsState,
+    /// The remark in brackets, such as that the kernel's own module was moved away.
     pub remark: Option<String>,
 }
 
-/// How far a package is.
+/// The state of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum DkmsState {
     /// Its source is missing.
     Broken,
     /// Its source is known.
     Added,
     /// Its modules are built.
     Built,
-    /// Its modules are where the kernel finds them.
+    /// Its modules are installed.
     Installed,
-    /// Another kernel's modules are linked to (weak-modules).
+    /// Modules that are installed for another kernel are linked to (weak-modules).
     InstalledWeak,
 }
 
-impl State {
+impl DkmsState {
     /// The word of `dkms status`.
     pub fn word(self) -> &'static str {
         match self {
@@ -48,10 +48,10 @@ impl State {
         }
     }
 
-    /// How far a package of which `rows` are all is: for a kernel or, without one, at all. One that is only added is that for
-    /// every kernel.
-    pub fn for_kernel(rows: &[Row], release: Option<&Release>) -> Option<Self> {
-        let of_release = |row: &&Row| match (&row.kernel, release) {
+    /// The furthest state in `rows`, those of one package: for a kernel or, without one, for any. A
+    /// package that is only added is so for every kernel.
+    pub fn for_kernel(rows: &[StatusRow], release: Option<&Release>) -> Option<Self> {
+        let of_release = |row: &&StatusRow| match (&row.kernel, release) {
             (Some(kernel), Some(release)) => kernel == release.as_str(),
             _ => true,
         };
@@ -64,17 +64,17 @@ impl State {
     }
 }
 
-/// Reads the lines of `dkms status`; others, such as warnings, are passed over.
-pub fn parse(text: &str) -> Vec<Row> {
+/// Reads the lines of `dkms status`; others, such as warnings, are skipped.
+pub fn parse(text: &str) -> Vec<StatusRow> {
     text.lines().filter_map(row).collect()
 }
 
-/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture where only added, and with a
-/// comma after the name in DKMS 2.
-fn row(line: &str) -> Option<Row> {
+/// `NAME/VERSION, KERNEL, ARCH: STATE (REMARK)`; without kernel and architecture if only added, and
+/// with a comma after the name in DKMS 2.
+fn row(line: &str) -> Option<StatusRow> {
     let (subject, rest) = line.split_once(": ")?;
     let (word, remark) = rest.split_once(' ').unwrap_or((rest, ""));
-    let state = State::parse(word)?;
+    let state = DkmsState::parse(word)?;
     let mut parts = subject.split(", ");
     let first = parts.next()?;
     let (name, version) = match first.split_once('/') {
@@ -86,8 +86,8 @@ fn row(line: &str) -> Option<Row> {
     }
     let kernel = parts.next().map(str::to_owned);
     let remark = remark.trim().trim_matches(['(', ')']);
-    Some(Row {
-        package: Package { name: name.to_owned(), version: version.to_owned() },
+    Some(StatusRow {
+        package: DkmsPackage { name: name.to_owned(), version: version.to_owned() },
         kernel,
         state,
         remark: (!remark.is_empty()).then(|| remark.to_owned()),
@@ -101,17 +101,17 @@ mod tests {
     #[test]
     fn rows_of_every_version_are_read() {
         for (line, name, version, kernel, state, remark) in [
-            ("x/1.0: added", "x", "1.0", None, State::Added, None),
-            ("x, 1.0: added", "x", "1.0", None, State::Added, None),
-            ("x/1.0: broken", "x", "1.0", None, State::Broken, None),
-            ("x/1.0, 6.12.1-a, x86_64: built", "x", "1.0", Some("6.12.1-a"), State::Built, None),
-            ("x, 1.0, 6.12.1-a, x86_64: installed", "x", "1.0", Some("6.12.1-a"), State::Installed, None),
+            ("x/1.0: added", "x", "1.0", None, DkmsState::Added, None),
+            ("x, 1.0: added", "x", "1.0", None, DkmsState::Added, None),
+            ("x/1.0: broken", "x", "1.0", None, DkmsState::Broken, None),
+            ("x/1.0, 6.12.1-a, x86_64: built", "x", "1.0", Some("6.12.1-a"), DkmsState::Built, None),
+            ("x, 1.0, 6.12.1-a, x86_64: installed", "x", "1.0", Some("6.12.1-a"), DkmsState::Installed, None),
             (
                 "x/1+6.12.1+deb13, 6.12.1+deb13-a, x86_64: installed (Original modules exist)",
                 "x",
                 "1+6.12.1+deb13",
                 Some("6.12.1+deb13-a"),
-                State::Installed,
+                DkmsState::Installed,
                 Some("Original modules exist"),
             ),
             (
@@ -119,7 +119,7 @@ mod tests {
                 "x",
                 "1.0",
                 Some("5.14.0"),
-                State::InstalledWeak,
+                DkmsState::InstalledWeak,
                 Some("from 5.13.0"),
             ),
             (
@@ -127,12 +127,12 @@ mod tests {
                 "x",
                 "1.0",
                 Some("6.1"),
-                State::Installed,
+                DkmsState::Installed,
                 Some("WARNING! Diff: built and installed"),
             ),
         ] {
-            let expected = Row {
-                package: Package { name: name.into(), version: version.into() },
+            let expected = StatusRow {
+                package: DkmsPackage { name: name.into(), version: version.into() },
                 kernel: kernel.map(str::to_owned),
                 state,
                 remark: remark.map(str::to_owned),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernels that DKMS builds for, and the directory each is built against.
+//! The kernels that DKMS builds for, and the directory that each build uses.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,12 +16,12 @@ use project::Project;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// A kernel that a project can be built for.
+/// A kernel for which a project can be built.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct DkmsTarget {
     /// The kernel.
     pub release: Release,
-    /// What is given as `--kernelsourcedir`; none where dkms finds the headers by itself.
+    /// The directory for `--kernelsourcedir`; `None` if dkms finds the headers by itself.
     pub kdir: Option<Utf8PathBuf>,
     /// The kernel's configuration.
     pub config: Config,
@@ -29,24 +29,24 @@ pub struct Target {
 
 /// Which kernels the user wants.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
+pub enum WantedKernels<'a> {
     /// These.
     Named(&'a [Release]),
     /// All that are installed.
     All,
 }
 
-/// The kernels asked for; by default the running one or, in another system's tree, the only one there. Says so when
-/// a newer one than the running is installed.
-pub fn releases(context: &Context, place: &Place, wanted: Wanted<'_>) -> Result<Vec<Release>> {
+/// The kernels asked for; by default the running one or, in another system's tree, the only one
+/// there. Warns if a newer one than the running is installed.
+pub fn releases(context: &Context, place: &Place, wanted: WantedKernels<'_>) -> Result<Vec<Release>> {
     match wanted {
-        Wanted::Named([]) => Ok(vec![default(context, place)?]),
-        Wanted::Named(releases) => Ok(releases.to_vec()),
-        Wanted::All => {
+        WantedKernels::Named([]) => Ok(vec![default(context, place)?]),
+        WantedKernels::Named(releases) => Ok(releases.to_vec()),
+        WantedKernels::All => {
             let all = installed(place);
             if all.is_empty() {
                 return Err(Failure::missing(place.install().as_str(), "no kernel is installed there")
-                    .remedy("install a kernel and its headers, or name one: --kernel RELEASE")
+                    .remedy("install a kernel and its headers, or give one: --kernel RELEASE")
                     .into());
             }
             Ok(all)
@@ -54,7 +54,8 @@ pub fn releases(context: &Context, place: &Place, wanted: Wanted<'_>) -> Result<
     }
 }
 
-/// The installed kernels, oldest first. A directory that holds no modules, as uninstalling leaves it, is none.
+/// The installed kernels, oldest first. A directory without modules, as left by uninstalling a
+/// kernel, does not count.
 pub fn installed(place: &Place) -> Vec<Release> {
     let entries = place.install().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
     let whole = |dir: &Utf8Path| dir.join("modules.dep").exists() || dir.join("kernel").is_dir();
@@ -84,7 +85,7 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
         return Err(Failure::missing(
             running.as_str(),
             format!(
-                "runs, but its modules are not in {}: installed are {}",
+                "is running, but its modules are not in {}; installed: {}",
                 place.install(),
                 list(&installed)
             ),
@@ -94,14 +95,14 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
     }
     if let Some(newest) = installed.last().filter(|newest| **newest != running) {
         context.report.warn(&format!(
-            "this is for {running}, which runs; {newest} is installed too and may be what boots next: \
+            "this is for the running kernel, {running}; {newest} is installed too and may be booted next: \
              --kernel {newest}, or --all-kernels"
         ));
     }
     Ok(running)
 }
 
-/// The kernel that runs.
+/// The running kernel.
 pub fn running(context: &Context) -> Result<Release> {
     Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse::<Release>().or_fail()?)
 }
@@ -113,9 +114,9 @@ fn list(releases: &[Release]) -> String {
     releases.iter().map(Release::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl Target {
-    /// What `project` is built against for `release`: the installed headers or, where they lack what it needs, the
-    /// prepared kernel.
+impl DkmsTarget {
+    /// Chooses what `project` is built against for `release`: the installed headers or, if they
+    /// lack what it needs, the prepared kernel.
     pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {
         let prepared = Kdir::open(&context.cache, release);
         let headers = headers_of(place, release);
@@ -127,7 +128,7 @@ impl Target {
         let complete =
             |dir: &Utf8Path| !config.is_yes("CONFIG_RUST") || dir.join("rust/libcore.rmeta").exists();
         let kdir = match (headers, prepared) {
-            // On the machine dkms finds them where they are.
+            // On the machine dkms finds them by itself.
             (Some(dir), _) if complete(&dir) => place.root().map(|_| dir),
             (_, Some(kdir)) => Some(kdir.build()),
             (Some(_), None) if needs_artefacts(project) => {
@@ -139,12 +140,13 @@ impl Target {
     }
 }
 
-/// Whether it is, or may be, in Rust: what is imported is, for a kernel that has it.
+/// Whether the project is, or may be, written in Rust: imported source may be.
 fn needs_artefacts(project: &Project) -> bool {
     project.rust() == Rust::Needed || project.import.is_some()
 }
 
-/// The headers of an installed kernel. In another system's tree the link is read as that system would.
+/// The headers of an installed kernel. In another system's tree the link is resolved as that system
+/// would.
 fn headers_of(place: &Place, release: &Release) -> Option<Utf8PathBuf> {
     let link = place.modules(release).join("build");
     let dir = match (link.read_link_utf8(), place.root()) {
@@ -160,10 +162,10 @@ fn read_config(dir: &Utf8Path) -> Result<Config> {
     Ok(Config::parse(&fs_err::read_to_string(file)?))
 }
 
-/// What is to be added where a prepared kernel would have done, and there is one that lost files.
+/// An addition to an error if there is a prepared kernel, but it has lost files.
 fn lost(context: &Context, release: &Release) -> String {
     Kdir::lost(&context.cache, release)
-        .map_or_else(String::new, |file| format!("; the kernel that was prepared lost {file}"))
+        .map_or_else(String::new, |file| format!("; the prepared kernel has lost {file}"))
 }
 
 fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
@@ -171,7 +173,7 @@ fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
     let reason = if known.contains(release) {
         format!("its headers are not installed (no {}/build/include)", place.modules(release))
     } else {
-        format!("is not installed in {}: installed are {}", place.install(), list(&known))
+        format!("is not installed in {}; installed: {}", place.install(), list(&known))
     };
     Failure::missing(release.as_str(), reason + lost).remedy(format!(
         "apt-get install linux-headers-{release} (elsewhere kernel-devel-{release}), \
@@ -182,9 +184,7 @@ fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
 fn no_artefacts(release: &Release, lost: &str) -> Failure {
     Failure::missing(
         release.as_str(),
-        format!(
-            "its headers hold no Rust artefacts (rust/libcore.rmeta), which the project is built with{lost}"
-        ),
+        format!("its headers lack the Rust artefacts (rust/libcore.rmeta) that the project needs{lost}"),
     )
     .remedy(format!("cargo kmod kernel prepare {release}"))
 }

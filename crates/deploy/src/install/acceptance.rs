@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether the kernel would load what is to be installed for it: asked before anything is changed.
+//! Whether the kernel would load the modules that are to be installed for it, checked before
+//! anything is changed.
 //!
-//! What the kernel asks of a module is found in the system, or else in the tree that was prepared for building modules, if that
-//! is of this very kernel. What is found nowhere is not asked: no module is refused for want of a file.
+//! What the kernel requires of a module is found in the system, or in the tree that was prepared
+//! for building modules, if that is of the same build of the kernel. What is not found is not
+//! checked: no module is refused because a file is missing.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::module::ModuleFile;
-use crate::install::system::System;
-use crate::install::tree::Tree;
+use crate::install::module::NamedModule;
+use crate::install::system::TargetSystem;
+use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
 use kernel::installed;
 use kernel::kdir::Kdir;
@@ -22,26 +24,27 @@ use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// How many reasons are said of one module.
+/// How many reasons are given for one module.
 const SHOWN: usize = 5;
 
 /// Modules that are to be installed, and where.
 pub(super) struct Candidates<'a> {
     pub(super) context: &'a Context,
-    pub(super) system: &'a System,
+    pub(super) system: &'a TargetSystem,
     pub(super) release: &'a Release,
-    /// The modules that are there.
-    pub(super) tree: &'a Tree,
-    pub(super) modules: &'a [ModuleFile],
-    /// Whether they are wanted even if they would not be loaded as things are.
+    /// The modules that are installed already.
+    pub(super) tree: &'a ReleaseTree,
+    pub(super) modules: &'a [NamedModule],
+    /// Whether they are installed even if the kernel would not load them yet.
     pub(super) force: bool,
 }
 
 impl Candidates<'_> {
-    /// Refuses modules that the kernel would not load, with every reason why; says what is worth knowing of the others.
+    /// Refuses modules that the kernel would not load, with the reasons; reports what is worth
+    /// knowing about the others.
     pub(super) fn require_accepted(&self) -> Result<()> {
         let Some(target) = self.target()? else {
-            self.note("nothing of a module: the kernel has none of its own to compare with");
+            self.note("modules are not checked: the kernel has none of its own to compare with");
             return Ok(());
         };
         let refused = self.modules.iter().map(|module| (module, target.judge(&module.module)));
@@ -49,7 +52,7 @@ impl Candidates<'_> {
         let Some(((first, answer), more)) = refused.split_first() else { return Ok(()) };
         let mut reason = format!("kernel {} would not load it: {}", self.release, reasons(&answer.refusals));
         if !more.is_empty() {
-            reason.push_str(&format!("; nor {} more of them", more.len()));
+            reason.push_str(&format!("; nor {} more modules", more.len()));
         }
         let all = || refused.iter().flat_map(|(_, answer)| &answer.refusals);
         let remedy = if !all().all(Refusal::may_pass) {
@@ -57,13 +60,13 @@ impl Candidates<'_> {
         } else if all().any(|refusal| *refusal == Refusal::Unsigned) {
             "sign it with a key that the kernel trusts: cargo kmod sign; or --force".to_owned()
         } else {
-            "install first what it needs; or --force, if that comes later".to_owned()
+            "first install the modules that it needs; or --force, if they are installed later".to_owned()
         };
         Err(Failure::refused(first.path.as_str(), reason).remedy(remedy).into())
     }
 
     /// Whether a module may be installed.
-    fn accepts(&self, module: &ModuleFile, answer: &Answer) -> bool {
+    fn accepts(&self, module: &NamedModule, answer: &Answer) -> bool {
         answer.notes.iter().for_each(|note| self.note(&format!("{}: {note}", module.path)));
         let forced = self.force && answer.refusals.iter().all(Refusal::may_pass);
         if forced && !answer.loads() {
@@ -72,18 +75,18 @@ impl Candidates<'_> {
         forced || answer.loads()
     }
 
-    /// The kernel, as far as it is known. `None` where it has no module of its own.
+    /// The kernel, as far as it is known. `None` if it has no module of its own.
     fn target(&self) -> Result<Option<LoadTarget>> {
         let Some(first) = self.tree.first() else { return Ok(None) };
-        let own = ModuleFile::read(&self.system.path(System::relative_dir(self.release)).join(first))?;
+        let own = NamedModule::read(&self.system.path(TargetSystem::relative_dir(self.release)).join(first))?;
         let prepared = self.prepared(first, &own.path)?;
         let config = self.config(prepared.as_ref())?;
         let symvers = self.symvers(prepared.as_ref())?;
         if config.is_none() {
-            self.note("signatures: no configuration of the kernel was found");
+            self.note("signatures are not checked: the configuration of the kernel was not found");
         }
         if symvers.is_none() {
-            self.note("symbols and their CRCs: no Module.symvers of the kernel was found");
+            self.note("symbols and their CRCs are not checked: the kernel's Module.symvers was not found");
         }
         let target = LoadTarget::as_far_as_known(config.as_ref(), symvers.as_deref(), &own.module);
         let others = self.others();
@@ -93,7 +96,8 @@ impl Candidates<'_> {
         Ok(Some(if self.enforced() { target.secured() } else { target }))
     }
 
-    /// The prepared kernel of this release, if its module `file` is, byte for byte, the one that is `installed`.
+    /// The prepared kernel of this release, if its module `file` is byte for byte the `installed`
+    /// one.
     fn prepared(&self, file: &Utf8Path, installed: &Utf8Path) -> Result<Option<Kdir>> {
         let Some(kdir) = Kdir::open(&self.context.cache, self.release) else { return Ok(None) };
         let same = fs_err::read(kdir.modules().join(file)).ok() == Some(fs_err::read(installed)?);
@@ -112,16 +116,17 @@ impl Candidates<'_> {
         Ok(found.or_else(|| fs_err::read_to_string(prepared?.build().join("Module.symvers")).ok()))
     }
 
-    /// Modules that did not come with the kernel: what they export, its `Module.symvers` does not know. One that cannot be read
-    /// exports nothing.
-    fn others(&self) -> Vec<ModuleFile> {
-        let dir = self.system.path(System::relative_dir(self.release));
+    /// Modules that did not come with the kernel: its `Module.symvers` does not list what they
+    /// export. One that cannot be read exports nothing.
+    fn others(&self) -> Vec<NamedModule> {
+        let dir = self.system.path(TargetSystem::relative_dir(self.release));
         let foreign = self.tree.files().filter(|path| !path.starts_with("kernel"));
         let files: BTreeSet<Utf8PathBuf> = foreign.map(|path| dir.join(path)).collect();
-        files.iter().filter_map(|file| ModuleFile::read(file).ok()).collect()
+        files.iter().filter_map(|file| NamedModule::read(file).ok()).collect()
     }
 
-    /// Whether the machine, by its command line or by Secure Boot, enforces signatures whatever the kernel's configuration says.
+    /// Whether the machine enforces signatures, because of its kernel command line or Secure Boot,
+    /// whatever the kernel's configuration says.
     fn enforced(&self) -> bool {
         let read = |file: &str| fs_err::read_to_string(file).unwrap_or_default();
         self.system.is_host()
@@ -136,8 +141,8 @@ impl Candidates<'_> {
     }
 }
 
-/// What a running kernel says of itself: its parameter `module.sig_enforce`, and the list of lockdown's levels with the one that
-/// is in force in brackets.
+/// Reads what the running kernel shows: its parameter `module.sig_enforce`, and the levels of
+/// lockdown with the active one in brackets.
 fn enforces(sig_enforce: &str, lockdown: &str) -> bool {
     let level = lockdown.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     sig_enforce.trim() == "Y" || level.is_some_and(|level| level != "none")
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn not_every_reason_is_said() {
+    fn not_every_reason_is_given() {
         let refusals: Vec<Refusal> =
             (0..7).map(|n| Refusal::Unresolved { symbol: format!("symbol_{n}") }).collect();
         let said = reasons(&refusals);

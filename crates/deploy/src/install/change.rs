@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One file that a transaction changes, and how it is changed so that it can be finished or undone at any point.
+//! One file that a transaction changes, in such a way that the change can be finished or undone at
+//! any point.
 //!
-//! What is new lies beside the place as `.NAME.cifs-fix-new`, what was there as a second name of the same file,
-//! `.NAME.cifs-fix-old`: bytes, mode, owner, times and attributes are kept by keeping the file. Neither name is one that
-//! depmod or modprobe look at.
+//! The new file lies beside its place as `.NAME.cargo-kmod-new`. The old one has a second name,
+//! `.NAME.cargo-kmod-old`, so that its contents, mode, owner, times and attributes are kept. depmod
+//! and modprobe ignore both names.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -17,41 +18,42 @@ use report::failure::Failure;
 /// A file to be written, replaced or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct FileChange {
     /// The file, relative to the system's `/`.
     pub path: Utf8PathBuf,
-    /// What it will hold; none: it is removed.
+    /// The digest of its new contents; `None` if it is removed.
     pub new: Option<Digest>,
-    /// Whether there was a file.
+    /// Whether the file existed before.
     pub existed: bool,
-    /// Whether depmod makes it, so that it can be made again and others may make it meanwhile.
+    /// Whether it is part of depmod's index, which can be made again and which others may make in
+    /// the meantime.
     pub index: bool,
 }
 
-/// What a file is to become.
+/// What a file is replaced with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum New {
+pub enum NewContent {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// Another name of this file, which stays.
+    /// A second name of this file, which stays.
     Link(Utf8PathBuf),
     /// No file.
     Nothing,
 }
 
-/// What was found of a change that may or may not have been applied.
+/// Who wrote a file last, when a change to it may or may not have been applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// As the transaction left it.
+pub enum FileOwner {
+    /// This transaction, or nobody since.
     Ours,
-    /// Something else has written the file since. For what depmod makes that is right, and it has to be made again.
+    /// Another program. For depmod's index that is legitimate, and the index has to be made again.
     Foreign,
 }
 
-impl Change {
+impl FileChange {
     fn beside(&self, root: &Utf8Path, suffix: &str) -> Utf8PathBuf {
         let name = self.path.file_name().expect("a file has a name");
-        root.join(&self.path).with_file_name(format!(".{name}.cifs-fix-{suffix}"))
+        root.join(&self.path).with_file_name(format!(".{name}.cargo-kmod-{suffix}"))
     }
 
     fn new_file(&self, root: &Utf8Path) -> Utf8PathBuf {
@@ -62,29 +64,31 @@ impl Change {
         self.beside(root, "old")
     }
 
-    /// The directory it is in.
+    /// The directory that the file is in.
     pub fn dir(&self, root: &Utf8Path) -> Utf8PathBuf {
         root.join(&self.path).parent().expect("a file is in a directory").to_owned()
     }
 
-    /// Lays out beside the place all that applying and undoing need, so that neither needs space on the disk.
-    pub fn stage(&self, root: &Utf8Path, new: &New) -> Result<()> {
+    /// Writes beside the place everything that applying and undoing need, so that neither needs
+    /// disk space.
+    pub fn stage(&self, root: &Utf8Path, new: &NewContent) -> Result<()> {
         if self.existed {
             fs_err::hard_link(root.join(&self.path), self.old_file(root))?;
         }
         match new {
-            New::Bytes(bytes) => durable::write(&self.new_file(root), bytes),
-            New::Link(file) => Ok(fs_err::hard_link(file, self.new_file(root))?),
-            New::Nothing => Ok(()),
+            NewContent::Bytes(bytes) => durable::write(&self.new_file(root), bytes),
+            NewContent::Link(file) => Ok(fs_err::hard_link(file, self.new_file(root))?),
+            NewContent::Nothing => Ok(()),
         }
     }
 
-    /// Puts the new file in its place, or removes the old; what is done already is left.
-    pub fn apply(&self, root: &Utf8Path) -> Result<Found> {
+    /// Renames the new file into place, or removes the old one. Does nothing if that was done
+    /// already.
+    pub fn apply(&self, root: &Utf8Path) -> Result<FileOwner> {
         let place = root.join(&self.path);
         if !self.is_untouched(root) {
             return if durable::digest_of(&place)? == self.new {
-                Ok(Found::Ours)
+                Ok(FileOwner::Ours)
             } else {
                 self.foreign(root)
             };
@@ -94,11 +98,11 @@ impl Change {
             Some(_) => return self.foreign(root),
             None => durable::remove(&place)?,
         }
-        Ok(Found::Ours)
+        Ok(FileOwner::Ours)
     }
 
-    /// Puts back what was there; what was not touched is left.
-    pub fn undo(&self, root: &Utf8Path) -> Result<Found> {
+    /// Restores the old file. Does nothing if it was not touched.
+    pub fn undo(&self, root: &Utf8Path) -> Result<FileOwner> {
         let place = root.join(&self.path);
         let found = durable::digest_of(&place)?;
         let touched_by_us = found == self.new && !exists(&self.new_file(root));
@@ -109,28 +113,28 @@ impl Change {
             false if touched_by_us => durable::remove(&place)?,
             _ => return self.foreign(root),
         }
-        Ok(Found::Ours)
+        Ok(FileOwner::Ours)
     }
 
-    /// Removes what lies beside the place.
+    /// Removes the files beside the place.
     pub fn clean(&self, root: &Utf8Path) -> Result<()> {
         durable::remove(&self.new_file(root))?;
         durable::remove(&self.old_file(root))
     }
 
-    /// Whether the place is as it was before: the same file, or still none.
+    /// Whether the place is as it was before: the same file, or still no file.
     fn is_untouched(&self, root: &Utf8Path) -> bool {
         let place = root.join(&self.path);
         if self.existed { is_same_file(&place, &self.old_file(root)) } else { !exists(&place) }
     }
 
-    fn foreign(&self, root: &Utf8Path) -> Result<Found> {
+    fn foreign(&self, root: &Utf8Path) -> Result<FileOwner> {
         if self.index {
-            return Ok(Found::Foreign);
+            return Ok(FileOwner::Foreign);
         }
         Err(Failure::refused(
             root.join(&self.path).as_str(),
-            "was changed by something else while a change of the modules was under way",
+            "was changed by another program while modules were being changed",
         )
         .remedy("move it away and run the command again")
         .into())

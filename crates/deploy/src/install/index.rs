@@ -1,52 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
-//! depmod's files for a tree as it will be, made before the tree is changed.
+//! depmod's index of a tree as it will be, made before the tree is changed.
 //!
-//! depmod runs over a mirror of symbolic links in which the changes are made already. What it writes there is, byte for
-//! byte, what it would write afterwards, and modprobe can be asked there what it would load.
+//! depmod runs over a mirror of symbolic links in which the changes have already been made. What it
+//! writes there is, byte for byte, what it would write afterwards, and modprobe can be asked there
+//! what it would load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::modprobe::{self, Answer};
-use crate::install::system::System;
-use crate::install::tree::{self, Tree};
+use crate::install::modprobe::{self, ModprobeAnswer};
+use crate::install::system::TargetSystem;
+use crate::install::tree::{self, ReleaseTree};
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::name::of_file;
 use kmodfile::release::Release;
+use report::Report;
 use report::cache::remove_plain;
 use report::durable::digest;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// What will differ in a release's directory, and in depmod's configuration.
+/// What is going to change in a release's directory and in depmod's configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Difference {
-    /// Files that will be there, relative to the release's directory, and where their bytes are now.
+pub struct ReleaseChanges {
+    /// Files that will be added, relative to the release's directory, and where their contents are
+    /// now.
     pub added: BTreeMap<Utf8PathBuf, Utf8PathBuf>,
-    /// Files that will be gone, relative to the release's directory.
+    /// Files that will be removed, relative to the release's directory.
     pub removed: Vec<Utf8PathBuf>,
-    /// Drop-ins for depmod by file name: their text, or none where they will be gone.
+    /// Drop-ins for depmod by file name: their text, or `None` for those that will be removed.
     pub depmod_d: BTreeMap<String, Option<String>>,
 }
 
-/// The mirror of a release as it will be, with depmod's files. Gone when dropped; what a killed run left goes with the next.
+/// The mirror of a release as it will be, with depmod's index. It is removed when dropped; the next
+/// run removes what a killed one left.
 #[derive(Debug)]
-pub struct Mirror {
+pub struct ReleaseMirror {
     dir: tempfile::TempDir,
     release: Release,
 }
 
-impl Mirror {
-    /// Makes the mirror of `tree` and runs depmod over it. The caller holds the system's lock.
+impl ReleaseMirror {
+    /// Makes the mirror of `tree` and runs depmod over it. The caller must hold the system's lock.
     pub fn make(
         context: &Context,
-        system: &System,
+        system: &TargetSystem,
         release: &Release,
-        tree: &Tree,
-        difference: &Difference,
+        tree: &ReleaseTree,
+        difference: &ReleaseChanges,
     ) -> Result<Self> {
         let mirror = Self { dir: empty_dir(context, system, release)?, release: release.clone() };
         let conf = mirror.path().join("depmod.d");
@@ -54,7 +58,9 @@ impl Mirror {
         fs_err::create_dir_all(mirror.path().join("lib/modules"))?;
         let real = system.release_dir(release)?;
         reflect(&real, &mirror.release_dir(), Utf8Path::new(""), difference)?;
-        depmod(context, mirror.path(), &[conf], release)?;
+        for warning in depmod(context, mirror.path(), &[conf], release)? {
+            context.report.warn(&warning.replace(mirror.path().as_str(), system.root().as_str()));
+        }
         mirror.require_all(&names(tree, difference))?;
         Ok(mirror)
     }
@@ -67,12 +73,12 @@ impl Mirror {
         self.path().join("lib/modules").join(&self.release)
     }
 
-    /// What depmod made, by file name.
+    /// The files that depmod wrote, by name.
     pub fn files(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut files = BTreeMap::new();
         for entry in self.release_dir().read_dir_utf8()? {
             let entry = entry?;
-            // Everything that was there before is a link.
+            // Everything that was not made by depmod is a link.
             if entry.file_type()?.is_file() {
                 files.insert(entry.file_name().to_owned(), fs_err::read(entry.path())?);
             }
@@ -81,46 +87,67 @@ impl Mirror {
     }
 
     /// What modprobe would load once the changes are made.
-    pub fn ask(&self, context: &Context, system: &System, name: &str) -> Result<Answer> {
+    pub fn ask(&self, context: &Context, system: &TargetSystem, name: &str) -> Result<ModprobeAnswer> {
         modprobe::ask(self.path(), system.root(), &self.release, name, &context.report)
     }
 
-    /// A depmod that does not follow links would make an index of nothing.
+    /// A depmod that does not follow links would index nothing.
     fn require_all(&self, names: &BTreeSet<String>) -> Result<()> {
-        let listed = fs_err::read_to_string(self.release_dir().join("modules.dep"))?.lines().count();
-        let there = names.len();
-        if listed >= there {
-            return Ok(());
-        }
+        let dep = fs_err::read_to_string(self.release_dir().join("modules.dep"))?;
+        let missing = not_listed(&dep, names);
+        let Some(first) = missing.first() else { return Ok(()) };
         Err(Failure::refused(
             format!("kernel {}", self.release),
-            format!("depmod lists {listed} modules, and there are {there} of different names"),
+            format!("depmod did not index {} of its modules, {first} among them", missing.len()),
         )
         .remedy("run the command again with -v and see what depmod says")
         .into())
     }
 }
 
-/// Runs depmod over the modules below `base`, with the configuration of `conf` alone; with none, depmod's own.
-pub fn depmod(context: &Context, base: &Utf8Path, conf: &[Utf8PathBuf], release: &Release) -> Result<()> {
+/// Runs depmod over the modules below `base`, with the configuration of `conf` alone; with none,
+/// depmod's own. Returns what depmod warns of, which does not show in its exit status.
+fn depmod(
+    context: &Context,
+    base: &Utf8Path,
+    conf: &[Utf8PathBuf],
+    release: &Release,
+) -> Result<Vec<String>> {
     let mut cmd = Cmd::new("depmod").args(["-b", base.as_str()]);
     for path in conf {
         cmd = cmd.args(["-C", path.as_str()]);
     }
-    host::inside(cmd.arg(release.as_str())).run(&context.report)?;
-    Ok(())
+    depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)
 }
 
-/// Runs depmod in the system itself, after something else has changed what was about to be put there.
-pub fn depmod_in_place(context: &Context, system: &System, release: &Release) -> Result<()> {
+/// Runs a depmod, and returns what it warns of.
+pub fn depmod_warnings(depmod: &Cmd, report: &Report) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let output = depmod.finish_with(report, |line| {
+        report.output_line(line);
+        warnings.extend(is_warning(line).then(|| line.to_owned()));
+    })?;
+    if output.status.success() { Ok(warnings) } else { Err(depmod.failure(&output)) }
+}
+
+fn is_warning(line: &str) -> bool {
+    ["depmod: WARNING: ", "depmod: ERROR: "].iter().any(|start| line.starts_with(start))
+}
+
+/// Runs depmod in the system itself, after another program has changed what was about to be
+/// installed there.
+pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     let conf: Vec<Utf8PathBuf> =
         if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
     let conf = if conf.is_empty() && !system.is_host() { vec!["/dev/null".into()] } else { conf };
-    depmod(context, system.root(), &conf, release)
+    let warnings = depmod(context, system.root(), &conf, release)?;
+    warnings.iter().for_each(|warning| context.report.warn(warning));
+    Ok(())
 }
 
-/// An empty directory in the cache, or with `--dry-run` outside of it. Its name is new each time: a depmod that a killed run left behind cannot write into it.
-fn empty_dir(context: &Context, system: &System, release: &Release) -> Result<tempfile::TempDir> {
+/// An empty directory in the cache, or with `--dry-run` outside of it. It has a new name each time, so that a depmod left behind by a
+/// killed run cannot write into it.
+fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
     if context.dry_run {
         return tempfile::tempdir().context("making a temporary directory");
     }
@@ -133,7 +160,11 @@ fn empty_dir(context: &Context, system: &System, release: &Release) -> Result<te
     tempfile::tempdir_in(&place).with_context(|| format!("making a directory in {place}"))
 }
 
-fn write_conf(system: &System, conf: &Utf8Path, changed: &BTreeMap<String, Option<String>>) -> Result<()> {
+fn write_conf(
+    system: &TargetSystem,
+    conf: &Utf8Path,
+    changed: &BTreeMap<String, Option<String>>,
+) -> Result<()> {
     fs_err::create_dir(conf)?;
     for (name, path) in tree::depmod_d(system) {
         if !changed.contains_key(&name) {
@@ -148,8 +179,9 @@ fn write_conf(system: &System, conf: &Utf8Path, changed: &BTreeMap<String, Optio
     Ok(())
 }
 
-/// Makes `mirror/below` show `real/below`: links to what stays, directories where something below changes.
-fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &Difference) -> Result<()> {
+/// Makes `mirror/below` show what `real/below` will hold: links to what stays, directories where
+/// something below changes.
+fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &ReleaseChanges) -> Result<()> {
     fs_err::create_dir(mirror.join(below))?;
     let changed = |path: &Utf8Path| {
         difference
@@ -188,13 +220,14 @@ fn reflect(real: &Utf8Path, mirror: &Utf8Path, below: &Utf8Path, difference: &Di
     Ok(())
 }
 
-/// The directory right below `below` on the way to `path`.
+/// The directory directly below `below` on the way to `path`.
 fn next_below(below: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
     let rest = path.strip_prefix(below).ok()?;
     (rest.components().count() > 1).then(|| below.join(rest.components().next().expect("there are two")))
 }
 
-/// Whether depmod makes this file of a release's directory: `modules.*` but the lists that the kernel's build makes.
+/// Whether depmod writes this file of a release's directory: `modules.*`, except the lists made by
+/// the kernel's build.
 pub fn is_index(path: &Utf8Path) -> bool {
     path.parent() == Some(Utf8Path::new(""))
         && path.as_str().starts_with("modules.")
@@ -204,8 +237,15 @@ pub fn is_index(path: &Utf8Path) -> bool {
         )
 }
 
-/// The names of the modules that there will be.
-fn names(tree: &Tree, difference: &Difference) -> BTreeSet<String> {
+/// Those of `there`, names of modules, that a modules.dep does not list.
+fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let file = |line: &str| of_file(Utf8Path::new(line.split_once(':')?.0).file_name()?);
+    let listed: BTreeSet<String> = dep.lines().filter_map(file).collect();
+    there.iter().map(String::as_str).filter(|name| !listed.contains(*name)).collect()
+}
+
+/// The names of the modules that will be there.
+fn names(tree: &ReleaseTree, difference: &ReleaseChanges) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
     let added = difference.added.keys().map(Utf8PathBuf::as_path);
     left.chain(added).filter_map(|path| of_file(path.file_name()?)).collect()
@@ -216,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_depmod_makes_is_told_from_what_the_kernel_brings() {
+    fn what_depmod_writes_is_told_from_what_comes_with_the_kernel() {
         for (name, made) in [
             ("modules.dep", true),
             ("modules.dep.bin", true),
@@ -232,6 +272,18 @@ mod tests {
     }
 
     #[test]
+    fn modules_that_depmod_does_not_list_are_named() {
+        let there: BTreeSet<String> = ["a", "b_c"].map(str::to_owned).into();
+        for (dep, missing) in [
+            ("kernel/a.ko: extra/b-c.ko.xz\nextra/b-c.ko.xz:\n", vec![]),
+            ("kernel/a.ko:\nextra/a.ko:\n", vec!["b_c"]),
+            ("", vec!["a", "b_c"]),
+        ] {
+            assert_eq!(not_listed(dep, &there), missing, "{dep}");
+        }
+    }
+
+    #[test]
     fn the_mirror_shows_what_will_be() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
@@ -242,7 +294,7 @@ mod tests {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, file).unwrap();
         }
-        let difference = Difference {
+        let difference = ReleaseChanges {
             added: [("extra/sub/new.ko".into(), dir.join("new.ko"))].into(),
             removed: vec!["extra/old.ko".into()],
             depmod_d: BTreeMap::new(),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The initramfs of a release: whether a module is in it, and how the distribution rebuilds it.
+//! The initramfs of a release: which modules are in it, and how the distribution rebuilds it.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::name::of_file;
@@ -13,19 +13,19 @@ use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// Whether the user wants it rebuilt.
+/// When the initramfs is rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
-    /// On the running system, where the module is in it; a tree's is left alone.
+pub enum InitramfsChoice {
+    /// On the running system, if the module is in it; that of a --root is left alone
     #[default]
     Auto,
-    /// In a tree, too, by its own program, in namespaces.
+    /// Also that of a --root, with its own programs, run in namespaces
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 
-/// What makes an initramfs.
+/// The program that makes an initramfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Maker {
@@ -33,18 +33,21 @@ pub enum Maker {
     UpdateInitramfs,
     /// dracut: Fedora, RHEL, SUSE.
     Dracut,
-    /// Arch's.
+    /// mkinitcpio: Arch.
     Mkinitcpio,
 }
 
-/// An initramfs that is to be made again.
+/// An initramfs that is to be rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rebuild {
-    /// What makes it.
+    /// The program that makes it.
     pub maker: Maker,
     /// The file, as the system sees it.
     pub image: Utf8PathBuf,
+    /// The modules concerned that are in it.
+    #[serde(default)]
+    pub holds: Vec<String>,
 }
 
 impl Maker {
@@ -67,7 +70,7 @@ impl Maker {
     }
 
     /// The one that the system has.
-    fn of(system: &System) -> Option<Self> {
+    fn of(system: &TargetSystem) -> Option<Self> {
         let has = |program: &str| {
             let dirs = ["usr/sbin", "usr/bin", "sbin", "bin"];
             dirs.iter().any(|dir| system.path(dir).join(program).exists())
@@ -75,15 +78,16 @@ impl Maker {
         Self::ALL.into_iter().find(|maker| has(maker.program()))
     }
 
-    /// The image of a release that it has made, from the system's `/`.
-    fn image(self, system: &System, release: &Release) -> Option<Utf8PathBuf> {
+    /// The image of a release that it has made, as a path from the system's `/`.
+    fn image(self, system: &TargetSystem, release: &Release) -> Option<Utf8PathBuf> {
         let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
         let image = images.into_iter().find(|image| system.path(image).exists())?;
         Some(Utf8Path::new("/").join(image))
     }
 
-    /// The names that distributions give it in `/boot`. With dracut each has its own: Fedora and RHEL, Debian and Ubuntu, SUSE.
-    fn images(self, system: &System, release: &Release) -> Vec<String> {
+    /// The names of the image in `/boot`. With dracut they depend on the distribution: Fedora and
+    /// RHEL, Debian and Ubuntu, SUSE.
+    fn images(self, system: &TargetSystem, release: &Release) -> Vec<String> {
         match self {
             Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
             Self::Dracut => {
@@ -91,7 +95,7 @@ impl Maker {
                 vec![fedora, debian, format!("initrd-{release}")]
             }
             Self::Mkinitcpio => {
-                let pkgbase = system.path(System::relative_dir(release)).join("pkgbase");
+                let pkgbase = system.path(TargetSystem::relative_dir(release)).join("pkgbase");
                 let package = fs_err::read_to_string(pkgbase).ok();
                 package.iter().map(|package| format!("initramfs-{}.img", package.trim())).collect()
             }
@@ -112,46 +116,88 @@ impl Maker {
     }
 }
 
-/// The initramfs to rebuild when modules `names` change; none if it holds none of them. Says what it found.
+/// The initramfs to rebuild when the modules `names` change, if there is one and any of them is in
+/// it. Reports what is left alone.
 pub fn concerned(
     context: &Context,
-    system: &System,
+    system: &TargetSystem,
     release: &Release,
     names: &[&str],
-    choice: Choice,
+    choice: InitramfsChoice,
 ) -> Result<Option<Rebuild>> {
-    let Some(maker) = Maker::of(system).filter(|_| choice != Choice::Never) else { return Ok(None) };
+    let Some(maker) = Maker::of(system).filter(|_| choice != InitramfsChoice::Never) else { return Ok(None) };
     let Some(image) = maker.image(system, release) else {
         let names = maker.images(system, release).join(", ");
         let what =
-            format!("the initramfs of {release}: {} is here, and made none of {names}", maker.program());
+            format!("the initramfs of {release}: {} is installed, but there is no {names}", maker.program());
         context.report.note("Leaving", &what);
         return Ok(None);
     };
-    if !system.is_host() && choice == Choice::Auto {
+    if !system.is_host() && choice == InitramfsChoice::Auto {
         let path = system.path(image.strip_prefix("/")?);
-        context.report.note("Leaving", &format!("{path}: --initramfs always looks into it, and rebuilds it"));
+        context.report.note("Leaving", &format!("{path} as it is; to rebuild it: --initramfs always"));
         return Ok(None);
     }
     let listed = run(system, maker.list(&image))?.run(&context.report)?.text();
     let inside = names_in(&listed, names);
     if inside.is_empty() {
-        context.report.note("Leaving", &format!("{image}: it holds no {}", names.join(", ")));
+        context
+            .report
+            .note("Leaving", &format!("{image} as it is: it does not contain {}", names.join(", ")));
         return Ok(None);
     }
-    Ok(Some(Rebuild { maker, image }))
+    let holds = inside.into_iter().map(str::to_owned).collect();
+    Ok(Some(Rebuild { maker, image, holds }))
 }
 
-/// Makes it again.
-pub fn rebuild(context: &Context, system: &System, release: &Release, wanted: &Rebuild) -> Result<()> {
+/// Rebuilds it, and checks what came of that: these programs end with status 0 where they are
+/// configured to do nothing, and where they put it off. Warns if one of `holds` is no longer in it.
+///
+/// # Errors
+///
+/// Refused, if the image was not written.
+pub fn rebuild(
+    context: &Context,
+    system: &TargetSystem,
+    release: &Release,
+    wanted: &Rebuild,
+    holds: &[String],
+) -> Result<()> {
     let step = context.report.step("Rebuilding", wanted.image.as_str());
-    run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
-    step.done("Rebuilt", &format!("{} with {}", wanted.image, wanted.maker.program()));
+    let file = system.path(wanted.image.strip_prefix("/")?);
+    let before = version_of(&file);
+    let output = run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
+    let program = wanted.maker.program();
+    let refused = |reason: String| Failure::refused(file.as_str(), reason);
+    if version_of(&file) == before {
+        let said = output.tail.trim_end();
+        let said = if said.is_empty() { "nothing" } else { said };
+        return Err(refused(format!("{program} reported success but did not write it; its output: {said}"))
+            .remedy(format!(
+                "see how {program} is configured, or leave the initramfs alone: --initramfs never"
+            ))
+            .into());
+    }
+    let listed = run(system, wanted.maker.list(&wanted.image))?.run(&context.report)?.text();
+    let names: Vec<&str> = holds.iter().map(String::as_str).collect();
+    let inside = names_in(&listed, &names);
+    for name in names.iter().filter(|name| !inside.contains(name)) {
+        context.report.warn(&format!("{file}: {program} left out {name}, which was in it before"));
+    }
+    step.done("Rebuilt", &format!("{} with {}", wanted.image, program));
     Ok(())
 }
 
-/// `cmd` as the system itself would run it: in a tree with that as its `/`, in namespaces that end with it.
-fn run(system: &System, cmd: Cmd) -> Result<Cmd> {
+/// What changes when a file is written again.
+fn version_of(file: &Utf8Path) -> Option<(u64, i64, i64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = file.metadata().ok()?;
+    Some((meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()))
+}
+
+/// `cmd` as the system itself would run it: for a tree with that as its `/`, in namespaces that end
+/// with the command.
+fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
     let cmd = host::inside(cmd);
     if system.is_host() {
         return Ok(cmd);
@@ -159,9 +205,9 @@ fn run(system: &System, cmd: Cmd) -> Result<Cmd> {
     use std::os::unix::fs::FileTypeExt as _;
     let null = system.path("dev/null");
     if !null.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
-        let reason = "is no device, and what rebuilds an initramfs would write a file there";
+        let reason = "is not a device, so that rebuilding the initramfs would create a file there";
         return Err(Failure::missing(null.as_str(), reason)
-            .remedy("leave out --initramfs always, and rebuild it where the system runs")
+            .remedy("leave out --initramfs always, and rebuild it on the running system")
             .into());
     }
     let outer = host::inside(Cmd::new("unshare")).args([
@@ -176,9 +222,9 @@ fn run(system: &System, cmd: Cmd) -> Result<Cmd> {
     Ok(cmd.wrapped_in(outer, system.root().as_str()))
 }
 
-/// Which of `names` a listing of an initramfs has as modules.
+/// Those of `names` that are modules in a listing of an initramfs.
 fn names_in<'a>(listing: &str, names: &[&'a str]) -> Vec<&'a str> {
-    // lsinitrd shows modes, sizes and dates before the path.
+    // lsinitrd prints modes, sizes and dates before the path.
     let files = listing.lines().filter_map(|line| line.rsplit(['/', ' ']).next());
     let inside: std::collections::BTreeSet<String> = files.filter_map(of_file).collect();
     names.iter().copied().filter(|name| inside.contains(*name)).collect()
@@ -191,13 +237,13 @@ mod tests {
     #[test]
     fn listings_of_all_three_are_read() {
         for listing in [
-            "usr/lib/modules/7.1/kernel/fs/smb/client/cifs.ko.xz\nusr/bin/sh\n",
-            "-rw-r--r--   1 root     root   500 Jan  1  2026 usr/lib/modules/7.1/extra/cifs.ko.zst\n",
-            "/usr/lib/modules/7.1/cifs.ko\n",
+            "usr/lib/modules/7.1/kernel/fs/xfs/xfs.ko.xz\nusr/bin/sh\n",
+            "-rw-r--r--   1 root     root   500 Jan  1  2026 usr/lib/modules/7.1/extra/xfs.ko.zst\n",
+            "/usr/lib/modules/7.1/xfs.ko\n",
         ] {
-            assert_eq!(names_in(listing, &["cifs", "sh"]), ["cifs"], "{listing}");
+            assert_eq!(names_in(listing, &["xfs", "sh"]), ["xfs"], "{listing}");
         }
-        assert!(names_in("usr/lib/modules/7.1/kernel/fs/cifs_md4.ko\n", &["cifs"]).is_empty());
+        assert!(names_in("usr/lib/modules/7.1/kernel/fs/xfs_test.ko\n", &["xfs"]).is_empty());
     }
 
     #[test]
@@ -208,7 +254,7 @@ mod tests {
             fs_err::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             fs_err::write(root.join(file), "").unwrap();
         }
-        let system = System::open(root).unwrap();
+        let system = TargetSystem::open(root).unwrap();
         let release = "7.1".parse().unwrap();
         assert_eq!(Maker::of(&system), Some(Maker::UpdateInitramfs));
         let image = Maker::UpdateInitramfs.image(&system, &release).unwrap();
@@ -217,7 +263,7 @@ mod tests {
         assert_eq!(line, "update-initramfs -u -k 7.1");
         assert_eq!(Maker::Dracut.image(&system, &release), Some(image), "Debian's dracut names it so, too");
         assert_eq!(Maker::Mkinitcpio.image(&system, &release), None);
-        // No device node there, so nothing of it is run.
+        // There is no device node, so nothing of the tree is run.
         assert!(run(&system, Cmd::new("true")).is_err());
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a transaction is about to do to one release, on the disk before it does it.
+//! What a transaction is about to do to one release, written to disk before it starts.
 //!
-//! The journal is written once, under a name that says what a later run has to do if it finds it: `journal.undo`. Committing
-//! is a rename to `journal.forward`, which is atomic and needs no space; giving up is the rename back.
+//! The journal is written once, under a name that says what a later run has to do if it finds it:
+//! `journal.undo`. Committing renames it to `journal.forward`, which is atomic and needs no disk
+//! space; giving up renames it back.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +11,24 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::install::change::Change;
+use crate::install::change::FileChange;
 use crate::install::initramfs::Rebuild;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 
-/// Directory in `/lib/modules/RELEASE` where the journal and the record are. Nothing in it is named like a module.
-pub const STATE: &str = ".cifs-fix";
+/// The directory in `/lib/modules/RELEASE` with the journal and the record. Nothing in it is named
+/// like a module.
+pub const STATE: &str = ".cargo-kmod";
 
-/// Directories of `/etc` that drop-ins are put in.
+/// Directories of `/etc` for drop-ins.
 pub const DROP_INS: [&str; 3] = ["etc/depmod.d", "etc/modprobe.d", "etc/modules-load.d"];
 
-/// What has to be done with a transaction that is found on the disk.
+/// What has to be done with a transaction that is found on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// It was not committed, or failed after that: put back what was there.
+    /// It was not committed, or failed after that: restore the old files.
     Undo,
     /// It was committed: finish it.
     Forward,
@@ -41,18 +43,18 @@ impl Direction {
     }
 }
 
-/// What a transaction is for.
+/// What a transaction does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Modules are put in.
+    /// It installs modules.
     Install,
-    /// Modules are taken away.
+    /// It uninstalls modules.
     Uninstall,
 }
 
 impl Action {
-    /// The word for it that is going on, and for it when it is done.
+    /// The verbs for the action in progress and when it is done.
     pub fn verbs(self) -> (&'static str, &'static str) {
         match self {
             Self::Install => ("Installing", "Installed"),
@@ -68,13 +70,13 @@ impl Action {
     }
 }
 
-/// What modprobe must make of a module's name when all is done.
+/// What modprobe must do for a module's name when the transaction is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expected {
-    /// It loads this file of the release's directory.
+    /// Load this file of the release's directory.
     File(Utf8PathBuf),
-    /// It loads some other file than this, or knows no such module any more.
+    /// Load any file but this one, or no longer know such a module.
     OtherThan(Utf8PathBuf),
 }
 
@@ -84,49 +86,49 @@ pub enum Expected {
 pub struct Journal {
     /// The release.
     pub release: Release,
-    /// What it is for.
+    /// What is done to it.
     pub action: Action,
-    /// Directories that are made first, and removed when it is undone, each after the one it is in.
+    /// Directories that are created first, and removed if it is undone, each after its parent.
     pub make_dirs: Vec<Utf8PathBuf>,
-    /// Directories that are removed at the end if nothing is left in them, each before the one it is in.
+    /// Directories that are removed at the end if they are empty, each before its parent.
     pub drop_dirs: Vec<Utf8PathBuf>,
     /// The files, in the order in which they are changed.
-    pub changes: Vec<Change>,
-    /// What the result is checked against, by name of the module.
+    pub changes: Vec<FileChange>,
+    /// What the result is checked against, by module name.
     pub expected: BTreeMap<String, Expected>,
     /// The initramfs to rebuild.
     pub initramfs: Option<Rebuild>,
-    /// Modules in memory that are to be replaced there, each after what it may need.
+    /// Modules in memory that are to be replaced, each after its dependencies.
     pub reload: Vec<String>,
 }
 
 impl Journal {
-    /// Its modules and its release, for messages: `cifs for 7.1`.
+    /// The modules and the release, for messages: `x for 7.1`.
     pub fn subject(&self) -> String {
         let names: Vec<&str> = self.expected.keys().map(String::as_str).collect();
         format!("{} for {}", names.join(", "), self.release)
     }
 
-    /// The transaction, for messages: `the removal of cifs for 7.1`.
+    /// The transaction, for messages: `the removal of x for 7.1`.
     pub fn name(&self) -> String {
         format!("{} of {}", self.action.noun(), self.subject())
     }
 
-    /// The directory of the state of one release, relative to `/`.
+    /// The state directory of one release, relative to `/`.
     pub fn state(release: &Release) -> Utf8PathBuf {
-        System::relative_dir(release).join(STATE)
+        TargetSystem::relative_dir(release).join(STATE)
     }
 
-    fn path(system: &System, release: &Release, direction: Direction) -> Utf8PathBuf {
+    fn path(system: &TargetSystem, release: &Release, direction: Direction) -> Utf8PathBuf {
         system.path(Self::state(release)).join(direction.file_name())
     }
 
-    /// The journal that a run left, if one did, and what has to be done with it.
+    /// The journal that an earlier run has left, if any, and what has to be done with it.
     ///
     /// # Errors
     ///
-    /// Refused, if it cannot be read or names files that no transaction of this tool concerns.
-    pub fn find(system: &System, release: &Release) -> Result<Option<(Self, Direction)>> {
+    /// Refused, if it cannot be read or names files that no transaction of this tool would change.
+    pub fn find(system: &TargetSystem, release: &Release) -> Result<Option<(Self, Direction)>> {
         for direction in [Direction::Forward, Direction::Undo] {
             let path = Self::path(system, release, direction);
             let Some(bytes) = read_if_there(&path)? else { continue };
@@ -137,8 +139,8 @@ impl Journal {
         Ok(None)
     }
 
-    /// Writes it, not committed. Its directory is made first.
-    pub fn write(&self, system: &System) -> Result<()> {
+    /// Writes it, not yet committed. Its directory is created first.
+    pub fn write(&self, system: &TargetSystem) -> Result<()> {
         let state = system.path(Self::state(&self.release));
         fs_err::create_dir_all(&state)?;
         durable::sync_dir(state.parent().expect("it is in the release's directory"))?;
@@ -146,25 +148,25 @@ impl Journal {
         durable::replace(&journal, &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Changes what a later run would do with it: the commit, or giving up.
-    pub fn turn(&self, system: &System, to: Direction) -> Result<()> {
+    /// Changes what a later run would do with it: commits, or gives up.
+    pub fn turn(&self, system: &TargetSystem, to: Direction) -> Result<()> {
         let from = if to == Direction::Forward { Direction::Undo } else { Direction::Forward };
         let path = |direction| Self::path(system, &self.release, direction);
         durable::publish(&path(from), &path(to))
     }
 
     /// Removes it: the transaction is over.
-    pub fn close(&self, system: &System) -> Result<()> {
+    pub fn close(&self, system: &TargetSystem) -> Result<()> {
         for direction in [Direction::Forward, Direction::Undo] {
             durable::remove(&Self::path(system, &self.release, direction))?;
         }
         remove_idle_state(system, &self.release)
     }
 
-    /// A journal is a file like any other: it is not believed when it reaches elsewhere.
+    /// A journal is a file like any other: it is not trusted if it names files elsewhere.
     fn require_sane(&self, release: &Release) -> Result<()> {
-        anyhow::ensure!(self.release == *release, "it is of kernel {}", self.release);
-        let modules = System::relative_dir(release);
+        anyhow::ensure!(self.release == *release, "it is for kernel {}", self.release);
+        let modules = TargetSystem::relative_dir(release);
         for name in &self.reload {
             anyhow::ensure!(self.expected.contains_key(name), "it reloads {name}, which it does not install");
         }
@@ -182,8 +184,8 @@ impl Journal {
     }
 }
 
-/// Removes what a run left that was stopped before its journal was whole, and the directory if nothing is in it.
-pub fn remove_idle_state(system: &System, release: &Release) -> Result<()> {
+/// Removes an incomplete journal that a stopped run has left, and the directory if it is empty.
+pub fn remove_idle_state(system: &TargetSystem, release: &Release) -> Result<()> {
     let state = system.path(Journal::state(release));
     if !state.exists() {
         return Ok(());
@@ -197,13 +199,13 @@ fn read_if_there(path: &Utf8Path) -> Result<Option<Vec<u8>>> {
     match fs_err::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context("looking for a change that was stopped"),
+        Err(error) => Err(error).context("looking for an interrupted change"),
     }
 }
 
 fn damaged(path: &Utf8Path, why: impl std::fmt::Display) -> Failure {
-    Failure::refused(path.as_str(), format!("is no journal of this tool: {why}"))
-        .remedy("look at it, remove it, and run depmod for that kernel")
+    Failure::refused(path.as_str(), format!("is not a valid journal: {why}"))
+        .remedy("inspect it, remove it, and run depmod for that kernel")
 }
 
 #[cfg(test)]
@@ -216,7 +218,7 @@ mod tests {
             action: Action::Install,
             make_dirs: Vec::new(),
             drop_dirs: Vec::new(),
-            changes: vec![Change { path: path.into(), new: None, existed: true, index: false }],
+            changes: vec![FileChange { path: path.into(), new: None, existed: true, index: false }],
             expected: BTreeMap::new(),
             initramfs: None,
             reload: Vec::new(),
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_reaches_elsewhere_is_not_believed() {
+    fn a_journal_that_names_files_elsewhere_is_not_trusted() {
         let release = "7.1".parse().unwrap();
         for (path, sane) in [
             ("lib/modules/7.1/extra/x.ko", true),
@@ -240,11 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn its_name_says_what_is_to_be_done_with_it() {
+    fn its_name_says_what_has_to_be_done_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::create_dir_all(root.join("lib/modules/7.1")).unwrap();
-        let system = System::open(root).unwrap();
+        let system = TargetSystem::open(root).unwrap();
         let journal = journal("etc/depmod.d/x.conf");
         let found = || Journal::find(&system, &journal.release).unwrap();
         assert_eq!(found(), None);

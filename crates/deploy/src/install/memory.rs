@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Modules in the memory of the running kernel: which build of one it is, and another put in its place.
+//! Modules in the memory of the running kernel: which build is loaded, and how it is replaced.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use crate::install::module::Identity;
-use crate::install::system::System;
+use crate::install::system::TargetSystem;
 use kernel::context::Context;
 use kernel::root::host;
 use kmodfile::release::Release;
 use report::failure::{Exit, Failure};
 use report::process::Cmd;
 
-/// The module in memory beside the file that modprobe would load.
+/// The module in memory compared with the file that modprobe would load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Memory {
-    /// The release does not run here.
+    /// The release is not the running one.
     NotRunning,
     /// It is not loaded.
     NotLoaded,
-    /// It is that file.
+    /// It was loaded from that file, or from the same build.
     Same,
-    /// It is another build.
+    /// Another build is loaded.
     Other,
-    /// Neither has anything to tell builds by.
+    /// There is nothing to identify the builds by.
     Unknown,
 }
 
@@ -37,14 +37,14 @@ impl std::fmt::Display for Memory {
             Self::NotRunning => "-",
             Self::NotLoaded => "not loaded",
             Self::Same => "loaded",
-            Self::Other => "another is loaded",
-            Self::Unknown => "loaded, unknown which",
+            Self::Other => "another build is loaded",
+            Self::Unknown => "loaded, build unknown",
         })
     }
 }
 
-/// What is in memory, by what the kernel shows of it in /sys/module.
-pub fn compared(system: &System, release: &Release, name: &str, identity: Option<&Identity>) -> Memory {
+/// Compares with what the kernel shows in /sys/module.
+pub fn compared(system: &TargetSystem, release: &Release, name: &str, identity: Option<&Identity>) -> Memory {
     if !runs(system, release) {
         return Memory::NotRunning;
     }
@@ -54,7 +54,7 @@ pub fn compared(system: &System, release: &Release, name: &str, identity: Option
     identity.map_or(Memory::Other, |identity| of_loaded(identity, name))
 }
 
-/// What is in memory of a module that is loaded.
+/// The same for a module that is loaded.
 fn of_loaded(identity: &Identity, name: &str) -> Memory {
     let dir = sysfs(name);
     let srcversion = fs_err::read_to_string(dir.join("srcversion")).ok().map(|text| text.trim().to_owned());
@@ -63,7 +63,7 @@ fn of_loaded(identity: &Identity, name: &str) -> Memory {
     compare(identity, srcversion.as_deref(), build_id.as_deref())
 }
 
-/// The build-id tells builds apart; the source version only sources.
+/// The build ID distinguishes builds; the source version only sources.
 fn compare(file: &Identity, srcversion: Option<&str>, build_id: Option<&str>) -> Memory {
     let same = |a: Option<&str>, b: Option<&str>| a.zip(b).map(|(a, b)| a == b);
     match same(file.build_id.as_deref(), build_id).or(same(file.srcversion.as_deref(), srcversion)) {
@@ -73,7 +73,8 @@ fn compare(file: &Identity, srcversion: Option<&str>, build_id: Option<&str>) ->
     }
 }
 
-/// The build-id in an ELF note: three words of four bytes (sizes of name and contents, kind), the name `GNU`, the contents.
+/// The build ID in an ELF note: three words of four bytes (sizes of name and contents, type), the
+/// name `GNU`, the contents.
 fn build_id_of(note: &[u8]) -> Option<String> {
     let word = |at: usize| Some(u32::from_le_bytes(note.get(at..at + 4)?.try_into().ok()?) as usize);
     let (name, size) = (word(0)?, word(4)?);
@@ -82,45 +83,46 @@ fn build_id_of(note: &[u8]) -> Option<String> {
     Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Whether the system and the release are those that run.
-fn runs(system: &System, release: &Release) -> bool {
+/// Whether the system is the running one, and so is the release.
+fn runs(system: &TargetSystem, release: &Release) -> bool {
     let running = fs_err::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     system.is_host() && running.trim() == release.as_str()
 }
 
-/// Where the kernel shows a module.
+/// The directory in which the kernel shows a module.
 fn sysfs(name: &str) -> Utf8PathBuf {
     Utf8PathBuf::from("/sys/module").join(name)
 }
 
-/// Whether a module is in memory. One that is built in has a directory, too, and no state.
+/// Whether a module is in memory. One that is built in has a directory, too, but no state.
 fn is_loaded(name: &str) -> bool {
     sysfs(name).join("initstate").exists()
 }
 
-/// Those of `names` that are in memory, in their order.
+/// Those of `names` that are in memory, in the same order.
 ///
 /// # Errors
 ///
-/// Usage, if the release does not run here: its modules are in nobody's memory.
-pub fn loaded(system: &System, release: &Release, names: &[&str]) -> Result<Vec<String>> {
+/// Usage, if the release is not the running one.
+pub fn loaded(system: &TargetSystem, release: &Release, names: &[&str]) -> Result<Vec<String>> {
     if !runs(system, release) {
         return Err(Failure::usage(
             "--reload",
-            format!("kernel {release} of {} does not run here", system.root()),
+            format!("kernel {release} of {} is not the running kernel", system.root()),
         )
-        .remedy("leave --reload out: the modules are loaded when that kernel boots")
+        .remedy("leave out --reload: the modules are loaded when that kernel boots")
         .into());
     }
     Ok(names.iter().filter(|name| is_loaded(name)).map(|name| (*name).to_owned()).collect())
 }
 
-/// Unloads the modules, the last first, and loads those that modprobe finds now, which are to be `new`.
+/// Unloads the modules in reverse order, and loads those that modprobe finds now, which must be
+/// `new`.
 ///
 /// # Errors
 ///
-/// One is in use, or does not load. The caller then has to [`withdraw`] what was loaded, put the files back, and
-/// [`put_back`] what was in memory.
+/// A module is in use, or does not load. The caller then has to [`withdraw`] what was loaded,
+/// restore the files, and [`put_back`] what was in memory.
 pub fn reload(context: &Context, names: &[String], new: &BTreeMap<String, Identity>) -> Result<()> {
     let step = context.report.step("Reloading", &names.join(", "));
     unload(context, names)?;
@@ -140,9 +142,13 @@ pub fn withdraw(context: &Context, names: &[String], new: &BTreeMap<String, Iden
 fn unload(context: &Context, names: &[String]) -> Result<()> {
     for name in names.iter().rev().filter(|name| is_loaded(name)) {
         modprobe(context, &["--remove", name]).with_context(|| {
-            Failure::refused(format!("module {name}"), "cannot be unloaded, so nothing is changed")
-                .remedy("stop what uses it (lsmod says what), or leave --reload out and boot")
+            Failure::refused(format!("module {name}"), "cannot be unloaded, so nothing was changed")
+                .remedy("stop what uses it (see lsmod), or leave out --reload and reboot")
         })?;
+        if is_loaded(name) {
+            let reason = "is still loaded although modprobe reported success, so nothing was changed";
+            return Err(Failure::refused(format!("module {name}"), reason).into());
+        }
     }
     Ok(())
 }
@@ -153,19 +159,25 @@ fn load(context: &Context, names: &[String], new: &BTreeMap<String, Identity>) -
             Failure::new(
                 Exit::ModuleRefused,
                 format!("module {name}"),
-                "does not load, so nothing is changed",
+                "does not load, so nothing was changed",
             )
-            .remedy("see what the kernel says of it: dmesg")
+            .remedy("see the kernel's messages: dmesg")
         })?;
+        if !is_loaded(name) {
+            let reason = "is not loaded although modprobe reported success, so nothing was changed";
+            return Err(Failure::new(Exit::ModuleRefused, format!("module {name}"), reason)
+                .remedy("see the kernel's messages: dmesg")
+                .into());
+        }
         if of_loaded(&new[name], name) == Memory::Other {
-            let reason = "was loaded, and what is in memory is another build";
+            let reason = "was loaded, but another build of it is in memory";
             return Err(Failure::refused(format!("module {name}"), reason).into());
         }
     }
     Ok(())
 }
 
-/// Loads again what a reload left out of memory, from the files that are there now.
+/// Loads the modules again that a reload has left unloaded, from the files that are installed now.
 pub fn put_back(context: &Context, names: &[String]) -> Result<()> {
     names.iter().filter(|name| !is_loaded(name)).try_for_each(|name| modprobe(context, &[name]))
 }
@@ -179,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_is_known_by_its_build_id_before_its_sources() {
+    fn a_build_is_identified_by_its_build_id_before_its_sources() {
         let identity = |srcversion: &str, build_id: &str| {
             let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Identity { version: None, srcversion: some(srcversion), build_id: some(build_id) }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Modules in a system's `/lib/modules/RELEASE`: put there, taken away, looked at.
+//! Modules in a system's `/lib/modules/RELEASE`: installed, uninstalled, reported on.
 //!
-//! Whatever changes a system goes through one [`transaction`]: all that is new is made and checked first, beside what is
-//! there; then a [`journal`] is committed by one rename; then everything is renamed in. A run that is killed is finished or
-//! undone by the next. `docs/install.md` has the steps as a table.
+//! Every change to a system goes through one [`transaction`]: what is new is written and checked
+//! first, beside the existing files; then a [`journal`] is committed with one rename; then the new
+//! files are renamed into place. If a run is killed, the next one finishes or undoes it.
+//! `docs/install.md` has the steps as a table.
 
 mod acceptance;
 pub mod change;
+mod earlier;
 pub mod index;
 pub mod initramfs;
 pub mod installation;
@@ -24,8 +26,8 @@ pub mod tree;
 
 use kernel::machine::programs::{Program, program};
 
-/// What installing modules needs of this machine.
+/// Programs that installing modules needs on this machine.
 pub const PROGRAMS: &[Program] = &[
-    program("depmod", "kmod", "lists modules and what they need"),
-    program("modprobe", "kmod", "says which file it would load"),
+    program("depmod", "kmod", "indexes modules and their dependencies"),
+    program("modprobe", "kmod", "tells which file it would load"),
 ];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How changes to several kernels ended: one bad kernel neither stops nor hides the others.
+//! The results for several kernels: a failure for one neither stops nor hides the others.
 
 use std::collections::BTreeMap;
 
@@ -11,55 +11,55 @@ use kernel::context::Context;
 use report::failure::remedy_of;
 use report::table;
 
-/// How it ended for one kernel.
+/// The result for one kernel.
 #[derive(Debug, Default, Serialize)]
-pub struct Outcome {
-    /// What modprobe does now, by name of the module.
+pub struct InstallOutcome {
+    /// What modprobe loads now, by module name.
     pub modules: BTreeMap<String, Expected>,
-    /// What would be done, with `--dry-run`.
+    /// The steps that would be taken, with `--dry-run`.
     pub would: Vec<String>,
 }
 
-impl Outcome {
-    /// Nothing was done, as the user wished.
+impl InstallOutcome {
+    /// Nothing was done, because of `--dry-run`.
     pub fn would(step: String) -> Self {
         Self { would: vec![step], ..Self::default() }
     }
 }
 
-/// One kernel's outcome or failure, as it is printed.
+/// One kernel's result or failure, as it is printed.
 #[derive(Serialize)]
 struct Entry {
     kernel: String,
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: InstallOutcome,
     error: Option<String>,
     remedy: Option<String>,
 }
 
-/// Those of all kernels.
+/// The results for all kernels.
 #[derive(Default)]
-pub struct Outcomes {
+pub struct InstallOutcomes {
     entries: Vec<Entry>,
     first_error: Option<anyhow::Error>,
 }
 
-impl Outcomes {
-    /// Adds one kernel's.
-    pub fn add(&mut self, kernel: &str, outcome: Result<Outcome>) {
+impl InstallOutcomes {
+    /// Adds the result for one kernel.
+    pub fn add(&mut self, kernel: &str, outcome: Result<InstallOutcome>) {
         let kernel = kernel.to_owned();
         match outcome {
             Ok(outcome) => self.entries.push(Entry { kernel, outcome, error: None, remedy: None }),
             Err(error) => {
                 let text = Some(format!("{error:#}"));
                 let remedy = remedy_of(&error).map(str::to_owned);
-                self.entries.push(Entry { kernel, outcome: Outcome::default(), error: text, remedy });
+                self.entries.push(Entry { kernel, outcome: InstallOutcome::default(), error: text, remedy });
                 self.first_error.get_or_insert(error);
             }
         }
     }
 
-    /// Prints them; gives the first failure.
+    /// Prints them, and returns the first failure.
     pub fn show(self, context: &Context) -> Result<()> {
         context.report.data(&self.entries);
         for step in self.entries.iter().flat_map(|entry| &entry.outcome.would) {
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn a_bad_kernel_is_in_the_table_beside_the_good_one() {
-        let mut outcomes = Outcomes::default();
+        let mut outcomes = InstallOutcomes::default();
         outcomes.add("7.1", Err(Failure::refused("x.ko", "no").into()));
         let modules = [("x".to_owned(), Expected::File("extra/x.ko".into()))].into();
-        outcomes.add("7.2", Ok(Outcome { modules, would: Vec::new() }));
+        outcomes.add("7.2", Ok(InstallOutcome { modules, would: Vec::new() }));
         assert_eq!(
             outcomes.table(),
             "KERNEL  MODULE  MODPROBE LOADS\n7.1     -       unchanged: x.ko: no\n7.2     x       extra/x.ko"

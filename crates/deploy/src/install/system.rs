@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The system that modules are installed in: the machine's own, or a tree (`--root`, `INSTALL_MOD_PATH`).
+//! The system that modules are installed in: the machine's own, or a tree (`--root`,
+//! `INSTALL_MOD_PATH`).
 
 use std::fs::{File, TryLockError};
 
@@ -10,30 +11,31 @@ use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
 
-/// A system, by the directory that is its `/`.
+/// A system, identified by the directory that is its `/`.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct TargetSystem {
     root: Utf8PathBuf,
 }
 
-/// Held while modules of a system are changed; released when dropped, or when the process ends however it ends.
+/// Held while modules of a system are changed. It is released when dropped, and when the process
+/// ends, however it ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock is the open file")] File);
+pub struct SystemLock(#[expect(dead_code, reason = "the lock is the open file")] File);
 
-impl System {
+impl TargetSystem {
     /// The system at `root`.
     ///
     /// # Errors
     ///
-    /// Missing without `lib/modules`; refused when that leads out of `root`.
+    /// Missing, if there is no `lib/modules`; refused, if that leads outside `root`.
     pub fn open(root: &Utf8Path) -> Result<Self> {
         let root = root.canonicalize_utf8().map_err(|error| {
-            Failure::missing(root.as_str(), format!("is no directory of a system: {error}"))
+            Failure::missing(root.as_str(), format!("cannot be the root directory of a system: {error}"))
                 .remedy("--root DIR: the directory that is `/` of the system")
         })?;
         let system = Self { root };
         if !system.modules().is_dir() {
-            let reason = "holds no lib/modules, so no kernel is installed there";
+            let reason = "has no lib/modules, so no kernel is installed there";
             return Err(Failure::missing(system.root.as_str(), reason)
                 .remedy("--root DIR: the directory that is `/` of the system")
                 .into());
@@ -47,7 +49,7 @@ impl System {
         &self.root
     }
 
-    /// Whether it is the machine's own.
+    /// Whether it is the running machine.
     pub fn is_host(&self) -> bool {
         self.root == "/"
     }
@@ -70,7 +72,7 @@ impl System {
     ///
     /// # Errors
     ///
-    /// Missing, with the releases that are there.
+    /// Missing; the error names the releases that are installed.
     pub fn release_dir(&self, release: &Release) -> Result<Utf8PathBuf> {
         let dir = self.path(Self::relative_dir(release));
         if dir.join("kernel").is_dir() || dir.join("modules.dep").exists() {
@@ -78,12 +80,12 @@ impl System {
             return Ok(dir);
         }
         let there: Vec<String> = self.releases().iter().map(Release::to_string).collect();
-        let there = if there.is_empty() { "none is".to_owned() } else { there.join(", ") };
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
         Err(Failure::missing(
             format!("kernel {release}"),
-            format!("is not installed in {}; there: {there}", self.root),
+            format!("is not installed in {}; installed: {there}", self.root),
         )
-        .remedy("install the kernel first, or name its system: --root DIR")
+        .remedy("install the kernel first, or give the root directory of its system: --root DIR")
         .into())
     }
 
@@ -98,7 +100,8 @@ impl System {
         releases
     }
 
-    /// Refuses a path that leads out of the system by symbolic links: a tree made elsewhere may hold any link.
+    /// Refuses a path that leads outside the system through symbolic links: a foreign tree may hold
+    /// any link.
     pub fn require_inside(&self, relative: &Utf8Path) -> Result<()> {
         let mut existing = self.path(relative);
         while existing.symlink_metadata().is_err() && existing.pop() {}
@@ -106,26 +109,26 @@ impl System {
         if real.starts_with(&self.root) {
             return Ok(());
         }
-        Err(Failure::refused(existing.as_str(), format!("leads out of {}, to {real}", self.root))
+        Err(Failure::refused(existing.as_str(), format!("leads outside {}, to {real}", self.root))
             .remedy("make the link relative")
             .into())
     }
 
-    /// Waits until no other run changes modules of this system. The lock is on the directory itself: it leaves no file, and
-    /// the kernel releases it whatever becomes of its holder.
-    pub fn lock(&self, report: &Report) -> Result<Lock> {
+    /// Waits until no other run is changing modules of this system. The lock is on the directory
+    /// itself, so that no file is left behind and the kernel releases it in every case.
+    pub fn lock(&self, report: &Report) -> Result<SystemLock> {
         let dir = self.modules();
         let file = File::open(&dir).with_context(|| format!("opening {dir}"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let step = report.step("Waiting", &format!("for {dir}: another run is at it"));
+                let step = report.step("Waiting", &format!("for {dir}: it is held by another run"));
                 file.lock().with_context(|| format!("waiting for {dir}"))?;
                 step.done("Waited", &format!("for {dir}"));
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {dir}")),
         }
-        Ok(Lock(file))
+        Ok(SystemLock(file))
     }
 }
 
@@ -143,8 +146,8 @@ mod tests {
     #[test]
     fn a_tree_without_modules_is_missing() {
         let (_dir, root) = root();
-        assert_eq!(exit_of(&System::open(&root).unwrap_err()), Exit::Missing);
-        assert_eq!(exit_of(&System::open(&root.join("nowhere")).unwrap_err()), Exit::Missing);
+        assert_eq!(exit_of(&TargetSystem::open(&root).unwrap_err()), Exit::Missing);
+        assert_eq!(exit_of(&TargetSystem::open(&root.join("nowhere")).unwrap_err()), Exit::Missing);
     }
 
     #[test]
@@ -154,7 +157,7 @@ mod tests {
         fs_err::create_dir_all(root.join("outside/modules")).unwrap();
         fs_err::create_dir_all(inner.join("usr/lib/modules/7.1/kernel")).unwrap();
         std::os::unix::fs::symlink("usr/lib", inner.join("lib")).unwrap();
-        let system = System::open(&inner).unwrap();
+        let system = TargetSystem::open(&inner).unwrap();
         assert_eq!(system.releases().len(), 1);
         assert!(system.require_inside("lib/modules/7.1/extra/x.ko".into()).is_ok());
         std::os::unix::fs::symlink("/etc", inner.join("etc")).unwrap();
@@ -162,16 +165,16 @@ mod tests {
         assert_eq!(exit_of(&error), Exit::Refused);
         fs_err::remove_file(inner.join("lib")).unwrap();
         std::os::unix::fs::symlink("../outside", inner.join("lib")).unwrap();
-        assert_eq!(exit_of(&System::open(&inner).unwrap_err()), Exit::Refused);
+        assert_eq!(exit_of(&TargetSystem::open(&inner).unwrap_err()), Exit::Refused);
     }
 
     #[test]
     fn a_release_that_is_not_there_is_named_with_those_that_are() {
         let (_dir, root) = root();
         fs_err::create_dir_all(root.join("lib/modules/7.1/kernel")).unwrap();
-        let system = System::open(&root).unwrap();
+        let system = TargetSystem::open(&root).unwrap();
         let error = system.release_dir(&"7.2".parse().unwrap()).unwrap_err();
         assert_eq!(exit_of(&error), Exit::Missing);
-        assert!(error.to_string().contains("there: 7.1"), "{error}");
+        assert!(error.to_string().contains("installed: 7.1"), "{error}");
     }
 }

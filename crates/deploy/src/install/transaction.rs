@@ -1,94 +1,100 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Carries out the changes to one release, all or none of them.
+//! Carries out the changes to one release: all of them or none.
 //!
-//! Everything new is on the disk, and everything old has a second name, before the journal is committed; from there on
-//! only renames are needed, which take no space. What fails is undone; what is killed, the next run finishes or undoes.
+//! All new files are on disk, and all old ones have a second name, before the journal is committed;
+//! from then on only renames are needed, which take no disk space. If a step fails, everything is
+//! undone; if the run is killed, the next one finishes or undoes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
-use crate::install::change::{Found, New};
+use crate::install::change::{FileOwner, NewContent};
+use crate::install::earlier;
 use crate::install::index;
 use crate::install::initramfs;
-use crate::install::journal::{Action, Direction, Expected, Journal, remove_idle_state};
+use crate::install::journal::{Action, Direction, Expected, Journal, STATE, remove_idle_state};
 use crate::install::memory;
-use crate::install::modprobe::{self, Answer};
-use crate::install::module::{Identity, ModuleFile};
-use crate::install::outcome::Outcome;
+use crate::install::modprobe::{self, ModprobeAnswer};
+use crate::install::module::{Identity, NamedModule};
+use crate::install::outcome::InstallOutcome;
 use crate::install::record::Record;
-use crate::install::system::System;
-use crate::install::tree::Tree;
+use crate::install::system::TargetSystem;
+use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable::{self, Digest};
 use report::failure::Failure;
 use report::size;
 
-/// Changes that were thought out and checked, and not begun.
+/// Changes that were planned and checked, but not started.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// What will be on the disk first.
+pub struct TransactionPlan {
+    /// What is written to disk first.
     pub journal: Journal,
-    /// What each of the journal's changes brings.
-    pub new: Vec<New>,
-    /// What all else came to when the changes were thought out.
+    /// The new contents for each of the journal's changes.
+    pub new: Vec<NewContent>,
+    /// The state of everything else when the changes were planned.
     pub seen: Seen,
 }
 
-/// The state of a release that a plan holds for.
+/// The state of a release for which a plan is valid.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Files of this tool, relative to `/`, which do not count.
+    /// Files of this tool, relative to `/`, which are left out.
     pub ours: BTreeSet<Utf8PathBuf>,
-    /// Of all that depmod reads besides.
+    /// The digest over everything else that depmod reads.
     pub fingerprint: Digest,
 }
 
 impl Seen {
-    /// What a plan for `tree` holds for.
-    pub fn of(system: &System, tree: &Tree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
+    /// The state in which `tree` is now.
+    pub fn of(system: &TargetSystem, tree: &ReleaseTree, ours: BTreeSet<Utf8PathBuf>) -> Result<Self> {
         let fingerprint = tree.fingerprint(system, |path| ours.contains(path))?;
         Ok(Self { ours, fingerprint })
     }
 
-    fn require_same(&self, system: &System, release: &Release) -> Result<()> {
-        let tree = Tree::scan(&system.release_dir(release)?)?;
+    fn require_same(&self, system: &TargetSystem, release: &Release) -> Result<()> {
+        let tree = ReleaseTree::scan(&system.release_dir(release)?)?;
         if tree.fingerprint(system, |path| self.ours.contains(path))? == self.fingerprint {
             return Ok(());
         }
         Err(Failure::refused(
             format!("kernel {release}"),
-            "its modules, or depmod's configuration, were changed by something else meanwhile",
+            "its modules, or depmod's configuration, were changed by another program in the meantime",
         )
-        .remedy("wait until that is done, and run the command again")
+        .remedy("wait until that program is done and run the command again")
         .into())
     }
 }
 
-/// Carries out a plan, or says what it is where that is all the user wants.
-pub fn run_or_say(context: &Context, system: &System, plan: &Plan) -> Result<Outcome> {
+/// Carries out a plan; with `--dry-run` only lists its steps.
+pub fn run_or_say(
+    context: &Context,
+    system: &TargetSystem,
+    plan: &TransactionPlan,
+) -> Result<InstallOutcome> {
     if context.dry_run {
-        return Ok(Outcome { modules: BTreeMap::new(), would: plan.steps(system) });
+        return Ok(InstallOutcome { modules: BTreeMap::new(), would: plan.steps(system) });
     }
     let (doing, done) = plan.journal.action.verbs();
     let step = context.report.step(doing, &plan.journal.subject());
     run(context, system, plan)?;
     step.done(done, &plan.journal.subject());
-    Ok(Outcome { modules: plan.journal.expected.clone(), would: Vec::new() })
+    Ok(InstallOutcome { modules: plan.journal.expected.clone(), would: Vec::new() })
 }
 
-impl Plan {
-    /// Its steps for people.
-    fn steps(&self, system: &System) -> Vec<String> {
+impl TransactionPlan {
+    /// Its steps, for people.
+    fn steps(&self, system: &TargetSystem) -> Vec<String> {
         let release = &self.journal.release;
         let mut steps: Vec<String> =
-            self.journal.make_dirs.iter().map(|dir| format!("would make {}", system.path(dir))).collect();
-        let kept = self.new.iter().filter(|new| matches!(new, New::Link(_))).count();
+            self.journal.make_dirs.iter().map(|dir| format!("would create {}", system.path(dir))).collect();
+        let kept = self.new.iter().filter(|new| matches!(new, NewContent::Link(_))).count();
         if kept > 0 {
-            let verb = if self.journal.action == Action::Install { "keep" } else { "put back" };
-            steps.push(format!("would {verb} the {kept} files that depmod had made before"));
+            let verb = if self.journal.action == Action::Install { "keep" } else { "restore" };
+            steps.push(format!("would {verb} the {kept} index files that depmod had made before"));
         }
         let changes = self.journal.changes.iter().zip(&self.new);
         for (change, new) in
@@ -97,9 +103,9 @@ impl Plan {
             let path = system.path(&change.path);
             let verb = if change.existed { "replace" } else { "write" };
             steps.push(match new {
-                New::Bytes(bytes) => format!("would {verb} {path} ({})", size(bytes.len() as u64)),
-                New::Link(_) => format!("would {verb} {path} by what was kept"),
-                New::Nothing => format!("would remove {path}"),
+                NewContent::Bytes(bytes) => format!("would {verb} {path} ({})", size(bytes.len() as u64)),
+                NewContent::Link(_) => format!("would {verb} {path} with the file that was kept"),
+                NewContent::Nothing => format!("would remove {path}"),
             });
         }
         for (name, expected) in &self.journal.expected {
@@ -114,14 +120,13 @@ impl Plan {
         }
         let image = self.journal.initramfs.iter().map(|rebuild| format!("would rebuild {}", rebuild.image));
         steps.extend(image);
-        steps
-            .extend(self.journal.reload.iter().map(|name| format!("would unload {name}, and load it again")));
+        steps.extend(self.journal.reload.iter().map(|name| format!("would unload and reload {name}")));
         steps
     }
 }
 
-/// Carries out a plan. The caller holds the system's lock.
-fn run(context: &Context, system: &System, plan: &Plan) -> Result<()> {
+/// Carries out a plan. The caller must hold the system's lock.
+fn run(context: &Context, system: &TargetSystem, plan: &TransactionPlan) -> Result<()> {
     let journal = &plan.journal;
     let work = Work { context, system, journal };
     let begun = journal
@@ -135,42 +140,57 @@ fn run(context: &Context, system: &System, plan: &Plan) -> Result<()> {
     }
 }
 
-/// Finishes or undoes what killed runs left in any release. What cannot be is a warning here, and refused by [`require_none`].
-pub fn recover(context: &Context, system: &System) {
+/// Finishes or undoes what killed runs have left in any release. If that fails, this only warns;
+/// [`require_none`] then refuses.
+pub fn recover(context: &Context, system: &TargetSystem) {
     for release in system.releases() {
-        let recovered = if context.dry_run {
-            say_pending(context, system, &release)
-        } else {
-            recover_one(context, system, &release)
-        };
+        let recovered = adopt_earlier(context, system, &release).and_then(|()| {
+            if context.dry_run {
+                say_pending(context, system, &release)
+            } else {
+                recover_one(context, system, &release)
+            }
+        });
         if let Err(error) = recovered {
             context.report.warn(&format!("kernel {release}: {error:#}"));
         }
     }
 }
 
-fn say_pending(context: &Context, system: &System, release: &Release) -> Result<()> {
+/// Takes over what was installed when this tool had another name.
+fn adopt_earlier(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
+    match earlier::find(system, release)? {
+        Some(state) if context.dry_run => {
+            context.report.say(&format!("would rename {state} to {STATE}"));
+            Ok(())
+        }
+        Some(state) => earlier::adopt(&state),
+        None => Ok(()),
+    }
+}
+
+fn say_pending(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     if let Some((journal, direction)) = Journal::find(system, release)? {
         let verb = if direction == Direction::Forward { "finish" } else { "undo" };
-        context.report.say(&format!("would {verb} {}, which was stopped", journal.name()));
+        context.report.say(&format!("would {verb} {}, which was interrupted", journal.name()));
     }
     Ok(())
 }
 
-/// Refuses to begin while something is left half-done.
-pub fn require_none(system: &System, release: &Release) -> Result<()> {
+/// Refuses to start while an earlier transaction is unfinished.
+pub fn require_none(system: &TargetSystem, release: &Release) -> Result<()> {
     match Journal::find(system, release)? {
         None => Ok(()),
         Some((journal, _)) => Err(Failure::refused(
             format!("kernel {release}"),
-            format!("{} was stopped half-way, and could be neither finished nor undone", journal.name()),
+            format!("{} was interrupted, and could be neither finished nor undone", journal.name()),
         )
-        .remedy("mend what the warning above names, and run the command again")
+        .remedy("fix what the warning above names, and run the command again")
         .into()),
     }
 }
 
-fn recover_one(context: &Context, system: &System, release: &Release) -> Result<()> {
+fn recover_one(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
     if !system.path(Journal::state(release)).exists() {
         return Ok(());
     }
@@ -178,7 +198,7 @@ fn recover_one(context: &Context, system: &System, release: &Release) -> Result<
         return remove_idle_state(system, release);
     };
     let work = Work { context, system, journal: &journal };
-    let what = format!("{}, which was stopped", journal.name());
+    let what = format!("{}, which was interrupted", journal.name());
     match direction {
         Direction::Forward => {
             context.report.note("Finishing", &what);
@@ -193,12 +213,12 @@ fn recover_one(context: &Context, system: &System, release: &Release) -> Result<
 
 struct Work<'a> {
     context: &'a Context,
-    system: &'a System,
+    system: &'a TargetSystem,
     journal: &'a Journal,
 }
 
 impl Work<'_> {
-    fn stage(&self, new: &[New]) -> Result<()> {
+    fn stage(&self, new: &[NewContent]) -> Result<()> {
         let root = self.system.root();
         for dir in self.journal.make_dirs.iter().map(|dir| root.join(dir)) {
             self.system.require_inside(dir.strip_prefix(root)?)?;
@@ -212,7 +232,7 @@ impl Work<'_> {
         self.sync()
     }
 
-    /// From the commit to the end, from wherever a run was stopped.
+    /// From the commit to the end, from wherever a run was interrupted.
     fn forward(&self) -> Result<()> {
         let done = self
             .apply()
@@ -221,7 +241,7 @@ impl Work<'_> {
             .and_then(|()| self.reload());
         let Err(error) = done else { return self.finish(&self.journal.drop_dirs) };
         if let Err(error) = self.withdraw() {
-            self.context.report.warn(&format!("what was loaded stays in memory: {error:#}"));
+            self.context.report.warn(&format!("the modules that were loaded stay in memory: {error:#}"));
         }
         match self.journal.turn(self.system, Direction::Undo) {
             Ok(()) => Err(self.give_up(error)),
@@ -232,21 +252,23 @@ impl Work<'_> {
     fn apply(&self) -> Result<()> {
         let found = all(self.journal.changes.iter().map(|change| change.apply(self.system.root())))?;
         self.sync()?;
-        self.make_index_if(found == Found::Foreign)
+        self.make_index_if(found == FileOwner::Foreign)
     }
 
-    /// What modprobe makes of the result is the result.
+    /// Checks the result with modprobe.
     fn check(&self) -> Result<()> {
         let (root, release) = (self.system.root(), &self.journal.release);
         for (name, expected) in &self.journal.expected {
             let answer = modprobe::ask(root, root, release, name, &self.context.report)?;
             let well = match expected {
-                Expected::File(file) => answer == Answer::File(file.clone()),
-                Expected::OtherThan(file) => answer != Answer::File(file.clone()),
+                Expected::File(file) => answer == ModprobeAnswer::File(file.clone()),
+                Expected::OtherThan(file) => answer != ModprobeAnswer::File(file.clone()),
             };
             if !well {
                 return Err(Failure::refused(name.clone(), format!("modprobe would load {answer}"))
-                    .remedy(format!("see what else names it: modprobe --showconfig | grep -w {name}"))
+                    .remedy(format!(
+                        "see which configuration names it: modprobe --showconfig | grep -w {name}"
+                    ))
                     .into());
             }
         }
@@ -255,10 +277,15 @@ impl Work<'_> {
 
     fn rebuild(&self) -> Result<()> {
         let Some(wanted) = &self.journal.initramfs else { return Ok(()) };
-        initramfs::rebuild(self.context, self.system, &self.journal.release, wanted)
+        let holds: &[String] = match self.journal.action {
+            Action::Install => &wanted.holds,
+            // The distribution may have no module of that name.
+            Action::Uninstall => &[],
+        };
+        initramfs::rebuild(self.context, self.system, &self.journal.release, wanted, holds)
     }
 
-    /// Replaces what is in memory.
+    /// Replaces the modules in memory.
     fn reload(&self) -> Result<()> {
         let names = &self.journal.reload;
         if names.is_empty() { Ok(()) } else { memory::reload(self.context, names, &self.new_identities()?) }
@@ -269,17 +296,17 @@ impl Work<'_> {
         if names.is_empty() { Ok(()) } else { memory::withdraw(self.context, names, &self.new_identities()?) }
     }
 
-    /// What the installed files say of themselves.
+    /// Which builds the installed files are.
     fn new_identities(&self) -> Result<BTreeMap<String, Identity>> {
         let dir = self.system.release_dir(&self.journal.release)?;
         let files = self.journal.expected.iter().filter_map(|(name, expected)| match expected {
             Expected::File(file) => Some((name.clone(), dir.join(file))),
             Expected::OtherThan(_) => None,
         });
-        files.map(|(name, file)| Ok((name, ModuleFile::read(&file)?.identity()))).collect()
+        files.map(|(name, file)| Ok((name, NamedModule::read(&file)?.identity()))).collect()
     }
 
-    /// After a failure before or after the commit; the journal says undo.
+    /// After a failure, when the journal says undo: returns the error to report.
     fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
         match self.undo() {
             Ok(()) => error,
@@ -297,13 +324,13 @@ impl Work<'_> {
     fn undo(&self) -> Result<()> {
         let found = all(self.journal.changes.iter().rev().map(|change| change.undo(self.system.root())))?;
         self.sync()?;
-        self.make_index_if(found == Found::Foreign)?;
+        self.make_index_if(found == FileOwner::Foreign)?;
         memory::put_back(self.context, &self.journal.reload)?;
         let made: Vec<Utf8PathBuf> = self.journal.make_dirs.iter().rev().cloned().collect();
         self.finish(&made)
     }
 
-    /// Clears away what lies beside the files, then the journal.
+    /// Removes the files beside the changed ones, then the journal.
     fn finish(&self, dirs: &[Utf8PathBuf]) -> Result<()> {
         let root = self.system.root();
         for change in &self.journal.changes {
@@ -323,7 +350,7 @@ impl Work<'_> {
         let release = &self.journal.release;
         self.context
             .report
-            .note("Indexing", &format!("{release} again: depmod ran since the change was stopped"));
+            .note("Indexing", &format!("{release} again, because depmod has run since the interruption"));
         index::depmod_in_place(self.context, self.system, release)
     }
 
@@ -338,8 +365,9 @@ impl Work<'_> {
     }
 }
 
-/// Whether any of the changes met something foreign; the first failure ends it.
-fn all(mut changes: impl Iterator<Item = Result<Found>>) -> Result<Found> {
-    changes
-        .try_fold(Found::Ours, |all, found| Ok(if found? == Found::Foreign { Found::Foreign } else { all }))
+/// Whether another program has written any of the files. The first failure ends it.
+fn all(mut changes: impl Iterator<Item = Result<FileOwner>>) -> Result<FileOwner> {
+    changes.try_fold(FileOwner::Ours, |all, found| {
+        Ok(if found? == FileOwner::Foreign { FileOwner::Foreign } else { all })
+    })
 }

@@ -8,25 +8,27 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::journal::STATE;
-use crate::install::system::System;
 use kmodfile::name::of_file;
+
+use crate::install::system::TargetSystem;
 use report::durable::{Digest, digest};
 
-/// What depmod reads of a release besides modules.
+/// What depmod reads in a release's directory besides modules.
 const LISTS: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
 
-/// Directories of depmod's configuration, the first before the others (depmod.d(5)), relative to `/`.
+/// Directories of depmod's configuration in their order of precedence (depmod.d(5)), relative to
+/// `/`.
 const DEPMOD_D: [&str; 5] =
     ["etc/depmod.d", "run/depmod.d", "usr/local/lib/depmod.d", "lib/depmod.d", "usr/lib/depmod.d"];
 
 /// The modules of a release.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct ReleaseTree {
     dir: Utf8PathBuf,
     files: BTreeMap<Utf8PathBuf, Stamp>,
 }
 
-/// What changes when a file does.
+/// Metadata that changes whenever the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     size: u64,
@@ -41,8 +43,15 @@ impl Stamp {
     }
 }
 
-impl Tree {
-    /// Looks through the directory of a release.
+impl std::fmt::Display for Stamp {
+    /// In the form in which it is part of a fingerprint.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.size, self.seconds, self.nanoseconds)
+    }
+}
+
+impl ReleaseTree {
+    /// Finds the modules in the directory of a release.
     pub fn scan(dir: &Utf8Path) -> Result<Self> {
         let skipped = |entry: &walkdir::DirEntry| {
             let name = entry.file_name().to_str().unwrap_or_default();
@@ -56,7 +65,7 @@ impl Tree {
             {
                 continue;
             }
-            // A link to nowhere is no module; depmod passes over it, too.
+            // A dangling link is not a module; depmod skips it, too.
             if let Ok(stamp) = Stamp::of(path) {
                 files.insert(path.strip_prefix(dir).expect("the walk stays below").to_owned(), stamp);
             }
@@ -70,7 +79,7 @@ impl Tree {
         self.files.keys().filter(of_name).map(Utf8PathBuf::as_path)
     }
 
-    /// A module of the kernel's own.
+    /// Any module that came with the kernel.
     pub fn first(&self) -> Option<&Utf8Path> {
         self.files().find(|path| path.starts_with("kernel"))
     }
@@ -80,30 +89,31 @@ impl Tree {
         self.files.keys().map(Utf8PathBuf::as_path)
     }
 
-    /// What everything that depmod reads comes to, but modules and drop-ins of `ours`.
-    pub fn fingerprint(&self, system: &System, ours: impl Fn(&Utf8Path) -> bool) -> Result<Digest> {
+    /// A digest over everything that depmod reads, except the modules and drop-ins that are `ours`.
+    pub fn fingerprint(&self, system: &TargetSystem, ours: impl Fn(&Utf8Path) -> bool) -> Result<Digest> {
         let relative =
             |path: &Utf8Path| self.dir.join(path).strip_prefix(system.root()).map(Utf8Path::to_owned);
         let mut text = String::new();
         for (path, stamp) in &self.files {
             if !ours(&relative(path)?) {
-                text.push_str(&format!("{path} {stamp:?}\n"));
+                text.push_str(&format!("module\0{path}\0{stamp}\n"));
             }
         }
         for list in LISTS.iter().filter(|list| self.dir.join(list).exists()) {
-            text.push_str(&format!("{list} {:?}\n", Stamp::of(&self.dir.join(list))?));
+            text.push_str(&format!("list\0{list}\0{}\n", Stamp::of(&self.dir.join(list))?));
         }
         for (name, path) in depmod_d(system) {
             if !ours(path.strip_prefix(system.root())?) {
-                text.push_str(&format!("{name} {:?}\n", fs_err::read(&path)?));
+                text.push_str(&format!("depmod.d\0{name}\0{}\n", digest(&fs_err::read(&path)?)));
             }
         }
         Ok(digest(text.as_bytes()))
     }
 }
 
-/// depmod's configuration files that are in force, by name: of two with one name the first directory's counts.
-pub fn depmod_d(system: &System) -> BTreeMap<String, Utf8PathBuf> {
+/// depmod's configuration files that are in effect, by name. Of two files with the same name, the
+/// one in the first directory is in effect.
+pub fn depmod_d(system: &TargetSystem) -> BTreeMap<String, Utf8PathBuf> {
     let mut files = BTreeMap::new();
     for dir in DEPMOD_D.map(|dir| system.path(dir)) {
         for entry in dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A source tree as one file whose bytes depend on its contents and on a date alone: `NAME-VERSION.tar.gz`.
+//! A source tree as a reproducible archive, `NAME-VERSION.tar.gz`, whose bytes only depend on its
+//! contents and a date.
 
 use std::io::Write as _;
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
-use project::source::Tree;
+use project::source::SourceTree;
 
 /// A source archive.
 #[derive(Clone, Debug)]
@@ -19,8 +20,9 @@ pub struct SourceArchive {
 }
 
 impl SourceArchive {
-    /// Packs `tree` below a directory `name-version`: sorted, owned by root, all files of `date`.
-    pub fn pack(name: &str, version: &str, tree: &Tree, date: u64) -> Result<Self> {
+    /// Packs `tree` into a directory `name-version`: sorted, owned by root, all files with the time
+    /// `date`.
+    pub fn pack(name: &str, version: &str, tree: &SourceTree, date: u64) -> Result<Self> {
         let directory = format!("{name}-{version}");
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
         let mut archive = tar::Builder::new(gzip);
@@ -51,12 +53,12 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn tree(names: &[&str]) -> Tree {
+    fn tree(names: &[&str]) -> SourceTree {
         names.iter().map(|name| ((*name).into(), name.as_bytes().to_vec())).collect()
     }
 
     #[test]
-    fn its_bytes_depend_on_content_and_date_alone() {
+    fn its_bytes_only_depend_on_content_and_date() {
         let pack = |names: &[&str], date| SourceArchive::pack("x", "1", &tree(names), date).unwrap().sha256();
         assert_eq!(pack(&["a", "b"], 7), pack(&["b", "a"], 7));
         assert_ne!(pack(&["a", "b"], 7), pack(&["a", "b"], 8));

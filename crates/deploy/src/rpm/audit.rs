@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Asks of other kernels, without booting one, whether they would take a module.
+//! Finds out, without booting them, whether other kernels would load a module.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use kmodfile::module::Module;
 use kmodfile::release::Release;
 use project::build::Built;
 
-/// What one kernel would do with one module.
+/// Whether one kernel would load one module.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// The module.
@@ -26,7 +26,7 @@ pub struct Finding {
     pub kernel: Release,
     /// Whether it would load.
     pub loads: bool,
-    /// What is in the way.
+    /// Why it would not.
     pub obstacle: Option<Obstacle>,
 }
 
@@ -37,7 +37,7 @@ pub fn modules_of(built: &Built) -> Result<Vec<(String, Module)>> {
     built.objects.iter().map(read).collect()
 }
 
-/// Asks each of `releases` about `modules`, which were built for `built_for`.
+/// Judges for each of `releases` whether it would load `modules`, which were built for `built_for`.
 pub fn audit(
     context: &Context,
     built_for: &Release,
@@ -47,7 +47,7 @@ pub fn audit(
     let mut findings = Vec::new();
     for release in releases {
         let (config, symvers) = facts(context, release)?;
-        // Modules of one project load each other's symbols.
+        // Modules of one project may use each other's symbols.
         let kabi = Kabi::of_symvers(&symvers).with(modules.iter().map(|(_, module)| module));
         for (name, module) in modules {
             let obstacle = kabi::obstacle(module, &kabi, &config);
@@ -63,7 +63,8 @@ pub fn audit(
     Ok(findings)
 }
 
-/// Configuration and symbols of a kernel: one that is prepared, else of its headers package, the previous release's included.
+/// The configuration and symbols of a kernel: from the prepared kernel, otherwise from its headers
+/// package, that of the previous Debian release included.
 pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kdir) = Kdir::open(&context.cache, release) {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
@@ -77,7 +78,7 @@ pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kernel) = discover::known(&*old, release) {
         return of_headers(&*old, &kernel);
     }
-    // Neither has it, unless it is newer than the indexes are.
+    // Neither has it, unless it is newer than the indexes.
     match discover::find(&mut *archive, release) {
         Ok(kernel) => of_headers(&*archive, &kernel),
         Err(unknown) => match discover::find(&mut *old, release) {

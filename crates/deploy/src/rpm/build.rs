@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! rpmbuild(8), run in the build root of the kernel that a package is for.
+//! Runs rpmbuild(8) in the build root of the kernel that a package is for.
 
 use std::sync::Mutex;
 
@@ -7,14 +7,12 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::rpm::macros::with_defines;
 use crate::rpm::payload::OpenPackage;
-use crate::rpm::sbom;
+use crate::rpm::ready::Ready;
 use crate::rpm::sign::PackageKey;
-use crate::rpm::source::{Ready, SourcePackage};
+use crate::rpm::source::SourcePackage;
 use kernel::context::Context;
-use kernel::distribution::known;
-use kernel::distribution::recipe::Recipe;
-use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::release::Release;
 use project::Project;
@@ -23,21 +21,17 @@ use project::key::pair::{KeyPair, PrivateKey};
 use project::sign;
 use report::cache::{Lock, remove_plain};
 use report::durable;
+
+use report::durable::digest;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// The build root of a prepared kernel, with rpmbuild in it.
-pub fn recipe(kdir: &Kdir) -> Result<Recipe> {
-    let recipe = &kdir.stamp().recipe;
-    Ok(recipe.clone().with(known::named(&recipe.distribution)?.rpmbuild().iter().copied()))
-}
-
 /// A package that was made.
 #[derive(Clone, Debug, Serialize)]
-pub struct Package {
+pub struct MadePackage {
     /// What is in it.
-    pub kind: Kind,
-    /// The kernel it is for; a source package is for all variants of one.
+    pub kind: PackageKind,
+    /// The kernel it is for; a source package is for all variants of a kernel.
     pub kernel: String,
     /// The file.
     pub file: Utf8PathBuf,
@@ -50,7 +44,7 @@ pub struct Package {
 /// What is in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum PackageKind {
     /// Source.
     Source,
     /// Modules.
@@ -59,7 +53,7 @@ pub enum Kind {
     Debug,
 }
 
-/// What signs: nothing, by default.
+/// The keys that sign; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct Signing {
     /// The key for packages.
@@ -69,46 +63,47 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Checks that the modules in a package that was made, and there are some, are signed by the key for them.
+    /// Verifies that there are modules in a package, and that each is signed with the key for
+    /// modules.
     fn verify_modules(&self, context: &Context, package: &Utf8Path) -> Result<()> {
         let Some(pair) = &self.modules else { return Ok(()) };
         let modules = OpenPackage::read(package)?.files(|path| path.extension() == Some("ko"))?;
-        anyhow::ensure!(!modules.is_empty(), "{package}: no module is in it");
+        anyhow::ensure!(!modules.is_empty(), "{package}: contains no modules");
         modules.iter().try_for_each(|(path, image)| sign::verify(context, &pair.certificate, path, image))
     }
 }
 
-/// What to make, and where to put it.
+/// What to make, and where.
 #[derive(Debug)]
-pub struct Order<'a> {
+pub struct PackagingOrder<'a> {
     /// The project.
     pub project: &'a Project,
     /// Its source packages.
     pub sources: &'a [SourcePackage],
-    /// Whether those are wanted as packages, too.
+    /// Whether the source packages are wanted, too.
     pub srpm: bool,
-    /// The directory for all that is made.
+    /// The directory for everything that is made.
     pub output: &'a Utf8Path,
-    /// What signs it.
+    /// The keys that sign it.
     pub signing: Signing,
 }
 
-/// What was made: one kernel's failure neither stops nor hides the others.
+/// What was made. A failure for one kernel neither stops nor hides the others.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct MadePackages {
     /// The packages, kernel by kernel.
-    pub packages: Vec<Package>,
+    pub packages: Vec<MadePackage>,
     /// The first failure; further ones were shown as warnings.
     pub first_error: Option<anyhow::Error>,
 }
 
-impl Order<'_> {
-    /// Makes all of it, as many kernels at a time as `--jobs` allows.
-    pub fn run(&self, context: &Context) -> Result<Made> {
+impl PackagingOrder<'_> {
+    /// Makes everything, for as many kernels in parallel as `--jobs` allows.
+    pub fn run(&self, context: &Context) -> Result<MadePackages> {
         fs_err::create_dir_all(self.output)?;
         let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
-        let compilers = (context.jobs / workers).max(1);
+        let jobs = (context.jobs / workers).max(1);
         let waiting = Mutex::new(tasks.iter().enumerate());
         let done = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -117,7 +112,7 @@ impl Order<'_> {
                     loop {
                         let next = waiting.lock().expect("no worker panics").next();
                         let Some((number, task)) = next else { return };
-                        let made = self.perform(context, task, compilers);
+                        let made = self.perform(context, task, jobs);
                         done.lock().expect("no worker panics").push((number, made));
                     }
                 });
@@ -125,7 +120,7 @@ impl Order<'_> {
         });
         let mut done = done.into_inner().expect("no worker panics");
         done.sort_by_key(|(number, _)| *number);
-        let mut all = Made::default();
+        let mut all = MadePackages::default();
         for (_, made) in done {
             match made {
                 Ok(packages) => all.packages.extend(packages),
@@ -138,24 +133,32 @@ impl Order<'_> {
 
     fn tasks<'b>(&self, source: &'b SourcePackage) -> Vec<Task<'b>> {
         let first = source.kernels.first().filter(|_| self.srpm);
-        let srpm = first.map(|ready| Task { source, ready, kind: Kind::Source });
-        let binary = source.kernels.iter().map(|ready| Task { source, ready, kind: Kind::Modules });
+        let srpm = first.map(|ready| Task { source, ready, kind: PackageKind::Source });
+        let binary = source.kernels.iter().map(|ready| Task { source, ready, kind: PackageKind::Modules });
         srpm.into_iter().chain(binary).collect()
     }
 
-    fn perform(&self, context: &Context, task: &Task<'_>, compilers: usize) -> Result<Vec<Package>> {
+    fn perform(&self, context: &Context, task: &Task<'_>, jobs: usize) -> Result<Vec<MadePackage>> {
         let target = &task.ready.target;
         let kernel = match task.kind {
-            Kind::Source => &target.kversion,
+            PackageKind::Source => &target.kversion,
             _ => target.release.as_str(),
         };
         let what = format!("kmod-{} {} for {kernel}", self.project.name, self.project.version);
-        let (verb, name) = if task.kind == Kind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
+        let (verb, name) =
+            if task.kind == PackageKind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
         let rpmbuild = Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
         let step = context.report.step("Packaging", &what);
-        rpmbuild.command(&[verb], compilers)?.run(&context.report)?;
+        rpmbuild.command(&[verb], jobs)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
-        let modules = files.iter().filter(|file| kind_of(file) == Kind::Modules);
+        if !files.iter().any(|file| kind_of(file) == task.kind) {
+            let wanted =
+                if task.kind == PackageKind::Source { "no source package" } else { "no package of modules" };
+            return Err(Failure::refused(what, format!("rpmbuild reported success and made {wanted}"))
+                .remedy("see what the spec makes: cargo kmod rpm --print-spec")
+                .into());
+        }
+        let modules = files.iter().filter(|file| kind_of(file) == PackageKind::Modules);
         modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
         if let Some(key) = &self.signing.packages {
             key.sign(context, &files)?;
@@ -165,23 +168,23 @@ impl Order<'_> {
         Ok(packages)
     }
 
-    /// Puts a package where it is wanted; a file there is whole.
-    fn put(&self, kernel: &str, made: &Utf8Path) -> Result<Package> {
+    /// Copies a package into the output directory, where it is never incomplete.
+    fn put(&self, kernel: &str, made: &Utf8Path) -> Result<MadePackage> {
         let name = made.file_name().unwrap_or_default();
         let file = self.output.join(name);
         let content = fs_err::read(made)?;
         durable::replace(&file, &content)?;
-        let (size, sha256) = (content.len() as u64, sbom::digest(&content));
-        Ok(Package { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
+        let (size, sha256) = (content.len() as u64, digest(&content));
+        Ok(MadePackage { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
     }
 }
 
 /// What is in a package, by its file's name.
-fn kind_of(file: &Utf8Path) -> Kind {
+fn kind_of(file: &Utf8Path) -> PackageKind {
     match file.file_name().unwrap_or_default() {
-        name if name.ends_with(".src.rpm") => Kind::Source,
-        name if name.contains("-debuginfo-") => Kind::Debug,
-        _ => Kind::Modules,
+        name if name.ends_with(".src.rpm") => PackageKind::Source,
+        name if name.contains("-debuginfo-") => PackageKind::Debug,
+        _ => PackageKind::Modules,
     }
 }
 
@@ -189,11 +192,11 @@ fn kind_of(file: &Utf8Path) -> Kind {
 struct Task<'a> {
     source: &'a SourcePackage,
     ready: &'a Ready,
-    kind: Kind,
+    kind: PackageKind,
 }
 
-/// A directory for rpmbuild (`_topdir`) with source and spec in it. Nobody else uses it meanwhile; what an earlier run left
-/// there is gone.
+/// A directory for rpmbuild (`_topdir`) with source and spec in it. It is locked, and was emptied
+/// of what an earlier run has left.
 #[derive(Debug)]
 pub struct Rpmbuild<'a> {
     context: &'a Context,
@@ -205,7 +208,7 @@ pub struct Rpmbuild<'a> {
 }
 
 impl<'a> Rpmbuild<'a> {
-    /// Lays it out, in a directory `name` beside what else is made of the project for the kernel.
+    /// Creates it, as `name` in the directory of the project and the kernel.
     pub fn new(
         context: &'a Context,
         project: &Project,
@@ -226,7 +229,8 @@ impl<'a> Rpmbuild<'a> {
         Ok(rpmbuild)
     }
 
-    /// Source, spec, and the kernel's directory where kernel-devel would have it.
+    /// Writes source and spec, and links the kernel's directory to where kernel-devel would have
+    /// it.
     fn lay_out(&self, release: &Release) -> Result<()> {
         for dir in ["SOURCES", "SPECS", "kernels", "tmp"] {
             fs_err::create_dir_all(self.topdir.join(dir))?;
@@ -242,7 +246,8 @@ impl<'a> Rpmbuild<'a> {
     }
 
     fn spec(&self) -> Utf8PathBuf {
-        // Where specs of several packages lie together, each has its package's name.
+        // It is named after the package, as there may be specs of several packages in one
+        // directory.
         self.topdir.join("SPECS").join(format!("{}-{}", self.source.name, super::spec::FILE))
     }
 
@@ -250,7 +255,8 @@ impl<'a> Rpmbuild<'a> {
         self.topdir.join("certificate.pem")
     }
 
-    /// The file of the key for modules, and where rpmbuild sees it: read-only, and in a made root at a place of its own.
+    /// The file with the key for modules, and where rpmbuild sees it: read-only, and in a made root
+    /// at a fixed place.
     fn module_key(&self) -> Result<Option<(&Utf8Path, &Utf8Path)>> {
         let Some(pair) = &self.signing.modules else { return Ok(None) };
         let refused = |object: &str, reason: &str| {
@@ -258,9 +264,11 @@ impl<'a> Rpmbuild<'a> {
         };
         let file = match &pair.key {
             PrivateKey::Pkcs11(uri) => {
-                return Err(
-                    refused(uri, "rpmbuild signs modules, and reaches no token from a build root").into()
-                );
+                return Err(refused(
+                    uri,
+                    "rpmbuild signs the modules, and cannot reach a token from a build root",
+                )
+                .into());
             }
             PrivateKey::File(file) => file.as_path(),
         };
@@ -269,20 +277,20 @@ impl<'a> Rpmbuild<'a> {
         }
         // It is a word of a shell in a macro there.
         if file.as_str().contains(['\'', '%']) {
-            return Err(refused(file.as_str(), "such a path cannot be given to rpmbuild").into());
+            return Err(refused(file.as_str(), "a path with : ' or % cannot be passed to rpmbuild").into());
         }
         Ok(Some((file, file)))
     }
 
-    /// rpmbuild with `args` before the spec and at most `compilers` at a time.
-    pub fn command(&self, args: &[&str], compilers: usize) -> Result<Cmd> {
-        let smp = [("_smp_mflags".to_owned(), format!("-j{compilers}"))];
+    /// rpmbuild with `args` before the spec and `jobs` parallel jobs.
+    pub fn command(&self, args: &[&str], jobs: usize) -> Result<Cmd> {
+        let smp = [("_smp_mflags".to_owned(), format!("-j{jobs}"))];
         let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
         let log = self.topdir.with_file_name("rpmbuild.log");
         self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
     }
 
-    /// The spec with all its macros expanded.
+    /// The spec with all macros expanded.
     pub fn expanded(&self) -> Result<String> {
         let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines()?);
         self.inside(cmd.arg(self.spec()))?.read(&self.context.report)
@@ -305,7 +313,7 @@ impl<'a> Rpmbuild<'a> {
         Ok(defines)
     }
 
-    /// The packages that are there now.
+    /// The packages that have been made.
     pub fn packages(&self) -> Result<Vec<Utf8PathBuf>> {
         let mut found = Vec::new();
         for dir in ["SRPMS", "RPMS/x86_64"] {
@@ -317,7 +325,7 @@ impl<'a> Rpmbuild<'a> {
         Ok(found)
     }
 
-    /// In the root it looks as on a machine that runs the kernel.
+    /// `cmd` in the root, which looks like a machine that runs the kernel.
     fn inside(&self, cmd: Cmd) -> Result<Cmd> {
         let kdir = &self.ready.prepared.kdir;
         let stock = kdir.modules();
@@ -330,7 +338,7 @@ impl<'a> Rpmbuild<'a> {
         }
         let seen = if self.ready.root.is_host() { stock.as_str() } else { &place };
         let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
-        // Where none is given, rpmbuild takes the day of the spec's last change.
+        // Otherwise rpmbuild uses the date of the last entry in the spec's changelog.
         let cmd = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(date) => cmd.env("SOURCE_DATE_EPOCH", date),
             Err(_) => cmd,
@@ -341,16 +349,7 @@ impl<'a> Rpmbuild<'a> {
 
 impl Drop for Rpmbuild<'_> {
     fn drop(&mut self) {
-        // What was built in it is large, and the next run would remove it anyway.
+        // It is large, and the next run would remove it anyway.
         remove_plain(&self.topdir).ok();
     }
-}
-
-/// A value that rpm is to take as it stands.
-pub(super) fn escaped(value: &str) -> String {
-    value.replace('%', "%%")
-}
-
-fn with_defines(cmd: Cmd, defines: impl IntoIterator<Item = (String, String)>) -> Cmd {
-    defines.into_iter().fold(cmd, |cmd, (name, value)| cmd.arg("--define").arg(format!("{name} {value}")))
 }

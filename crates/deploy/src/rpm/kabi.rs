@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether a module that was built for one kernel would load into another through weak-updates: by the CRC of each symbol
-//! that it imports, and by what of vermagic the kernel compares then (kernel/module/version.c).
+//! Whether a module that was built for one kernel would load into another through weak-updates.
+//! This depends on the CRC of each symbol that it imports, and on the part of vermagic that the
+//! kernel compares (kernel/module/version.c).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,24 +13,24 @@ use kmodfile::crc::Crc;
 use kmodfile::module::Module;
 use kmodfile::symvers;
 
-/// What a kernel offers modules.
+/// What a kernel exports to modules.
 #[derive(Clone, Debug, Default)]
 pub struct Kabi {
     exports: HashMap<String, Crc>,
 }
 
-/// A symbol that is not what the module was built against.
+/// A symbol that differs from what the module was built against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct SymbolDifference {
     /// Its name.
     pub symbol: String,
-    /// What the module has.
+    /// Its CRC in the module.
     pub module: Crc,
-    /// What the kernel has; none where it does not export it.
+    /// Its CRC in the kernel; `None` if it is not exported.
     pub kernel: Option<Crc>,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for SymbolDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kernel {
             Some(kernel) => {
@@ -41,13 +42,13 @@ impl fmt::Display for Difference {
 }
 
 impl Kabi {
-    /// Of the text of a `Module.symvers`.
+    /// Reads the text of a `Module.symvers`.
     pub fn of_symvers(text: &str) -> Self {
         let exports = symvers::parse(text).map(|export| (export.symbol.to_owned(), export.crc));
         Self { exports: exports.collect() }
     }
 
-    /// The same kernel with `modules` loaded: what they export is there, too.
+    /// The same kernel with `modules` loaded, including what they export.
     #[must_use]
     pub fn with<'a>(mut self, modules: impl IntoIterator<Item = &'a Module>) -> Self {
         for export in modules.into_iter().flat_map(|module| &module.exports) {
@@ -58,19 +59,20 @@ impl Kabi {
         self
     }
 
-    /// The symbols in which `module` differs, by name. One that it only imports weakly may be missing.
-    pub fn differences(&self, module: &Module) -> Vec<Difference> {
+    /// The symbols in which `module` differs, by name. A weak import may be missing.
+    pub fn differences(&self, module: &Module) -> Vec<SymbolDifference> {
         let weak = |symbol: &str| module.imports.iter().any(|import| import.symbol == symbol && import.weak);
         let differs = |(symbol, crc): (&str, Crc)| {
             let kernel = self.exports.get(symbol).copied();
             let fits = kernel == Some(crc) || (kernel.is_none() && weak(symbol));
-            (!fits).then(|| Difference { symbol: symbol.to_owned(), module: crc, kernel })
+            (!fits).then(|| SymbolDifference { symbol: symbol.to_owned(), module: crc, kernel })
         };
         module.versions.all().filter_map(differs).collect()
     }
 }
 
-/// The words of vermagic after the release, as a kernel of this configuration has them (include/linux/vermagic.h, x86).
+/// The words of vermagic after the release, for a kernel with this configuration
+/// (include/linux/vermagic.h, x86).
 pub fn vermagic_words(config: &Config) -> String {
     let preempt = match (config.is_yes("CONFIG_PREEMPT_RT"), config.is_yes("CONFIG_PREEMPT_BUILD")) {
         (true, _) => "preempt_rt",
@@ -91,7 +93,7 @@ pub fn vermagic_words(config: &Config) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Obstacle {
-    /// The module, or the kernel, has no CRCs: then a module is for one release.
+    /// The module or the kernel has no CRCs: then a module is for one release only.
     NoVersions,
     /// The words of vermagic differ.
     Vermagic {
@@ -101,10 +103,10 @@ pub enum Obstacle {
         kernel: String,
     },
     /// Symbols differ.
-    Symbols(Vec<Difference>),
+    Symbols(Vec<SymbolDifference>),
 }
 
-/// What is in the way of `module` in a kernel; nothing: it would load.
+/// Why `module` would not load into a kernel; `None` if it would.
 pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacle> {
     if !module.versions.present() || !config.is_yes("CONFIG_MODVERSIONS") {
         return Some(Obstacle::NoVersions);
@@ -119,9 +121,10 @@ pub fn obstacle(module: &Module, kabi: &Kabi, config: &Config) -> Option<Obstacl
     (!differences.is_empty()).then_some(Obstacle::Symbols(differences))
 }
 
-/// Counts of one module's symbols by what they are in a kernel, for a table.
-pub fn counts(differences: &[Difference]) -> BTreeMap<&'static str, usize> {
-    let kind = |difference: &Difference| if difference.kernel.is_some() { "changed" } else { "missing" };
+/// Counts the symbols that are changed or missing in a kernel, for a table.
+pub fn counts(differences: &[SymbolDifference]) -> BTreeMap<&'static str, usize> {
+    let kind =
+        |difference: &SymbolDifference| if difference.kernel.is_some() { "changed" } else { "missing" };
     let mut counts = BTreeMap::new();
     differences.iter().for_each(|difference| *counts.entry(kind(difference)).or_default() += 1);
     counts
@@ -177,7 +180,7 @@ mod tests {
         let Some(Obstacle::Symbols(all)) = obstacle(&module, &kabi(), &Config::parse(CONFIG)) else {
             panic!()
         };
-        let text: Vec<_> = all.iter().map(Difference::to_string).collect();
+        let text: Vec<_> = all.iter().map(SymbolDifference::to_string).collect();
         assert_eq!(text, ["one: 0x00000009 in the module, 0x00000001 in the kernel", "three: not exported"]);
         assert_eq!(counts(&all), [("changed", 1), ("missing", 1)].into());
     }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-//! kmod RPMs: a project's `kmod.spec`, its source as one reproducible file, and rpmbuild(8) in the kernel's build root.
+//! kmod RPMs: a project's `kmod.spec`, its source as one reproducible file, and rpmbuild(8) in the
+//! kernel's build root.
 
 pub mod archive;
 pub mod audit;
 pub mod build;
+mod generated;
 pub mod kabi;
+mod macros;
 pub mod payload;
 pub mod provenance;
+pub mod ready;
 pub mod sbom;
 pub mod sign;
 pub mod source;
@@ -21,17 +25,19 @@ use camino::Utf8Path;
 use report::Report;
 use report::process::Cmd;
 
-/// The oldest time that every archive format can hold, 1980-01-01, for a project without history.
+/// The oldest time that every archive format can represent, 1980-01-01, for a project without
+/// history.
 const OLDEST: u64 = 315_532_800;
 
-/// Seconds since 1970 that files of a source package are given: `SOURCE_DATE_EPOCH`
-/// (<https://reproducible-builds.org/specs/source-date-epoch/>), else the time of the last commit.
+/// The time of the files in a source package, in seconds since 1970: `SOURCE_DATE_EPOCH`
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>), otherwise the time of the last
+/// commit.
 pub fn source_date(project: &Utf8Path, report: &Report) -> Result<u64> {
     if let Ok(given) = std::env::var("SOURCE_DATE_EPOCH") {
         return given.parse().map_err(|_| {
             report::failure::Failure::usage(
                 format!("SOURCE_DATE_EPOCH={given:?}"),
-                "is no number of seconds since 1970",
+                "is not a number of seconds since 1970",
             )
             .into()
         });
@@ -41,6 +47,6 @@ pub fn source_date(project: &Utf8Path, report: &Report) -> Result<u64> {
     }
     let log = Cmd::new("git").args(["-C", project.as_str(), "log", "-1", "--format=%ct"]);
     let output = log.finish(report)?;
-    // A repository without a commit.
+    // A repository without commits.
     Ok(output.text().trim().parse().unwrap_or(OLDEST))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is in a package's file.
+//! The contents of a package.
 
 use std::io::Read as _;
 
@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kmodfile::compression::{Compression, LIMIT};
 use report::failure::Failure;
 
-/// What every package begins with (the lead of rpm's format).
+/// The first bytes of every package (the lead of rpm's format).
 const MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 
-/// Whether `file` begins as a package does.
+/// Whether `file` begins like a package.
 pub fn is_package(file: &Utf8Path) -> bool {
     let mut begin = [0; MAGIC.len()];
     let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
@@ -21,7 +21,7 @@ pub fn is_package(file: &Utf8Path) -> bool {
         && begin == MAGIC
 }
 
-/// A package, its payload no longer compressed.
+/// A package with its payload decompressed.
 #[derive(Debug)]
 pub struct OpenPackage {
     file: Utf8PathBuf,
@@ -35,11 +35,11 @@ impl OpenPackage {
     ///
     /// # Errors
     ///
-    /// Refused if it is damaged, or too large.
+    /// Refused, if it is damaged or too large.
     pub fn read(file: &Utf8Path) -> Result<Self> {
         let size = fs_err::metadata(file)?.len();
         if size > LIMIT {
-            return Err(Failure::refused(file.as_str(), "is larger than any package of modules").into());
+            return Err(Failure::refused(file.as_str(), "is too large for a package of modules").into());
         }
         let mut package = ::rpm::Package::parse(&mut fs_err::read(file)?.as_slice())
             .map_err(|error| damaged(file, error))?;
@@ -57,12 +57,12 @@ impl OpenPackage {
         Ok(nevra.nvra())
     }
 
-    /// How many signatures it has.
+    /// The number of its signatures.
     pub fn signatures(&self) -> usize {
         self.package.metadata.raw_signatures().map_or(0, |signatures| signatures.len())
     }
 
-    /// The plain files in it for whose path `wanted` says so, with their content.
+    /// The regular files in it whose path is `wanted`, with their contents.
     pub fn files(&self, wanted: impl Fn(&Utf8Path) -> bool) -> Result<Vec<(Utf8PathBuf, Vec<u8>)>> {
         let mut found = Vec::new();
         for file in self.package.files().map_err(|error| damaged(&self.file, error))? {
@@ -77,6 +77,6 @@ impl OpenPackage {
 }
 
 fn damaged(file: &Utf8Path, error: impl std::fmt::Display) -> Failure {
-    Failure::refused(file.as_str(), format!("is no whole package: {error}"))
-        .remedy("build it, or fetch it, again")
+    Failure::refused(file.as_str(), format!("is not a valid package: {error}"))
+        .remedy("build or download it again")
 }

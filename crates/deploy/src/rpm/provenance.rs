@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an SPDX document of a package says, as [`super::sbom`] writes it: read again, for people.
+//! Reads the SPDX documents that [`super::sbom`] writes, for people.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::rpm::target::Target;
+use crate::rpm::target::KmodTarget;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// What the file name of a document ends with.
+/// The suffix of a document's file name.
 pub const SUFFIX: &str = ".spdx.json";
 
-/// What a package is made of.
+/// What a package was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Provenance {
     /// The document: a file, or a path in a package.
@@ -22,21 +22,21 @@ pub struct Provenance {
     pub of: String,
     /// When its source was last changed, `2026-11-22T00:00:00Z`.
     pub date: String,
-    /// The kernel: where it is from, and its release.
+    /// The kernel: its origin and its release.
     pub kernel: String,
     /// The compilers.
     pub tools: Vec<String>,
-    /// What was proven of the tree that it was built against.
+    /// What was proven about the kernel tree that it was built against.
     pub proof: Vec<String>,
     /// The source files.
-    pub sources: Vec<Source>,
-    /// The patches that are in them.
-    pub patches: Vec<Source>,
+    pub sources: Vec<HashedFile>,
+    /// The patches applied to them.
+    pub patches: Vec<HashedFile>,
 }
 
 /// A file and its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Source {
+pub struct HashedFile {
     /// Its path.
     pub file: String,
     /// Its SHA-256, in hexadecimal.
@@ -48,18 +48,18 @@ impl Provenance {
     ///
     /// # Errors
     ///
-    /// Refused if it is no SPDX document of a kmod package.
+    /// Refused, if it is not an SPDX document of a kmod package.
     pub fn parse(document: &str, text: &[u8]) -> Result<Self> {
         let refused = |reason: String| Failure::refused(document, reason);
         let spdx: Value =
-            serde_json::from_slice(text).map_err(|error| refused(format!("is no JSON: {error}")))?;
+            serde_json::from_slice(text).map_err(|error| refused(format!("is not JSON: {error}")))?;
         let version = spdx["spdxVersion"].as_str().unwrap_or_default();
         if !version.starts_with("SPDX-2.") {
-            return Err(refused("is no SPDX 2 document".to_owned()).into());
+            return Err(refused("is not an SPDX 2 document".to_owned()).into());
         }
         let packages: Vec<(&str, String)> = list(&spdx["packages"]).map(package).collect();
         let called = |id: &str| packages.iter().find(|(name, _)| *name == id).map(|(_, text)| text.clone());
-        let missing = |what: &str| refused(format!("names no {what}: it is of no kmod package"));
+        let missing = |what: &str| refused(format!("does not describe a kmod package: it names no {what}"));
         let of = called("SPDXRef-kmod").ok_or_else(|| missing("package"))?;
         let kernel = called("SPDXRef-kernel").ok_or_else(|| missing("kernel"))?;
         let is_tool = |id: &str| !["SPDXRef-kmod", "SPDXRef-kernel"].contains(&id);
@@ -79,8 +79,9 @@ impl Provenance {
         })
     }
 
-    /// The document that the package of an installed module has put beside it, if it is there: of a module below
-    /// `ROOT/lib/modules/RELEASE/extra/NAME/` it is below `ROOT/usr/share/doc/kmod-NAME-VARIANT/`.
+    /// The document that the package of an installed module has installed, if it exists: for a
+    /// module below `ROOT/lib/modules/RELEASE/extra/NAME/` it is below
+    /// `ROOT/usr/share/doc/kmod-NAME-VARIANT/`.
     pub fn document_of(module: &Utf8Path) -> Option<Utf8PathBuf> {
         let module = camino::absolute_utf8(module).ok()?;
         let directory = module.parent()?;
@@ -89,7 +90,7 @@ impl Provenance {
             return None;
         }
         let release: Release = extra.parent()?.file_name()?.parse().ok()?;
-        let package = format!("kmod-{}{}", directory.file_name()?, Target::of(&release).suffix());
+        let package = format!("kmod-{}{}", directory.file_name()?, KmodTarget::of(&release).suffix());
         let lib = modules.parent()?;
         let root = lib.parent()?.as_str().trim_end_matches("/usr");
         let root = if root.is_empty() { "/" } else { root };
@@ -113,10 +114,10 @@ fn package(value: &Value) -> (&str, String) {
     (id, format!("{} {}", text_of(&value["name"]), text_of(&value["versionInfo"])).trim().to_owned())
 }
 
-fn source(value: &Value) -> Source {
+fn source(value: &Value) -> HashedFile {
     let file = text_of(&value["fileName"]);
     let sha256 = list(&value["checksums"]).find(|sum| sum["algorithm"] == "SHA256");
-    Source {
+    HashedFile {
         file: file.strip_prefix("./").unwrap_or(&file).to_owned(),
         sha256: sha256.map(|sum| text_of(&sum["checksumValue"])).unwrap_or_default(),
     }
@@ -143,16 +144,16 @@ mod tests {
         let read = Provenance::parse("d", DOCUMENT.as_bytes()).unwrap();
         assert_eq!((read.of.as_str(), read.kernel.as_str()), ("kmod-x 1", "linux (sid) 7.3"));
         assert_eq!((read.tools, read.proof), (vec!["gcc 16".to_owned()], vec!["proven".to_owned()]));
-        assert_eq!(read.sources, [Source { file: "x.c".into(), sha256: "1".into() }]);
-        assert_eq!(read.patches, [Source { file: "patches/7/a.patch".into(), sha256: String::new() }]);
+        assert_eq!(read.sources, [HashedFile { file: "x.c".into(), sha256: "1".into() }]);
+        assert_eq!(read.patches, [HashedFile { file: "patches/7/a.patch".into(), sha256: String::new() }]);
     }
 
     #[test]
-    fn what_is_no_such_document_is_refused() {
+    fn other_documents_are_refused() {
         for (from, to, named) in [
-            ("SPDX-2.3", "SPDX-3.0", "no SPDX 2"),
+            ("SPDX-2.3", "SPDX-3.0", "not an SPDX 2"),
             ("SPDXRef-kernel", "SPDXRef-other", "no kernel"),
-            ("{\"spdx", "spdx", "no JSON"),
+            ("{\"spdx", "spdx", "not JSON"),
         ] {
             let error =
                 Provenance::parse("d", DOCUMENT.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();

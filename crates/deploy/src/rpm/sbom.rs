@@ -1,37 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a package is made of, as an SPDX document (SPDX 2.3, JSON): every source file and patch by its hash, the kernel, the
-//! compilers, and what was proven of the kernel's tree.
+//! What a package is made from, as an SPDX document (SPDX 2.3, JSON): every source file and patch
+//! with its hash, the kernel, the compilers, and what was proven about the kernel's tree.
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use crate::rpm::source::Ready;
-use crate::rpm::spec::Spec;
-use project::Project;
-use project::source::Tree;
-use project::source::series::Series;
+use sha1::{Digest as _, Sha1};
 
-/// What the document is written from.
+use crate::rpm::ready::Ready;
+use crate::rpm::spec::KmodSpec;
+use project::Project;
+use project::source::SourceTree;
+use project::source::series::Series;
+use report::durable::digest;
+
+/// What the document is made from.
 #[derive(Debug)]
 pub struct Sbom<'a> {
     /// The project.
     pub project: &'a Project,
     /// Its spec.
-    pub spec: &'a Spec,
+    pub spec: &'a KmodSpec,
     /// The files of the source package, patched.
-    pub source: &'a Tree,
+    pub source: &'a SourceTree,
     /// The kernel.
     pub ready: &'a Ready,
     /// Seconds since 1970.
     pub date: u64,
-}
-
-/// SHA-256 in hexadecimal.
-pub(super) fn digest(content: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(content))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -39,7 +35,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 impl Sbom<'_> {
-    /// The document; the same text for the same inputs.
+    /// The document. The same inputs give the same text.
     pub fn text(&self) -> Result<String> {
         let files = self.files()?;
         let packages = self.packages()?;
@@ -60,7 +56,7 @@ impl Sbom<'_> {
             "documentNamespace": format!("urn:sha256:{inputs}"),
             "creationInfo": {
                 "created": timestamp(self.date),
-                "creators": [format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION"))],
+                "creators": [format!("Tool: cargo-kmod-{}", env!("CARGO_PKG_VERSION"))],
             },
             "packages": packages,
             "files": files,
@@ -70,7 +66,7 @@ impl Sbom<'_> {
         Ok(serde_json::to_string_pretty(&document)? + "\n")
     }
 
-    /// What is packaged first, then the kernel, then compilers.
+    /// First what is packaged, then the kernel, then the compilers.
     fn packages(&self) -> Result<Vec<Value>> {
         let stamp = self.ready.prepared.kdir.stamp();
         let config = self.ready.prepared.kdir.config()?;
@@ -92,7 +88,7 @@ impl Sbom<'_> {
         Ok(packages)
     }
 
-    /// Source files as they are built, then the patches that are in some of them.
+    /// The source files as they are built, then the patches applied to them.
     fn files(&self) -> Result<Vec<Value>> {
         let entry = |(number, (path, content)): (usize, (String, &[u8]))| {
             json!({
@@ -128,15 +124,15 @@ impl Sbom<'_> {
     fn proof(&self) -> Value {
         let stamp = self.ready.prepared.kdir.stamp();
         let text = match stamp.rust_symbols {
-            0 => "the kernel has no Rust: nothing was to be proven of its tree".to_owned(),
+            0 => "the kernel has no Rust: nothing about its tree had to be proven".to_owned(),
             count => format!(
-                "each of the {count} Rust symbols that {} exports is exported, name for name, by the tree that was built against",
+                "each of the {count} Rust symbols that {} exports is exported, name for name, by the tree used for the build",
                 stamp.release
             ),
         };
         json!({
             "annotationType": "OTHER",
-            "annotator": format!("Tool: cifs-fix-{}", env!("CARGO_PKG_VERSION")),
+            "annotator": format!("Tool: cargo-kmod-{}", env!("CARGO_PKG_VERSION")),
             "annotationDate": timestamp(self.date),
             "comment": format!("{text}; inputs of the tree: {}", stamp.inputs),
         })
@@ -157,7 +153,7 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
     json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
 }
 
-/// Seconds since 1970 as SPDX writes a time: `2026-11-22T00:00:00Z`. A time that no calendar holds is the last that one does.
+/// Seconds since 1970 as a time of SPDX: `2026-11-22T00:00:00Z`. A time that no calendar holds is the last that one does.
 fn timestamp(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let time = time.unwrap_or_else(|| PrimitiveDateTime::MAX.assume_utc());
@@ -171,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_spdx_has_them() {
+    fn times_are_written_as_spdx_requires() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_827_696, "2000-02-29T12:34:56Z"),

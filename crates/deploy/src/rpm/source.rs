@@ -1,59 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What goes into a source package: the project's tracked files and, of a rebuilt module, the kernel's source with the
-//! patches applied, so that it builds with no network.
+//! What goes into a source package: the project's tracked files and, for a rebuilt module, the
+//! kernel's source with the patches applied, so that it builds without a network.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use crate::rpm::archive::SourceArchive;
-use crate::rpm::sbom::{Sbom, digest};
-use crate::rpm::spec::Spec;
-use crate::rpm::target::Target;
+use crate::rpm::ready::Ready;
+use crate::rpm::sbom::Sbom;
+use crate::rpm::spec::KmodSpec;
+use crate::rpm::target::KmodTarget;
 use crate::rpm::tracked::Tracked;
 use kernel::context::Context;
-use kernel::prepare::{self, Prepared};
-use kernel::root::Root;
 use project::Project;
-use project::source::Tree;
-use project::source::fetch::Kernel;
+use project::source::SourceTree;
+use project::source::fetch::SourceKernel;
 use project::stage::Sources;
-use report::failure::{Exit, Failure};
+use report::durable::digest;
 
-/// A kernel that packages are for, ready to build against.
-#[derive(Clone, Debug)]
-pub struct Ready {
-    /// Its names.
-    pub target: Target,
-    /// Its tree.
-    pub prepared: Prepared,
-    /// Where rpmbuild runs.
-    pub root: Root,
-}
-
-impl Ready {
-    /// Prepares the kernel, and the root, if need be; the default kernel where none is given.
-    pub fn provide(context: &Context, project: &Project, target: Option<Target>) -> Result<Self> {
-        let release = target.as_ref().map(|target| &target.release);
-        let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
-        if let Some(reason) = project.excludes(prepared.kdir.release(), &prepared.kdir.config()?) {
-            let object = format!("{} {} for {}", project.name, project.version, prepared.kdir.release());
-            return Err(Failure::new(Exit::Skipped, object, format!("it is not for this kernel: {reason}"))
-                .remedy("choose another kernel: cargo kmod kernel list")
-                .into());
-        }
-        let root = Root::provide(context, &super::build::recipe(&prepared.kdir)?, context.root_fs)?;
-        let target = target.unwrap_or_else(|| Target::of(prepared.kdir.release()));
-        Ok(Self { target, prepared, root })
-    }
-}
-
-/// The source of packages for the variants of one kernel.
+/// The source of the packages for the variants of one kernel.
 #[derive(Clone, Debug)]
 pub struct SourcePackage {
     /// `kmod_name` of the spec.
     pub name: String,
-    /// The files, packed.
+    /// The packed files.
     pub archive: SourceArchive,
     /// The spec that goes with it.
     pub spec: String,
@@ -61,19 +32,19 @@ pub struct SourcePackage {
     pub kernels: Vec<Ready>,
 }
 
-/// One source package for each `kversion` among `kernels`, in their order. Variants of one whose source differs, as it
-/// may when one of them was prepared from a newer package, get one each.
+/// One source package for each `kversion` among `kernels`, in their order. Variants get one each if
+/// their source differs, which happens if one of them was prepared from a newer package.
 pub fn packages(
     context: &Context,
     project: &Project,
-    spec: &Spec,
+    spec: &KmodSpec,
     kernels: &[Ready],
     date: u64,
 ) -> Result<Vec<SourcePackage>> {
     let tracked = Tracked::around(&project.dir, &context.report)?;
-    let mut groups: Vec<(String, Tree, Vec<Ready>)> = Vec::new();
+    let mut groups: Vec<(String, SourceTree, Vec<Ready>)> = Vec::new();
     for ready in kernels {
-        let tree = tree_for(context, project, tracked.as_ref(), ready)?;
+        let tree = tree_for(context, project, spec, tracked.as_ref(), ready)?;
         let key = format!("{} {}", ready.target.kversion, hash(&tree));
         match groups.iter_mut().find(|group| group.0 == key) {
             Some(group) => group.2.push(ready.clone()),
@@ -86,8 +57,8 @@ pub fn packages(
 
 fn pack(
     project: &Project,
-    spec: &Spec,
-    mut tree: Tree,
+    spec: &KmodSpec,
+    mut tree: SourceTree,
     kernels: Vec<Ready>,
     date: u64,
 ) -> Result<SourcePackage> {
@@ -97,25 +68,33 @@ fn pack(
         tree.insert(format!("sbom/{}.spdx.json", ready.target.release).into(), sbom.into_bytes());
     }
     let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
-    let targets: Vec<Target> = kernels.iter().map(|ready| ready.target.clone()).collect();
+    let targets: Vec<KmodTarget> = kernels.iter().map(|ready| ready.target.clone()).collect();
     Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
 }
 
-/// All files for one kernel. Those of the project that its repository does not know are left out, and named.
-fn tree_for(context: &Context, project: &Project, tracked: Option<&Tracked>, ready: &Ready) -> Result<Tree> {
-    let sources = Sources::for_kernel(context, project, Kernel::Prepared(&ready.prepared))?;
-    let mut own: Tree = sources.own().clone();
+/// All files for one kernel. Those of the project that its repository does not track are left out,
+/// with a warning.
+fn tree_for(
+    context: &Context,
+    project: &Project,
+    spec: &KmodSpec,
+    tracked: Option<&Tracked>,
+    ready: &Ready,
+) -> Result<SourceTree> {
+    let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(&ready.prepared))?;
+    let mut own: SourceTree = sources.own().clone();
     if let Some(tracked) = tracked {
         for path in tracked.retain(project, &mut own) {
             context.report.warn(&format!("{path} is not packaged: git does not track it"));
         }
     }
     own.remove(&Utf8PathBuf::from(super::spec::FILE));
+    own.extend(spec.added.clone());
     own.extend(sources.imported().clone());
     Ok(own)
 }
 
-fn hash(tree: &Tree) -> String {
+fn hash(tree: &SourceTree) -> String {
     let mut all = Sha256::new();
     for (path, content) in tree {
         all.update(format!("{path}\0{}\0", digest(content)));

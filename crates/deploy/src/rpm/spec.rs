@@ -1,43 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A project's `kmod.spec`. Its head says in `%global` lines what is packaged; all else in it is the same in every project.
+//! A project's `kmod.spec`. The `%global` lines at its head tell what is packaged; the rest is the
+//! same in every project.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::rpm::archive::SourceArchive;
-use crate::rpm::target::Target;
+use crate::rpm::generated::GeneratedSpec;
+use crate::rpm::source_date;
+use crate::rpm::target::KmodTarget;
 use project::Project;
+use project::source::SourceTree;
+use project::stage::Sources;
+use report::Report;
 use report::failure::Failure;
 
 /// Its file name in a project.
 pub const FILE: &str = "kmod.spec";
 
-/// A `kmod.spec`, read.
+/// A `kmod.spec` that was read.
 #[derive(Clone, Debug)]
-pub struct Spec {
-    /// Where it is.
+pub struct KmodSpec {
+    /// Its file.
     pub file: Utf8PathBuf,
     /// `kmod_name`.
     pub name: String,
     /// `kmod_version`.
     pub version: String,
+    /// Files that go into the source package besides the project's own, where the spec needs them.
+    pub added: SourceTree,
     text: String,
 }
 
-impl Spec {
-    /// Reads the spec of a project. Refused: one that is not for this version of it.
-    pub fn of(project: &Project) -> Result<Self> {
+impl KmodSpec {
+    /// The spec of a project: its own `kmod.spec`, otherwise a generated one.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if its own is not for this version of the project, or if none can be generated.
+    pub fn of(project: &Project, report: &Report) -> Result<Self> {
         let file = project.dir.join(FILE);
-        let text = fs_err::read_to_string(&file).map_err(|_| {
-            Failure::refused(format!("project {}", project.dir), format!("there is no {FILE} in it"))
-                .remedy(format!("copy the {FILE} of this repository into it, and change its head"))
-        })?;
+        match fs_err::read_to_string(&file) {
+            Ok(text) => Self::own(project, file, text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let sources = Sources::read(project)?;
+                let date = source_date(&project.dir, report)?;
+                let generated = GeneratedSpec::of(project, sources.own(), date)?;
+                report.note("Generating", &format!("{FILE}, as {} has none", project.dir));
+                Ok(Self { added: generated.files, ..Self::parse(file, generated.text)? })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn own(project: &Project, file: Utf8PathBuf, text: String) -> Result<Self> {
         let spec = Self::parse(file, text)?;
         let version = as_version(&project.version);
         if spec.version != version {
-            let reason = format!("kmod_version is {}, and dkms.conf says {}", spec.version, project.version);
+            let reason = format!(
+                "kmod_version is {}, but the version of the project is {}",
+                spec.version, project.version
+            );
             return Err(Failure::refused(spec.file.as_str(), reason)
-                .remedy(format!("write in it: %global kmod_version {version}"))
+                .remedy(format!("change the line to: %global kmod_version {version}"))
                 .into());
         }
         Ok(spec)
@@ -46,19 +71,20 @@ impl Spec {
     fn parse(file: Utf8PathBuf, text: String) -> Result<Self> {
         let value = |name: &str| {
             global(&text, name).map(str::to_owned).ok_or_else(|| {
-                Failure::refused(file.as_str(), format!("there is no line `%global {name} …` in it"))
-                    .remedy("compare its head with that of the kmod.spec of this repository")
+                Failure::refused(file.as_str(), format!("lacks a line `%global {name} …`")).remedy(
+                    "its head must define kmod_name, kmod_version, and what a kmod.spec made by cargo kmod new defines",
+                )
             })
         };
         let (name, version) = (value("kmod_name")?, value("kmod_version")?);
         for (macro_name, value) in [("kmod_name", &name), ("kmod_version", &version)] {
             refuse_characters(&file, macro_name, value)?;
         }
-        Ok(Self { name, version, file, text })
+        Ok(Self { name, version, added: SourceTree::new(), file, text })
     }
 
-    /// The spec as it goes into the source package: for these kernels where nothing else is said, and for just this source.
-    pub fn for_source(&self, archive: &SourceArchive, targets: &[Target]) -> String {
+    /// The spec for the source package: for these kernels by default, and for exactly this source.
+    pub fn for_source(&self, archive: &SourceArchive, targets: &[KmodTarget]) -> String {
         let kversion = targets.first().map_or("", |target| target.kversion.as_str());
         let kvariants = targets.iter().map(|target| target.kvariant()).collect::<Vec<_>>().join(" ");
         let settings = format!(
@@ -79,12 +105,12 @@ fn global<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(value).map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// A version as rpm takes it: it keeps `-` for itself.
+/// A version as rpm allows it: `-` is a separator there.
 fn as_version(version: &str) -> String {
     version.replace('-', "_")
 }
 
-/// What may be in a name or version (rpm's own rule), and leads nowhere as a part of a path.
+/// Refuses characters that rpm does not allow in a name or version, or that would change a path.
 fn refuse_characters(file: &Utf8Path, name: &str, value: &str) -> Result<(), Failure> {
     let dash = name == "kmod_name";
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._+~^".contains(c) || (dash && c == '-');
@@ -93,8 +119,8 @@ fn refuse_characters(file: &Utf8Path, name: &str, value: &str) -> Result<(), Fai
         None if begins => Ok(()),
         odd => {
             let odd = odd.or(value.chars().next()).unwrap_or(' ');
-            Err(Failure::refused(file.as_str(), format!("{name}: rpm does not take {odd:?} in {value:?}"))
-                .remedy("letters and digits first, then also . _ + ~ ^"))
+            Err(Failure::refused(file.as_str(), format!("{name}: rpm does not allow {odd:?} in {value:?}"))
+                .remedy("begin with a letter or digit, then use letters, digits and . _ + ~ ^"))
         }
     }
 }
@@ -105,8 +131,8 @@ mod tests {
 
     const HEAD: &str = "# a spec\n%global kmod_name x-y\n%global kmod_version 1.0\n%global kmod_modules x\n";
 
-    fn parse(text: &str) -> Result<Spec> {
-        Spec::parse("kmod.spec".into(), text.to_owned())
+    fn parse(text: &str) -> Result<KmodSpec> {
+        KmodSpec::parse("kmod.spec".into(), text.to_owned())
     }
 
     #[test]
@@ -127,7 +153,7 @@ mod tests {
     #[test]
     fn the_source_package_knows_its_kernels_and_its_source() {
         let archive = SourceArchive { name: "x-1.tar.gz".into(), content: Vec::new() };
-        let target = |release: &str| Target::of(&release.parse().unwrap());
+        let target = |release: &str| KmodTarget::of(&release.parse().unwrap());
         let targets = [target("6.12.107+deb13-amd64"), target("6.12.107+deb13-cloud-amd64")];
         let text = parse(HEAD).unwrap().for_source(&archive, &targets);
         assert!(text.starts_with("# a spec\n%{!?kversion: %global kversion 6.12.107+deb13}\n"), "{text}");

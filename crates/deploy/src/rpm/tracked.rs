@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which files of a project its repository knows: what lies about besides is not packaged.
+//! Which files of a project are tracked by its repository: others are not packaged.
 
 use std::collections::BTreeSet;
 
@@ -7,23 +7,24 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use project::Project;
-use project::source::Tree;
+use project::source::SourceTree;
 use report::Report;
 use report::process::Cmd;
 
-/// The files of a git repository.
+/// The files that git tracks.
 #[derive(Debug)]
 pub struct Tracked {
     files: BTreeSet<Utf8PathBuf>,
 }
 
-/// The directory with `.git` that `dir` is in.
+/// The directory with `.git` at or above `dir`.
 pub fn repository_of(dir: &Utf8Path) -> Option<&Utf8Path> {
     dir.ancestors().find(|dir| dir.join(".git").exists())
 }
 
 impl Tracked {
-    /// What git tracks around `dir`; none where there is no repository. A repository that git cannot read is an error.
+    /// What git tracks around `dir`; `None` if there is no repository. A repository that git cannot
+    /// read is an error.
     pub fn around(dir: &Utf8Path, report: &Report) -> Result<Option<Self>> {
         let Some(top) = repository_of(dir) else { return Ok(None) };
         let list = Cmd::new("git").args(["-C", top.as_str(), "ls-files", "-z"]).run(report)?;
@@ -32,8 +33,9 @@ impl Tracked {
         Ok(Some(Self { files }))
     }
 
-    /// Takes out of `tree`, the project's own files, those that are not tracked, and gives their names.
-    pub fn retain(&self, project: &Project, tree: &mut Tree) -> Vec<Utf8PathBuf> {
+    /// Removes from `tree`, the project's own files, those that are not tracked, and returns their
+    /// names.
+    pub fn retain(&self, project: &Project, tree: &mut SourceTree) -> Vec<Utf8PathBuf> {
         let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
         let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
         tree.retain(|path, _| known(path));
@@ -41,7 +43,8 @@ impl Tracked {
     }
 }
 
-/// Where a staged file comes from: the project's directory, or what `import.toml` takes from beside it.
+/// Where a staged file comes from: the project's directory, or a place outside it named in
+/// `import.toml`.
 fn origin(project: &Project, path: &Utf8Path) -> Utf8PathBuf {
     let local = project.import.iter().flat_map(|import| &import.local);
     let taken = local.filter_map(|local| Some((local, path.strip_prefix(&local.to).ok()?))).next();
@@ -71,17 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_from_beside_the_project_is_found() {
-        let at = |from: &str, rest: &str| {
-            normal(Utf8Path::new("/r/cifs"), Utf8Path::new(from), Utf8Path::new(rest))
-        };
+    fn files_outside_the_project_are_found() {
+        let at =
+            |from: &str, rest: &str| normal(Utf8Path::new("/r/x"), Utf8Path::new(from), Utf8Path::new(rest));
         assert_eq!(at("../module/verify", "mod.rs"), "/r/module/verify/mod.rs");
         assert_eq!(at("../LICENSE", ""), "/r/LICENSE");
-        assert_eq!(at("fs", "x.c"), "/r/cifs/fs/x.c");
+        assert_eq!(at("fs", "x.c"), "/r/x/fs/x.c");
     }
 
     #[test]
-    fn a_file_that_git_does_not_know_is_left_out() {
+    fn a_file_that_git_does_not_track_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let git =
@@ -91,7 +93,7 @@ mod tests {
         git(&["add", "dkms.conf"]).unwrap();
         let project = Project::open(dir).unwrap();
         let tracked = Tracked::around(&project.dir, &Report::silent()).unwrap().unwrap();
-        let mut tree: Tree =
+        let mut tree: SourceTree =
             ["dkms.conf", "notes.txt"].into_iter().map(|name| (name.into(), Vec::new())).collect();
         assert_eq!(tracked.retain(&project, &mut tree), ["notes.txt"]);
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["dkms.conf"]);

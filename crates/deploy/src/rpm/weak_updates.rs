@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The links of weak-modules: a module in `/lib/modules/BUILT_FOR/extra/NAME/X.ko` is found by another kernel as
-//! `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if each of its symbols has the CRC there that it was built against.
+//! The links that weak-modules makes: another kernel finds the module
+//! `/lib/modules/BUILT_FOR/extra/NAME/X.ko` as `/lib/modules/KERNEL/weak-updates/NAME/X.ko`, if
+//! each of its symbols has the CRC there that it was built against.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result};
@@ -9,14 +11,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use walkdir::WalkDir;
 
+use crate::install::index::depmod_warnings;
 use crate::rpm::kabi::Kabi;
 use kernel::failures::OrFail as _;
 use kernel::installed;
+use kmodfile::name::of_file as name_of;
+
+use kernel::root::host;
 use kmodfile::module::Module;
 use kmodfile::name;
 use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
+use report::process::Cmd;
 
 /// A system's `/lib/modules`.
 #[derive(Clone, Debug)]
@@ -24,7 +31,7 @@ pub struct Modules {
     root: Utf8PathBuf,
 }
 
-/// A module below some kernel's `extra`.
+/// A module below the `extra` directory of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extra {
     /// The kernel that it was built for.
@@ -33,17 +40,17 @@ pub struct Extra {
     pub path: Utf8PathBuf,
 }
 
-/// One thing that is done, or would be.
+/// A change that is made, or would be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
-pub enum Change {
+pub enum LinkChange {
     /// A link is made.
     Link {
         /// The kernel that gets it.
         kernel: Release,
         /// The link.
         link: Utf8PathBuf,
-        /// Where it leads, as the running system sees it.
+        /// Its target, as seen on the system itself.
         target: Utf8PathBuf,
     },
     /// A link is removed.
@@ -55,16 +62,23 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl LinkChange {
     /// The kernel whose directory is changed.
     pub fn kernel(&self) -> &Release {
         match self {
             Self::Link { kernel, .. } | Self::Unlink { kernel, .. } => kernel,
         }
     }
+
+    /// The link that is made or removed.
+    pub fn link(&self) -> &Utf8Path {
+        match self {
+            Self::Link { link, .. } | Self::Unlink { link, .. } => link,
+        }
+    }
 }
 
-/// A link of weak-updates that is there.
+/// An existing link below weak-updates.
 struct Existing {
     kernel: Release,
     link: Utf8PathBuf,
@@ -81,7 +95,7 @@ impl Modules {
         self.root.join("lib/modules")
     }
 
-    /// The kernels there, by the directories named after them.
+    /// The kernels, by the directories named after them.
     fn kernels(&self) -> Vec<Release> {
         let entries = self.dir().read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
         let mut releases: Vec<Release> = entries.filter_map(|entry| entry.file_name().parse().ok()).collect();
@@ -89,11 +103,11 @@ impl Modules {
         releases
     }
 
-    /// A path that a package or a user names, `/lib/modules/RELEASE/extra/PATH`, cut in two.
+    /// Splits a path given by a package or a user, `/lib/modules/RELEASE/extra/PATH`.
     pub fn extra(&self, path: &Utf8Path) -> Result<Extra> {
         let refused = || {
-            Failure::usage(path.as_str(), "is no module in the extra directory of a kernel")
-                .remedy("name it /lib/modules/RELEASE/extra/NAME/MODULE.ko, without --root in front")
+            Failure::usage(path.as_str(), "is not a module in the extra directory of a kernel")
+                .remedy("give it as /lib/modules/RELEASE/extra/NAME/MODULE.ko, without the directory given with --root")
         };
         let inner = path.strip_prefix("/usr").map_or(path, |rest| rest);
         let inner = inner.strip_prefix("/").unwrap_or(inner);
@@ -127,7 +141,7 @@ impl Modules {
         self.dir().join(kernel).join("weak-updates").join(&extra.path)
     }
 
-    /// What a link leads to, on the system itself.
+    /// The target of a link, as seen on the system itself.
     fn target(extra: &Extra) -> Utf8PathBuf {
         Utf8Path::new("/lib/modules").join(&extra.release).join("extra").join(&extra.path)
     }
@@ -148,13 +162,13 @@ impl Modules {
         self.kernels().iter().flat_map(of_kernel).collect()
     }
 
-    /// What a kernel exports, by the file that says so; none where there is no such file.
+    /// What a kernel exports, if there is a file that lists it.
     fn kabi(&self, kernel: &Release) -> Result<Option<Kabi>> {
         Ok(installed::symvers(&self.root, kernel.as_str())?.map(|text| Kabi::of_symvers(&text)))
     }
 
-    /// New modules: each other kernel that would load them gets links.
-    pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+    /// For new modules: links in each other kernel that would load them.
+    pub fn add_modules(&self, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let mut changes = Vec::new();
         for kernel in self.kernels() {
             changes.extend(self.add(&kernel, extras, report)?);
@@ -162,26 +176,29 @@ impl Modules {
         Ok(changes)
     }
 
-    /// A new kernel: it gets links to what other kernels have in `extra` and it would load.
-    pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<Change>> {
+    /// For a new kernel: links to the modules in `extra` of other kernels that it would load.
+    pub fn add_kernel(&self, kernel: &Release, report: &Report) -> Result<Vec<LinkChange>> {
         self.require(kernel)?;
         let others = self.kernels().into_iter().filter(|other| other != kernel).rev();
         let extras: Vec<Extra> = others.flat_map(|other| self.extras_of(&other)).collect();
         self.add(kernel, &extras, report)
     }
 
-    /// Links in one kernel to those of `extras` that it would load, have no module of its own there, and no link yet. Modules
-    /// of one directory are one package's: all of them, or none.
-    fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<Change>> {
+    /// Links in one kernel to those of `extras` that it would load, unless it has a module of its
+    /// own there, or a link already. Modules in one directory belong to one package: all of them
+    /// are linked or none.
+    fn add(&self, kernel: &Release, extras: &[Extra], report: &Report) -> Result<Vec<LinkChange>> {
         let foreign: Vec<&Extra> = extras.iter().filter(|extra| extra.release != *kernel).collect();
         if foreign.is_empty() {
             return Ok(Vec::new());
         }
         let Some(kabi) = self.kabi(kernel)? else {
-            report.warn(&format!("{kernel}: nothing says which symbols it exports (symvers): left as it is"));
+            report.warn(&format!(
+                "kernel {kernel} gets no links: there is no file that lists what it exports (symvers)"
+            ));
             return Ok(Vec::new());
         };
-        let mut changes: Vec<Change> = Vec::new();
+        let mut changes: Vec<LinkChange> = Vec::new();
         for group in groups(&foreign) {
             let files: Vec<Module> = group
                 .iter()
@@ -199,30 +216,34 @@ impl Modules {
                 let own = self.file(&Extra { release: kernel.clone(), path: extra.path.clone() });
                 let planned = changes
                     .iter()
-                    .any(|change| matches!(change, Change::Link { link: other, .. } if *other == link));
+                    .any(|change| matches!(change, LinkChange::Link { link: other, .. } if *other == link));
                 if !own.exists() && !planned && link.symlink_metadata().is_err() {
-                    changes.push(Change::Link { kernel: kernel.clone(), link, target: Self::target(extra) });
+                    changes.push(LinkChange::Link {
+                        kernel: kernel.clone(),
+                        link,
+                        target: Self::target(extra),
+                    });
                 }
             }
         }
         Ok(changes)
     }
 
-    /// Modules that go: no kernel keeps a link to one.
-    pub fn remove_modules(&self, extras: &[Extra]) -> Vec<Change> {
+    /// For modules that are removed: the removal of all links to them.
+    pub fn remove_modules(&self, extras: &[Extra]) -> Vec<LinkChange> {
         let targets: Vec<Utf8PathBuf> = extras.iter().map(Self::target).collect();
         self.unlink(|existing| targets.contains(&existing.target))
     }
 
-    /// A kernel that goes: its links, and those of others to its modules.
-    pub fn remove_kernel(&self, kernel: &Release) -> Vec<Change> {
+    /// For a kernel that is removed: the removal of its links, and of those to its modules.
+    pub fn remove_kernel(&self, kernel: &Release) -> Vec<LinkChange> {
         let own = Utf8Path::new("/lib/modules").join(kernel);
         self.unlink(|existing| existing.kernel == *kernel || existing.target.starts_with(&own))
     }
 
-    fn unlink(&self, wanted: impl Fn(&Existing) -> bool) -> Vec<Change> {
+    fn unlink(&self, wanted: impl Fn(&Existing) -> bool) -> Vec<LinkChange> {
         let links = self.links().into_iter().filter(wanted);
-        links.map(|Existing { kernel, link, .. }| Change::Unlink { kernel, link }).collect()
+        links.map(|Existing { kernel, link, .. }| LinkChange::Unlink { kernel, link }).collect()
     }
 
     fn require(&self, kernel: &Release) -> Result<(), Failure> {
@@ -233,18 +254,42 @@ impl Modules {
         Err(Failure::usage(kernel.as_str(), format!("there is no {dir}")).remedy("ls /lib/modules"))
     }
 
-    /// Makes one change. A link replaces nothing, and with the last one its directories go.
-    pub fn apply(&self, change: &Change) -> Result<()> {
+    /// Runs depmod for the kernels whose links have changed, and checks their indexes. A kernel
+    /// that is being removed and has no modules any more is skipped.
+    pub fn index(&self, changes: &[LinkChange], report: &Report) -> Result<()> {
+        let kernels: BTreeSet<&Release> = changes.iter().map(LinkChange::kernel).collect();
+        for kernel in kernels {
+            let dir = self.dir().join(kernel);
+            if !dir.join("kernel").exists() {
+                continue;
+            }
+            let depmod = Cmd::new("depmod").arg("--basedir").arg(&self.root).arg(kernel.as_str());
+            depmod_warnings(&host::inside(depmod), report)?.iter().for_each(|line| report.warn(line));
+            let dep = fs_err::read_to_string(dir.join("modules.dep"))?;
+            let of_kernel = changes.iter().filter(|change| change.kernel() == kernel);
+            if let Some(change) = of_kernel.into_iter().find(|change| !is_indexed(&dep, &dir, change)) {
+                let reason = "does not agree with modules.dep, although depmod reported success";
+                return Err(Failure::refused(change.link().as_str(), reason)
+                    .remedy("run the command again with -v and see what depmod says")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one change. A new link does not replace anything; directories are removed with the
+    /// last link in them.
+    pub fn apply(&self, change: &LinkChange) -> Result<()> {
         match change {
-            Change::Link { link, target, .. } => {
-                fs_err::create_dir_all(link.parent().context("a link in a directory")?)?;
+            LinkChange::Link { link, target, .. } => {
+                fs_err::create_dir_all(link.parent().context("a link has a directory")?)?;
                 symlink(target, link).with_context(|| format!("linking {link} to {target}"))
             }
-            Change::Unlink { link, kernel } => {
+            LinkChange::Unlink { link, kernel } => {
                 fs_err::remove_file(link)?;
                 let top = self.dir().join(kernel);
                 for dir in link.ancestors().skip(1).take_while(|dir| *dir != top) {
-                    // Not empty: something else is linked.
+                    // It is not empty.
                     if std::fs::remove_dir(dir).is_err() {
                         break;
                     }
@@ -255,11 +300,24 @@ impl Modules {
     }
 }
 
+/// Whether a modules.dep agrees with `change`; `dir` is the kernel's directory. A new link is
+/// listed, or another module of the same name that takes precedence; a removed one is not.
+fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
+    let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
+    match change {
+        LinkChange::Link { link, .. } => {
+            let name = link.file_name().and_then(name_of);
+            listed.any(|path| path.file_name().and_then(name_of) == name)
+        }
+        LinkChange::Unlink { link, .. } => listed.all(|path| dir.join(path) != *link),
+    }
+}
+
 fn is_module(path: &Utf8Path) -> bool {
     path.file_name().and_then(name::stem).is_some()
 }
 
-/// Modules by kernel and directory, in their order.
+/// Groups modules by kernel and directory, in their order.
 fn groups<'a>(extras: &[&'a Extra]) -> Vec<Vec<&'a Extra>> {
     let mut groups: Vec<Vec<&Extra>> = Vec::new();
     for extra in extras {
@@ -297,6 +355,24 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_does_not_agree_with_a_link_is_noticed() {
+        let dir = Utf8Path::new("/lib/modules/6.12.2");
+        let kernel: Release = "6.12.2".parse().unwrap();
+        let link = dir.join("weak-updates/x/a-b.ko.xz");
+        let made = LinkChange::Link { kernel: kernel.clone(), link: link.clone(), target: "/t".into() };
+        let removed = LinkChange::Unlink { kernel, link };
+        for (dep, there, gone) in [
+            ("kernel/c.ko:\nweak-updates/x/a-b.ko.xz: kernel/c.ko\n", true, false),
+            ("kernel/c.ko:\nupdates/a_b.ko:\n", true, true),
+            ("kernel/c.ko: weak-updates/x/a-b.ko.xz\n", false, true),
+            ("", false, true),
+        ] {
+            let found = (is_indexed(dep, dir, &made), is_indexed(dep, dir, &removed));
+            assert_eq!(found, (there, gone), "{dep}");
+        }
+    }
+
+    #[test]
     fn a_link_goes_with_its_directories_and_leaves_others() {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(dir.path()).unwrap();
@@ -304,7 +380,8 @@ mod tests {
         let weak = root.join("lib/modules/6.12.2/weak-updates");
         let link = |name: &str| {
             let target = Utf8Path::new("/lib/modules/6.12.1/extra").join(name);
-            let change = Change::Link { kernel: "6.12.2".parse().unwrap(), link: weak.join(name), target };
+            let change =
+                LinkChange::Link { kernel: "6.12.2".parse().unwrap(), link: weak.join(name), target };
             modules.apply(&change).unwrap();
         };
         link("x/x.ko");

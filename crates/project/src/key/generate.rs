@@ -11,16 +11,18 @@ use kernel::machine::programs;
 use report::failure::Failure;
 use report::process::Cmd;
 
-/// The names that Debian, Ubuntu and `mokutil(1)` give a Machine Owner Key.
+/// The names that Debian, Ubuntu and `mokutil(1)` use for a Machine Owner Key.
 const PRIVATE: &str = "MOK.priv";
 const PEM: &str = "MOK.pem";
 const DER: &str = "MOK.der";
 
-/// Bits of the RSA key. MokManager and the kernel take 4096 too; firmware and shim were seen to be slow with them.
+/// Bits of the RSA key. MokManager and the kernel also support 4096, but firmware and shim can be
+/// slow with them.
 const BITS: u32 = 2048;
 
-/// What the certificate says besides the name. `codeSigning` alone would let the key sign boot loaders: shim refuses that
-/// to a key with the kernel's own "module signing only" usage, 1.3.6.1.4.1.2312.16.1.2.
+/// What the certificate contains besides the name. With `codeSigning` alone the key could sign boot
+/// loaders: shim refuses those if the key has the usage "module signing
+/// only", 1.3.6.1.4.1.2312.16.1.2.
 const PROFILE: &str = "\
 [req]
 distinguished_name = name
@@ -35,17 +37,17 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 ";
 
-/// Bytes that the name of a certificate has at most (RFC 5280, ub-common-name).
+/// The maximum length of a certificate's name in bytes (RFC 5280, ub-common-name).
 const NAME_LIMIT: usize = 64;
 
 /// What is to be made.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
-    /// The directory that will hold the files; made by this, or empty.
+pub struct KeyRequest<'a> {
+    /// The directory for the files; it is created unless it exists and is empty.
     pub dir: &'a Utf8Path,
     /// The name in the certificate.
     pub name: &'a str,
-    /// Days that the certificate is valid.
+    /// The number of days that the certificate is valid.
     pub days: u32,
     /// Whether the key is encrypted with [`super::PIN`].
     pub encrypted: bool,
@@ -53,21 +55,22 @@ pub struct Request<'a> {
 
 /// The files that were made.
 #[derive(Clone, Debug)]
-pub struct Files {
-    /// The private key, PEM, readable by its owner alone.
+pub struct KeyFiles {
+    /// The private key, PEM, only readable by its owner.
     pub private: Utf8PathBuf,
     /// The certificate, PEM.
     pub pem: Utf8PathBuf,
-    /// The certificate, DER: what `mokutil --import` takes.
+    /// The certificate, DER, for `mokutil --import`.
     pub der: Utf8PathBuf,
 }
 
-/// Makes key and certificate in a directory beside `request.dir` and renames it there: all of it or nothing.
+/// Makes key and certificate, both or neither: in a temporary directory, which is renamed to
+/// `request.dir`.
 ///
 /// # Errors
 ///
-/// Refused if the directory holds anything, and usage if the name cannot stand in a certificate.
-pub fn generate(context: &Context, request: &Request<'_>) -> Result<Files> {
+/// Refused, if the directory is not empty; usage, if a certificate cannot have this name.
+pub fn generate(context: &Context, request: &KeyRequest<'_>) -> Result<KeyFiles> {
     programs::ensure(context, &[super::PROGRAMS])?;
     let subject = subject(request.name).map_err(|reason| {
         Failure::usage(format!("--name {:?}", request.name), reason)
@@ -80,32 +83,32 @@ pub fn generate(context: &Context, request: &Request<'_>) -> Result<Files> {
     };
     fs_err::create_dir_all(parent)?;
     let partial = tempfile::Builder::new().prefix(".module-signing-key.").tempdir_in(parent)?;
-    let dir = Utf8Path::from_path(partial.path()).context("the directory's path is no UTF-8")?;
+    let dir = Utf8Path::from_path(partial.path()).context("the directory's path is not UTF-8")?;
     let keys = dir.join("keys");
     std::fs::DirBuilder::new().mode(0o700).create(&keys)?;
     make(context, &keys, &subject, request)?;
-    // rename(2) replaces an empty directory, and fails on one that has been filled meanwhile.
+    // rename(2) replaces an empty directory, and fails if it has been filled in the meantime.
     fs_err::rename(&keys, request.dir)?;
     fs_err::File::open(parent)?.sync_all()?;
     let place = |name: &str| request.dir.join(name);
-    Ok(Files { private: place(PRIVATE), pem: place(PEM), der: place(DER) })
+    Ok(KeyFiles { private: place(PRIVATE), pem: place(PEM), der: place(DER) })
 }
 
-/// Whether there is nothing at `dir` that would be lost.
+/// Refuses a directory that exists and is not empty.
 pub fn require_free(dir: &Utf8Path) -> Result<()> {
     let reason = match dir.read_dir_utf8().map(|entries| entries.count()) {
         Ok(0) => return Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Ok(_) => "holds files already, and a key is never overwritten".to_owned(),
+        Ok(_) => "is not empty, and a key is never overwritten".to_owned(),
         Err(error) => error.to_string(),
     };
     Err(Failure::refused(dir.as_str(), reason)
-        .remedy("--output DIR, a directory that does not exist yet")
+        .remedy("give a directory that does not exist yet: --output DIR")
         .into())
 }
 
 /// Makes the three files in `dir` and writes them to disk.
-fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &Request<'_>) -> Result<()> {
+fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &KeyRequest<'_>) -> Result<()> {
     let profile = dir.join("profile.cnf");
     fs_err::write(&profile, PROFILE)?;
     let protection: &[&str] =
@@ -126,16 +129,19 @@ fn make(context: &Context, dir: &Utf8Path, subject: &str, request: &Request<'_>)
     Ok(())
 }
 
-/// `name` as OpenSSL's `-subj` takes it.
+/// `name` as an argument of OpenSSL's `-subj`.
 fn subject(name: &str) -> Result<String, String> {
     if name.trim().is_empty() {
         return Err("is empty".to_owned());
     }
     if name.len() > NAME_LIMIT {
-        return Err(format!("has {} bytes, and a certificate's name at most {NAME_LIMIT}", name.len()));
+        return Err(format!(
+            "has {} bytes, and a certificate's name can have at most {NAME_LIMIT}",
+            name.len()
+        ));
     }
     if name.chars().any(char::is_control) {
-        return Err("holds control characters".to_owned());
+        return Err("contains control characters".to_owned());
     }
     let escape = |c: char| if "\\/+=".contains(c) { format!("\\{c}") } else { c.to_string() };
     Ok(format!("/CN={}", name.chars().map(escape).collect::<String>()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module-signing key and its certificate: made, read, and checked to belong together.
+//! Makes, reads and checks module-signing keys and their certificates.
 //!
 //! OpenSSL does the cryptography, as it does in the kernel's own `sign-file`.
 
@@ -9,10 +9,12 @@ pub mod pair;
 
 use kernel::machine::programs::{Program, program};
 
-/// Needed to make keys and to check signatures.
-pub const PROGRAMS: &[Program] = &[program("openssl", "openssl", "makes signing keys and checks signatures")];
+/// Programs that make keys and verify signatures.
+pub const PROGRAMS: &[Program] =
+    &[program("openssl", "openssl", "makes signing keys and verifies signatures")];
 
-/// The environment variable that holds a key's passphrase or a token's PIN, as the kernel's `sign-file` has it.
+/// The environment variable with a key's passphrase or a token's PIN, the same that the kernel's
+/// `sign-file` reads.
 pub const PIN: &str = "KBUILD_SIGN_PIN";
 
 /// The passphrase or PIN, if one was given.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A private key and its certificate, proven to fit before anything is signed.
+//! A private key and its certificate, checked to belong together before anything is signed.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -17,7 +17,7 @@ use report::process::Cmd;
 pub enum PrivateKey {
     /// A PEM file.
     File(Utf8PathBuf),
-    /// A token or a key service, by its PKCS#11 URI (RFC 7512).
+    /// A token or a key service, identified by its PKCS#11 URI (RFC 7512).
     Pkcs11(String),
 }
 
@@ -26,9 +26,9 @@ impl std::str::FromStr for PrivateKey {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "" => Err("names no file and no pkcs11: URI".to_owned()),
+            "" => Err("is neither a file nor a pkcs11: URI".to_owned()),
             uri if uri.starts_with("pkcs11:") && uri.contains("pin-value=") => {
-                Err("holds the PIN (pin-value), which every user of this machine could see: put it into KBUILD_SIGN_PIN"
+                Err("contains the PIN (pin-value), which every user of this machine could see: set KBUILD_SIGN_PIN instead"
                     .to_owned())
             }
             uri if uri.starts_with("pkcs11:") => Ok(Self::Pkcs11(uri.to_owned())),
@@ -37,7 +37,8 @@ impl std::str::FromStr for PrivateKey {
     }
 }
 
-/// `uri` with the file that its PIN is read from, unless it names one (RFC 7512, `pin-source`).
+/// `uri` with the file from which its PIN is read (RFC 7512, `pin-source`), unless it names one
+/// already.
 pub fn with_pin_file(uri: &str, file: &Utf8Path) -> String {
     if uri.contains("pin-source=") {
         return uri.to_owned();
@@ -62,11 +63,12 @@ impl KeyPair {
     ///
     /// # Errors
     ///
-    /// Refused if a file is not what it should be, the certificate is not valid today, or the key does not fit it. Of a key
-    /// that is not in a file the last is found when a signature is checked.
+    /// Refused, if a file is not what it should be, the certificate is not valid today, or the key
+    /// does not belong to it. The latter is found out when a signature is verified if the key is
+    /// not in a file.
     pub fn open(context: &Context, key: &PrivateKey, certificate: &Utf8Path) -> Result<Self> {
         programs::ensure(context, &[super::PROGRAMS])?;
-        let certificate = Certificate::read(context, certificate)?;
+        let certificate = Certificate::read(certificate)?;
         let key = match key {
             PrivateKey::File(file) => PrivateKey::File(checked(context, file, &certificate)?),
             PrivateKey::Pkcs11(uri) => PrivateKey::Pkcs11(uri.clone()),
@@ -75,11 +77,11 @@ impl KeyPair {
     }
 }
 
-/// The key file's full path, once it is known to fit.
+/// The full path of the key file, after checking that it belongs to the certificate.
 fn checked(context: &Context, file: &Utf8Path, certificate: &Certificate) -> Result<Utf8PathBuf> {
     let refused = |reason: String| {
         Failure::refused(file.as_str(), reason)
-            .remedy("--key FILE, the private key in PEM that belongs to the certificate")
+            .remedy("give the private key that belongs to the certificate, in PEM: --key FILE")
     };
     let path = file.canonicalize_utf8().map_err(|error| refused(error.to_string()))?;
     let text = fs_err::read(&path).map_err(|error| refused(error.to_string()))?;
@@ -89,31 +91,34 @@ fn checked(context: &Context, file: &Utf8Path, certificate: &Certificate) -> Res
             file.as_str(),
             "is encrypted, and KBUILD_SIGN_PIN, its passphrase, is not set",
         )
-        .remedy("read -rs KBUILD_SIGN_PIN && export KBUILD_SIGN_PIN, then the same command")
+        .remedy("run: read -rs KBUILD_SIGN_PIN && export KBUILD_SIGN_PIN; then the same command")
         .into());
     }
     let passphrase = if encrypted { "env:KBUILD_SIGN_PIN" } else { "pass:" };
     let pkey = Cmd::new("openssl").args(["pkey", "-pubout", "-passin", passphrase, "-in"]).arg(&path);
     let output = pkey.finish(&context.report)?;
     if !output.status.success() {
-        let reason =
-            if encrypted { "cannot be decrypted with KBUILD_SIGN_PIN" } else { "is no private key in PEM" };
+        let reason = if encrypted {
+            "cannot be decrypted with KBUILD_SIGN_PIN"
+        } else {
+            "is not a private key in PEM"
+        };
         return Err(refused(reason.to_owned()).into());
     }
     if output.text().trim() != certificate.public_key() {
         return Err(refused(format!(
-            "does not fit the certificate {} ({})",
+            "does not belong to the certificate {} ({})",
             certificate.file, certificate.facts.subject
         ))
         .into());
     }
     if path.metadata()?.permissions().mode() & 0o077 != 0 {
-        context.report.warn(&format!("{path}: other users may read this private key (chmod 600)"));
+        context.report.warn(&format!("{path}: other users can read this private key; run chmod 600"));
     }
     Ok(path)
 }
 
-/// Whether a PEM file holds an encrypted key (RFC 7468 section 11, RFC 1421 section 4.6.1.1).
+/// Whether a PEM file contains an encrypted key (RFC 7468 section 11, RFC 1421 section 4.6.1.1).
 fn is_encrypted(pem: &[u8]) -> bool {
     let text = String::from_utf8_lossy(pem);
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn encrypted_keys_are_told() {
+    fn encrypted_keys_are_recognised() {
         assert!(is_encrypted(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII"));
         assert!(is_encrypted(b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"));
         assert!(!is_encrypted(b"-----BEGIN PRIVATE KEY-----\nMII"));

@@ -7,13 +7,13 @@ use std::ops::Range;
 use camino::Utf8Path;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices, group_diff_ops};
 
-use crate::source::Tree;
+use crate::source::SourceTree;
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
 
-/// The patch that makes `after` of `before`; empty when they are equal.
-pub fn patch(before: &Tree, after: &Tree) -> Vec<u8> {
+/// The patch that turns `before` into `after`; empty if they are equal.
+pub fn patch(before: &SourceTree, after: &SourceTree) -> Vec<u8> {
     let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let file = |path: &Utf8Path| file_patch(path, before.get(path), after.get(path));
     paths.into_iter().flat_map(|path| file(path)).collect()
@@ -53,7 +53,7 @@ fn hunk(text: &mut Vec<u8>, ops: &[DiffOp], before: &[Vec<u8>], after: &[Vec<u8>
     }
 }
 
-/// `START,COUNT`, lines from 1; of no line, the one before.
+/// `START,COUNT`, with lines counted from 1; for an empty range, the line before it.
 fn span(range: &Range<usize>) -> String {
     format!("{},{}", range.start + usize::from(!range.is_empty()), range.len())
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::source::patch::Patch;
 
-    fn tree(files: &[(&str, &str)]) -> Tree {
+    fn tree(files: &[(&str, &str)]) -> SourceTree {
         files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect()
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An imported, patched source tree that a person edits, and the way back of the edit into the patch series.
+//! An imported and patched source tree for editing, and how the edit becomes part of the patch
+//! series.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,11 @@ use walkdir::WalkDir;
 
 use crate::Project;
 use crate::build::place_of;
-use crate::source::fetch::{self, Kernel};
+use crate::source::fetch::{self, SourceKernel};
 use crate::source::patch::Patch;
 use crate::source::series::{self, Series};
-use crate::source::{Tree, difference, import, refused_path};
+
+use crate::source::{SourceTree, difference, import, refused_path};
 use crate::stage::{LIST, Sources, is_source};
 use crate::target_dir;
 use kernel::context::Context;
@@ -21,7 +23,7 @@ use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 
-/// The patch that an edit is written to when none is named.
+/// The default name of the patch for an edit.
 pub const DEFAULT_NAME: &str = "edits.patch";
 
 /// What was laid out: the hash of each file.
@@ -31,7 +33,7 @@ struct Record(BTreeMap<Utf8PathBuf, String>);
 /// What a refresh wrote.
 #[derive(Debug, Serialize)]
 pub struct Refreshed {
-    /// The patch; none when there was nothing to write.
+    /// The patch; `None` if there was nothing to write.
     pub patch: Option<Utf8PathBuf>,
     /// The files that it changes.
     pub files: Vec<Utf8PathBuf>,
@@ -50,31 +52,31 @@ impl Record {
         durable::replace(&Self::file(place), &serde_json::to_vec(self)?)
     }
 
-    /// Beside the tree, where no edit reaches it.
+    /// Beside the tree, where it is not edited by mistake.
     fn file(place: &Utf8Path) -> Utf8PathBuf {
         Utf8PathBuf::from(format!("{place}.json"))
     }
 }
 
-/// Where the tree of a project for a kernel is laid out.
+/// The directory in which the tree of a project for a kernel is laid out.
 pub fn place(context: &Context, project: &Project, release: &Release) -> Utf8PathBuf {
     place_of(context, project, release).join("source")
 }
 
-/// Lays out the patched source of `project` for a person to edit, and gives its place. A tree there that has been
-/// edited is not overwritten.
+/// Lays out the patched source of `project` for editing, and returns its directory. A tree that has
+/// been edited is not overwritten.
 pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Result<Utf8PathBuf> {
     require_import(project)?;
     let place = place(context, project, release);
     let _lock = context.cache.lock(&format!("source {} for {release}", project.name), &context.report)?;
-    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     let wanted = Record::of(sources.files());
     if place.exists() {
         let there = Record::of(read(&place)?.iter());
         if there != wanted && Record::read(&place).as_ref() != Some(&there) {
-            return Err(Failure::refused(place.as_str(), "has been edited, and would be overwritten")
+            return Err(Failure::refused(place.as_str(), "has been edited and would be overwritten")
                 .remedy(format!(
-                    "cargo kmod patch refresh {}, or remove the directory",
+                    "save the edit with cargo kmod patch refresh {}, or remove the directory",
                     words(project, release)
                 ))
                 .into());
@@ -86,8 +88,8 @@ pub fn lay_out(context: &Context, project: &Project, release: &Release) -> Resul
     Ok(place)
 }
 
-/// Writes the edit of a tree that was laid out back into the series of its kernel line, as the patch `name`: a new one
-/// at the end, or the last one anew.
+/// Saves the edit of a tree as the patch `name` in the series of its kernel line: as a new patch at
+/// the end, or as a new version of the last one.
 pub fn refresh(context: &Context, project: &Project, release: &Release, name: &str) -> Result<Refreshed> {
     let import = require_import(project)?;
     require_name(name)?;
@@ -100,7 +102,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
         None => project.dir.join(series::DIR).join(release.line()),
     };
     let Some(edited) = edited else { return Ok(Refreshed { patch: None, files: Vec::new() }) };
-    let pristine = fetch::provide(context, Kernel::Named(release), import)?;
+    let pristine = fetch::provide(context, SourceKernel::Named(release), import)?;
     let base = match series {
         Some(series) => base(series, name)?.apply(pristine, release)?,
         None => pristine,
@@ -114,7 +116,7 @@ pub fn refresh(context: &Context, project: &Project, release: &Release, name: &s
     }
     write_patch(&file, &text, release)?;
     add_to_series(&dir, name)?;
-    let sources = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let sources = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     Record::of(sources.files()).write(&place)?;
     Ok(Refreshed { patch: Some(file), files })
 }
@@ -123,35 +125,40 @@ fn words(project: &Project, release: &Release) -> String {
     format!("--project {} --kernel {release}", project.dir)
 }
 
-fn require_import(project: &Project) -> Result<&import::Import> {
+fn require_import(project: &Project) -> Result<&import::ImportList> {
     project.import.as_ref().ok_or_else(|| {
         let file = project.dir.join(import::FILE);
-        Failure::usage(project.dir.as_str(), "takes nothing from the kernel's source")
-            .remedy(format!("name a project with an import.toml, or write {file}"))
+        Failure::usage(project.dir.as_str(), "does not import kernel source")
+            .remedy(format!("give a project with an import.toml, or create {file}"))
             .into()
     })
 }
 
 fn require_name(name: &str) -> Result<()> {
-    let reason = refused_path(name).or_else(|| name.contains('/').then_some("is more than a file name"));
+    let reason = refused_path(name).or_else(|| name.contains('/').then_some("is not just a file name"));
     match reason.or_else(|| (!name.ends_with(".patch")).then_some("does not end in .patch")) {
         None => Ok(()),
         Some(why) => Err(Failure::usage(format!("--name {name:?}"), why).remedy("--name NAME.patch").into()),
     }
 }
 
-/// The imported part of the tree as it is now; none when nothing was edited in it.
-fn edited(context: &Context, project: &Project, release: &Release, place: &Utf8Path) -> Result<Option<Tree>> {
+/// The imported part of the tree as it is now; `None` if it was not edited.
+fn edited(
+    context: &Context,
+    project: &Project,
+    release: &Release,
+    place: &Utf8Path,
+) -> Result<Option<SourceTree>> {
     let again = format!("cargo kmod build {} --import-only", words(project, release));
     let record = Record::read(place).filter(|_| place.exists()).ok_or_else(|| {
-        Failure::refused(place.as_str(), "nothing is laid out there to be edited").remedy(again.clone())
+        Failure::refused(place.as_str(), "no source was laid out there").remedy(again.clone())
     })?;
-    let now = Sources::for_kernel(context, project, Kernel::Named(release))?;
+    let now = Sources::for_kernel(context, project, SourceKernel::Named(release))?;
     let imported = Record::of(now.imported().iter());
     if imported.0.iter().any(|(path, hash)| record.0.get(path) != Some(hash)) {
-        let reason = "was laid out from another series or source than there is now";
+        let reason = "was laid out from another series or source than the current one";
         return Err(Failure::refused(place.as_str(), reason)
-            .remedy(format!("keep what you edited elsewhere, remove the directory, then: {again}"))
+            .remedy(format!("save your edits elsewhere, remove the directory, then run: {again}"))
             .into());
     }
     let mut there = read(place)?;
@@ -161,9 +168,9 @@ fn edited(context: &Context, project: &Project, release: &Release, place: &Utf8P
         if hashes.0.get(path) != record.0.get(path) {
             return Err(Failure::refused(
                 place.join(path).as_str(),
-                "is a file of the project and not imported",
+                "is a file of the project, not an imported one",
             )
-            .remedy(format!("edit it in {} itself, and undo the edit here", project.dir))
+            .remedy(format!("edit it in {} itself and undo the edit here", project.dir))
             .into());
         }
         there.remove(path);
@@ -171,24 +178,27 @@ fn edited(context: &Context, project: &Project, release: &Release, place: &Utf8P
     Ok((there != *now.imported()).then_some(there))
 }
 
-/// The patches below `name`: all, or all but `name` when it is the last.
+/// The patches before `name`: all, or all but the last one if that is `name`.
 fn base(series: Series, name: &str) -> Result<Series> {
     if series.names().next_back() == Some(name) {
         return Ok(series.without_last());
     }
     if series.names().any(|other| other == name) {
-        return Err(Failure::refused(series.dir().join(name).as_str(), "is not the last of its series")
-            .remedy("only the last patch is written anew: give the edit a name of its own, --name NAME.patch")
-            .into());
+        return Err(Failure::refused(
+            series.dir().join(name).as_str(),
+            "is not the last patch of its series",
+        )
+        .remedy("only the last patch can be replaced; choose another name for the edit: --name NAME.patch")
+        .into());
     }
     Ok(series)
 }
 
-/// The patch as it will be read again: it must make the edited tree of its base.
-fn checked(text: &[u8], base: &Tree, edited: &Tree) -> Result<Patch> {
+/// Reads the patch again and checks that it turns `base` into the edited tree.
+fn checked(text: &[u8], base: &SourceTree, edited: &SourceTree) -> Result<Patch> {
     let refuse = |reason: String| {
         Failure::refused("the edit", reason)
-            .remedy("binary and empty files, and what undoes a patch, are no patch")
+            .remedy("a patch cannot contain binary or empty files, nor undo another patch completely")
     };
     let patch = Patch::parse(text).map_err(|unreadable| refuse(unreadable.reason))?;
     let mut made = base.clone();
@@ -196,7 +206,7 @@ fn checked(text: &[u8], base: &Tree, edited: &Tree) -> Result<Patch> {
     if made == *edited { Ok(patch) } else { Err(refuse("cannot be written as a patch".to_owned()).into()) }
 }
 
-/// Writes a patch file; the description that an earlier one had stays.
+/// Writes a patch file; the description in an earlier version is kept.
 fn write_patch(file: &Utf8Path, text: &[u8], release: &Release) -> Result<()> {
     let earlier = fs_err::read(file).unwrap_or_default();
     let head = earlier.split_inclusive(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"--- "));
@@ -221,19 +231,20 @@ fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
     durable::replace(&file, text.as_bytes())
 }
 
-/// The files of a tree that a person works in: not what a build made there, nor an editor's copies.
-fn read(place: &Utf8Path) -> Result<Tree> {
+/// The files of an edited tree, without what a build has made there, and without copies made by
+/// editors.
+fn read(place: &Utf8Path) -> Result<SourceTree> {
     let copy =
         |name: &str| [".orig", ".rej", ".swp", "~"].iter().any(|end| name.ends_with(end)) || name == LIST;
     let ours = |path: &Utf8Path| is_source(path) && !path.file_name().is_some_and(copy);
-    let mut tree = Tree::new();
+    let mut tree = SourceTree::new();
     let walk = WalkDir::new(place).into_iter();
     for entry in walk.filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(ours)) {
         let entry = entry?;
-        let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+        let path = Utf8Path::from_path(entry.path()).context("a file name is not UTF-8")?;
         if entry.path_is_symlink() {
-            return Err(Failure::refused(path.as_str(), "a symbolic link, which no patch can make")
-                .remedy("replace it by the file it points to")
+            return Err(Failure::refused(path.as_str(), "is a symbolic link, which a patch cannot create")
+                .remedy("replace it with the file that it points to")
                 .into());
         }
         if entry.file_type().is_file() {
@@ -257,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_editors_copies_and_products_are_no_edit() {
+    fn copies_made_by_editors_and_build_products_are_not_edits() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["x.c", "x.c~", "x.c.orig", ".x.c.swp", "x.o", ".x.o.cmd", ".sources"] {
             fs_err::write(dir.path().join(name), "").unwrap();
@@ -267,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_description_of_a_patch_stays_when_it_is_written_anew() {
+    fn the_description_of_a_patch_is_kept_when_it_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("x.patch");
         let release: Release = "7.2.13".parse().unwrap();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fetches what a project imports: out of the source package of exactly the kernel's version, kept by content.
+//! Fetches what a project imports: from the source package of exactly the kernel's version, cached
+//! by content.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::source::Tree;
-use crate::source::import::{FILE, Import, Wanted};
+use crate::source::SourceTree;
+use crate::source::import::{FILE, ImportList, KernelFiles};
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::package::Package;
@@ -30,14 +31,14 @@ struct Origin {
 
 /// The kernel whose source is wanted.
 #[derive(Clone, Copy, Debug)]
-pub enum Kernel<'a> {
-    /// One that is prepared: of exactly the packages that it was made of.
+pub enum SourceKernel<'a> {
+    /// A prepared kernel: the source comes from exactly the packages that it was made from.
     Prepared(&'a Prepared),
-    /// One that need not be.
+    /// A kernel that need not be prepared.
     Named(&'a Release),
 }
 
-impl<'a> Kernel<'a> {
+impl<'a> SourceKernel<'a> {
     /// Its release.
     pub fn release(self) -> &'a Release {
         match self {
@@ -47,17 +48,17 @@ impl<'a> Kernel<'a> {
     }
 }
 
-/// The files that `import` names, as they are in the kernel's source.
-pub fn provide(context: &Context, kernel: Kernel<'_>, import: &Import) -> Result<Tree> {
+/// The files named in `import`, as they are in the kernel's source.
+pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList) -> Result<SourceTree> {
     match kernel {
-        Kernel::Prepared(prepared) => of_prepared(context, prepared, import),
-        Kernel::Named(release) => of_release(context, release, import),
+        SourceKernel::Prepared(prepared) => of_prepared(context, prepared, import),
+        SourceKernel::Named(release) => of_release(context, release, import),
     }
 }
 
-/// Those of the files that `import` names which the source of `release` has. Nothing is kept: whoever asks does not know yet
-/// what is wanted.
-pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+/// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as
+/// this is for finding out what to import.
+pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     let mut archive = distributions::usual().archive(context, Age::Current)?;
     let kernel = discover::find(&mut *archive, release)?;
     let source = archive.source(&kernel)?;
@@ -77,11 +78,11 @@ pub fn provide_some(context: &Context, release: &Release, import: &Import) -> Re
     read(dir, import)
 }
 
-/// What tar says of a name that the archive does not hold.
+/// What tar reports for a name that is not in the archive.
 const NOT_FOUND: &str = "Not found in archive";
 
-/// Of the source that a prepared kernel was built from.
-fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Result<Tree> {
+/// From the source that a prepared kernel was built from.
+fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> Result<SourceTree> {
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
     }
@@ -90,8 +91,10 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Resul
     let kernel = discover::find(&mut *archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
     if prepare::inputs_of(&*archive, &kernel, &prepared.root)? != *inputs {
-        let reason =
-            format!("was prepared from other packages than the archive has now ({})", kernel.version());
+        let reason = format!(
+            "was prepared from other packages than those that are now in the archive ({})",
+            kernel.version()
+        );
         return Err(Failure::refused(release.as_str(), reason)
             .remedy(format!("cargo kmod kernel prepare {release}"))
             .into());
@@ -103,7 +106,7 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &Import) -> Resul
     Ok(tree)
 }
 
-fn of_release(context: &Context, release: &Release, import: &Import) -> Result<Tree> {
+fn of_release(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
     if let Some(place) = Kdir::open(&context.cache, release).and_then(|kdir| known(context, &kdir, import)) {
         return read_all(&place, import);
     }
@@ -113,9 +116,10 @@ fn of_release(context: &Context, release: &Release, import: &Import) -> Result<T
     of_package(context, &*archive, release, source, import)
 }
 
-/// Where the import is kept that belongs to a prepared kernel, if it is: then no archive is asked. A kernel's inputs
-/// are the packages that it was made of, so the source that belongs to them never changes.
-fn known(context: &Context, kdir: &Kdir, import: &Import) -> Option<Utf8PathBuf> {
+/// The directory with the import for a prepared kernel, if it is cached: then the archive is not
+/// needed. A kernel's inputs are the packages that it was made from, so the corresponding source
+/// never changes.
+fn known(context: &Context, kdir: &Kdir, import: &ImportList) -> Option<Utf8PathBuf> {
     let json = fs_err::read(origin_file(context, &kdir.stamp().inputs)).ok()?;
     let origin: Origin = serde_json::from_slice(&json).ok()?;
     Some(place_of(context, &origin.sha256, import)).filter(|place| place.exists())
@@ -130,8 +134,8 @@ fn of_package(
     archive: &dyn Archive,
     release: &Release,
     source: &Package,
-    import: &Import,
-) -> Result<Tree> {
+    import: &ImportList,
+) -> Result<SourceTree> {
     let place = place_of(context, &source.sha256, import);
     let name = place.file_name().unwrap_or_default();
     let _lock = context.cache.lock(&format!("import {name}"), &context.report)?;
@@ -144,7 +148,7 @@ fn of_package(
         tar.show_on(&step);
         let partial = context.cache.partial(&place, &context.report, remove_plain)?;
         let unpacked = unpack(context, tar, import, &partial).or_else(|error| {
-            // tar has unpacked the others, so it can be told which is missing.
+            // tar has unpacked the others, so the missing one can be named.
             let not_found = error.to_string().contains(NOT_FOUND);
             if not_found { read_all(&partial, import).and(Err(error)) } else { Err(error) }
         });
@@ -157,19 +161,19 @@ fn of_package(
     read_all(&place, import)
 }
 
-/// Where these files of this source are kept.
-fn place_of(context: &Context, source: &str, import: &Import) -> Utf8PathBuf {
-    let wanted = import.kernel.iter().map(Wanted::as_str);
+/// The directory where these files of this source are cached.
+fn place_of(context: &Context, source: &str, import: &ImportList) -> Utf8PathBuf {
+    let wanted = import.kernel.iter().map(KernelFiles::as_str);
     let print = Fingerprint::new("import", 1).text("source", source).list("wanted", wanted).hex();
     context.cache.path("imports").join(&print[..32])
 }
 
-/// Unpacks just the wanted files of the source package to `into`.
-fn unpack(context: &Context, source: SourceTar, import: &Import, into: &Utf8Path) -> Result<()> {
+/// Unpacks only the wanted files of the source package to `into`.
+fn unpack(context: &Context, source: SourceTar, import: &ImportList, into: &Utf8Path) -> Result<()> {
     let SourceTar { mut commands, top, .. } = source;
     let (patterns, plain): (Vec<_>, Vec<_>) =
         import.kernel.iter().partition(|wanted| wanted.pattern().is_some());
-    let inside = |wanted: &&Wanted| format!("{top}/{}", wanted.as_str());
+    let inside = |wanted: &&KernelFiles| format!("{top}/{}", wanted.as_str());
     let tar = Cmd::new("tar")
         .args(["--extract", "--no-same-owner", "--strip-components=1", "--directory"])
         .arg(into)
@@ -182,32 +186,32 @@ fn unpack(context: &Context, source: SourceTar, import: &Import, into: &Utf8Path
     process::pipeline(&commands, &context.report)
 }
 
-/// Reads imported files, each of which must be there.
-fn read_all(place: &Utf8Path, import: &Import) -> Result<Tree> {
+/// Reads imported files, all of which must exist.
+fn read_all(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
     let tree = read(place, import)?;
-    let stands_for_none = |wanted: &&Wanted| !tree.keys().any(|path| wanted.covers(path));
+    let stands_for_none = |wanted: &&KernelFiles| !tree.keys().any(|path| wanted.covers(path));
     match import.kernel.iter().find(stands_for_none) {
         None => Ok(tree),
         Some(wanted) => {
             Err(Failure::refused(format!("{FILE}: {}", wanted.as_str()), "is not in the kernel's source")
-                .remedy("correct the name, or give the project a version for this kernel")
+                .remedy("correct the name, or make another version of the project for this kernel")
                 .into())
         }
     }
 }
 
-/// Reads imported files. Only what is named is taken, and nothing but plain files is.
-fn read(place: &Utf8Path, import: &Import) -> Result<Tree> {
-    let mut tree = Tree::new();
+/// Reads imported files. Only files that are named are read, and all must be regular files.
+fn read(place: &Utf8Path, import: &ImportList) -> Result<SourceTree> {
+    let mut tree = SourceTree::new();
     for entry in WalkDir::new(place) {
         let entry = entry?;
-        let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+        let path = Utf8Path::from_path(entry.path()).context("a file name is not UTF-8")?;
         let inner = path.strip_prefix(place)?;
         if entry.file_type().is_dir() || !import.kernel.iter().any(|wanted| wanted.covers(inner)) {
             continue;
         }
         if !entry.file_type().is_file() {
-            return Err(Failure::refused(inner.as_str(), "is no plain file in the kernel's source")
+            return Err(Failure::refused(inner.as_str(), "is not a regular file in the kernel's source")
                 .remedy("name other files in import.toml")
                 .into());
         }
@@ -221,19 +225,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_files_that_are_named_are_imported_and_each_name_counts() {
+    fn only_regular_files_that_are_named_are_imported_and_each_name_must_match() {
         let dir = tempfile::tempdir().unwrap();
         let place = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::create_dir_all(place.join("fs/a")).unwrap();
         fs_err::write(place.join("fs/a/x.c"), "x").unwrap();
         fs_err::write(place.join("fs/other.c"), "x").unwrap();
-        let import = |text| Import::parse(text).unwrap();
+        let import = |text| ImportList::parse(text).unwrap();
         let tree = read_all(place, &import("kernel = [\"fs/a\"]")).unwrap();
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["fs/a/x.c"]);
         let error = read_all(place, &import("kernel = [\"fs/a\", \"fs/b\"]")).unwrap_err().to_string();
         assert!(error.contains("fs/b: is not in the kernel's source"), "{error}");
         std::os::unix::fs::symlink("/etc/passwd", place.join("fs/a/link")).unwrap();
         let error = read(place, &import("kernel = [\"fs/a\"]")).unwrap_err().to_string();
-        assert!(error.contains("fs/a/link: is no plain file"), "{error}");
+        assert!(error.contains("fs/a/link: is not a regular file"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `import.toml`: which files of the kernel's source, and of its own repository, a project is made of.
+//! `import.toml`: which files a project takes from the kernel's source and from its own repository.
 
 use std::io::ErrorKind;
 
@@ -8,32 +8,33 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use walkdir::WalkDir;
 
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 use report::failure::Failure;
 
 /// Its name in a project.
 pub const FILE: &str = "import.toml";
 
-/// What a project takes from elsewhere.
+/// The files that a project takes from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    /// Of the kernel's source, to the same places.
-    pub kernel: Vec<Wanted>,
-    /// Of the repository that the project is in.
-    pub local: Vec<Local>,
+pub struct ImportList {
+    /// From the kernel's source, to the same paths.
+    pub kernel: Vec<KernelFiles>,
+    /// From the repository that the project is in.
+    pub local: Vec<LocalFiles>,
 }
 
-/// A file or directory of the kernel's source, or files of a directory by the end of their name.
+/// A file or directory of the kernel's source, or the files in a directory with a certain suffix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted(String);
+pub struct KernelFiles(String);
 
 /// Files of the repository.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Local {
-    /// A file or directory, relative to the project's directory; it may lie outside of that, in its repository.
+pub struct LocalFiles {
+    /// A file or directory, relative to the project's directory; it may be outside that, in its
+    /// repository.
     pub from: Utf8PathBuf,
-    /// Where it is in the staged copy.
+    /// Its path in the staged copy.
     pub to: Utf8PathBuf,
 }
 
@@ -43,11 +44,11 @@ pub struct Local {
 struct Written {
     kernel: Vec<String>,
     #[serde(default)]
-    local: Vec<Local>,
+    local: Vec<LocalFiles>,
 }
 
-impl Import {
-    /// Reads the import of the project in `dir`; none when it has no `import.toml`.
+impl ImportList {
+    /// Reads the import of the project in `dir`; `None` if it has no `import.toml`.
     pub fn open(dir: &Utf8Path) -> Result<Option<Self>> {
         let file = dir.join(FILE);
         let text = match fs_err::read_to_string(&file) {
@@ -55,8 +56,9 @@ impl Import {
             text => text?,
         };
         let import = Self::parse(&text).map_err(|reason| {
-            Failure::refused(file.as_str(), reason)
-                .remedy("kernel = [\"fs/x\", \"fs/y/*.h\"], and [[local]] tables with from and to")
+            Failure::refused(file.as_str(), reason).remedy(
+                "write kernel = [\"fs/x\", \"fs/y/*.h\"], and optionally [[local]] tables with from and to",
+            )
         })?;
         Ok(Some(import))
     }
@@ -68,9 +70,9 @@ impl Import {
         if written.kernel.is_empty() {
             return Err("kernel: names nothing to import".to_owned());
         }
-        let kernel = written.kernel.into_iter().map(Wanted::new).collect::<Result<Vec<_>, _>>()?;
+        let kernel = written.kernel.into_iter().map(KernelFiles::new).collect::<Result<Vec<_>, _>>()?;
         for local in &written.local {
-            // Where it lies is checked on the disk, when it is read.
+            // Its place is checked on disk when it is read.
             let inner = local.from.as_str().trim_start_matches("../");
             for path in [inner, local.to.as_str()] {
                 refused_path(path).map_or(Ok(()), |why| Err(format!("local: {path:?} {why}")))?;
@@ -80,9 +82,9 @@ impl Import {
     }
 }
 
-impl Wanted {
+impl KernelFiles {
     fn new(text: String) -> Result<Self, String> {
-        // One `*` may begin the last name.
+        // The last name may begin with one `*`.
         let plain = match text.rsplit_once('/') {
             Some((dir, name)) if name.starts_with('*') => format!("{dir}/x{}", &name[1..]),
             _ => text.clone(),
@@ -98,7 +100,7 @@ impl Wanted {
         &self.0
     }
 
-    /// The directory and the end of the names in it, where it is a pattern.
+    /// The directory and the suffix, if it is a pattern.
     pub(super) fn pattern(&self) -> Option<(&Utf8Path, &str)> {
         let (dir, end) = self.0.split_once("/*")?;
         Some((Utf8Path::new(dir), end))
@@ -113,30 +115,32 @@ impl Wanted {
     }
 }
 
-impl Local {
-    /// Reads the files, by the paths they are staged at. A link is refused wherever it is on the way.
-    pub fn read(&self, project: &Utf8Path, keep: impl Fn(&Utf8Path) -> bool) -> Result<Tree> {
+impl LocalFiles {
+    /// Reads the files, by their paths in the staged copy. Links in the path are refused.
+    pub fn read(&self, project: &Utf8Path, keep: impl Fn(&Utf8Path) -> bool) -> Result<SourceTree> {
         let refuse = |path: &Utf8Path, why: &str| {
             Failure::refused(format!("{}: local {}", project.join(FILE), path), why)
-                .remedy("name files of the repository that the project is in")
+                .remedy("name files in the repository that the project is in")
         };
         let named = project.join(&self.from);
         let found = named.canonicalize_utf8().map_err(|error| refuse(&self.from, &error.to_string()))?;
         if !found.starts_with(bound(project)) {
-            return Err(refuse(&self.from, "lies outside of the project's repository").into());
+            return Err(refuse(&self.from, "is outside the project's repository").into());
         }
         if found != lexical(&named) {
-            return Err(refuse(&self.from, "is reached by a symbolic link").into());
+            return Err(refuse(&self.from, "is reached through a symbolic link").into());
         }
-        let mut tree = Tree::new();
+        let mut tree = SourceTree::new();
         for entry in WalkDir::new(&found)
             .into_iter()
             .filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(&keep))
         {
             let entry = entry?;
-            let path = Utf8Path::from_path(entry.path()).context("a name that is no UTF-8")?;
+            let path = Utf8Path::from_path(entry.path()).context("a file name is not UTF-8")?;
             if entry.path_is_symlink() {
-                return Err(refuse(path, "is a symbolic link, which could lead out of the repository").into());
+                return Err(
+                    refuse(path, "is a symbolic link, which could lead outside the repository").into()
+                );
             }
             if entry.file_type().is_file() {
                 let inner = path.strip_prefix(&found)?;
@@ -148,8 +152,8 @@ impl Local {
     }
 }
 
-/// The repository that a project is in: the nearest directory above it that git knows or that is a workspace of cargo; a
-/// project by itself is its own.
+/// The repository that a project is in: the nearest directory at or above it that has a `.git` or
+/// is a cargo workspace; otherwise the project itself.
 fn bound(project: &Utf8Path) -> Utf8PathBuf {
     let workspace = |dir: &Utf8Path| {
         let manifest = fs_err::read_to_string(dir.join("Cargo.toml")).unwrap_or_default();
@@ -159,7 +163,7 @@ fn bound(project: &Utf8Path) -> Utf8PathBuf {
     project.ancestors().find(repository).unwrap_or(project).to_owned()
 }
 
-/// `path` without `..`, as if there were no links.
+/// `path` with `..` resolved as if there were no links.
 fn lexical(path: &Utf8Path) -> Utf8PathBuf {
     path.components().fold(Utf8PathBuf::new(), |mut path, part| {
         if part == camino::Utf8Component::ParentDir {
@@ -176,10 +180,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_import_names_files_directories_and_ends_of_names() {
-        let import =
-            Import::parse("kernel = [\"fs/a\", \"fs/n/*.h\"]\n[[local]]\nfrom = \"../m/v\"\nto = \"m/v\"\n")
-                .unwrap();
+    fn an_import_names_files_directories_and_suffixes() {
+        let import = ImportList::parse(
+            "kernel = [\"fs/a\", \"fs/n/*.h\"]\n[[local]]\nfrom = \"../m/v\"\nto = \"m/v\"\n",
+        )
+        .unwrap();
         for (path, wanted) in [
             ("fs/a", true),
             ("fs/a/b/c.c", true),
@@ -190,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(import.kernel.iter().any(|entry| entry.covers(Utf8Path::new(path))), wanted, "{path}");
         }
-        assert_eq!(import.local, [Local { from: "../m/v".into(), to: "m/v".into() }]);
+        assert_eq!(import.local, [LocalFiles { from: "../m/v".into(), to: "m/v".into() }]);
     }
 
     #[test]
@@ -199,25 +204,25 @@ mod tests {
             ("", "missing field `kernel`"),
             ("kernel = []", "names nothing"),
             ("kernel = [\"/etc\"]", "absolute"),
-            ("kernel = [\"../x\"]", "leads out"),
-            ("kernel = [\"fs/../../x\"]", "leads out"),
-            ("kernel = [\"*\"]", "no plain path"),
-            ("kernel = [\"fs/*/x.h\"]", "no plain path"),
-            ("kernel = [\"fs/*.h*\"]", "no plain path"),
-            ("kernel = [\"--to-command=x\"]", "no plain path"),
+            ("kernel = [\"../x\"]", "leads outside"),
+            ("kernel = [\"fs/../../x\"]", "leads outside"),
+            ("kernel = [\"*\"]", "not a plain path"),
+            ("kernel = [\"fs/*/x.h\"]", "not a plain path"),
+            ("kernel = [\"fs/*.h*\"]", "not a plain path"),
+            ("kernel = [\"--to-command=x\"]", "not a plain path"),
             ("kernel = [\"fs/a\"]\nfiles = []", "unknown field `files`"),
             ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"/etc\"\nto = \"x\"", "absolute"),
-            ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"a/../../x\"\nto = \"x\"", "leads out"),
-            ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"x\"\nto = \"../x\"", "leads out"),
+            ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"a/../../x\"\nto = \"x\"", "leads outside"),
+            ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"x\"\nto = \"../x\"", "leads outside"),
             ("kernel = [\"fs/a\"]\n[[local]]\nfrom = \"x\"\nto = \"y\"\nmode = 1", "unknown field `mode`"),
             ("kernel = \"fs/a\"", "invalid type"),
         ] {
-            let found = Import::parse(text).unwrap_err();
+            let found = ImportList::parse(text).unwrap_err();
             assert!(found.contains(reason), "{text:?}: {found}");
         }
     }
 
-    /// A project `p` in a repository, with something beside both.
+    /// A project `p` in a repository, and files outside both.
     fn repository_with_project() -> (tempfile::TempDir, Utf8PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let base = Utf8Path::from_path(dir.path()).unwrap().canonicalize_utf8().unwrap();
@@ -231,8 +236,8 @@ mod tests {
         (dir, project)
     }
 
-    fn local(from: &str) -> Local {
-        Local { from: from.into(), to: "to".into() }
+    fn local(from: &str) -> LocalFiles {
+        LocalFiles { from: from.into(), to: "to".into() }
     }
 
     #[test]
@@ -240,7 +245,7 @@ mod tests {
         let (_dir, project) = repository_with_project();
         let keep = |path: &Utf8Path| path.extension() != Some("o");
         let tree = local("../m/v").read(&project, keep).unwrap();
-        assert_eq!(tree, Tree::from([("to/a.rs".into(), b"r/m/v/a.rs".to_vec())]));
+        assert_eq!(tree, SourceTree::from([("to/a.rs".into(), b"r/m/v/a.rs".to_vec())]));
         assert_eq!(
             local("../m/v/a.rs").read(&project, keep).unwrap().into_keys().collect::<Vec<_>>(),
             ["to"]
@@ -248,7 +253,7 @@ mod tests {
         std::os::unix::fs::symlink("../outside", project.join("link")).unwrap();
         std::os::unix::fs::symlink("../m", project.join("inner")).unwrap();
         for (from, reason) in [
-            ("../../outside", "outside of the project's repository"),
+            ("../../outside", "outside the project's repository"),
             ("inner/v", "symbolic link"),
             ("../nothing", "No such file"),
         ] {

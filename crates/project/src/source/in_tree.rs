@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a rebuild of one of the kernel's own modules is made of, looked up in the source of a kernel.
+//! What a rebuild of one of the kernel's own modules is made of, looked up in the source of a
+//! kernel.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +9,9 @@ use camino::Utf8PathBuf;
 use template::in_tree::{Files, InTreeModule, licence, makefile_of, missing_includes, modules_of};
 use template::{Invalid, KernelPath, Licence};
 
-use crate::source::Tree;
+use crate::source::SourceTree;
 use crate::source::fetch;
-use crate::source::import::Import;
+use crate::source::import::ImportList;
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -49,7 +50,8 @@ pub fn of(context: &Context, release: &Release, path: &KernelPath) -> Result<InT
     let mut own: Files = files.into_iter().filter(|(file, _)| file.starts_with(path.as_path())).collect();
     let licence = licence(&own).map_err(refused)?;
     let (mut also, mut asked) = (BTreeSet::new(), BTreeSet::new());
-    // Headers include others. What is not in the source is found in some other way: by -I, or made by the build.
+    // Headers include others. What is not in the source is found in some other way: by -I, or made
+    // by the build.
     loop {
         let missing: BTreeSet<Utf8PathBuf> = missing_includes(&own).difference(&asked).cloned().collect();
         if missing.is_empty() {
@@ -67,9 +69,9 @@ pub fn of(context: &Context, release: &Release, path: &KernelPath) -> Result<InT
 /// Files of the source, as text.
 fn files(context: &Context, release: &Release, wanted: &BTreeSet<Utf8PathBuf>) -> Result<Files> {
     let names: Vec<String> = wanted.iter().map(|path| format!("{path:?}")).collect();
-    let import = Import::parse(&format!("kernel = [{}]", names.join(", ")))
+    let import = ImportList::parse(&format!("kernel = [{}]", names.join(", ")))
         .map_err(|reason| Failure::refused(names.join(", "), reason))?;
-    let tree: Tree = fetch::provide_some(context, release, &import)?;
+    let tree: SourceTree = fetch::provide_some(context, release, &import)?;
     Ok(tree.into_iter().map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned())).collect())
 }
 

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Patches in unified format: read, and applied to files in memory, exactly or not at all.
 //!
-//! As strict as `patch -p1 --fuzz=0`, and stricter in what could go wrong unnoticed: a hunk whose lines have moved must fit in one
-//! place only, counts must be right, and a path stays below the root it is applied to. Nothing is
-//! written, so a patch that does not apply leaves nothing half-made.
+//! It is as strict as `patch -p1 --fuzz=0`, and stricter where errors could go unnoticed: a hunk
+//! whose lines have moved must match in one place only, its line counts must be right, and paths
+//! must stay below the root. Nothing is written, so a patch that does not apply leaves nothing
+//! incomplete.
 
 use camino::Utf8PathBuf;
 
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 
 /// The changes of one patch file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    files: Vec<FileChange>,
+    files: Vec<PatchedFile>,
 }
 
 /// What is changed in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct FileChange {
+struct PatchedFile {
     path: Utf8PathBuf,
     kind: Kind,
     hunks: Vec<Hunk>,
@@ -30,7 +31,7 @@ enum Kind {
     Remove,
 }
 
-/// One run of changed lines with their surroundings; lines have their line ends.
+/// A group of changed lines with their context; lines include their line ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hunk {
     header: String,
@@ -40,9 +41,9 @@ struct Hunk {
     after: Vec<Vec<u8>>,
 }
 
-/// A line of a patch file that makes no sense.
+/// A line of a patch file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadablePatch {
     /// Its number, from 1.
     pub line: usize,
     /// What is wrong with it.
@@ -54,18 +55,18 @@ pub struct Unreadable {
 pub struct Rejected {
     /// The file it would change.
     pub path: Utf8PathBuf,
-    /// The hunk, with its number from 1; none when the file as a whole is the matter.
+    /// The hunk, with its number from 1; `None` if it concerns the file as a whole.
     pub hunk: Option<(usize, String)>,
     /// What is wrong.
     pub reason: String,
 }
 
 impl Patch {
-    /// Reads a patch file. What stands before and between the changes, such as a description, is passed over.
-    pub fn parse(text: &[u8]) -> Result<Self, Unreadable> {
+    /// Reads a patch file. Text before and between the changes, such as a description, is skipped.
+    pub fn parse(text: &[u8]) -> Result<Self, UnreadablePatch> {
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let mut reader = Reader { lines: &lines, at: 0 };
-        let mut files: Vec<FileChange> = Vec::new();
+        let mut files: Vec<PatchedFile> = Vec::new();
         while let Some(line) = reader.peek() {
             refuse_what_has_no_hunks(line).map_err(|reason| reader.unreadable(reason))?;
             if line.starts_with(b"--- ")
@@ -77,13 +78,16 @@ impl Patch {
                 }
                 files.push(file);
             } else if line.starts_with(b"@@ ") {
-                return Err(reader.unreadable("a hunk without the file that it changes"));
+                return Err(reader.unreadable("a hunk without the name of a file"));
             } else {
                 reader.at += 1;
             }
         }
         if files.is_empty() {
-            return Err(Unreadable { line: lines.len().max(1), reason: "there is no change in it".into() });
+            return Err(UnreadablePatch {
+                line: lines.len().max(1),
+                reason: "it contains no changes".into(),
+            });
         }
         Ok(Self { files })
     }
@@ -93,8 +97,8 @@ impl Patch {
         self.files.iter().map(|file| &file.path)
     }
 
-    /// Applies it to `tree`, which is unchanged when it does not apply.
-    pub fn apply(&self, tree: &mut Tree) -> Result<(), Rejected> {
+    /// Applies it to `tree`, which is not changed if the patch does not apply.
+    pub fn apply(&self, tree: &mut SourceTree) -> Result<(), Rejected> {
         let changed =
             self.files.iter().map(|file| Ok((file, file.applied(tree)?))).collect::<Result<Vec<_>, _>>()?;
         for (file, content) in changed {
@@ -107,15 +111,15 @@ impl Patch {
     }
 }
 
-impl FileChange {
-    /// The file's new content; none when it is removed.
-    fn applied(&self, tree: &Tree) -> Result<Option<Vec<u8>>, Rejected> {
+impl PatchedFile {
+    /// The file's new content; `None` if it is removed.
+    fn applied(&self, tree: &SourceTree) -> Result<Option<Vec<u8>>, Rejected> {
         let reject =
             |reason: &str| Rejected { path: self.path.clone(), hunk: None, reason: reason.to_owned() };
         let content = match (self.kind, tree.get(&self.path)) {
-            (Kind::Create, Some(_)) => return Err(reject("is to be created and exists already")),
+            (Kind::Create, Some(_)) => return Err(reject("is to be created, but exists already")),
             (Kind::Create, None) => &[],
-            (_, None) => return Err(reject("there is no such file")),
+            (_, None) => return Err(reject("does not exist")),
             (_, Some(content)) => content.as_slice(),
         };
         let mut lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
@@ -135,7 +139,7 @@ impl FileChange {
         let content = lines.concat();
         match self.kind {
             Kind::Remove if !content.is_empty() => {
-                Err(reject("is to be removed, and more is in it than the patch knows"))
+                Err(reject("is to be removed, but contains more than the patch removes"))
             }
             Kind::Remove => Ok(None),
             _ => Ok(Some(content)),
@@ -149,7 +153,7 @@ impl Hunk {
         self.start.saturating_sub(usize::from(!self.before.is_empty()))
     }
 
-    /// The index of the line where it fits: where it is expected, else the one other place that it fits.
+    /// The index of the line where it matches: the expected one, otherwise the only other one.
     fn place(&self, lines: &[&[u8]], expected: usize, from: usize) -> Result<usize, String> {
         let fits = |at: usize| {
             let end = at.checked_add(self.before.len());
@@ -157,11 +161,11 @@ impl Hunk {
                 .is_some_and(|there| there.iter().zip(&self.before).all(|(a, b)| *a == b.as_slice()))
         };
         if self.before.is_empty() {
-            // A new file, or nothing that tells the place.
+            // A new file, or nothing to find the place by.
             return if lines.is_empty() {
                 Ok(0)
             } else {
-                Err("has no line of the file, so its place is unknown".into())
+                Err("contains no line of the file, so its place is unknown".into())
             };
         }
         if expected >= from && fits(expected) {
@@ -171,20 +175,22 @@ impl Hunk {
         match places.as_slice() {
             [place] => Ok(*place),
             [] => Err(self.nearest_miss(lines, expected)),
-            [first, second, ..] => {
-                Err(format!("fits at line {} and at line {}, and not where it says", first + 1, second + 1))
-            }
+            [first, second, ..] => Err(format!(
+                "matches at line {} and at line {}, but not where it says",
+                first + 1,
+                second + 1
+            )),
         }
     }
 
-    /// The first line that differs where the hunk was expected.
+    /// Describes the first line that differs where the hunk was expected.
     fn nearest_miss(&self, lines: &[&[u8]], expected: usize) -> String {
         let show = |line: &[u8]| format!("{:?}", String::from_utf8_lossy(line).trim_end_matches('\n'));
         let there = |index: usize| lines.get(expected + index).copied();
         let differs = |index: &usize| there(*index) != Some(self.before[*index].as_slice());
         match (0..self.before.len()).find(differs) {
             Some(index) => format!(
-                "its lines are nowhere in the file: it wants {} at line {}, where there is {}",
+                "its lines are not in the file: it expects {} at line {}, where there is {}",
                 show(&self.before[index]),
                 expected + index + 1,
                 there(index).map_or_else(|| "no line".to_owned(), show)
@@ -194,7 +200,7 @@ impl Hunk {
     }
 }
 
-/// Changes that have no hunks, which would be passed over as if they were text.
+/// Refuses changes without hunks, which would be skipped like text.
 fn refuse_what_has_no_hunks(line: &[u8]) -> Result<(), String> {
     const UNKNOWN: &[&str] = &[
         "GIT binary patch",
@@ -206,12 +212,12 @@ fn refuse_what_has_no_hunks(line: &[u8]) -> Result<(), String> {
         "new file mode 16",
     ];
     match UNKNOWN.iter().find(|start| line.starts_with(start.as_bytes())) {
-        Some(what) => Err(format!("{what:?}: binary changes, renames, modes and links are not applied")),
+        Some(what) => Err(format!("{what:?}: binary changes, renames, modes and links are not supported")),
         None => Ok(()),
     }
 }
 
-/// Goes through the lines of a patch file.
+/// Reads the lines of a patch file.
 struct Reader<'a> {
     lines: &'a [&'a [u8]],
     at: usize,
@@ -222,12 +228,12 @@ impl<'a> Reader<'a> {
         self.lines.get(self.at).copied()
     }
 
-    fn unreadable(&self, reason: impl Into<String>) -> Unreadable {
-        Unreadable { line: self.at + 1, reason: reason.into() }
+    fn unreadable(&self, reason: impl Into<String>) -> UnreadablePatch {
+        UnreadablePatch { line: self.at + 1, reason: reason.into() }
     }
 
     /// `--- a/PATH`, `+++ b/PATH` and the hunks.
-    fn file(&mut self) -> Result<FileChange, Unreadable> {
+    fn file(&mut self) -> Result<PatchedFile, UnreadablePatch> {
         let before = self.name(b"--- ")?;
         let after = self.name(b"+++ ")?;
         let (path, kind) = match (before, after) {
@@ -236,10 +242,10 @@ impl<'a> Reader<'a> {
             (Some(before), None) => (before, Kind::Remove),
             (Some(before), Some(after)) => {
                 return Err(
-                    self.unreadable(format!("{before} would become {after}, and renames are not applied"))
+                    self.unreadable(format!("{before} would become {after}, but renames are not supported"))
                 );
             }
-            (None, None) => return Err(self.unreadable("changes no file into no file")),
+            (None, None) => return Err(self.unreadable("both files are /dev/null")),
         };
         let mut hunks = Vec::new();
         while self.peek().is_some_and(|line| line.starts_with(b"@@ ")) {
@@ -248,11 +254,11 @@ impl<'a> Reader<'a> {
         if hunks.is_empty() {
             return Err(self.unreadable(format!("no hunk follows for {path}")));
         }
-        Ok(FileChange { path, kind, hunks })
+        Ok(PatchedFile { path, kind, hunks })
     }
 
-    /// A file name less its first component; none for `/dev/null`.
-    fn name(&mut self, marker: &[u8]) -> Result<Option<Utf8PathBuf>, Unreadable> {
+    /// A file name without its first component; `None` for `/dev/null`.
+    fn name(&mut self, marker: &[u8]) -> Result<Option<Utf8PathBuf>, UnreadablePatch> {
         let line = self.peek().unwrap_or_default();
         let text = String::from_utf8_lossy(&line[marker.len()..]);
         let name = text.split('\t').next().unwrap_or_default().trim_end();
@@ -263,16 +269,16 @@ impl<'a> Reader<'a> {
         let stripped =
             name.split_once('/').filter(|(first, _)| !first.is_empty()).map_or("", |(_, rest)| rest);
         if let Some(why) = refused_path(stripped) {
-            return Err(self.unreadable(format!("{name:?} {why}, after its first directory is taken off")));
+            return Err(self.unreadable(format!("{name:?} {why}, after removing its first component")));
         }
         self.at += 1;
         Ok(Some(stripped.into()))
     }
 
-    fn hunk(&mut self) -> Result<Hunk, Unreadable> {
+    fn hunk(&mut self) -> Result<Hunk, UnreadablePatch> {
         let header = String::from_utf8_lossy(self.peek().unwrap_or_default()).trim_end().to_owned();
         let Some((start, before_count, after_count)) = counts(&header) else {
-            return Err(self.unreadable(format!("{header:?} is no header of a hunk")));
+            return Err(self.unreadable(format!("{header:?} is not the header of a hunk")));
         };
         self.at += 1;
         let mut hunk = Hunk { header, start, before: Vec::new(), after: Vec::new() };
@@ -282,9 +288,9 @@ impl<'a> Reader<'a> {
                 Some((b' ', text)) => (true, true, text),
                 Some((b'-', text)) => (true, false, text),
                 Some((b'+', text)) => (false, true, text),
-                // An empty line of context whose blank was lost on the way.
+                // An empty line of context that has lost its blank.
                 Some((b'\n', _)) => (true, true, line),
-                _ => return Err(self.unreadable("is no line of a hunk, and the hunk is not at its end")),
+                _ => return Err(self.unreadable("is not a line of a hunk, but the hunk is incomplete")),
             };
             self.at += 1;
             let mut text = text.to_owned();
@@ -300,7 +306,7 @@ impl<'a> Reader<'a> {
             }
         }
         if (hunk.before.len(), hunk.after.len()) != (before_count, after_count) {
-            return Err(self.unreadable("the hunk has other numbers of lines than its header says"));
+            return Err(self.unreadable("the hunk has different numbers of lines than its header says"));
         }
         let another = |line: &[u8]| {
             matches!(line.first(), Some(b' ' | b'+')) || line.starts_with(b"-") && !is_end(line)
@@ -312,12 +318,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What may follow a hunk and begins as a removed line does: the next file, or the end of a mailed patch.
+/// Whether it is something that may follow a hunk but looks like a removed line: the next file, or
+/// the end of a mailed patch.
 fn is_end(line: &[u8]) -> bool {
     line.starts_with(b"--- ") || line == b"-- \n" || line == b"---\n"
 }
 
-/// First line, and numbers of lines before and after, of `@@ -1,2 +3,4 @@`.
+/// The first line and the numbers of lines before and after in `@@ -1,2 +3,4 @@`.
 fn counts(header: &str) -> Option<(usize, usize, usize)> {
     let (before, rest) = header.strip_prefix("@@ -")?.split_once(" +")?;
     let (after, _) = rest.split_once(" @@")?;
@@ -333,7 +340,7 @@ fn counts(header: &str) -> Option<(usize, usize, usize)> {
 mod tests {
     use super::*;
 
-    fn tree(files: &[(&str, &str)]) -> Tree {
+    fn tree(files: &[(&str, &str)]) -> SourceTree {
         files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect()
     }
 
@@ -365,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_rejected_with_file_hunk_and_line() {
+    fn what_does_not_match_is_rejected_with_file_hunk_and_line() {
         let rejected = applied(CHANGE, &FILE.replace("four", "FOUR")).unwrap_err();
         assert_eq!(rejected.path, "d/f");
         assert_eq!(rejected.hunk, Some((1, "@@ -2,3 +2,3 @@ in it".to_owned())));
@@ -375,7 +382,7 @@ mod tests {
             rejected.reason
         );
         let twice = format!("x\n{FILE}{FILE}");
-        assert!(applied(CHANGE, &twice).unwrap_err().reason.contains("fits at line 3 and at line 9"));
+        assert!(applied(CHANGE, &twice).unwrap_err().reason.contains("matches at line 3 and at line 9"));
     }
 
     #[test]
@@ -388,7 +395,7 @@ mod tests {
         assert_eq!(files, tree(&[("new", "a\nb")]));
         assert!(create.unwrap().apply(&mut files).unwrap_err().reason.contains("exists already"));
         let remove = Patch::parse(b"--- a/new\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n").unwrap();
-        assert!(remove.apply(&mut files).unwrap_err().reason.contains("more is in it"));
+        assert!(remove.apply(&mut files).unwrap_err().reason.contains("contains more"));
         let mut files = tree(&[("new", "a\n")]);
         remove.apply(&mut files).unwrap();
         assert!(files.is_empty());
@@ -404,20 +411,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_patch_is_refused_with_its_line() {
+    fn an_invalid_patch_is_refused_with_its_line() {
         for (text, line, reason) in [
-            ("words\n", 1, "no change"),
-            ("--- a/../x\n+++ b/../x\n@@ -1 +1 @@\n-a\n+b\n", 1, "leads out"),
+            ("words\n", 1, "no changes"),
+            ("--- a/../x\n+++ b/../x\n@@ -1 +1 @@\n-a\n+b\n", 1, "leads outside"),
             ("--- a//etc/x\n+++ b//etc/x\n@@ -1 +1 @@\n-a\n+b\n", 1, "absolute"),
             ("--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n", 1, "empty"),
             ("--- a/x\n+++ b/y\n@@ -1 +1 @@\n-a\n+b\n", 3, "renames"),
-            ("--- a/x\n+++ b/x\n@@ -1 @@\n-a\n", 3, "no header"),
+            ("--- a/x\n+++ b/x\n@@ -1 @@\n-a\n", 3, "not the header"),
             ("--- a/x\n+++ b/x\n@@ -1,2 +1 @@\n-a\n+b\n", 6, "within a hunk"),
             ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+c\n", 6, "more lines"),
-            ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-a\n+b\nwords\n", 6, "no line of a hunk"),
-            ("@@ -1 +1 @@\n-a\n+b\n", 1, "without the file"),
-            ("rename from a\nrename to b\n", 1, "not applied"),
-            ("new file mode 120000\n", 1, "not applied"),
+            ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-a\n+b\nwords\n", 6, "not a line of a hunk"),
+            ("@@ -1 +1 @@\n-a\n+b\n", 1, "without the name"),
+            ("rename from a\nrename to b\n", 1, "not supported"),
+            ("new file mode 120000\n", 1, "not supported"),
             ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-b\n+c\n", 11, "twice"),
         ] {
             let found = Patch::parse(text.as_bytes()).unwrap_err();

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Patch series: `patches/LINE/series` names the patches of a kernel line in the order in which they are applied
-//! (as quilt(1) does).
+//! Patch series: `patches/LINE/series` lists the patches for a kernel line in the order in which
+//! they are applied, as for quilt(1).
 //!
-//! LINE is the beginning of a release, such as `7.2`, `6.12.107` or `7.2.13+deb14-cloud-amd64`, or `default`. The
-//! longest that fits a kernel is taken. A name is that of a file beside the series, or `LINE/NAME` for a patch that
-//! another line has, so that two lines can share one.
+//! LINE is the beginning of a release, such as `7.2`, `6.12.107` or `7.2.13+deb14-cloud-amd64`, or
+//! `default`. The longest one that matches a kernel is used. A name is that of a file beside the
+//! series, or `LINE/NAME` for a patch of another line, so that two lines can share one.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::source::patch::{Patch, Rejected};
-use crate::source::{Tree, refused_path};
+use crate::source::{SourceTree, refused_path};
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// The directory of a project that holds its series.
+/// The directory with the series of a project.
 pub const DIR: &str = "patches";
 
-/// The line that fits every kernel.
+/// The line that matches every kernel.
 const DEFAULT: &str = "default";
 
 /// The patches of one kernel line.
@@ -28,7 +28,8 @@ pub struct Series {
 }
 
 impl Series {
-    /// The series of the project in `dir` for a kernel; none when the project has no patches at all.
+    /// The series of the project in `dir` for a kernel; `None` if the project has no patches at
+    /// all.
     pub fn open(dir: &Utf8Path, release: &Release) -> Result<Option<Self>> {
         let all = dir.join(DIR);
         if !all.exists() {
@@ -43,9 +44,12 @@ impl Series {
         }
         lines.sort();
         let Some(line) = choose(&lines, release) else {
-            let reason = format!("has series for {}, and none of them is for {release}", lines.join(", "));
+            let reason = format!("has no series for {release}, only for {}", lines.join(", "));
             return Err(Failure::refused(all.as_str(), reason)
-                .remedy(format!("write {all}/{}/series for this kernel, or choose another", release.line()))
+                .remedy(format!(
+                    "write {all}/{}/series for this kernel, or choose another kernel",
+                    release.line()
+                ))
                 .into());
         };
         Self::read(all.join(line)).map(Some)
@@ -54,27 +58,27 @@ impl Series {
     fn read(dir: Utf8PathBuf) -> Result<Self> {
         let file = dir.join("series");
         let text = fs_err::read_to_string(&file).map_err(|error| {
-            Failure::refused(file.as_str(), error.to_string()).remedy("write it: one patch a line")
+            Failure::refused(file.as_str(), error.to_string()).remedy("create it, with one patch per line")
         })?;
         let names = names(&text).map_err(|(line, reason)| {
             Failure::refused(format!("{file}:{line}"), reason)
-                .remedy("one file name a line, # before a comment")
+                .remedy("write one file name per line; comments begin with #")
         })?;
         let patches = names.into_iter().map(|name| {
             let file = file_of(&dir, &name);
             if file.is_symlink() || file.parent().is_some_and(Utf8Path::is_symlink) {
                 return Err(Failure::refused(
                     file.as_str(),
-                    "a symbolic link, which could lead out of the project",
+                    "is a symbolic link, which could lead outside the project",
                 )
-                .remedy("replace it by the file it points to"));
+                .remedy("replace it with the file that it points to"));
             }
             let text = fs_err::read(&file).map_err(|error| {
                 Failure::refused(file.as_str(), error.to_string()).remedy("correct the series")
             })?;
             let patch = Patch::parse(&text).map_err(|unreadable| {
                 Failure::refused(format!("{file}:{}", unreadable.line), unreadable.reason)
-                    .remedy("write it anew: diff -u, or cargo kmod patch refresh")
+                    .remedy("make it again: diff -u, or cargo kmod patch refresh")
             })?;
             Ok((name, patch))
         });
@@ -92,20 +96,22 @@ impl Series {
         self.patches.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The file of one of its patches, by its name in the series: another line's is named with that line's directory.
+    /// The file of one of its patches, by its name in the series, which for a patch of another line
+    /// includes that line.
     pub fn file(&self, name: &str) -> Utf8PathBuf {
         file_of(&self.dir, name)
     }
 
-    /// The same without its last patch.
+    /// The series without its last patch.
     #[must_use]
     pub fn without_last(mut self) -> Self {
         self.patches.pop();
         self
     }
 
-    /// `tree` with all patches applied. A patch that does not apply is refused, and nothing is written anywhere.
-    pub fn apply(&self, mut tree: Tree, release: &Release) -> Result<Tree> {
+    /// `tree` with all patches applied. Refused, if one does not apply; nothing is written
+    /// anywhere.
+    pub fn apply(&self, mut tree: SourceTree, release: &Release) -> Result<SourceTree> {
         for (name, patch) in &self.patches {
             patch.apply(&mut tree).map_err(|rejected| self.refusal(name, &rejected, release))?;
         }
@@ -123,7 +129,7 @@ impl Series {
             format!("does not apply to the source of {release}: {place}: {reason}"),
         )
         .remedy(format!(
-            "mend the patch, or copy {} to {} and mend it there for this kernel",
+            "fix the patch, or copy {} to {} and fix it there for this kernel",
             self.dir,
             self.dir.with_file_name(release.as_str().split(['+', '-']).next().unwrap_or_default())
         ))
@@ -136,7 +142,7 @@ fn file_of(dir: &Utf8Path, name: &str) -> Utf8PathBuf {
     all.unwrap_or(dir).join(name)
 }
 
-/// The longest of `lines` that a release begins with, up to the end of a number or word.
+/// The longest of `lines` with which a release begins, ending at the end of a number or word.
 pub fn choose<'a>(lines: &'a [String], release: &Release) -> Option<&'a str> {
     let fits = |line: &&str| {
         let rest = release.as_str().strip_prefix(*line);
@@ -147,7 +153,7 @@ pub fn choose<'a>(lines: &'a [String], release: &Release) -> Option<&'a str> {
     best.or_else(|| lines.into_iter().find(|line| *line == DEFAULT))
 }
 
-/// The names in a series file; else the line that is none, and why.
+/// The names in a series file; otherwise the line that is not one, and why.
 pub fn names(text: &str) -> Result<Vec<String>, (usize, String)> {
     let mut names: Vec<String> = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -158,7 +164,7 @@ pub fn names(text: &str) -> Result<Vec<String>, (usize, String)> {
             continue;
         };
         let why = refused_path(name)
-            .or_else(|| names.iter().any(|other| other == name).then_some("is named twice"));
+            .or_else(|| names.iter().any(|other| other == name).then_some("is listed twice"));
         if let Some(why) = why {
             return Err((index + 1, format!("{name:?} {why}")));
         }
@@ -172,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_specific_line_is_taken() {
+    fn the_most_specific_line_is_used() {
         let lines = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let all =
             lines(&["6.1", "6.12", "6.12.107", "7.2", "7.2.13+deb14", "7.2.13+deb14-cloud-amd64", "default"]);
@@ -196,9 +202,9 @@ mod tests {
         let text = "# why\nfirst.patch\n\nsecond.patch -p1 # said\n";
         assert_eq!(names(text).unwrap(), ["first.patch", "second.patch"]);
         for (text, line, reason) in [
-            ("a.patch\n../b.patch\n", 2, "leads out"),
+            ("a.patch\n../b.patch\n", 2, "leads outside"),
             ("/etc/passwd\n", 1, "absolute"),
-            ("a.patch -p0\n", 1, "no plain path"),
+            ("a.patch -p0\n", 1, "not a plain path"),
             ("a.patch\na.patch\n", 2, "twice"),
         ] {
             let (at, why) = names(text).unwrap_err();
@@ -220,7 +226,7 @@ mod tests {
         let (_dir, project) = project("--- a/fs/f\n+++ b/fs/f\n@@ -1 +1 @@\n-a\n+b\n");
         let release: Release = "7.2.13+deb14-amd64".parse().unwrap();
         let series = Series::open(&project, &release).unwrap().unwrap();
-        let tree = |text: &str| Tree::from([("fs/f".into(), text.as_bytes().to_vec())]);
+        let tree = |text: &str| SourceTree::from([("fs/f".into(), text.as_bytes().to_vec())]);
         assert_eq!(series.apply(tree("a\n"), &release).unwrap(), tree("b\n"));
         let error = series.apply(tree("c\n"), &release).unwrap_err();
         assert_eq!(report::failure::exit_of(&error), report::failure::Exit::Refused);
@@ -228,7 +234,7 @@ mod tests {
         assert!(text.contains("7.2/x.patch") && text.contains("hunk 1 (@@ -1 +1 @@) of fs/f"), "{text}");
         assert!(Series::open(&project, &"6.12.1".parse().unwrap()).unwrap_err().to_string().contains("7.2"));
         assert!(Series::open(&project.join("patches"), &release).unwrap().is_none());
-        // A line that takes its patch from the other.
+        // A line that shares the patch of the other.
         fs_err::create_dir(project.join("patches/7.2.14")).unwrap();
         fs_err::write(project.join("patches/7.2.14/series"), "7.2/x.patch\n").unwrap();
         let newer: Release = "7.2.14+deb14-amd64".parse().unwrap();
