@@ -44,7 +44,7 @@ pub(crate) fn quiet_context(cache: Cache) -> Context {
 impl Suite {
     /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it goes.
     pub(crate) fn prepare() -> Self {
-        let cache = Cache::of_user(xtask::cli::XTASK.former_cache).expect("the user's cache");
+        let cache = Cache::of_user().expect("the user's cache");
         let loud =
             Context { report: Report::new(false, false, "cargo xtask"), ..quiet_context(cache.clone()) };
         let prepared =

@@ -44,7 +44,7 @@ impl Bench {
             target: Some(repository().join("target")),
             ..Context::new(
                 Report::new(std::env::var_os("VERBOSE").is_some(), false, "cargo xtask"),
-                Cache::of_user(xtask::cli::XTASK.former_cache)?,
+                Cache::of_user()?,
                 env!("CARGO_BIN_EXE_xtask").into(),
             )
         };

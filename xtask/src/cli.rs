@@ -35,7 +35,6 @@ pub const XTASK: Tool = Tool {
     command: Cli::command,
     groups: GROUPS,
     programs: &[share::PROGRAMS, deploy::dkms::PROGRAMS],
-    former_cache: Some("cifs-fix"),
     home: Some(repository),
 };
 

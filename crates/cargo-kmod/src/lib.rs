@@ -20,14 +20,8 @@ use cli::Cli;
 use tool::Tool;
 
 /// The tool as `cargo kmod`.
-pub const CARGO_KMOD: Tool = Tool {
-    name: report::TOOL,
-    command: Cli::command,
-    groups: help::GROUPS,
-    programs: &[],
-    former_cache: None,
-    home: None,
-};
+pub const CARGO_KMOD: Tool =
+    Tool { name: report::TOOL, command: Cli::command, groups: help::GROUPS, programs: &[], home: None };
 
 /// All of `cargo kmod`, for a program that is nothing else.
 pub fn main() -> ExitCode {

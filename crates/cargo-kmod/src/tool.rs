@@ -29,8 +29,6 @@ pub struct Tool {
     pub groups: &'static [help::Group],
     /// What its commands need of this machine, besides what those of this crate do.
     pub programs: &'static [&'static [Program]],
-    /// What its cache was called before, where it has a past.
-    pub former_cache: Option<&'static str>,
     /// The directory of the project where none is named, and of what is built; by default they are looked for.
     pub home: Option<fn() -> Utf8PathBuf>,
 }
@@ -95,7 +93,7 @@ impl Tool {
             root_fs: global.root_fs,
             target: global.target()?.or_else(|| Some(home.as_ref()?.join("target"))),
             home,
-            ..Context::new(report, Cache::of_user(self.former_cache)?, Utf8PathBuf::try_from(program)?)
+            ..Context::new(report, Cache::of_user()?, Utf8PathBuf::try_from(program)?)
         })
     }
 

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
 use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
-use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step, require_path};
+use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step};
 use crate::root::{Access, Root};
 use crate::{rust, source};
 use kmodfile::config::{Config, OptionDifference};
@@ -42,7 +42,6 @@ impl Making<'_> {
         self.context.require_wet_run(&format!("prepare kernel {release}"))?;
         let started = Instant::now();
         let place = Kdir::place_of(&self.context.cache, release);
-        require_path(&place, "move the cache: export XDG_CACHE_HOME=/some/directory")?;
         discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
         let make_time = self.make(&place).inspect_err(|_| {

@@ -12,6 +12,7 @@ use crate::discover;
 use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
 use crate::kdir::{Kdir, erase};
 use crate::machine::facts;
+use crate::make::require_path;
 use crate::making::Making;
 use crate::root::{Root, RootChoice};
 use kmodfile::config::Config;
@@ -85,6 +86,8 @@ fn prepare_for(
     if rust == Rust::Needed {
         require_rust(archive, kernel, &config)?;
     }
+    let place = Kdir::place_of(&context.cache, &kernel.release);
+    require_path(&place, "move the cache: export XDG_CACHE_HOME=/some/directory")?;
     let parts = archive.parts(kernel)?;
     let recipe = archive.recipe(kernel, &config);
     if Kdir::open(&context.cache, &kernel.release).is_none() {

@@ -32,6 +32,9 @@ use report::process::Cmd;
 /// Changes when the way of building does.
 const REVISION: u32 = 4;
 
+/// The remedy where the staged copy would be in a directory that make cannot handle.
+pub const ELSEWHERE: &str = "build in another directory: --target-dir DIR";
+
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
@@ -123,7 +126,7 @@ pub fn build_signed(
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
     let stage = stage_of(project, &target);
-    require_path(&stage, "build elsewhere: --target-dir DIR")?;
+    require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {

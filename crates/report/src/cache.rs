@@ -41,10 +41,8 @@ impl Drop for Lock {
 }
 
 impl Cache {
-    /// The cache of this user (XDG Base Directory Specification). A program whose cache used to
-    /// have another name keeps using the old directory while the new one does not exist. The old
-    /// one is not renamed: kernel trees know their own paths.
-    pub fn of_user(former: Option<&str>) -> Result<Self> {
+    /// The cache of this user (XDG Base Directory Specification).
+    pub fn of_user() -> Result<Self> {
         let absolute = |name: &str| {
             let value = std::env::var(name).ok()?;
             let path = Utf8PathBuf::from(value);
@@ -55,7 +53,7 @@ impl Cache {
             Failure::missing("cache directory", "neither XDG_CACHE_HOME nor HOME is an absolute path")
                 .remedy("export XDG_CACHE_HOME=/some/directory")
         })?;
-        Self::at(chosen(&base, former))
+        Self::at(base.join(NAME))
     }
 
     /// A cache in `dir`, which is created if it does not exist.
@@ -138,13 +136,6 @@ impl Cache {
     }
 }
 
-/// The cache's directory below `base`.
-fn chosen(base: &Utf8Path, former: Option<&str>) -> Utf8PathBuf {
-    let new = base.join(NAME);
-    let former = former.map(|name| base.join(name)).filter(|former| former.is_dir() && !new.exists());
-    former.unwrap_or(new)
-}
-
 /// Where the entry at `place` is while it is being made.
 pub fn partial_name(place: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{place}.partial"))
@@ -201,17 +192,6 @@ mod tests {
         // Not at once: a process that another test is starting has every file open until it becomes
         // its program.
         second.lock().unwrap();
-    }
-
-    #[test]
-    fn a_cache_of_the_former_name_is_used_until_there_is_one_of_the_new() {
-        let (_dir, cache) = cache();
-        let (base, old) = (cache.dir(), cache.path("old"));
-        assert_eq!(chosen(base, Some("old")), cache.path(NAME));
-        fs_err::create_dir(&old).unwrap();
-        assert_eq!((chosen(base, Some("old")), chosen(base, None)), (old, cache.path(NAME)));
-        fs_err::create_dir(cache.path(NAME)).unwrap();
-        assert_eq!(chosen(base, Some("old")), cache.path(NAME));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
+use kernel::make::require_path;
 use kernel::prepare::{self, Prepared, Rust};
 use kmodfile::release::Release;
 use project::build::{Built, build_signed};
@@ -179,6 +180,10 @@ pub fn all(
 ) -> Result<Batch> {
     programs::ensure(context, &[known::usual().programs()])?;
     let opened = opened(context, args)?;
+    if let Opened::Project(project) = &opened {
+        // Before minutes go into preparing a kernel.
+        require_path(&context.target_of(&project.dir), project::build::ELSEWHERE)?;
+    }
     let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
     let mut failed = Failed::default();
