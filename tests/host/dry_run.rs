@@ -88,6 +88,13 @@ const LINES: &[(&str, &[Line])] = &[
         "rpm",
         &[(&[0], "--project {}/project --kernel 7.2.1+deb13-cloud-amd64 --output {}/new", "would package")],
     ),
+    (
+        "setup",
+        &[
+            (&[0], "--prefix {}/new", "would write {}/new/share/man/man1/"),
+            (&[0], "--prefix {}/home --uninstall", "would remove {}/home/share/man/man1/"),
+        ],
+    ),
     ("sign", &[(&[0], "{}/made.ko --key {}/key/MOK.priv --cert {}/key/MOK.pem", "would sign")]),
     ("test", &[(&[0], "host", "would run")]),
     ("verify", &[(&[0], "{}/made.ko", "would read")]),
