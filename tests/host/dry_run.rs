@@ -63,7 +63,7 @@ const LINES: &[(&str, &[Line])] = &[
         ],
     ),
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
-    ("status", &[(&[0], "--root {}/root", "no module is installed")]),
+    ("status", &[(&[0], "--root {}/root", "has not installed any module")]),
     ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),
     ("kernel list", &[(&[0], "", RELEASE)]),
     (
