@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Any text as a `dkms.conf`: it is read or refused at a place that is in it, and what was read is, rendered, read again
-//! as the same.
+//! Any text as a `dkms.conf`: it is read, or refused with a place that is in it; and what was
+//! read, when rendered, is read as the same again.
 #![no_main]
 
 use dkms_conf::{DkmsConf, Given, plain_words};
 use libfuzzer_sys::fuzz_target;
-
 
 fuzz_target!(|text: &str| {
     let given = Given::from([("kernelver", "7.2".to_owned()), ("module", "a b".to_owned())]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Segments of one connection, in any order and of any place: the first byte of each says which side, whether it opens the
-//! connection, and what it acknowledges; then its place and its length.
+//! Segments of one connection, in any order and of any place: the first byte of each says which
+//! side, whether it opens the connection, and what it acknowledges; then its place and its length.
 #![no_main]
 
 use capture::{Link, Survey};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is behind a module: taking it off neither panics nor hangs, and leaves what was before it.
+//! What follows a module: splitting it off neither panics nor hangs, and leaves the module as it
+//! was.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

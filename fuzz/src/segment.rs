@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! TCP segments, as seeds are made of them and as a target makes them of its bytes.
 
-/// A TCP segment of a connection to port 445, from its IP header on. Of `kind` the lowest bit says whether the server sends it, the next
-/// whether it opens the connection, and the others what it acknowledges. `place` is where it stands in its stream, near
-/// where sequence numbers begin anew.
+/// A TCP segment of a connection to port 445, from its IP header on. Of `kind` the lowest bit says
+/// whether the server sends it, the next whether it opens the connection, and the others what it
+/// acknowledges. `place` is where it stands in its stream, near where sequence numbers begin anew.
 #[must_use]
 pub fn segment(kind: u8, place: u8, payload: &[u8]) -> Vec<u8> {
     let base = u32::MAX - 60;

@@ -44,9 +44,9 @@ fn what_is_no_module_is_refused_and_does_not_hide_the_others() {
     };
     let program = fs_err::read(crate::tool::PROGRAM).unwrap();
     for (name, bytes, reason) in [
-        ("text.ko", &b"no module"[..], "no ELF file"),
-        ("empty.ko", b"", "no ELF file"),
-        ("program.ko", &program, "is an ELF file, but no kernel module"),
+        ("text.ko", &b"no module"[..], "not an ELF file"),
+        ("empty.ko", b"", "not an ELF file"),
+        ("program.ko", &program, "is an ELF file, but not a kernel module"),
         ("half.ko", &program[..program.len() / 2], "is damaged"),
         ("half.ko.xz", b"\xfd7zXZ\0\0\x01", "cannot be decompressed"),
     ] {

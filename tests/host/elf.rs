@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Modules made here, byte by byte as Kbuild makes them, to be read back and to be spoilt.
+//! Modules made by the tests, byte by byte as Kbuild makes them, to be read back and to be damaged.
 
 use cms::cert::IssuerAndSerialNumber;
 use cms::cert::x509::name::RdnSequence;
@@ -16,7 +16,7 @@ use object::{
     SymbolScope, elf,
 };
 
-/// Where a module says which of its exports are for the GPL only.
+/// Where a module marks its exports that are for the GPL only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exports {
     /// In `__ksymtab_gpl`.
@@ -25,12 +25,12 @@ pub(crate) enum Exports {
     Flags,
 }
 
-/// What the made modules say of themselves.
+/// The `.modinfo` of these modules.
 pub(crate) const MODINFO: &[u8] =
     b"license=GPL\0import_ns=A\0import_ns=B\0name=made\0depends=one,two-three\0vermagic=7.2.1 SMP mod_unload modversions \0";
 
-/// A module of this architecture that imports `needed` and, weakly, `wanted`, and exports `plain`, `spaced` in namespace `NS`,
-/// and `only_gpl`.
+/// A module of this architecture that imports `needed` and, weakly, `wanted`, and exports `plain`,
+/// `spaced` in namespace `NS`, and `only_gpl`.
 pub(crate) fn module(architecture: Architecture, exports: Exports) -> Vec<u8> {
     let mut making = Making(Object::new(BinaryFormat::Elf, architecture, Endianness::Little));
     making.section(".modinfo", MODINFO);
@@ -100,7 +100,7 @@ impl Making {
         })
     }
 
-    /// A table of exports: of each symbol, its name and its namespace a relative reference.
+    /// A table of exports: for each a relative reference to the symbol, its name and its namespace.
     fn exports(&mut self, name: &str, entries: &[(u32, u32)], text: SectionId, names: SectionId) {
         let table = self.section(name, &vec![0; entries.len() * 12]);
         let (text, names) = (self.0.section_symbol(text), self.0.section_symbol(names));
@@ -115,8 +115,8 @@ impl Making {
     }
 }
 
-/// `module` with a signature behind it by `CN=name`, whose certificate has the serial number `serial`: right in
-/// every respect but that nobody made it with a key.
+/// `module` followed by a signature of `CN=name`, whose certificate has the serial number `serial`:
+/// correct in every respect, except that no key made it.
 pub(crate) fn signed(module: &[u8], name: &str, serial: &[u8]) -> Vec<u8> {
     let message = message(name, serial);
     let mut block = [0; 12];
@@ -125,7 +125,7 @@ pub(crate) fn signed(module: &[u8], name: &str, serial: &[u8]) -> Vec<u8> {
     [module, &message, &block, MARKER].concat()
 }
 
-/// The PKCS#7 message of it.
+/// The PKCS#7 message of such a signature.
 pub(crate) fn message(name: &str, serial: &[u8]) -> Vec<u8> {
     let oid = ObjectIdentifier::new_unwrap;
     let sha512 = AlgorithmIdentifierOwned { oid: oid("2.16.840.1.101.3.4.2.3"), parameters: None };

@@ -114,7 +114,7 @@ fn a_file_that_cannot_be_signed_is_refused_before_a_key_is_looked_at() {
         |file: &Utf8Path| scratch.tool(&["sign", file.as_str(), "--key", "nowhere", "--cert", "nowhere"]);
     assert_refused(&sign(&file), 4, file.as_str(), "is compressed", "then compress");
     fs_err::write(&file, "text").unwrap();
-    assert_refused(&sign(&file), 4, file.as_str(), "is no kernel module", "FILE.ko");
+    assert_refused(&sign(&file), 4, file.as_str(), "is not a kernel module", "FILE.ko");
     let absent = scratch.path().join("absent.ko");
     assert_refused(&sign(&absent), 2, absent.as_str(), "No such file", "FILE.ko");
 }

@@ -3,6 +3,7 @@
 //! line as a user meets it.
 
 mod bad_input;
+mod dependencies;
 mod elf;
 mod floor_plan;
 mod frames;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Modules read: each part of a made one is found again, and of a spoilt one reading ends, in a value or in an error.
+//! Reading modules: every part of a well-formed one is found, and a damaged one gives a value or an
+//! error, never a panic.
 
 use kmodfile::config::Config;
+use kmodfile::crc::Crc;
+use kmodfile::error::ParseError;
 use kmodfile::exports::Export;
 use kmodfile::file::ModuleFile;
-use kmodfile::load::target::Target;
-use kmodfile::module::{Module, Unreadable};
+use kmodfile::load::target::LoadTarget;
+use kmodfile::module::Module;
 use kmodfile::signature::{KeyId, Trailer};
-use kmodfile::versions::Crc;
 use object::Architecture;
 
 use crate::elf::{Exports, module, signed};
@@ -83,7 +85,7 @@ fn a_truncated_module_is_damaged_wherever_it_ends() {
     let whole = module(Architecture::X86_64, Exports::Tables);
     for end in 4..whole.len() {
         let error = Module::parse(&whole[..end]).expect_err("it is not whole");
-        assert!(matches!(error, Unreadable::Damaged(_) | Unreadable::NotAModule(_)), "{end}: {error:?}");
+        assert!(matches!(error, ParseError::Damaged(_) | ParseError::NotAModule(_)), "{end}: {error:?}");
     }
 }
 
@@ -98,8 +100,9 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % limit as u64) as usize
     }
 
-    /// `bytes` with some of them changed, mostly to numbers that parsers stumble over; some of it cut off.
-    fn spoilt(&mut self, bytes: &[u8]) -> Vec<u8> {
+    /// `bytes` with some of them changed, mostly to numbers that parsers stumble over, and
+    /// sometimes cut off.
+    fn damaged(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len());
@@ -114,19 +117,19 @@ impl Random {
     }
 }
 
-/// Neither the readers nor the judgement panic, and what is read twice is the same.
+/// Neither reading nor judging panics, and what is read twice is the same.
 #[test]
-fn spoilt_modules_are_read_to_an_end() {
+fn damaged_modules_are_read_or_refused() {
     let forms = [Exports::Tables, Exports::Flags].map(|form| module(Architecture::X86_64, form));
     let own = Module::parse(&forms[0]).unwrap();
     let config = Config::parse("CONFIG_MODVERSIONS=y\nCONFIG_MODULE_SIG=y\n");
-    let target = Target::new(&config, "0x00000002\tneeded\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n", &own);
+    let target = LoadTarget::new(&config, "0x00000002\tneeded\tvmlinux\tEXPORT_SYMBOL_GPL\tNS\n", &own);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut read, mut refused) = (0, 0);
     for round in 0..6_000 {
         let form = &forms[random.below(2)];
         let image = if random.below(2) == 0 { form.clone() } else { signed(form, "Made", &[1, 2, 3]) };
-        let image = random.spoilt(&image);
+        let image = random.damaged(&image);
         match Module::parse(&image) {
             Ok(module) => {
                 read += 1;
@@ -136,20 +139,20 @@ fn spoilt_modules_are_read_to_an_end() {
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
-    // Both ends are reached, or the readers are not what is tried here.
+    // Both outcomes must occur, or this does not test the readers.
     assert!(read > 500 && read < 5_500 && refused > 50, "{read} read, {refused} refused");
 }
 
 #[test]
-fn spoilt_compressed_modules_are_undone_or_refused() {
+fn damaged_compressed_modules_are_decompressed_or_refused() {
     use kmodfile::compression::Compression;
     let module = module(Architecture::X86_64, Exports::Flags);
     let mut random = Random(42);
     for kind in Compression::ALL {
         let packed = kind.compress(&module).unwrap();
         for _ in 0..300 {
-            if let Ok(file) = ModuleFile::of("x.ko".into(), random.spoilt(&packed)) {
-                // Without a checksum that was hit, or not taken for compressed at all.
+            if let Ok(file) = ModuleFile::of("x.ko".into(), random.damaged(&packed)) {
+                // No checksum covers the damage, or it is not taken for compressed at all.
                 file.module().ok();
             }
         }

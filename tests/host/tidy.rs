@@ -179,6 +179,34 @@ fn clippy_has_nothing_to_say() {
     assert_cargo_is_content(&[&clippy[..], &["--package", "xtask"], &suites, &deny].concat());
 }
 
+#[test]
+fn the_documentation_has_no_warning() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let doc = Cmd::new(cargo).args(["doc", "--locked", "--workspace", "--no-deps", "--quiet"]);
+    let doc = doc.env("RUSTDOCFLAGS", "-Dwarnings").cwd(repository());
+    let output = doc.finish(&Report::silent()).unwrap();
+    assert!(output.status.success(), "{}", output.tail);
+}
+
+/// The kernel module's files have the kernel's own settings (a copy of which is in `module/`).
+#[test]
+fn the_module_is_formatted_as_the_kernel_is() {
+    let output = Cmd::new("make").arg("rustfmtcheck").cwd(repository()).finish(&Report::silent()).unwrap();
+    assert!(output.status.success(), "{}", output.tail);
+}
+
+/// Comments keep to what fits beside another window; rustfmt leaves them as they are.
+#[test]
+fn comments_keep_to_a_hundred_columns() {
+    let too_long = |line: &&str| line.trim_start().starts_with("//") && line.chars().count() > 100;
+    let mut found = Vec::new();
+    for (path, text) in files().iter().filter(|(path, _)| path.extension() == Some("rs")) {
+        let lines = text.lines().enumerate().filter(|(_, line)| too_long(line));
+        found.extend(lines.map(|(number, _)| format!("{path}:{}", number + 1)));
+    }
+    assert_none(found, "these comments are wider than 100 columns");
+}
+
 /// `fuzz/` is a workspace of its own, and what it builds depends on the tool.
 #[test]
 fn the_lock_file_of_the_fuzz_targets_is_up_to_date() {

@@ -3,8 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::root::Access;
-use kmodfile::file::ModuleFile;
-use kmodfile::modinfo::Modinfo;
+use kmodfile::module::Module;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use project::Project;
@@ -36,7 +35,7 @@ fn the_guard(suite: &Suite) {
     let project = Project::open(&repository()).unwrap();
     let built = build(suite.context(), &project, suite.prepared()).unwrap();
     let object = built.object("cifs_fix").unwrap();
-    let module = ModuleFile::read(&object.file).unwrap().module().unwrap();
+    let module = Module::read(&object.file).unwrap();
     module.modinfo.require_vermagic(&object.file, &built.release).unwrap();
     assert_eq!(module.modinfo.get("license"), Some("GPL"));
     let panics: Vec<_> =
@@ -173,7 +172,7 @@ fn make_alone(suite: &Suite) {
     assert!(help.status.success() && help.text().contains("KDIR=DIR"), "{}", help.tail);
     let built = make(suite, &copy, &[]);
     assert!(built.status.success(), "{}", built.tail);
-    Modinfo::read(&copy.join("cifs_fix.ko")).unwrap();
+    Module::read(&copy.join("cifs_fix.ko")).unwrap();
     let to = copy.parent().unwrap().join("installed");
     let installed = make(suite, &copy, &["modules_install", &format!("INSTALL_MOD_PATH={to}")]);
     assert!(installed.status.success(), "{}", installed.tail);

@@ -8,13 +8,13 @@ use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::Access;
 use kmodfile::compression::Compression;
+use kmodfile::crc::Crc;
+use kmodfile::disk::modules_in;
 use kmodfile::exports::Export;
 use kmodfile::file::ModuleFile;
-use kmodfile::inspection::modules_in;
 use kmodfile::module::Module;
-use kmodfile::signature::{MARKER, Trailer, hex, split};
+use kmodfile::signature::{MARKER, Trailer, colon_hex, split};
 use kmodfile::symvers;
-use kmodfile::versions::Crc;
 use libtest_mimic::Trial;
 use project::packed::{Complete, Packed};
 use report::process::Cmd;
@@ -94,7 +94,7 @@ fn fields(module: &Module) -> Fields {
         add("sig_key", signer.key.to_string());
         add("sig_hashalgo", signer.hash.clone());
         // Twenty bytes a line, each further line indented.
-        let lines: Vec<String> = signer.value.chunks(20).map(hex).collect();
+        let lines: Vec<String> = signer.value.chunks(20).map(colon_hex).collect();
         add("signature", lines.join(":\n\t\t"));
     }
     fields
@@ -120,7 +120,7 @@ fn agrees_with_modinfo(suite: &Suite) {
         let theirs = modinfo(suite, &prepared, &files);
         assert_eq!(theirs.len(), files.len());
         for (file, theirs) in files.iter().zip(theirs) {
-            let module = ModuleFile::read(file).unwrap().module().unwrap();
+            let module = Module::read(file).unwrap();
             let ours = sorted(vec![fields(&module)]).remove(0);
             assert_eq!(ours, theirs, "{file}");
         }
@@ -132,12 +132,11 @@ fn finds_every_export(suite: &Suite) {
     for prepared in kernels(suite) {
         let text = fs_err::read_to_string(prepared.kdir.build().join("Module.symvers")).unwrap();
         let of_modules = symvers::parse(&text).filter(|export| export.module != "vmlinux");
-        let theirs: BTreeSet<_> = of_modules
-            .map(|e| (e.symbol.to_owned(), e.namespace.to_owned(), e.gpl_only, Crc(e.crc)))
-            .collect();
+        let theirs: BTreeSet<_> =
+            of_modules.map(|e| (e.symbol.to_owned(), e.namespace.to_owned(), e.gpl_only, e.crc)).collect();
         let mut ours = BTreeSet::new();
         for file in files(&prepared.kdir) {
-            let module = ModuleFile::read(&file).unwrap().module().unwrap();
+            let module = Module::read(&file).unwrap();
             let known = |e: Export| (e.symbol, e.namespace, e.gpl_only, e.crc.unwrap_or(Crc(0)));
             ours.extend(module.exports.into_iter().map(known));
         }
@@ -208,7 +207,7 @@ fn refuses(suite: &Suite) {
     refused(&image[..40], "is damaged");
     let block = image.len() - MARKER.len() - 12;
     refused(&changed(block + 8, &[0xff; 4]), "its signature cannot be read");
-    refused(b"#!/bin/sh\n", "no ELF file");
+    refused(b"#!/bin/sh\n", "not an ELF file");
 }
 
 /// The module that ships, as the kernel's packages have theirs; it is the same module, and would load.

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kernel::archive::Archive;
 use kernel::root::Access;
 use kernel::{discover, prepare};
-use kmodfile::file::ModuleFile;
+use kmodfile::module::Module;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSymbol as _};
 use project::Project;
@@ -283,7 +283,7 @@ fn an_edit_is_written_back(suite: &Suite) {
 fn the_module(suite: &Suite) {
     let built = build(suite.context(), &project(), suite.prepared()).unwrap();
     let object = built.object("cifs").unwrap();
-    let module = ModuleFile::read(&object.file).unwrap().module().unwrap();
+    let module = Module::read(&object.file).unwrap();
     module.modinfo.require_vermagic(&object.file, &built.release).unwrap();
     let panics: Vec<_> =
         module.imports.iter().filter(|import| import.symbol.contains("9panicking")).collect();

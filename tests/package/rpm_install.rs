@@ -12,6 +12,7 @@ use kernel::root::Access;
 use kernel::root::debian::DebianRoot;
 use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kmodfile::crc::Crc;
 use kmodfile::release::Release;
 use kmodfile::symvers;
 use libtest_mimic::Trial;
@@ -120,9 +121,9 @@ impl Drop for System<'_> {
     }
 }
 
-/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each
-/// symbol with the CRC that `crc` makes of its own; and what every such system has.
-fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, u32) -> u32) -> rpm::Package {
+/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each symbol with the CRC that
+/// `crc` makes of its own; and what every such system has.
+fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, Crc) -> Crc) -> rpm::Package {
     let release = kdir.release();
     let version = uname_version(release);
     let compression: CompressionWithLevel = CompressionType::None.into();
@@ -136,7 +137,7 @@ fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, u32) -> u32) -> rpm::Package {
         let text = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
         for export in symvers::parse(&text) {
             let crc = crc(export.symbol, export.crc);
-            builder.provides(Dependency::eq(format!("kernel({})", export.symbol), format!("0x{crc:08x}")));
+            builder.provides(Dependency::eq(format!("kernel({})", export.symbol), crc.to_string()));
         }
     }
     builder.build().unwrap()
@@ -235,7 +236,7 @@ fn another_crc(suite: &Suite) {
     let system = System::new(suite, &made.release);
     let package = system.put(&made.package("kmod-cifs"));
     let kdir = Kdir::open(suite.context(), &made.release).unwrap();
-    let other = |symbol: &str, crc: u32| if symbol == "register_filesystem" { crc ^ 1 } else { crc };
+    let other = |symbol: &str, crc: Crc| if symbol == "register_filesystem" { Crc(crc.0 ^ 1) } else { crc };
     kernel_package(&kdir, other).write_file(system.files.join("other.rpm")).unwrap();
     let refused = system.finish(&format!("rpm --install other.rpm {package}"));
     assert!(!refused.status.success(), "{}", refused.tail);

@@ -119,7 +119,7 @@ fn audited(suite: &Suite) {
     for finding in findings {
         let (_, text) = audit::facts(context, &finding.kernel).unwrap();
         let exported: BTreeMap<_, _> =
-            symvers::parse(&text).map(|export| (export.symbol, format!("0x{:08x}", export.crc))).collect();
+            symvers::parse(&text).map(|export| (export.symbol, export.crc.to_string())).collect();
         let unmet = required.iter().filter(|(symbol, crc)| exported.get(symbol.as_str()) != Some(crc));
         let unmet: Vec<&String> = unmet.map(|(symbol, _)| symbol).collect();
         let differing: Vec<String> = match finding.obstacle {

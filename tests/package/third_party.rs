@@ -7,7 +7,6 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use dkms_conf::Given;
-use dkms_conf::directives;
 use dkms_conf::{DkmsConf, Evaluated};
 use kernel::archive::Archive;
 use kernel::archive::package::Package;
@@ -17,6 +16,7 @@ use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::Choice;
 use kernel::root::recipe::base_suite;
 use libtest_mimic::Trial;
+use project::notices::directives;
 use project::{BuildTarget, Opened, Project, Settings, shell};
 use report::process::{self, Cmd};
 use report::{Report, table};
@@ -108,7 +108,7 @@ fn same_as_bash(
     let text = fs_err::read_to_string(dir.join("dkms.conf")).unwrap();
     let Evaluated { values, .. } = DkmsConf::parse(&text).unwrap().evaluate(&given).unwrap();
     let bash = shell::evaluate(context, dir, prepared, target, &given).unwrap();
-    for name in directives::all() {
+    for name in directives() {
         let (ours, theirs) = (values.array(name).collect::<Vec<_>>(), bash.array(name).collect::<Vec<_>>());
         assert_eq!(ours, theirs, "{dir}: {name}");
     }

@@ -10,7 +10,7 @@ use kmodfile::file::ModuleFile;
 use liblzma::stream::{Check, Stream};
 use project::packed::{Complete, Packed};
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 
 use crate::{Bench, verdict_is};
 
@@ -21,7 +21,7 @@ pub(crate) fn taken_by_the_kernel(bench: &Bench) -> Result<()> {
     ensure!(config.is_yes("CONFIG_MODULE_DECOMPRESS"), "the kernel decompresses no modules");
     let compression = Compression::of_config(&config).context("the kernel's modules are not compressed")?;
     let file = ModuleFile::read(&bench.faults.object("fault_none").context("no fault_none")?.file)?;
-    let module = |image| Module { name: "fault_none".to_owned(), image };
+    let module = |image| GuestModule::of_bytes("fault_none", image);
     let packed = Packed::of(Complete::of(file.clone())?, Some(compression))?;
     let mut payload = bench.payload()?;
     payload.insert(module(packed.bytes().to_vec()), "", Expect::Success).remove("fault_none");

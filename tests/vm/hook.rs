@@ -10,7 +10,7 @@ use guest::{Expect, Step};
 use project::Project;
 use project::build::build;
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 
 use crate::{Bench, verdict_is};
 use xtask::repository;
@@ -18,9 +18,9 @@ use xtask::repository;
 const GUARD: &str = "cifs_fix";
 
 /// A module of the project in `dir`.
-fn module(bench: &Bench, dir: &str, name: &str) -> Result<Module> {
+fn module(bench: &Bench, dir: &str, name: &str) -> Result<GuestModule> {
     let built = build(&bench.context, &Project::open(&repository().join(dir))?, &bench.prepared)?;
-    Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
+    GuestModule::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
 }
 
 /// What passes unverified is counted, each kind by itself, and the client judges it as if there

@@ -46,7 +46,7 @@ use report::failure::Exit;
 use report::{Report, seconds};
 use vm::accelerator::{self, Accelerator};
 use vm::boot;
-use vm::modules::{Module, Tree};
+use vm::modules::{GuestModule, Tree};
 use vm::{Limits, Machine, Payload, Run, Verdict};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
@@ -107,10 +107,10 @@ fn bench(scratch: &Utf8Path) -> Result<Bench> {
 }
 
 impl Bench {
-    fn fault(&self, name: &str) -> Result<Module> {
+    fn fault(&self, name: &str) -> Result<GuestModule> {
         let object =
             self.faults.object(name).with_context(|| format!("no {name} among the fault modules"))?;
-        Module::read(&object.file)
+        GuestModule::read(&object.file)
     }
 
     fn payload(&self) -> Result<Payload> {
@@ -255,7 +255,7 @@ fn dead_processor(bench: &Bench) -> Result<()> {
 }
 
 /// The harmless module, as if built for another release.
-fn with_other_vermagic(bench: &Bench) -> Result<Module> {
+fn with_other_vermagic(bench: &Bench) -> Result<GuestModule> {
     let mut module = bench.fault("fault_none")?;
     let key = b"vermagic=";
     let at = module.image.windows(key.len()).position(|window| window == key).context("has no vermagic")?;

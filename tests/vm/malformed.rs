@@ -14,7 +14,7 @@ use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::build;
 use verify::Rule;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use vm::{Payload, Run, Verdict};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
@@ -126,7 +126,7 @@ struct Observed {
 /// Runs the machine of one mode.
 fn observe(bench: &Bench, mode: Mode) -> Result<Observed> {
     let guard = build(&bench.context, &Project::open(&repository())?, &bench.prepared)?;
-    let guard = Module::read(&guard.object(GUARD).context("the build made no guard")?.file)?;
+    let guard = GuestModule::read(&guard.object(GUARD).context("the build made no guard")?.file)?;
     let share = Share::serve(&bench.context.report)?;
     for file in Spoil::all().map(Spoil::file).chain([SOUND.to_owned()]) {
         fs_err::write(share.files().join(file), CONTENT)?;

@@ -3,11 +3,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use guest::{Expect, Step};
-use kmodfile::modinfo::Modinfo;
 use project::Project;
 use project::build::{Built, build};
 use vm::Verdict;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use xtask::repository;
 
 use crate::{Bench, verdict_is};
@@ -20,8 +19,8 @@ fn guard(bench: &Bench) -> Result<Built> {
 }
 
 /// The guard, to be loaded in a machine.
-fn module(bench: &Bench) -> Result<Module> {
-    Module::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
+fn module(bench: &Bench) -> Result<GuestModule> {
+    GuestModule::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)
 }
 
 /// Every mode through sysfs, seen in both places; what is no mode is EINVAL and changes nothing.
@@ -64,7 +63,9 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
 
 /// What modinfo(8) shows.
 pub(crate) fn modinfo(bench: &Bench) -> Result<()> {
-    let info = Modinfo::read(&guard(bench)?.object("cifs_fix").context("the build made no guard")?.file)?;
+    let guard = guard(bench)?;
+    let file = &guard.object("cifs_fix").context("the build made no guard")?.file;
+    let info = kmodfile::module::Module::read(file)?.modinfo;
     ensure!(info.get("version") == Some(env!("CARGO_PKG_VERSION")), "{info:?}");
     ensure!(info.get("softdep") == Some("post: cifs") && info.get("license") == Some("GPL"), "{info:?}");
     ensure!(info.get("parmtype") == Some("mode:uint"), "{info:?}");

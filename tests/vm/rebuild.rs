@@ -14,7 +14,7 @@ use project::Project;
 use project::build::build;
 use project::source::series::Series;
 use vm::boot::{self, Options};
-use vm::modules::{Module, Tree};
+use vm::modules::{GuestModule, Tree};
 use vm::{Payload, Run, Verdict};
 use xtask::commands::test::LONG;
 use xtask::repository;
@@ -71,13 +71,13 @@ fn mounted(tree: &Tree, client: Client, port: u16) -> Result<Payload> {
 /// Which client is loaded.
 enum Client {
     Stock,
-    Rebuilt(Module),
+    Rebuilt(GuestModule),
 }
 
 /// The rebuilt client for a kernel.
 fn rebuilt(bench: &Bench, prepared: &Prepared) -> Result<Client> {
     let built = build(&bench.context, &project()?, prepared)?;
-    Ok(Client::Rebuilt(Module::read(&built.object(MODULE).context("the build made no client")?.file)?))
+    Ok(Client::Rebuilt(GuestModule::read(&built.object(MODULE).context("the build made no client")?.file)?))
 }
 
 fn project() -> Result<Project> {

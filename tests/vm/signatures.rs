@@ -8,7 +8,7 @@ use project::key::certificate::Certificate;
 use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign::{ModuleSigner, Unsigned};
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
 use vm::{Machine, Payload, Run, Verdict};
 
@@ -95,13 +95,13 @@ pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let pair = KeyPair::open(&bench.context, &PrivateKey::File(files.private), &files.pem)?;
     let file = &bench.faults.object("fault_none").context("no fault_none")?.file;
     let signed = ModuleSigner::new(&bench.context, &bench.prepared, &pair)?.sign(&Unsigned::read(file)?)?;
-    let module = Module { name: "fault_none".to_owned(), image: signed.image().to_vec() };
+    let module = GuestModule::of_bytes("fault_none", signed.image().to_vec());
     let mut changed = module.clone();
     let middle = changed.image.len() / 2;
     changed.image[middle] ^= 1;
     let mut payload = bench.payload()?;
     payload.insert(module, "", Expect::Success).remove("fault_none").insert(
-        Module { name: "changed".to_owned(), ..changed },
+        GuestModule { name: "changed".to_owned(), ..changed },
         "",
         Expect::Success,
     );

@@ -11,7 +11,7 @@ use kmodfile::release::Release;
 use project::Project;
 use project::build::build;
 use vm::boot::{self, Options};
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use vm::{Payload, Run};
 use xtask::repository;
 
@@ -113,9 +113,9 @@ fn client() -> Result<Project> {
     Project::open(&repository().join("cifs"))
 }
 
-fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> Result<Module> {
+fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> Result<GuestModule> {
     let built = build(&bench.context, project, prepared)?;
-    Module::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
+    GuestModule::read(&built.object(name).with_context(|| format!("the build made no {name}"))?.file)
 }
 
 /// A kernel, prepared, with what the rebuilt client needs of it.

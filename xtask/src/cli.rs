@@ -45,7 +45,7 @@ const GROUPS: &[Group] = &[
     help::GROUPS[3],
     help::GROUPS[4],
     ("This repository", &["test", "verify", "bench"]),
-    ("This tool", &["completions", "man"]),
+    ("This tool", &["setup", "completions", "man"]),
 ];
 
 /// The commands.

@@ -18,6 +18,7 @@ use crate::commands::man::ManArgs;
 use crate::commands::new::NewArgs;
 use crate::commands::patch::PatchCommand;
 use crate::commands::rpm::RpmArgs;
+use crate::commands::setup::SetupArgs;
 use crate::commands::sign::SignArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::uninstall::UninstallArgs;
@@ -119,6 +120,8 @@ Examples:
     /// Register a project with DKMS, build and install it, and the way back
     #[command(subcommand)]
     Dkms(DkmsCommand),
+    /// Install manual pages and completions for bash, zsh and fish
+    Setup(SetupArgs),
     /// Print the manual page of a command, or write those of all
     Man(ManArgs),
     /// Print what a shell completes the tool's words with
@@ -168,6 +171,7 @@ impl Command {
             Self::Insmod(args) => commands::insmod::run(context, args),
             Self::Rpm(args) => commands::rpm::run(context, args),
             Self::WeakModules(args) => commands::weak_modules::run(context, args),
+            Self::Setup(args) => commands::setup::run(context, tool, args),
             Self::Man(args) => commands::man::run(context, tool, args),
             Self::Completions { shell } => commands::completions::run(tool, *shell),
         }

@@ -14,7 +14,7 @@ pub const GROUPS: &[Group] = &[
     ("Sign it", &["key", "sign"]),
     ("Ship it", &["install", "uninstall", "status", "dkms", "rpm", "weak-modules"]),
     ("Kernels", &["kernel"]),
-    ("This tool", &["completions", "man"]),
+    ("This tool", &["setup", "completions", "man"]),
 ];
 
 /// `command` with its subcommands listed by task. What is in no group is listed with the last.

@@ -5,27 +5,28 @@ use std::fmt;
 
 use regex_lite::Regex;
 
-use report::failure::Failure;
+use crate::error::DirectiveError;
 
-/// A regular expression. Matching takes a time that is linear in the text, whatever the expression.
+/// A regular expression. Matching takes time linear in the text, whatever the expression.
 #[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+pub(crate) struct Pattern(Regex);
 
 impl Pattern {
     /// The expression that `directive` gives.
     ///
     /// # Errors
     ///
-    /// Refused, if it is none.
-    pub fn new(directive: &str, text: &str) -> Result<Self, Failure> {
-        Regex::new(text).map(Self).map_err(|error| {
-            Failure::refused("dkms.conf", format!("{directive}: {text:?} is no regular expression: {error}"))
-                .remedy("mend the expression: it is matched as by grep -E")
+    /// The text is not a regular expression.
+    pub(crate) fn new(directive: &str, text: &str) -> Result<Self, DirectiveError> {
+        Regex::new(text).map(Self).map_err(|error| DirectiveError::Pattern {
+            directive: directive.to_owned(),
+            text: text.to_owned(),
+            reason: error.to_string(),
         })
     }
 
     /// Whether it is found anywhere in `text`.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
@@ -53,7 +54,7 @@ mod tests {
         let matches = |pattern: &str, text: &str| Pattern::new("X", pattern).unwrap().matches(text);
         assert!(matches("^6\\.1[0-9]\\.", "6.12.1-amd64") && !matches("^6\\.1[0-9]\\.", "6.1.0"));
         assert!(matches("^[[:digit:]]+\\.", "6.12") && matches("(rt|cloud)-amd64$", "6.12-rt-amd64"));
-        let failure = Pattern::new("PATCH_MATCH", "(").unwrap_err();
-        assert!(failure.to_string().contains("PATCH_MATCH"), "{failure}");
+        let error = Pattern::new("PATCH_MATCH", "(").unwrap_err();
+        assert!(error.to_string().starts_with("PATCH_MATCH: \"(\" is not"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ use crate::archive::{Archive, version};
 use crate::context::Context;
 use crate::root::recipe::base_suite;
 use kmodfile::config::Config;
-use kmodfile::release::{Release, nearest};
+use kmodfile::release::Release;
 use report::failure::{Exit, Failure};
 use report::process::{self, Cmd};
 
@@ -104,6 +104,14 @@ pub fn find(archive: &mut Archive<'_>, release: &Release) -> Result<Kernel> {
     )
     .remedy("cargo kmod kernel list")
     .into())
+}
+
+/// The `count` of `names` that are most like `wanted`.
+fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
+    let mut ranked: Vec<_> =
+        names.into_iter().map(|name| (strsim::levenshtein(wanted, name), name)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(_, name)| name).take(count).collect()
 }
 
 /// The configuration of a kernel, from its headers package (a few megabytes, kept).
@@ -247,6 +255,12 @@ mod tests {
         let mut kernels: Vec<_> = packages.iter().filter_map(kernel).collect();
         kernels.sort_by(newest_first);
         assert_eq!(kernels[0].release.as_str(), "7.2.11+deb13-amd64");
+    }
+
+    #[test]
+    fn nearest_names_come_first() {
+        let names = ["6.12.107+deb13-amd64", "7.2.11+deb13-cloud-amd64", "7.2.9+deb13-cloud-amd64"];
+        assert_eq!(nearest("7.2.1+deb13-cloud-amd64", names, 2), [names[1], names[2]]);
     }
 
     #[test]

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A prepared kernel: the tree modules are built against, and the kernel's own image and modules.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::failures::OrFail as _;
 use crate::root::recipe::Recipe;
 use kmodfile::config::Config;
-use kmodfile::file::ModuleFile;
-use kmodfile::inspection::modules_in;
-use kmodfile::load::target::Target;
+use kmodfile::disk::modules_in;
+use kmodfile::load::target::LoadTarget;
+use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::{Exit, Failure};
 
@@ -79,14 +81,15 @@ impl Kdir {
     /// # Errors
     ///
     /// Missing, if its packages hold no module.
-    pub fn target(&self) -> Result<Target> {
+    pub fn target(&self) -> Result<LoadTarget> {
         let symvers = fs_err::read_to_string(self.build().join("Module.symvers"))?;
-        let files = modules_in(&self.modules())?;
+        let dir = self.modules();
+        let files = modules_in(&dir).with_context(|| format!("looking for modules in {dir}"))?;
         let own = files
             .first()
             .ok_or_else(|| Failure::missing(self.release().as_str(), "its packages hold no module"))?;
-        let target = Target::new(&self.config()?, &symvers, &ModuleFile::read(own)?.module()?);
-        Ok(target.with_modules(files.iter().filter_map(|file| name_of(file)).collect()))
+        let target = LoadTarget::new(&self.config()?, &symvers, &Module::read(own).or_fail()?);
+        Ok(target.with_modules(files.iter().filter_map(|file| name::of_file(file.file_name()?)).collect()))
     }
 
     /// Where a kernel of this release is or will be.
@@ -219,10 +222,7 @@ impl Kdir {
 
     /// The kernel's own module of this name, compressed as the distribution ships it.
     pub fn stock_module(&self, name: &str) -> Result<Utf8PathBuf> {
-        let wanted = |file: &str| {
-            let stem = file.split_once(".ko").map(|(stem, _)| stem);
-            stem.is_some_and(|stem| stem.replace('-', "_") == name.replace('-', "_"))
-        };
+        let wanted = |file: &str| name::of_file(file) == Some(name::loaded(name));
         let files = walkdir::WalkDir::new(self.modules().join("kernel")).into_iter().filter_map(Result::ok);
         files
             .filter(|entry| entry.file_type().is_file() && entry.file_name().to_str().is_some_and(wanted))
@@ -255,12 +255,6 @@ pub(super) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
 fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
     let merged = image_of(place).join("usr/lib/modules").join(release);
     if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
-}
-
-/// The name that a module's file stands for: `dns-x.ko.xz` is `dns_x`.
-fn name_of(file: &Utf8Path) -> Option<String> {
-    let (name, _) = file.file_name()?.split_once(".ko")?;
-    Some(name.replace('-', "_"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod context;
 pub mod discover;
+pub mod failures;
 pub mod installed;
 pub mod kdir;
 pub mod machine;

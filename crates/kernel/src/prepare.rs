@@ -20,7 +20,7 @@ use crate::machine::facts;
 use crate::root::recipe::Recipe;
 use crate::root::{Access, Choice, Root};
 use crate::{rust, source};
-use kmodfile::config::{Config, Difference};
+use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
 use report::cache::Lock;
 use report::failure::{Exit, Failure};
@@ -421,8 +421,8 @@ impl Making<'_> {
         let made = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
         let differences = wanted.differences(&made);
         let serious: Vec<_> = differences.iter().filter(|difference| matters(difference)).collect();
-        let show = |(name, wanted, made): &Difference<'_>| {
-            format!("{name} was {} and became {}", wanted.unwrap_or("not set"), made.unwrap_or("not set"))
+        let show = |OptionDifference { option, first, second }: &OptionDifference<'_>| {
+            format!("{option} was {} and became {}", first.unwrap_or("not set"), second.unwrap_or("not set"))
         };
         for difference in &differences {
             self.context.report.command(&format!("configuration: {}", show(difference)));
@@ -480,17 +480,17 @@ pub fn make_step(
 
 /// Whether a changed option would change what modules are: everything but what Kconfig asks of the
 /// building machine's own libraries, for tools that run there.
-fn matters((name, wanted, made): &Difference<'_>) -> bool {
+fn matters(difference: &OptionDifference<'_>) -> bool {
     let of_build_machine = [
         "CONFIG_OPENSSL_SUPPORTS_",
         "CONFIG_MODULE_SIG_KEY_TYPE_",
         "CONFIG_TOOLS_SUPPORT_",
         "CONFIG_PAHOLE_VERSION",
     ];
-    let compiler_text = *name == "CONFIG_CC_VERSION_TEXT"
-        && wanted.and_then(|text| text.split(' ').next_back())
-            == made.and_then(|text| text.split(' ').next_back());
-    !compiler_text && !of_build_machine.iter().any(|prefix| name.starts_with(prefix))
+    let version = |text: Option<&str>| text.and_then(|text| text.split(' ').next_back().map(str::to_owned));
+    let compiler_text = difference.option == "CONFIG_CC_VERSION_TEXT"
+        && version(difference.first) == version(difference.second);
+    !compiler_text && !of_build_machine.iter().any(|prefix| difference.option.starts_with(prefix))
 }
 
 /// Removes what an earlier run left at `place`, and says why.
@@ -598,7 +598,7 @@ mod tests {
 
     #[test]
     fn options_of_the_building_machine_may_differ_and_no_others() {
-        for (difference, serious) in [
+        for ((option, first, second), serious) in [
             (("CONFIG_OPENSSL_SUPPORTS_ML_DSA", Some("y"), None), false),
             (
                 (
@@ -619,6 +619,7 @@ mod tests {
             (("CONFIG_RUST", Some("y"), None), true),
             (("CONFIG_PREEMPT", None, Some("y")), true),
         ] {
+            let difference = OptionDifference { option, first, second };
             assert_eq!(matters(&difference), serious, "{difference:?}");
         }
     }

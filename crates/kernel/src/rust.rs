@@ -61,7 +61,7 @@ fn refusal(release: &Release, wanted: usize, missing: &[&str]) -> Failure {
 
 /// Rust symbols that the image itself exports (those of its modules are not part of `rust/`).
 fn exported_by_kernel(symvers: &str) -> BTreeSet<String> {
-    let rust = |export: &symvers::Export<'_>| export.module == "vmlinux" && is_rust(export.symbol);
+    let rust = |export: &symvers::SymversEntry<'_>| export.module == "vmlinux" && is_rust(export.symbol);
     symvers::parse(symvers).filter(rust).map(|export| export.symbol.to_owned()).collect()
 }
 

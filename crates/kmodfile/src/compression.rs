@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The compressions that modules are shipped in: known by their first bytes, undone, and done as the kernel's own
-//! `modules_install` does them (scripts/Makefile.modinst).
+//! How modules are compressed: recognised by the first bytes, decompressed, and compressed as the
+//! kernel's own `modules_install` does (scripts/Makefile.modinst).
 
 use std::io::{self, Read, Write as _};
 
@@ -21,23 +21,26 @@ pub enum Compression {
     Zstd,
 }
 
-/// Bytes that a module may have, uncompressed. The largest of a distribution are a tenth of it, with debug information.
+/// The most bytes that a module may have, uncompressed. A distribution's largest have a tenth of
+/// that, with debug information.
 pub const LIMIT: u64 = 1 << 30;
 
-/// The largest dictionary that the kernel's own `modules_install` makes: every kernel's decompressor has room for it.
+/// The dictionary size of the kernel's own `modules_install`: every kernel's decompressor has room
+/// for it.
 const XZ_DICTIONARY: u32 = 1 << 20;
 
 impl Compression {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Gzip, Self::Xz, Self::Zstd];
 
-    /// Which one these bytes are in, by how they begin.
+    /// What these bytes are compressed with, by how they begin.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| bytes.starts_with(kind.magic()))
     }
 
-    /// Which one a kernel of this configuration has its modules in. Where compressing is a choice of its own
-    /// (`CONFIG_MODULE_COMPRESS_ALL`), the algorithm alone is what the kernel can undo, not what is installed.
+    /// What a kernel of this configuration has its modules compressed with. Where compressing is a
+    /// choice of its own (`CONFIG_MODULE_COMPRESS_ALL`), the algorithm alone says what the kernel
+    /// can decompress, not what is installed.
     pub fn of_config(config: &Config) -> Option<Self> {
         let chosen = config.is_yes("CONFIG_MODULE_COMPRESS");
         if chosen && !config.is_yes("CONFIG_MODULE_COMPRESS_ALL") {
@@ -46,7 +49,7 @@ impl Compression {
         Self::ALL.into_iter().find(|kind| config.is_yes(kind.option()))
     }
 
-    /// The program that does and undoes it.
+    /// The program that compresses and decompresses so.
     pub fn program(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -55,7 +58,7 @@ impl Compression {
         }
     }
 
-    /// What it adds to a file's name.
+    /// What it appends to a file's name.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Gzip => ".gz",
@@ -64,11 +67,11 @@ impl Compression {
         }
     }
 
-    /// Undoes it.
+    /// Decompresses.
     ///
     /// # Errors
     ///
-    /// The bytes are damaged or incomplete, or are more than [`LIMIT`] when undone.
+    /// The bytes are damaged or incomplete, or become more than [`LIMIT`].
     pub fn decompress(self, packed: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip => all(packed, flate2::bufread::GzDecoder::new(packed)),
@@ -77,8 +80,13 @@ impl Compression {
         }
     }
 
-    /// Compresses, with parameters that the decompressor of every kernel takes: xz with CRC32 and a dictionary of 1 MiB, gzip
-    /// without name and time, so that the same module is the same file.
+    /// Compresses, with parameters that every kernel's decompressor takes: xz with CRC32 and a
+    /// dictionary of 1 MiB; gzip without name and time, so that the same module gives the same
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// There is not enough memory.
     pub fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip => {
@@ -126,13 +134,13 @@ fn xz_stream() -> io::Result<Stream> {
     Ok(Stream::new_stream_encoder(&filters, Check::Crc32)?)
 }
 
-/// Most modules are not more than so many times smaller when compressed.
+/// Most modules become at most so many times smaller.
 const USUAL_RATIO: usize = 8;
 
-/// Reads to the end what `packed` stands for, but never more than the limit: a small file can stand for more than there is
-/// memory.
+/// Reads all that `packed` decompresses to, but never more than the limit: a small file can become
+/// more than there is memory.
 fn all(packed: &[u8], reader: impl Read) -> io::Result<Vec<u8>> {
-    // With room from the beginning it is not copied as it grows; what is not used costs nothing.
+    // With enough room from the start nothing is copied as it grows; unused room costs nothing.
     let mut bytes = Vec::with_capacity((packed.len() * USUAL_RATIO).min(LIMIT as usize));
     reader.take(LIMIT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT {
@@ -146,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compressed_is_known_and_undone() {
+    fn what_is_compressed_is_recognised_and_decompressed() {
         let module: Vec<u8> = (0..300_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
         for kind in Compression::ALL {
             let packed = kind.compress(&module).unwrap();
@@ -187,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn xz_is_as_the_kernels_decompressor_takes_it() {
+    fn xz_is_what_the_kernels_decompressor_takes() {
         let packed = Compression::Xz.compress(&[0; 5_000_000]).unwrap();
-        // Stream flags: check 1 is CRC32. Block header: one filter, LZMA2, whose property 16 is a dictionary of 1 MiB
-        // (the .xz file format, sections 2.1.1.2 and 5.3.1).
+        // Stream flags: check 1 is CRC32. Block header: one filter, LZMA2, whose property 16 is a
+        // dictionary of 1 MiB (the .xz file format, sections 2.1.1.2 and 5.3.1).
         assert_eq!(packed[7], 1);
         assert_eq!(packed[13] & 3, 0);
         assert_eq!(packed[14..17], [0x21, 1, 16]);

@@ -1,17 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A kernel's configuration: the `.config` file (Documentation/kbuild/kconfig.rst).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The set options, by name with `CONFIG_`; values as written, quotes included. What is not set is absent.
+/// The options that are set, by name with `CONFIG_`; values as written, quotes included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config(BTreeMap<String, String>);
 
-/// An option in which two configurations differ: name, value in the first, value in the second.
-pub type Difference<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+/// An option in which two configurations differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionDifference<'a> {
+    /// Its name, with `CONFIG_`.
+    pub option: &'a str,
+    /// Its value in the first configuration, without quotes; `None` if it is not set there.
+    pub first: Option<&'a str>,
+    /// Its value in the second.
+    pub second: Option<&'a str>,
+}
 
 impl Config {
-    /// Reads the text of a `.config`.
+    /// Parses the text of a `.config`.
+    ///
+    /// ```
+    /// let config = kmodfile::config::Config::parse("CONFIG_SMP=y\n# CONFIG_RUST is not set\n");
+    /// assert!(config.is_yes("CONFIG_SMP"));
+    /// assert_eq!(config.get("CONFIG_RUST"), None);
+    /// ```
     pub fn parse(text: &str) -> Self {
         let option = |line: &str| {
             let (name, value) = line.split_once('=')?;
@@ -20,29 +34,36 @@ impl Config {
         Self(text.lines().filter_map(option).collect())
     }
 
-    /// An option's value without quotes.
+    /// An option's value without quotes; `None` if it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim_matches('"'))
     }
 
-    /// Whether an option is built in.
+    /// Whether an option is `y`.
     pub fn is_yes(&self, name: &str) -> bool {
         self.get(name) == Some("y")
     }
 
-    /// The compiler's command: the first word of `CONFIG_CC_VERSION_TEXT`, `x86_64-linux-gnu-gcc-14`.
+    /// Whether an option is `y` or `m`.
+    pub fn is_enabled(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("y" | "m"))
+    }
+
+    /// The compiler's command: the first word of `CONFIG_CC_VERSION_TEXT`,
+    /// `x86_64-linux-gnu-gcc-14`.
     pub fn compiler(&self) -> Option<&str> {
         self.get("CONFIG_CC_VERSION_TEXT")?.split(' ').next()
     }
 
-    /// Options that differ.
-    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<Difference<'a>> {
-        let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        names
-            .into_iter()
-            .map(|name| (name.as_str(), self.get(name), other.get(name)))
-            .filter(|(_, ours, theirs)| ours != theirs)
-            .collect()
+    /// The options in which `other` differs, in the order of their names.
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<OptionDifference<'a>> {
+        let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let compared = names.into_iter().map(|option| OptionDifference {
+            option,
+            first: self.get(option),
+            second: other.get(option),
+        });
+        compared.filter(|compared| compared.first != compared.second).collect()
     }
 }
 
@@ -56,7 +77,7 @@ mod tests {
 #
 CONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0\"
 CONFIG_RUST=y
-CONFIG_CIFS=m
+CONFIG_VFAT=m
 # CONFIG_MODVERSIONS is not set
 CONFIG_LOCALVERSION=\"\"
 ";
@@ -66,17 +87,19 @@ CONFIG_LOCALVERSION=\"\"
         let config = Config::parse(TEXT);
         assert!(
             config.is_yes("CONFIG_RUST")
-                && !config.is_yes("CONFIG_CIFS")
+                && !config.is_yes("CONFIG_VFAT")
                 && !config.is_yes("CONFIG_MODVERSIONS")
         );
+        assert!(config.is_enabled("CONFIG_VFAT") && !config.is_enabled("CONFIG_LOCALVERSION"));
         assert_eq!(config.compiler(), Some("x86_64-linux-gnu-gcc-14"));
         assert_eq!(config.get("CONFIG_LOCALVERSION"), Some(""));
     }
 
     #[test]
     fn differences_name_both_values() {
-        let (a, b) = (Config::parse(TEXT), Config::parse("CONFIG_RUST=y\nCONFIG_CIFS=y\n"));
-        assert!(a.differences(&b).contains(&("CONFIG_CIFS", Some("m"), Some("y"))));
+        let (a, b) = (Config::parse(TEXT), Config::parse("CONFIG_RUST=y\nCONFIG_VFAT=y\n"));
+        let vfat = OptionDifference { option: "CONFIG_VFAT", first: Some("m"), second: Some("y") };
+        assert!(a.differences(&b).contains(&vfat));
         assert!(a.differences(&a).is_empty());
     }
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The symbols that a module exports: `__ksymtab` and what stands beside it (include/linux/export-internal.h).
+//! The symbols that a module exports: `__ksymtab` and the tables beside it
+//! (include/linux/export-internal.h).
 //!
-//! An entry of `__ksymtab` is three references: the symbol, its name, its namespace. In a relocatable file they are
-//! relocations, and the texts they lead to are in `__ksymtab_strings`. CRCs are in `__kcrctab`, in the same order. Which symbols are
-//! for modules under the GPL only, newer kernels say in `__kflagstab`, a byte a symbol; before, those had tables of their own with
-//! `_gpl` behind the name.
+//! An entry of `__ksymtab` is three references: to the symbol, its name and its namespace. In a
+//! relocatable file they are relocations, and the strings they point to are in `__ksymtab_strings`.
+//! CRCs are in `__kcrctab`, in the same order. Newer kernels mark the symbols that are for modules
+//! under the GPL only in `__kflagstab`, one byte per symbol; older ones put them into tables of
+//! their own, whose names end with `_gpl`.
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget};
 use serde::Serialize;
 
-use crate::module::Unreadable;
-use crate::versions::Crc;
+use crate::crc::Crc;
+use crate::error::ParseError;
 
 /// A symbol that a module exports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,8 +34,8 @@ const GPL_ONLY: u8 = 1;
 ///
 /// # Errors
 ///
-/// A table that is there but makes no sense.
-pub fn read(elf: &object::File<'_>) -> Result<Vec<Export>, Unreadable> {
+/// One of the tables is damaged.
+pub(crate) fn read(elf: &object::File<'_>) -> Result<Vec<Export>, ParseError> {
     let mut exports = table(elf, "__ksymtab", "__kcrctab")?;
     if let Some(section) = elf.section_by_name("__kflagstab") {
         let flags = section.data().map_err(|_| damaged("__kflagstab"))?;
@@ -52,7 +54,7 @@ fn table(
     elf: &object::File<'_>,
     symbols: &'static str,
     crcs: &'static str,
-) -> Result<Vec<Export>, Unreadable> {
+) -> Result<Vec<Export>, ParseError> {
     let Some(section) = elf.section_by_name(symbols) else { return Ok(Vec::new()) };
     let mut exports = Vec::new();
     for entry in entries(elf, &section).ok_or_else(|| damaged(symbols))? {
@@ -75,12 +77,12 @@ struct Entry {
     namespace: String,
 }
 
-/// The entries, by what their relocations lead to. `None`: they are no triples of references.
+/// The entries, by what their relocations point to. `None` if they are not triples of references.
 fn entries(elf: &object::File<'_>, section: &object::Section<'_, '_>) -> Option<Vec<Entry>> {
     let strings = elf.section_by_name("__ksymtab_strings")?;
     let texts = strings.data().ok()?;
     let relocations: Vec<_> = section.relocations().collect();
-    // Each reference has the same width: that of a pointer, or half of it where they are relative.
+    // All references have the same width: a pointer's, or half of it where they are relative.
     let Some((_, first)) = relocations.first() else { return (section.size() == 0).then(Vec::new) };
     let width = match first.size() {
         0 => reference_width(section.size(), relocations.len())?,
@@ -106,7 +108,7 @@ fn entries(elf: &object::File<'_>, section: &object::Section<'_, '_>) -> Option<
     found.into_iter().map(entry).collect()
 }
 
-/// The width of a reference, where the kind of the relocation does not tell it.
+/// The width of a reference, where the relocation's type does not say it.
 fn reference_width(size: u64, references: usize) -> Option<u64> {
     let width = size.checked_div(references as u64)?;
     [4, 8].contains(&width).then_some(width)
@@ -118,6 +120,6 @@ fn text(texts: &[u8], at: usize) -> Option<String> {
     Some(String::from_utf8_lossy(&rest[..end]).into_owned())
 }
 
-fn damaged(section: &'static str) -> Unreadable {
-    Unreadable::Damaged(format!("section {section} is no table of exported symbols"))
+fn damaged(section: &'static str) -> ParseError {
+    ParseError::Damaged(format!("section {section} is not a table of exported symbols"))
 }

@@ -1,91 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module's file: read whole, its compression undone.
+//! A module's file in memory: whole, with its compression undone.
 
-use anyhow::Result;
+use std::{fmt, io};
+
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::compression::{Compression, LIMIT};
+use crate::compression::Compression;
+use crate::error::ParseError;
 use crate::module::Module;
-use report::failure::Failure;
 
 /// A module's file as it was found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ModuleFile {
-    /// Where it is.
+    /// Where it is; only for messages.
     pub path: Utf8PathBuf,
-    /// Its size in bytes.
+    /// Its size in bytes, compressed.
     pub size: u64,
     /// What it is compressed with.
     pub compression: Option<Compression>,
-    /// The ELF file, and behind it the signature, if there is one.
+    /// Decompressed: the ELF file and, if there is one, the signature after it.
     pub image: Vec<u8>,
 }
 
-impl std::fmt::Debug for ModuleFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ModuleFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ModuleFile({}, {} bytes, {:?})", self.path, self.size, self.compression)
     }
 }
 
 impl ModuleFile {
-    /// Reads a `.ko`, or that compressed with xz, zstd or gzip. What it is compressed with, its first bytes say, as for
-    /// modprobe(8) and the kernel; its name says nothing.
+    /// Takes a file's bytes and decompresses them. As for modprobe(8) and the kernel, the first
+    /// bytes say what they are compressed with; the file's name does not matter.
     ///
     /// # Errors
     ///
-    /// Usage, if there is no such file; refused, if it is no plain file, too large, or cannot be decompressed.
-    pub fn read(path: &Utf8Path) -> Result<Self> {
-        let meta = fs_err::metadata(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::usage(path.as_str(), "there is no such file").into(),
-            _ => anyhow::Error::from(error),
-        })?;
-        if !meta.is_file() {
-            return Err(Failure::refused(path.as_str(), "is no plain file").into());
-        }
-        if meta.len() > LIMIT {
-            return Err(Failure::refused(path.as_str(), "is larger than any module").into());
-        }
-        Self::of(path, fs_err::read(path)?)
-    }
-
-    /// Takes a file's bytes.
-    ///
-    /// # Errors
-    ///
-    /// Refused, if they cannot be decompressed.
-    pub fn of(path: &Utf8Path, bytes: Vec<u8>) -> Result<Self> {
+    /// They cannot be decompressed.
+    pub fn of(path: &Utf8Path, bytes: Vec<u8>) -> Result<Self, FileError> {
         let size = bytes.len() as u64;
         let compression = Compression::of(&bytes);
         let image = match compression {
             None => bytes,
-            Some(kind) => kind.decompress(&bytes).map_err(|error| {
-                Failure::refused(path.as_str(), format!("cannot be decompressed ({kind:?}): {error}"))
-                    .remedy("it is truncated or damaged: build it, or fetch its package, again")
-            })?,
+            Some(kind) => kind
+                .decompress(&bytes)
+                .map_err(|error| FileError::new(path, FileProblem::Compressed { kind, error }))?,
         };
         Ok(Self { path: path.to_owned(), size, compression, image })
     }
 
-    /// What is in it.
+    /// Parses what is in it.
     ///
     /// # Errors
     ///
-    /// Refused, if it is no kernel module, or a damaged one.
-    pub fn module(&self) -> Result<Module> {
-        Module::parse(&self.image).map_err(|error| {
-            let failure = Failure::refused(self.path.as_str(), error.to_string());
-            match error.remedy() {
-                Some(remedy) => failure.remedy(remedy).into(),
-                None => failure.into(),
+    /// It is not a kernel module, or a damaged one.
+    pub fn module(&self) -> Result<Module, FileError> {
+        Module::parse(&self.image).map_err(|error| FileError::new(&self.path, FileProblem::Content(error)))
+    }
+}
+
+/// A file that cannot be read as a kernel module, and why.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// What is wrong with it.
+    pub problem: FileProblem,
+}
+
+/// What is wrong with a file. Its text goes after the name of the file.
+#[derive(Debug)]
+pub enum FileProblem {
+    /// It does not exist.
+    NotFound,
+    /// It is a directory, a device or the like.
+    NotAFile,
+    /// It is larger than [`crate::compression::LIMIT`].
+    TooLarge,
+    /// The system refuses to read it.
+    Io(io::Error),
+    /// It cannot be decompressed.
+    Compressed {
+        /// What it is compressed with.
+        kind: Compression,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It is not a kernel module, or a damaged one.
+    Content(ParseError),
+}
+
+impl FileError {
+    /// A problem with the file at `path`.
+    pub(crate) fn new(path: &Utf8Path, problem: FileProblem) -> Self {
+        Self { path: path.to_owned(), problem }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.problem)
+    }
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no such file"),
+            Self::NotAFile => f.write_str("is not a regular file"),
+            Self::TooLarge => f.write_str("is larger than any module"),
+            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::Compressed { kind, error } => {
+                write!(f, "cannot be decompressed ({}): {error}", kind.program())
             }
-        })
+            Self::Content(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            FileProblem::Io(error) | FileProblem::Compressed { error, .. } => error.source(),
+            FileProblem::NotFound
+            | FileProblem::NotAFile
+            | FileProblem::TooLarge
+            | FileProblem::Content(_) => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use report::failure::{Exit, exit_of};
 
     #[test]
     fn the_first_bytes_say_what_it_is_compressed_with() {
@@ -100,13 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_module_is_refused() {
-        for (path, status) in
-            [("/nonexistent.ko", Exit::Usage), ("/dev/zero", Exit::Refused), ("/", Exit::Refused)]
-        {
-            assert_eq!(exit_of(&ModuleFile::read(path.into()).unwrap_err()), status, "{path}");
-        }
+    fn an_error_names_the_file_and_the_reason() {
         let error = ModuleFile::of("x.ko".into(), b"\xfd7zXZ\0\0".to_vec()).unwrap_err();
-        assert_eq!(exit_of(&error), Exit::Refused);
+        assert!(error.to_string().starts_with("x.ko: cannot be decompressed (xz): "), "{error}");
+        let text = ModuleFile::of("x.ko".into(), b"#!/bin/sh\n".to_vec()).unwrap();
+        let error = text.module().unwrap_err();
+        assert_eq!(error.to_string(), "x.ko: is not a kernel module: not an ELF file");
     }
 }

@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is in a module: the ELF file of a `.ko`, read.
-
-use std::fmt;
+//! What is in a module: the ELF file of a `.ko`, parsed.
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use serde::Serialize;
 
+use crate::error::ParseError;
 use crate::exports::{self, Export};
 use crate::modinfo::Modinfo;
+use crate::name;
 use crate::signature::{self, Trailer};
 use crate::versions::{self, Versions};
 
-/// A module, read.
+/// A module, parsed: what it says of itself, needs, offers, and is signed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Module {
     /// What it says of itself.
     pub modinfo: Modinfo,
     /// The architecture it is for, `x86_64`; with `-be` for the big-endian one of two.
     pub architecture: String,
-    /// Symbols that the kernel or other modules must export.
+    /// The symbols that the kernel or other modules must export.
     pub imports: Vec<Import>,
     /// CRCs of the imports.
     pub versions: Versions,
-    /// Symbols that it exports.
+    /// The symbols that it exports.
     pub exports: Vec<Export>,
-    /// What is behind the ELF file.
+    /// What follows the ELF file.
     pub signature: Trailer,
     /// Type information.
     pub btf: Btf,
     /// Whether Rust is in it.
     pub rust: bool,
-    /// The compilers it was made with, each once.
+    /// The compilers that built it, each once.
     pub compilers: Vec<String>,
-    /// The linker's hash over what is loaded, in hexadecimal digits.
+    /// The linker's hash of what is loaded (`NT_GNU_BUILD_ID`), in hexadecimal digits.
     pub build_id: Option<String>,
-    /// Whether debug information is in it: it is not stripped.
+    /// Whether it has debug information, that is, was not stripped.
     pub debug_info: bool,
-    /// Whether there is a symbol table, without which no kernel loads it.
+    /// Whether it has a symbol table, without which no kernel loads it.
     pub symbols: bool,
-    /// Bytes of the kernel's `struct module`, which is in it; they must be the kernel's own.
+    /// The size of the `struct module` in it, which must be that of the kernel's own.
     pub struct_module: u64,
 }
 
@@ -47,7 +47,7 @@ pub struct Module {
 pub struct Import {
     /// Its name.
     pub symbol: String,
-    /// Whether the module does without it.
+    /// Whether the module can do without it.
     pub weak: bool,
 }
 
@@ -57,67 +57,36 @@ pub struct Import {
 pub enum Btf {
     /// None.
     None,
-    /// Numbered after the types of the very kernel that the module was built against (`.BTF`).
+    /// Numbered after the types of exactly the kernel that the module was built for (`.BTF`).
     Split,
-    /// With a copy of what it refers to (`.BTF.base`), so that a kernel can renumber it when it loads the module.
+    /// With a copy of the types it refers to (`.BTF.base`), so that a kernel can renumber it when
+    /// it loads the module.
     Distilled,
 }
-
-/// Why bytes are no module that can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// They are no ELF file.
-    NotElf,
-    /// They begin as an ELF file and end too early, or contradict themselves.
-    Damaged(String),
-    /// They are an ELF file, but no module; what is missing in it.
-    NotAModule(&'static str),
-}
-
-impl Unreadable {
-    /// What can be done about it.
-    pub fn remedy(&self) -> Option<&'static str> {
-        match self {
-            Self::Damaged(_) => Some("it is truncated or corrupted: build it, or fetch its package, again"),
-            Self::NotElf | Self::NotAModule(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotElf => f.write_str("is no kernel module: no ELF file"),
-            Self::Damaged(why) => write!(f, "is damaged: {why}"),
-            Self::NotAModule(missing) => write!(f, "is an ELF file, but no kernel module: {missing}"),
-        }
-    }
-}
-
-impl std::error::Error for Unreadable {}
 
 /// The section that holds the kernel's `struct module`.
 const THIS_MODULE: &str = ".gnu.linkonce.this_module";
 
 impl Module {
-    /// Reads a module's bytes, not compressed: the ELF file, and the signature behind it if there is one.
+    /// Parses a module's bytes, already decompressed: the ELF file and, if there is one, the
+    /// signature after it.
     ///
     /// # Errors
     ///
-    /// They are no module, or a damaged one.
-    pub fn parse(image: &[u8]) -> Result<Self, Unreadable> {
+    /// The bytes are not a kernel module, or a damaged one.
+    pub fn parse(image: &[u8]) -> Result<Self, ParseError> {
         let (bytes, signature) = signature::split(image);
         if !bytes.starts_with(b"\x7fELF") {
-            return Err(Unreadable::NotElf);
+            return Err(ParseError::NotElf);
         }
-        let elf = object::File::parse(bytes).map_err(|error| Unreadable::Damaged(error.to_string()))?;
+        let elf = object::File::parse(bytes).map_err(|error| ParseError::Damaged(error.to_string()))?;
         require_whole(&elf)?;
         if elf.kind() != object::ObjectKind::Relocatable {
-            return Err(Unreadable::NotAModule("it is not relocatable"));
+            return Err(ParseError::NotAModule("it is not relocatable"));
         }
-        let modinfo = data(&elf, ".modinfo")?.ok_or(Unreadable::NotAModule("it has no .modinfo"))?;
+        let modinfo = data(&elf, ".modinfo")?.ok_or(ParseError::NotAModule("it has no .modinfo"))?;
         let this_module =
-            elf.section_by_name(THIS_MODULE).ok_or(Unreadable::NotAModule("it has no struct module"))?;
+            elf.section_by_name(THIS_MODULE).ok_or(ParseError::NotAModule("it has no struct module"))?;
         let compilers = compilers(data(&elf, ".comment")?.unwrap_or_default());
         Ok(Self {
             modinfo: Modinfo::parse(modinfo),
@@ -129,7 +98,7 @@ impl Module {
             btf: btf(&elf),
             rust: compilers.iter().any(|compiler| compiler.starts_with("rustc ")),
             compilers,
-            build_id: elf.build_id().ok().flatten().map(digits),
+            build_id: elf.build_id().ok().flatten().map(hex::encode),
             debug_info: elf.section_by_name(".debug_info").is_some(),
             symbols: elf.symbol_table().is_some(),
             struct_module: this_module.size(),
@@ -138,24 +107,24 @@ impl Module {
 
     /// Its name, as `/proc/modules` shows it.
     pub fn name(&self) -> Option<String> {
-        Some(self.modinfo.get("name")?.replace('-', "_"))
+        Some(name::loaded(self.modinfo.get("name")?))
     }
 }
 
 /// Every section's bytes are in the file, as the kernel requires.
-fn require_whole(elf: &object::File<'_>) -> Result<(), Unreadable> {
+fn require_whole(elf: &object::File<'_>) -> Result<(), ParseError> {
     for section in elf.sections() {
         if section.data().is_err() {
             let name = section.name().unwrap_or("without a name");
-            return Err(Unreadable::Damaged(format!("section {name} reaches beyond the end of the file")));
+            return Err(ParseError::Damaged(format!("section {name} reaches beyond the end of the file")));
         }
     }
     Ok(())
 }
 
-fn data<'a>(elf: &object::File<'a>, name: &'static str) -> Result<Option<&'a [u8]>, Unreadable> {
+fn data<'a>(elf: &object::File<'a>, name: &'static str) -> Result<Option<&'a [u8]>, ParseError> {
     let section = elf.section_by_name(name).map(|section| section.data());
-    section.transpose().map_err(|error| Unreadable::Damaged(format!("section {name}: {error}")))
+    section.transpose().map_err(|error| ParseError::Damaged(format!("section {name}: {error}")))
 }
 
 fn architecture(elf: &object::File<'_>) -> String {
@@ -163,11 +132,11 @@ fn architecture(elf: &object::File<'_>) -> String {
     if elf.is_little_endian() { name } else { format!("{name}-be") }
 }
 
-fn imports(elf: &object::File<'_>) -> Result<Vec<Import>, Unreadable> {
+fn imports(elf: &object::File<'_>) -> Result<Vec<Import>, ParseError> {
     let mut imports = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.is_undefined()) {
         let name = symbol.name_bytes();
-        let name = name.map_err(|error| Unreadable::Damaged(format!("the symbol table: {error}")))?;
+        let name = name.map_err(|error| ParseError::Damaged(format!("the symbol table: {error}")))?;
         if !name.is_empty() {
             imports
                 .push(Import { symbol: String::from_utf8_lossy(name).into_owned(), weak: symbol.is_weak() });
@@ -176,8 +145,8 @@ fn imports(elf: &object::File<'_>) -> Result<Vec<Import>, Unreadable> {
     Ok(imports)
 }
 
-fn read_versions(elf: &object::File<'_>) -> Result<Versions, Unreadable> {
-    let damaged = || Unreadable::Damaged("its symbol versions are no table".to_owned());
+fn read_versions(elf: &object::File<'_>) -> Result<Versions, ParseError> {
+    let damaged = || ParseError::Damaged("its symbol versions are not a table".to_owned());
     let number = if elf.is_little_endian() { u32::from_le_bytes } else { u32::from_be_bytes };
     let long = if elf.is_64() { 8 } else { 4 };
     let basic = match data(elf, "__versions")? {
@@ -200,7 +169,7 @@ fn btf(elf: &object::File<'_>) -> Btf {
     }
 }
 
-/// The strings of `.comment`, each once: every compiler leaves one, once for each file that it compiled.
+/// The strings of `.comment`, each once: a compiler leaves one for each file that it compiled.
 fn compilers(comment: &[u8]) -> Vec<String> {
     let mut compilers: Vec<String> = Vec::new();
     for text in comment.split(|byte| *byte == 0).filter(|text| !text.is_empty()) {
@@ -211,29 +180,25 @@ fn compilers(comment: &[u8]) -> Vec<String> {
     compilers
 }
 
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn other_bytes_are_no_module() {
+    fn other_bytes_are_not_a_module() {
         for bytes in [&b""[..], b"#!/bin/sh\n", &[0xff; 4096], b"~Module signature appended~\n"] {
-            assert_eq!(Module::parse(bytes), Err(Unreadable::NotElf));
+            assert_eq!(Module::parse(bytes), Err(ParseError::NotElf));
         }
-        assert!(matches!(Module::parse(b"\x7fELF"), Err(Unreadable::Damaged(_))));
+        assert!(matches!(Module::parse(b"\x7fELF"), Err(ParseError::Damaged(_))));
         let header = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 57]].concat();
-        assert!(matches!(Module::parse(&header), Err(Unreadable::NotAModule(_))));
+        assert!(matches!(Module::parse(&header), Err(ParseError::NotAModule(_))));
     }
 
     #[test]
-    fn a_program_is_no_module() {
-        let program = fs_err::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(matches!(Module::parse(&program), Err(Unreadable::NotAModule(_))));
-        assert!(matches!(Module::parse(&program[..program.len() / 2]), Err(Unreadable::Damaged(_))));
+    fn a_program_is_not_a_module() {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(matches!(Module::parse(&program), Err(ParseError::NotAModule(_))));
+        assert!(matches!(Module::parse(&program[..program.len() / 2]), Err(ParseError::Damaged(_))));
     }
 
     #[test]

@@ -7,9 +7,16 @@ use std::str::FromStr;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
-use report::failure::Failure;
-
-/// A kernel release, such as `7.2.11+deb13-cloud-amd64`. It is safe as a file name and as a word of make.
+/// A kernel release, such as `7.2.11+deb13-cloud-amd64`. It is safe as a file name and as a word on
+/// make's command line.
+///
+/// ```
+/// use kmodfile::release::Release;
+///
+/// let release: Release = "7.2.11+deb13-cloud-amd64".parse().unwrap();
+/// assert_eq!((release.flavour(), release.line()), ("cloud-amd64", "7.2"));
+/// assert!("../etc".parse::<Release>().is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Release(String);
@@ -20,7 +27,8 @@ impl Release {
         &self.0
     }
 
-    /// The flavour, of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64` or of `6.1.0-40-cloud-amd64`.
+    /// The flavour of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64` or of
+    /// `6.1.0-40-cloud-amd64`.
     pub fn flavour(&self) -> &str {
         let after_abi = match self.0.split_once("+deb") {
             Some((_, rest)) => rest.split_once('-'),
@@ -29,12 +37,13 @@ impl Release {
         after_abi.map_or("", |(_, flavour)| flavour)
     }
 
-    /// The release that all flavours share: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`. They are built from the same source.
+    /// The part of a Debian release that all flavours share, as they are built from the same
+    /// source: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`.
     pub fn without_flavour(&self) -> &str {
         self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches('-')
     }
 
-    /// Version and sublevel as the source packages are named after: `7.2` of `7.2.11+deb13-amd64`.
+    /// The kernel line, as Debian names its source packages: `7.2` of `7.2.11+deb13-amd64`.
     pub fn line(&self) -> &str {
         let end =
             self.0.match_indices(|c: char| !c.is_ascii_digit()).nth(1).map_or(self.0.len(), |(at, _)| at);
@@ -42,27 +51,43 @@ impl Release {
     }
 }
 
-impl FromStr for Release {
-    type Err = Failure;
+/// Text that is not a kernel release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotARelease {
+    /// The text.
+    pub text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, Failure> {
+impl NotARelease {
+    /// The reason, without the text.
+    pub const REASON: &str = "not what `uname -r` prints: digits first, then letters, digits and + - . _ ~";
+}
+
+impl fmt::Display for NotARelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "release {:?}: {}", self.text, Self::REASON)
+    }
+}
+
+impl std::error::Error for NotARelease {}
+
+impl FromStr for Release {
+    type Err = NotARelease;
+
+    fn from_str(text: &str) -> Result<Self, NotARelease> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "+-._~".contains(c);
         let begins = text.starts_with(|c: char| c.is_ascii_digit());
         if begins && text.len() <= 64 && text.chars().all(allowed) && !text.contains("..") {
             return Ok(Self(text.to_owned()));
         }
-        Err(Failure::usage(
-            format!("release {text:?}"),
-            "not what `uname -r` prints: digits first, then letters, digits and + - . _ ~",
-        )
-        .remedy("cargo kmod kernel list"))
+        Err(NotARelease { text: text.to_owned() })
     }
 }
 
 impl TryFrom<String> for Release {
-    type Error = Failure;
+    type Error = NotARelease;
 
-    fn try_from(text: String) -> Result<Self, Failure> {
+    fn try_from(text: String) -> Result<Self, NotARelease> {
         text.parse()
     }
 }
@@ -83,28 +108,6 @@ impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
-}
-
-/// The `count` names nearest to `wanted`, by edit distance.
-pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
-    let mut ranked: Vec<_> = names.into_iter().map(|name| (distance(wanted, name), name)).collect();
-    ranked.sort_unstable();
-    ranked.into_iter().map(|(_, name)| name).take(count).collect()
-}
-
-/// Insertions, deletions and substitutions that make `b` of `a` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.chars().count()]
 }
 
 #[cfg(test)]
@@ -131,22 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn what_could_leave_its_directory_is_no_release() {
+    fn what_could_leave_its_directory_is_not_a_release() {
         for text in ["", "../etc", "7.2/..", "7..2", "-rf", "7.2 x", "7.2;reboot", "7.2\n"] {
             assert!(text.parse::<Release>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn nearest_names_come_first() {
-        let names = ["6.12.107+deb13-amd64", "7.2.11+deb13-cloud-amd64", "7.2.9+deb13-cloud-amd64"];
-        assert_eq!(nearest("7.2.1+deb13-cloud-amd64", names, 2), [names[1], names[2]]);
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, d) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
-            assert_eq!(distance(a, b), d);
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The signature behind a module's ELF file (Documentation/admin-guide/module-signing.rst): a PKCS#7 message, a block that
-//! says how long it is, and a line of text at the very end.
+//! The signature after a module's ELF file (Documentation/admin-guide/module-signing.rst): a PKCS#7
+//! message, a block that says how long it is, and a line of text at the very end.
 
 use std::fmt::Write as _;
 
@@ -15,32 +15,32 @@ use serde::Serialize;
 /// The last bytes of a signed module (include/linux/module_signature.h).
 pub const MARKER: &[u8] = b"~Module signature appended~\n";
 
-/// What is behind a module's ELF file.
+/// What follows a module's ELF file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trailer {
     /// Nothing.
     Unsigned,
-    /// A signature. Whether it fits the module and whose it is, only the certificate can tell.
+    /// A signature. Whether it is valid takes the signer's certificate to tell.
     Signed(Signature),
-    /// Something that says it is a signature, and why it is none. No kernel with signatures loads such a module, whether it
-    /// enforces them or not.
+    /// Something marked as a signature that is not one, and why. No kernel with module signatures
+    /// loads such a module, whether it enforces them or not.
     Malformed(String),
 }
 
 /// A module's signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Signature {
-    /// Everybody who signed; the kernel is content with one that it trusts. Never empty.
+    /// Everyone who signed, never empty; the kernel needs to trust only one of them.
     pub signers: Vec<Signer>,
 }
 
-/// One who signed.
+/// One of those who signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Signer {
-    /// The common name of who issued the certificate: for a self-signed one, its own.
+    /// The common name of the certificate's issuer; of a self-signed certificate, its own.
     pub name: Option<String>,
-    /// What the certificate is known by.
+    /// What identifies the certificate.
     pub key: KeyId,
     /// The hash algorithm, as in `CONFIG_MODULE_SIG_HASH`.
     pub hash: String,
@@ -49,7 +49,7 @@ pub struct Signer {
     pub value: Vec<u8>,
 }
 
-/// What a signer's certificate is known by; shown in hexadecimal digits, as modinfo(8) does.
+/// What identifies a signer's certificate; shown in hexadecimal digits, as modinfo(8) does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyId {
@@ -70,7 +70,7 @@ impl KeyId {
 
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex(self.bytes()))
+        f.write_str(&colon_hex(self.bytes()))
     }
 }
 
@@ -87,33 +87,33 @@ impl Trailer {
 /// Bytes of the block before the marker (`struct module_signature`).
 const BLOCK: usize = 12;
 
-/// Bytes of a signed module that come after the PKCS#7 message.
+/// How many bytes of a signed module come after the PKCS#7 message.
 pub const BEHIND_MESSAGE: usize = BLOCK + MARKER.len();
 
 /// `PKEY_ID_PKCS7`, the one kind of signature that kernels take.
 const PKCS7: u8 = 2;
 
-/// Takes a module apart: its ELF file, and what is behind it.
+/// Splits a module into its ELF file and what follows it.
 pub fn split(image: &[u8]) -> (&[u8], Trailer) {
     let Some(before_marker) = image.strip_suffix(MARKER) else { return (image, Trailer::Unsigned) };
     let Some((before_block, block)) = before_marker.split_last_chunk::<BLOCK>() else {
-        return (image, Trailer::Malformed("it ends before it begins".to_owned()));
+        return (image, Trailer::Malformed("it is shorter than its header".to_owned()));
     };
     let [algorithm, hash, kind, signer, key, pad @ .., a, b, c, d] = *block;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     let Some(end) = before_block.len().checked_sub(length).filter(|end| *end > 0) else {
-        let reason = format!("it says that it has {length} bytes, and the file has less");
+        let reason = format!("it claims {length} bytes, and the file has fewer");
         return (before_block, Trailer::Malformed(reason));
     };
     let (elf, message) = before_block.split_at(end);
     if kind != PKCS7 {
         return (
             elf,
-            Trailer::Malformed(format!("it is of kind {kind}, and kernels take PKCS#7 only (kind 2)")),
+            Trailer::Malformed(format!("it is of type {kind}, and kernels accept only PKCS#7 (type 2)")),
         );
     }
     if [algorithm, hash, signer, key].iter().chain(&pad).any(|byte| *byte != 0) {
-        return (elf, Trailer::Malformed("fields that must be zero are not".to_owned()));
+        return (elf, Trailer::Malformed("fields that must be zero are not zero".to_owned()));
     }
     let trailer = match parse(message) {
         Ok(signature) => Trailer::Signed(signature),
@@ -124,12 +124,12 @@ pub fn split(image: &[u8]) -> (&[u8], Trailer) {
 
 /// Reads a PKCS#7 message (RFC 5652, "SignedData").
 fn parse(message: &[u8]) -> Result<Signature, String> {
-    let wrong = |error: der::Error| format!("it is no PKCS#7 message: {error}");
+    let wrong = |error: der::Error| format!("it is not a PKCS#7 message: {error}");
     let content = ContentInfo::from_der(message).map_err(wrong)?;
     let data: SignedData = content.content.decode_as().map_err(wrong)?;
     let signers: Vec<Signer> = data.signer_infos.0.iter().map(signer).collect();
     if signers.is_empty() {
-        return Err("nobody signed it".to_owned());
+        return Err("it has no signer".to_owned());
     }
     Ok(Signature { signers })
 }
@@ -138,7 +138,7 @@ fn signer(info: &SignerInfo) -> Signer {
     let (name, key) = match &info.sid {
         SignerIdentifier::IssuerAndSerialNumber(id) => {
             let serial = id.serial_number.as_bytes();
-            // A number whose first bit is set has a zero byte in front, which is no part of it.
+            // DER puts a zero byte before a number whose first bit is set; it is not part of it.
             let serial = serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial);
             (common_name(&id.issuer), KeyId::Serial(serial.to_vec()))
         }
@@ -157,7 +157,7 @@ fn common_name(name: &RdnSequence) -> Option<String> {
     attributes.find(|attribute| attribute.oid == COMMON_NAME).map(text)
 }
 
-/// The kernel's name of a hash algorithm; the number of one it does not know.
+/// The kernel's name for a hash algorithm, or the number of one without.
 fn hash_name(oid: &ObjectIdentifier) -> String {
     let text = oid.to_string();
     let name = match text.as_str() {
@@ -176,8 +176,8 @@ fn hash_name(oid: &ObjectIdentifier) -> String {
     name.to_owned()
 }
 
-/// `AB:CD`, as modinfo(8) writes bytes.
-pub fn hex(bytes: &[u8]) -> String {
+/// `AB:CD`, as modinfo(8) writes bytes; the crate `hex` knows no separators.
+pub fn colon_hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for byte in bytes {
         if !text.is_empty() {
@@ -189,14 +189,14 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn in_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex(bytes))
+    serializer.serialize_str(&colon_hex(bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `elf`, and behind it `message` as a signature of this kind and length.
+    /// `elf`, followed by `message` as a signature of this type and length.
     fn signed(elf: &[u8], message: &[u8], kind: u8, length: u32) -> Vec<u8> {
         let mut block = [0; BLOCK];
         block[2] = kind;
@@ -214,13 +214,13 @@ mod tests {
     #[test]
     fn what_cannot_be_a_signature_is_malformed() {
         for (image, reason) in [
-            (MARKER.to_vec(), "ends before"),
-            (signed(b"elf", b"xx", 2, 6), "and the file has less"),
-            (signed(b"elf", b"xx", 2, u32::MAX), "and the file has less"),
-            (signed(b"elf", b"xx", 2, 5), "and the file has less"),
-            (signed(b"elf", b"xx", 1, 2), "PKCS#7 only"),
-            (signed(b"elf", b"xx", 2, 2), "no PKCS#7 message"),
-            (signed(b"elf", b"", 2, 0), "no PKCS#7 message"),
+            (MARKER.to_vec(), "is shorter"),
+            (signed(b"elf", b"xx", 2, 6), "and the file has fewer"),
+            (signed(b"elf", b"xx", 2, u32::MAX), "and the file has fewer"),
+            (signed(b"elf", b"xx", 2, 5), "and the file has fewer"),
+            (signed(b"elf", b"xx", 1, 2), "only PKCS#7"),
+            (signed(b"elf", b"xx", 2, 2), "not a PKCS#7 message"),
+            (signed(b"elf", b"", 2, 0), "not a PKCS#7 message"),
         ] {
             let (_, trailer) = split(&image);
             assert!(
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_modinfo_shows_them() {
-        assert_eq!(hex(&[0xab, 0, 0x1c]), "AB:00:1C");
+        assert_eq!(colon_hex(&[0xab, 0, 0x1c]), "AB:00:1C");
         assert_eq!(KeyId::Serial(vec![1, 2]).to_string(), "01:02");
     }
 }

@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The CRCs of the symbols that a module imports (`CONFIG_MODVERSIONS`): `__versions`, and for names that are too long for
-//! it `__version_ext_crcs` with `__version_ext_names` (include/linux/module.h, kernel/module/version.c).
+//! The CRCs of the symbols that a module imports (`CONFIG_MODVERSIONS`): `__versions`, and for
+//! names too long for it `__version_ext_crcs` with `__version_ext_names` (include/linux/module.h,
+//! kernel/module/version.c).
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Serialize;
 
-/// CRC of an exported symbol's prototype.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Crc(pub u32);
+use crate::crc::Crc;
 
-impl fmt::Display for Crc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{:08x}", self.0)
-    }
-}
-
-impl Serialize for Crc {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The versions that a module was built against.
+/// The symbol versions that a module was built against.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Versions {
-    /// `__versions`, by symbol; none where the module has no such section.
+    /// `__versions`, by symbol; `None` if the module has no such section.
     pub basic: Option<BTreeMap<String, Crc>>,
-    /// `__version_ext_*`, by symbol, likewise.
+    /// `__version_ext_*`, by symbol; `None` if the module has no such sections.
     pub extended: Option<BTreeMap<String, Crc>>,
 }
 
@@ -38,7 +24,8 @@ impl Versions {
         self.basic.is_some() || self.extended.is_some()
     }
 
-    /// The CRC that the kernel would compare for `symbol`: the extended versions are looked at alone where they exist.
+    /// The CRC that the kernel would compare for `symbol`. Where extended versions exist, only
+    /// those are looked at.
     pub fn get(&self, symbol: &str) -> Option<Crc> {
         self.extended.as_ref().or(self.basic.as_ref())?.get(symbol).copied()
     }
@@ -53,10 +40,16 @@ impl Versions {
 /// Bytes of one entry of `__versions`: a long, then the name.
 const ENTRY: usize = 64;
 
-/// Reads `__versions`, whose entries begin with a long of `long` bytes. `None`: its size is that of no table.
-pub fn basic(section: &[u8], long: usize, number: impl Fn([u8; 4]) -> u32) -> Option<BTreeMap<String, Crc>> {
+/// Reads `__versions`, whose entries begin with a long of `long` bytes. `None` if it is not a whole
+/// number of entries, or a name does not end.
+pub(crate) fn basic(
+    section: &[u8],
+    long: usize,
+    number: impl Fn([u8; 4]) -> u32,
+) -> Option<BTreeMap<String, Crc>> {
     let (entries, rest) = section.as_chunks::<ENTRY>();
-    // Of a long of eight bytes the low four hold the CRC: the first four, or on a big-endian machine the last.
+    // The CRC is in the low four bytes of the long: the first four of eight, or on a big-endian
+    // machine the last.
     let crc = |entry: &[u8; ENTRY]| {
         let bytes = entry[..long].as_chunks::<4>().0;
         bytes.iter().map(|half| number(*half)).find(|half| *half != 0).unwrap_or(0)
@@ -68,8 +61,12 @@ pub fn basic(section: &[u8], long: usize, number: impl Fn([u8; 4]) -> u32) -> Op
     entries.iter().map(read).collect()
 }
 
-/// Reads `__version_ext_crcs` and `__version_ext_names`. `None`: there are more CRCs than names.
-pub fn extended(crcs: &[u8], names: &[u8], number: impl Fn([u8; 4]) -> u32) -> Option<BTreeMap<String, Crc>> {
+/// Reads `__version_ext_crcs` and `__version_ext_names`. `None` if there are more CRCs than names.
+pub(crate) fn extended(
+    crcs: &[u8],
+    names: &[u8],
+    number: impl Fn([u8; 4]) -> u32,
+) -> Option<BTreeMap<String, Crc>> {
     let (crcs, rest) = crcs.as_chunks::<4>();
     let mut names = names.split_inclusive(|byte| *byte == 0);
     let named = crcs.iter().map(|crc| Some((text(names.next()?)?, Crc(number(*crc)))));
@@ -101,7 +98,7 @@ mod tests {
         assert_eq!(versions["module_layout"], Crc(0x1b2c_3d4e));
         assert_eq!(versions["zero"].to_string(), "0x00000000");
         assert_eq!(basic(&section[..100], 8, u32::from_le_bytes), None);
-        assert_eq!(basic(&[b'x'; 64], 8, u32::from_le_bytes), None, "a name without end");
+        assert_eq!(basic(&[b'x'; 64], 8, u32::from_le_bytes), None, "a name that does not end");
     }
 
     #[test]

@@ -13,14 +13,15 @@ use crate::source::fetch::SourceKernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
 use crate::{BuildTarget, Project, command, kbuild, target_dir};
-use dkms_conf::directives::Module;
+use dkms_conf::directives::ModuleDirectives;
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kernel::prepare::Prepared;
 use kernel::root::{Access, Root};
 use kmodfile::compression::Compression;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
-use kmodfile::modinfo::Modinfo;
+use kmodfile::module::Module;
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -72,7 +73,7 @@ impl Built {
         let Some(compression) = Compression::of_config(config) else { return Ok(()) };
         for object in &mut self.objects {
             let dir = object.file.parent().context("a module's file is in a directory")?;
-            let complete = Complete::of(ModuleFile::read(&object.file)?)?;
+            let complete = Complete::of(ModuleFile::read(&object.file).or_fail()?)?;
             let packed = Packed::of(complete, Some(compression))?;
             object.packed = Some(packed.write(dir, &object.name)?);
         }
@@ -367,7 +368,7 @@ impl Building<'_> {
     }
 
     /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be signed.
-    fn finish(&self, module: &Module) -> Result<Object> {
+    fn finish(&self, module: &ModuleDirectives) -> Result<Object> {
         let file_name = format!("{}.ko", module.name);
         let unstripped = self.stage().join(&module.location).join(&file_name);
         // What the project's programs left is looked at without following links.
@@ -377,12 +378,12 @@ impl Building<'_> {
                 .remedy(format!("see {}, and BUILT_MODULE_NAME in dkms.conf", self.place.join("make.log")))
                 .into());
         }
-        let modinfo = Modinfo::read(&unstripped)?;
-        modinfo.require_vermagic(&unstripped, self.prepared.kdir.release())?;
+        let content = Module::read(&unstripped).or_fail()?;
+        content.modinfo.require_vermagic(&unstripped, self.prepared.kdir.release()).or_fail()?;
         let out = self.place.join("out");
         fs_err::create_dir_all(&out)?;
         let file = out.join(format!("{}.ko", module.installed_name));
-        let stripped = self.strip(module, &unstripped, &file)?;
+        let stripped = self.strip(module, &unstripped, &content, &file)?;
         let debug = stripped.debug().map(Utf8Path::to_owned);
         if let Some(pair) = self.pair {
             let signer = ModuleSigner::new(self.context, self.prepared, pair)?;
@@ -404,15 +405,15 @@ impl Building<'_> {
     }
 
     /// The modules to expect: those that the `dkms.conf` describes; without one, those that make says it built.
-    fn modules(&self) -> Result<Vec<Module>> {
+    fn modules(&self) -> Result<Vec<ModuleDirectives>> {
         if !self.project.implied {
             return Ok(self.project.modules.clone());
         }
         let stage = self.stage();
         let order = fs_err::read_to_string(stage.join("modules.order")).unwrap_or_default();
-        let built: Vec<Module> = kbuild::modules_order(&order, &stage)
+        let built: Vec<ModuleDirectives> = kbuild::modules_order(&order, &stage)
             .into_iter()
-            .map(|module| Module::plain(module.name, module.location))
+            .map(|module| ModuleDirectives::plain(module.name, module.location))
             .collect();
         if built.is_empty() {
             let reason = format!("make ended well and built no module; {}", self.made());
@@ -424,7 +425,13 @@ impl Building<'_> {
     }
 
     /// What is shipped of a module as `file`, before it is signed, and its debug information beside it.
-    fn strip(&self, module: &Module, unstripped: &Utf8Path, file: &Utf8Path) -> Result<Stripped> {
+    fn strip(
+        &self,
+        module: &ModuleDirectives,
+        unstripped: &Utf8Path,
+        content: &Module,
+        file: &Utf8Path,
+    ) -> Result<Stripped> {
         let stripped = self.place.join(format!("{}.ko.stripped", module.name));
         let debug = strip::debug_of(file);
         remove_old(file, &debug)?;
@@ -434,7 +441,7 @@ impl Building<'_> {
         let access = Access::default().read(self.stage()).write(&self.place);
         let run =
             |cmd| self.prepared.root.inside(self.context, cmd, &access).run(&self.context.report).map(drop);
-        strip::strip(unstripped, &stripped, &debug, run)
+        strip::strip(unstripped, content, &stripped, &debug, run)
     }
 
     /// What make did make, for a message.

@@ -9,10 +9,12 @@
 
 pub mod build;
 pub mod command;
+mod conf;
 pub mod find;
 pub mod implied;
 pub mod kbuild;
 pub mod key;
+pub mod notices;
 pub mod packed;
 mod project;
 mod replacement;

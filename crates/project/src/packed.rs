@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::replacement::replace;
+use kernel::failures::OrFail as _;
 use kmodfile::compression::Compression;
 use kmodfile::file::ModuleFile;
 use kmodfile::signature::Trailer;
@@ -32,7 +33,7 @@ impl Complete {
     /// Refused, if it is compressed already, still has its debug information (`strip` comes first),
     /// or has an invalid signature.
     pub fn of(file: ModuleFile) -> Result<Self> {
-        let module = file.module()?;
+        let module = file.module().or_fail()?;
         let refused =
             |reason: String, remedy: &str| Failure::refused(file.path.as_str(), reason).remedy(remedy);
         if file.compression.is_some() {

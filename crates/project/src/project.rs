@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::conf::{invalid, unreadable};
+use crate::notices::notices;
 use crate::source::import::ImportList;
 use crate::target::BuildTarget;
 use crate::{implied, shell};
-use dkms_conf::directives::{self, Module, leaves, plain_name, words};
-use dkms_conf::exclusive::{ARCHITECTURE, Exclusive};
-use dkms_conf::{DkmsConf, Evaluated, Given, Unreadable, Values};
+use dkms_conf::directives::{self, ModuleDirectives, leaves, plain_name, words};
+use dkms_conf::exclusive::{Exclusive, TargetKernel};
+use dkms_conf::{DkmsConf, Evaluated, Given, Values};
 use kernel::context::Context;
 use kernel::prepare::{Prepared, Rust};
 use kmodfile::config::Config;
@@ -28,7 +30,7 @@ pub struct Project {
     /// `PACKAGE_VERSION`.
     pub version: String,
     /// The modules it builds; of [`Project::for_kernel`] those that the kernel is not excluded from.
-    pub modules: Vec<Module>,
+    pub modules: Vec<ModuleDirectives>,
     /// The command that builds, with variables still in it unless it is for a kernel.
     pub make: String,
     /// `PATCH`: files below `patches/` that are applied before, for this kernel.
@@ -108,7 +110,7 @@ impl Project {
                 let project = Self::described(dir, &evaluated.values, Conf::Read(conf), settings)?;
                 Ok(Opened::Project(Box::new(Self { implied: implied.is_some(), ..project })))
             }
-            Err(error) if error.program => Ok(Opened::Program { failure: unreadable(&file, error), dir }),
+            Err(error) if error.needs_shell => Ok(Opened::Program { failure: unreadable(&file, error), dir }),
             Err(error) => Err(unreadable(&file, error).into()),
         }
     }
@@ -144,10 +146,12 @@ impl Project {
         let described =
             Self::described(self.dir.clone(), &evaluated.values, self.conf.clone(), &self.settings)?;
         let mut project = Self { implied: self.implied, ..described };
-        project.make = directives::make(&evaluated.values, Some(&target.release))?;
-        project.patches = directives::patches(&file, &evaluated.values, &target.release)?;
+        let release = target.release.as_str();
+        let refused = |error| invalid(&file, &error);
+        project.make = directives::make(&evaluated.values, Some(release)).map_err(refused)?;
+        project.patches = directives::patches(&evaluated.values, release).map_err(refused)?;
         if matches!(self.conf, Conf::Read(_)) {
-            project.notices = directives::notices(&evaluated);
+            project.notices = notices(&evaluated);
         }
         project.import = self.import.clone();
         project.leave_out_excluded(target)?;
@@ -171,10 +175,10 @@ impl Project {
     /// Why it is not for a kernel; `None` when it is.
     pub fn excludes(&self, release: &Release, config: &Config) -> Option<String> {
         let by_module = || {
-            let reasons = self.modules.iter().map(|module| module.exclusive.excludes(release, config));
+            let reasons = self.modules.iter().map(|module| excludes(&module.exclusive, release, config));
             reasons.collect::<Option<Vec<_>>>().and_then(|reasons| reasons.into_iter().next())
         };
-        self.exclusive.excludes(release, config).or_else(by_module)
+        excludes(&self.exclusive, release, config).or_else(by_module)
     }
 
     fn leave_out_excluded(&mut self, target: &BuildTarget) -> Result<()> {
@@ -184,12 +188,13 @@ impl Project {
                 .remedy("choose another kernel: cargo kmod kernel list")
                 .into());
         }
+        let reason = |module: &ModuleDirectives| excludes(&module.exclusive, &target.release, &target.config);
         for module in &self.modules {
-            if let Some(reason) = module.exclusive.excludes(&target.release, &target.config) {
+            if let Some(reason) = reason(module) {
                 self.notices.push(format!("{} is left out for {}: {reason}", module.name, target.release));
             }
         }
-        self.modules.retain(|module| module.exclusive.excludes(&target.release, &target.config).is_none());
+        self.modules.retain(|module| reason(module).is_none());
         Ok(())
     }
 
@@ -198,7 +203,9 @@ impl Project {
         let file = dir.join("dkms.conf");
         let name = required(&file, values, "PACKAGE_NAME")?;
         let stated = values.scalar("PACKAGE_VERSION").unwrap_or_default();
-        let version = directives::version(&file, &name, stated)?;
+        let refused = |error| invalid(&file, &error);
+        let directory = dir.file_name().unwrap_or_default();
+        let version = directives::version(&name, stated, directory).map_err(refused)?;
         if !plain_name(&version) {
             return Err(missing(&file, "PACKAGE_VERSION").into());
         }
@@ -209,12 +216,12 @@ impl Project {
             return Err(Failure::refused(file.as_str(), reason).into());
         }
         Ok(Self {
-            modules: directives::modules(&file, values, &name)?,
-            make: directives::make(values, None)?,
+            modules: directives::modules(values, &name).map_err(refused)?,
+            make: directives::make(values, None).map_err(refused)?,
             patches: Vec::new(),
             pre_build: values.scalar("PRE_BUILD").filter(|text| !text.is_empty()).map(str::to_owned),
             loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
-            exclusive: Exclusive::read(values, 0)?,
+            exclusive: Exclusive::read(values, 0).map_err(refused)?,
             import: ImportList::open(&dir)?,
             notices: Vec::new(),
             implied: false,
@@ -231,6 +238,18 @@ impl Project {
 /// Gives directives the values that the user wants them to have.
 fn set(values: &mut Values, settings: &Settings) {
     settings.iter().for_each(|(name, value)| values.set(name, 0, value));
+}
+
+/// What `uname -m` prints on the kernels that are built for; `$arch` in a `dkms.conf`.
+const ARCHITECTURE: &str = "x86_64";
+
+/// Why a kernel is not one of those that `exclusive` is for; `None` if it is.
+fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option<String> {
+    exclusive.excludes(&TargetKernel {
+        release: release.as_str(),
+        architecture: ARCHITECTURE,
+        enabled: &|option| config.is_enabled(option),
+    })
 }
 
 /// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
@@ -289,16 +308,6 @@ fn text(file: &Utf8Path) -> Result<String> {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
         Failure::refused(format!("{file}:{line}"), "is no UTF-8 text").remedy("save it as UTF-8").into()
     })
-}
-
-fn unreadable(file: &Utf8Path, error: Unreadable) -> Failure {
-    let remedy = if error.program {
-        "write plain assignments, NAME=\"value\" or NAME[0]=\"value\"; \
-         or have a shell evaluate it in a sandbox: --allow-shell"
-    } else {
-        "mend it: it is read as bash would read it"
-    };
-    Failure::refused(format!("{file}:{}:{}", error.line, error.column), error.reason).remedy(remedy)
 }
 
 fn required(file: &Utf8Path, values: &Values, name: &str) -> Result<String, Failure> {

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use tempfile::TempDir;
 
+use crate::notices::{directives, is_directive};
 use crate::target::BuildTarget;
-use dkms_conf::directives::{self, is_directive};
 use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
@@ -65,7 +65,7 @@ pub fn evaluate(
     let (headers, access) = seen(dir, prepared, target)?;
     let seen_file = format!("{PROJECT}/dkms.conf");
     let bash = Cmd::new("bash").args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"]).arg(seen_file);
-    let bash = bash.args(directives::all()).limit(LIMIT).output_limit(MOST);
+    let bash = bash.args(directives()).limit(LIMIT).output_limit(MOST);
     let cmd = variables.iter().fold(confined(), |cmd, (name, value)| cmd.env(name, value));
     let cmd = bash.wrapped_in(cmd, "sandbox");
     let output = prepared.root.inside(context, cmd, &access).run(&context.report)?;

@@ -14,6 +14,7 @@ use crate::key::certificate::Certificate;
 use crate::key::pair::{KeyPair, PrivateKey, with_pin_file};
 use crate::replacement::replace;
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kernel::prepare::Prepared;
 use kernel::root::{Access, Root};
 use kmodfile::file::ModuleFile;
@@ -41,7 +42,7 @@ impl Unsigned {
         let file = file.canonicalize_utf8().map_err(|error| {
             Failure::usage(file.as_str(), error.to_string()).remedy("give FILE.ko, a built module")
         })?;
-        let ModuleFile { compression, image, .. } = ModuleFile::read(&file)?;
+        let ModuleFile { compression, image, .. } = ModuleFile::read(&file).or_fail()?;
         let refused = |reason: String, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
         if let Some(kind) = compression {
             let reason = "is compressed, but the signature must be made before compression";
@@ -259,8 +260,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = Utf8Path::from_path(dir.path()).unwrap().join("x.ko");
         let xz = Compression::Xz.compress(b"\x7fELF").unwrap();
-        let table: &[(&[u8], &str)] =
-            &[(&xz, "is compressed"), (b"#!/bin/sh\n", "is no kernel module"), (b"", "is no kernel module")];
+        let table: &[(&[u8], &str)] = &[
+            (&xz, "is compressed"),
+            (b"#!/bin/sh\n", "is not a kernel module"),
+            (b"", "is not a kernel module"),
+        ];
         for (image, reason) in table {
             fs_err::write(&file, image).unwrap();
             let error = Unsigned::read(&file).unwrap_err();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::sign::Unsigned;
-use kmodfile::file::ModuleFile;
+use kmodfile::module::Module;
 use kmodfile::signature::Trailer;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -56,9 +56,9 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{file}.debug"))
 }
 
-/// Writes `built` without debug information to `to`, and the debug information to `debug`, whose
-/// name is recorded in the module. `run` runs binutils where the module was built, so that they
-/// support its architecture.
+/// Writes `built`, which holds `module`, without debug information to `to`, and the debug information
+/// to `debug`, whose name is recorded in the module. `run` runs binutils where the module was built, so
+/// that they support its architecture.
 ///
 /// The section `.gnu_debuglink` is not loaded, so the kernel sees the same module.
 ///
@@ -67,11 +67,11 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
 /// Refused, if the module is signed: the signature would be lost.
 pub fn strip(
     built: &Utf8Path,
+    module: &Module,
     to: &Utf8Path,
     debug: &Utf8Path,
     run: impl Fn(Cmd) -> Result<()>,
 ) -> Result<Stripped> {
-    let module = ModuleFile::read(built)?.module()?;
     if module.signature != Trailer::Unsigned {
         return Err(Failure::refused(built.as_str(), "is signed, and stripping would remove the signature")
             .remedy("strip what was built, then sign it")

@@ -10,46 +10,47 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use kernel::failures::OrFail as _;
 use kmodfile::file::ModuleFile;
 use kmodfile::modinfo::Modinfo;
+use kmodfile::name;
 use report::failure::Failure;
 
 /// A module, uncompressed, as it goes into the initramfs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Module {
+pub struct GuestModule {
     /// Its name as `/proc/modules` shows it: underscores, no dashes.
     pub name: String,
-    /// The ELF file.
+    /// The bytes that are inserted: the ELF file, and its signature if it has one.
     pub image: Vec<u8>,
+    /// What it says of itself, and so what it depends on.
+    pub modinfo: Modinfo,
 }
 
-impl std::fmt::Debug for Module {
+impl std::fmt::Debug for GuestModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Module({}, {} bytes)", self.name, self.image.len())
+        write!(f, "GuestModule({}, {} bytes)", self.name, self.image.len())
     }
 }
 
-impl Module {
+impl GuestModule {
     /// Reads a module file; `.ko`, or that compressed with xz, zstd or gzip.
     pub fn read(path: &Utf8Path) -> Result<Self> {
-        let name = name_of(path.file_name().unwrap_or_default())
+        let name = name::of_file(path.file_name().unwrap_or_default())
             .ok_or_else(|| Failure::refused(path.as_str(), "is not named like a module (NAME.ko)"))?;
-        Ok(Self { name, image: ModuleFile::read(path)?.image })
+        let file = ModuleFile::read(path).or_fail()?;
+        let modinfo = file.module().or_fail()?.modinfo;
+        Ok(Self { name, image: file.image, modinfo })
+    }
+
+    /// Bytes that are inserted as they are, module or not; nothing is inserted before them.
+    pub fn of_bytes(name: &str, image: Vec<u8>) -> Self {
+        Self { name: name.to_owned(), image, modinfo: Modinfo::default() }
     }
 
     /// The name of its file in the initramfs.
     pub fn file(&self) -> String {
         format!("{}.ko", self.name)
-    }
-
-    /// The names of the modules it depends on, as modpost wrote them.
-    pub fn depends(&self) -> Result<Vec<String>> {
-        Ok(self.modinfo()?.depends())
-    }
-
-    fn modinfo(&self) -> Result<Modinfo> {
-        let module = kmodfile::module::Module::parse(&self.image);
-        Ok(module.with_context(|| format!("reading {}", self.file()))?.modinfo)
     }
 }
 
@@ -72,7 +73,7 @@ impl Tree {
         for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
             let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
             let path = Utf8PathBuf::try_from(entry.into_path()).context("a module's path is no UTF-8")?;
-            let Some(name) = path.file_name().and_then(name_of) else { continue };
+            let Some(name) = path.file_name().and_then(name::of_file) else { continue };
             let relative = path.strip_prefix(dir).expect("the walk stays below its root");
             let rank = precedence(relative);
             if files.get(&name).is_none_or(|other| precedence(other) > rank) {
@@ -83,35 +84,35 @@ impl Tree {
             return Err(Failure::missing(dir.as_str(), "holds no kernel modules").into());
         }
         let builtin = fs_err::read_to_string(dir.join("modules.builtin")).unwrap_or_default();
-        let builtin = builtin.lines().filter_map(|line| name_of(line.rsplit('/').next()?)).collect();
+        let builtin = builtin.lines().filter_map(|line| name::of_file(line.rsplit('/').next()?)).collect();
         Ok(Self { dir: dir.to_owned(), files, builtin })
     }
 
     /// Whether the kernel has `name` built in.
     pub fn is_builtin(&self, name: &str) -> bool {
-        self.builtin.contains(&normal(name))
+        self.builtin.contains(&name::loaded(name))
     }
 
     /// Whether there is a module `name`.
     pub fn contains(&self, name: &str) -> bool {
-        self.files.contains_key(&normal(name))
+        self.files.contains_key(&name::loaded(name))
     }
 
     /// The module `name`.
-    pub fn module(&self, name: &str) -> Result<Module> {
-        let file = self.files.get(&normal(name)).ok_or_else(|| {
+    pub fn module(&self, name: &str) -> Result<GuestModule> {
+        let file = self.files.get(&name::loaded(name)).ok_or_else(|| {
             Failure::missing(format!("module {name}"), format!("is neither in {} nor built in", self.dir))
         })?;
-        Module::read(&self.dir.join(file))
+        GuestModule::read(&self.dir.join(file))
     }
 
     /// The modules `names` and all that they depend on, each after what it needs, and after what modprobe(8) would load before
     /// it. What the kernel has built in is left out.
-    pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
+    pub fn closure(&self, names: &[&str]) -> Result<Vec<GuestModule>> {
         let mut order = Vec::new();
         let mut path = Vec::new();
         for name in names {
-            self.visit(&normal(name), &mut path, &mut order)?;
+            self.visit(&name::loaded(name), &mut path, &mut order)?;
         }
         Ok(order)
     }
@@ -122,7 +123,7 @@ impl Tree {
         [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.contains(name))
     }
 
-    fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<Module>) -> Result<()> {
+    fn visit(&self, name: &str, path: &mut Vec<String>, order: &mut Vec<GuestModule>) -> Result<()> {
         if self.is_builtin(name) || order.iter().any(|module| module.name == name) {
             return Ok(());
         }
@@ -133,12 +134,11 @@ impl Tree {
             );
         }
         let module = self.module(name)?;
-        let modinfo = module.modinfo()?;
         path.push(name.to_owned());
-        for needed in modinfo.depends() {
+        for needed in module.modinfo.depends() {
             self.visit(&needed, path, order)?;
         }
-        for wanted in modinfo.wanted_before().iter().filter_map(|name| self.known(name)) {
+        for wanted in module.modinfo.wanted_before().iter().filter_map(|name| self.known(name)) {
             if !path.contains(&wanted) {
                 self.visit(&wanted, path, order)?;
             }
@@ -154,8 +154,8 @@ impl Tree {
 /// # Errors
 ///
 /// Refused, if they depend on each other in a circle.
-pub fn in_order(modules: Vec<Module>) -> Result<Vec<Module>> {
-    let depends = modules.iter().map(Module::depends).collect::<Result<Vec<_>>>()?;
+pub fn in_order(modules: Vec<GuestModule>) -> Result<Vec<GuestModule>> {
+    let depends: Vec<Vec<String>> = modules.iter().map(|module| module.modinfo.depends()).collect();
     let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
     let order = order(&names, &depends).map_err(|circle| {
         let names: Vec<&str> = circle.into_iter().map(|at| names[at]).collect();
@@ -187,36 +187,9 @@ fn precedence(relative: &Utf8Path) -> u8 {
     }
 }
 
-/// The module a file name stands for, if it is that of a module: `virtio-rng.ko.xz` is `virtio_rng`.
-fn name_of(file: &str) -> Option<String> {
-    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|end| file.strip_suffix(end))?;
-    (!stem.is_empty()).then(|| normal(stem))
-}
-
-/// Dashes and underscores are the same in names of modules.
-fn normal(name: &str) -> String {
-    name.replace('-', "_")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names() {
-        let table = [
-            ("cifs.ko", Some("cifs")),
-            ("virtio-rng.ko.xz", Some("virtio_rng")),
-            ("a.ko.zst", Some("a")),
-            ("a.ko.gz", Some("a")),
-            ("modules.dep", None),
-            (".ko", None),
-            ("a.ko.debug", None),
-        ];
-        for (file, name) in table {
-            assert_eq!(name_of(file).as_deref(), name, "{file}");
-        }
-    }
 
     #[test]
     fn updates_come_before_extra_before_the_rest() {

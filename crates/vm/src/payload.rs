@@ -8,7 +8,7 @@ use anyhow::Result;
 use guest::{Expect, Plan, PlannedStep, Step};
 
 use crate::initramfs::{Entry, Kind, archive};
-use crate::modules::{Module, Tree};
+use crate::modules::{GuestModule, Tree};
 use crate::system::System;
 
 /// Drivers of the verdict port, where the kernel does not have them built in.
@@ -76,7 +76,7 @@ impl Payload {
     }
 
     /// Inserts `module`, which must end as `expect` says. What it depends on is not added: see [`Payload::insert_with`].
-    pub fn insert(&mut self, module: Module, params: &str, expect: Expect) -> &mut Self {
+    pub fn insert(&mut self, module: GuestModule, params: &str, expect: Expect) -> &mut Self {
         let file = module.file();
         self.modules.insert(file.clone(), module.image);
         self.expect(Step::InsertModule { file, params: params.to_owned() }, expect)
@@ -93,8 +93,8 @@ impl Payload {
     }
 
     /// Inserts `module` after the stock modules it depends on. What was inserted before need not be the tree's.
-    pub fn insert_with(&mut self, tree: &Tree, module: Module, params: &str) -> Result<&mut Self> {
-        let mut depends = module.depends()?;
+    pub fn insert_with(&mut self, tree: &Tree, module: GuestModule, params: &str) -> Result<&mut Self> {
+        let mut depends = module.modinfo.depends();
         depends.retain(|name| !self.modules.contains_key(&format!("{name}.ko")));
         for needed in tree.closure(&depends.iter().map(String::as_str).collect::<Vec<_>>())? {
             if !self.modules.contains_key(&needed.file()) {
@@ -199,8 +199,8 @@ impl Payload {
 mod tests {
     use super::*;
 
-    fn module(name: &str) -> Module {
-        Module { name: name.to_owned(), image: b"elf".to_vec() }
+    fn module(name: &str) -> GuestModule {
+        GuestModule::of_bytes(name, b"elf".to_vec())
     }
 
     #[test]

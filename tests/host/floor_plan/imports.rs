@@ -154,7 +154,7 @@ fn absolute(
         return Some([&module[..module.len().checked_sub(ups)?], &path[ups..]].concat());
     }
     // A child's own name, as in `pub use child::Thing`.
-    let child = [module.as_slice(), &[first.clone()]].concat();
+    let child = [module.as_slice(), std::slice::from_ref(first)].concat();
     texts.contains_key(&child).then(|| [module.as_slice(), path].concat())
 }
 

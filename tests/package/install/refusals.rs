@@ -48,7 +48,7 @@ fn wrong_modules(suite: &Suite) {
     assert_eq!(status, 4, "{output}");
     let text = write("text.ko", b"#!/bin/sh\n");
     let (status, output) = run(&fixture.tool(&["install", text.as_str(), kernel[0], kernel[1]]));
-    assert!(status == 4 && output.contains("no ELF file"), "{output}");
+    assert!(status == 4 && output.contains("not an ELF file"), "{output}");
     let unnamed = write("module.bin", &good);
     assert_refused(&fixture, &["install", unnamed.as_str()], 4, "is not named like a module");
     let foreign = write(&format!("{MODULE}.ko"), &fixture.for_another_kernel(&good).1);

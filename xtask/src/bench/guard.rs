@@ -19,7 +19,7 @@ use project::Project;
 use project::build::build;
 use vm::accelerator::Accelerator;
 use vm::machine::{Limits, Machine, Run};
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use vm::payload::Payload;
 use vm::verdict::Verdict;
 use vm::{boot, guest as init};
@@ -38,7 +38,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     programs::ensure(context, &[crate::share::PROGRAMS])?;
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let built = build(context, &Project::open(&repository())?, &prepared)?;
-    let guard = Module::read(&built.objects.first().context("the build made no module")?.file)?;
+    let guard = GuestModule::read(&built.objects.first().context("the build made no module")?.file)?;
     let server = Share::serve(&context.report)?;
     for number in 0..FILES {
         fs_err::write(server.files().join(number.to_string()), "")?;
@@ -71,7 +71,7 @@ struct Turns {
 }
 
 /// Opens the files once to warm up, and then in turns.
-fn turns(payload: &mut Payload, runs: usize, guard: &Module) -> Turns {
+fn turns(payload: &mut Payload, runs: usize, guard: &GuestModule) -> Turns {
     let open = |payload: &mut Payload| {
         payload.step(Step::OpenFiles { directory: "/mnt".to_owned(), count: FILES });
         payload.plan("").steps.len() - 1

@@ -11,7 +11,7 @@ use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared, Rust};
 use kernel::root::Access;
-use kmodfile::inspection::modules_in;
+use kmodfile::disk::modules_in;
 use report::process::Cmd;
 
 /// What part of modinfo's time it may be.

@@ -21,7 +21,7 @@ use report::failure::{Exit, Failure};
 use report::{seconds, size, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{Module, Tree};
+use vm::modules::{GuestModule, Tree};
 use vm::payload::Payload;
 
 /// `cargo xtask demo`.
@@ -129,7 +129,7 @@ fn object(built: &Built) -> Result<&Object> {
 fn payload(tree: &Tree, object: &Object, port: u16, text: &str) -> Result<(Payload, Steps)> {
     let mut payload = Payload::new(tree)?;
     payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
-    payload.insert_with(tree, Module::read(&object.file)?, "mode=1")?;
+    payload.insert_with(tree, GuestModule::read(&object.file)?, "mode=1")?;
     let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));
     payload.mount_share(share::NAME, port, share::OPTIONS, MOUNT);
     let path = format!("{MOUNT}/{FILE}");

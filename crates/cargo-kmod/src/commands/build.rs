@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::commands::patch;
 use clap::Args;
-use dkms_conf::directives::is_directive;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
@@ -16,6 +15,7 @@ use kmodfile::release::Release;
 use project::build::{Built, build_signed};
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
+use project::notices::is_directive;
 use project::source::edit;
 use project::{BuildTarget, Opened, Project, Settings, find};
 use report::failure::{Exit, Failure, exit_of};

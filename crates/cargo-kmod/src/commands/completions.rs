@@ -8,15 +8,16 @@ use clap_complete::Shell;
 
 use crate::tool::Tool;
 
-/// Prints the script. It completes the program itself (`cargo-kmod`): after `cargo`, a shell asks cargo.
+/// Prints the script.
 pub fn run(tool: &Tool, shell: Shell) -> Result<()> {
+    Ok(std::io::stdout().write_all(&script(tool, shell))?)
+}
+
+/// The script. It completes the program itself (`cargo-kmod`): after `cargo`, most shells ask cargo.
+pub(super) fn script(tool: &Tool, shell: Shell) -> Vec<u8> {
     let name = tool.program_name();
+    let mut command = tool.command_line().name(name.clone()).bin_name(name.clone());
     let mut script = Vec::new();
-    clap_complete::generate(
-        shell,
-        &mut tool.command_line().name(name.clone()).bin_name(name.clone()),
-        name,
-        &mut script,
-    );
-    Ok(std::io::stdout().write_all(&script)?)
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    script
 }

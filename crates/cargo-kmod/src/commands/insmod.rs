@@ -19,7 +19,7 @@ use project::build::Built;
 use report::seconds;
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{Module, Tree, in_order};
+use vm::modules::{GuestModule, Tree, in_order};
 use vm::payload::Payload;
 use vm::verdict::Verdict;
 
@@ -89,7 +89,7 @@ fn load(
 ) -> Result<Run> {
     let tree = boot::tree(&prepared.kdir)?;
     let modules =
-        built.objects.iter().map(|object| Module::read(&object.file)).collect::<Result<Vec<_>>>()?;
+        built.objects.iter().map(|object| GuestModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
     let payload = payload(&tree, project, modules, args)?;
     let console = built.console_log();
     let options = Options {
@@ -104,7 +104,7 @@ fn load(
 pub(super) fn payload(
     tree: &Tree,
     project: &Project,
-    modules: Vec<Module>,
+    modules: Vec<GuestModule>,
     args: &InsmodArgs,
 ) -> Result<Payload> {
     let mut payload = Payload::new(tree)?;

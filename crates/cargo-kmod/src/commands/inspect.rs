@@ -11,13 +11,17 @@ use clap::Args;
 use deploy::rpm::payload::{OpenPackage, is_package};
 use deploy::rpm::provenance::{Provenance, SUFFIX};
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
 use kernel::prepare::{self, Rust};
+use kmodfile::crc::Crc;
+use kmodfile::disk::read_all;
 use kmodfile::file::ModuleFile;
-use kmodfile::inspection::{Inspected, is_module_name, judge_all, read_all};
-use kmodfile::load::target::Target;
+use kmodfile::inspection::{Inspected, judge_all};
+use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Btf;
+use kmodfile::name;
 use kmodfile::release::Release;
 use kmodfile::signature::Trailer;
 use report::failure::{Failure, exit_of, remedy_of};
@@ -96,7 +100,8 @@ impl Findings {
             }
         }
         let modules: Vec<Utf8PathBuf> = modules.into_iter().cloned().collect();
-        let read = read_all(&modules, jobs);
+        let read = read_all(&modules, jobs).into_iter().map(|read| Ok(read.or_fail()?));
+        let read: Vec<Result<Inspected>> = read.collect();
         // The origin is shown for a single module; a table has no room for it.
         if let [module] = modules.as_slice()
             && let Some(document) = Provenance::document_of(module)
@@ -123,8 +128,8 @@ impl Findings {
         let document = documents.first();
         let provenance = document.map(|(path, text)| Provenance::parse(path.as_str(), text)).transpose()?;
         for (path, image) in package.files(is_module)? {
-            let inspected = ModuleFile::of(&path, image).and_then(Inspected::of);
-            self.read.push((path, inspected));
+            let inspected = ModuleFile::of(&path, image).and_then(Inspected::of).or_fail();
+            self.read.push((path, inspected.map_err(Into::into)));
         }
         self.origins.push(Origin { file: file.to_owned(), package: Some(facts), provenance });
         Ok(())
@@ -162,7 +167,7 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
 }
 
 /// The kernel asked about, prepared if need be.
-fn target(context: &Context, release: &Release) -> Result<Target> {
+fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
     if Kdir::open(context, release).is_none() {
         programs::ensure(context, &[programs::ROOTS])?;
     }
@@ -345,9 +350,7 @@ impl Lines {
         let resolved = one.load.iter().flat_map(|answer| &answer.imports);
         let exporters: BTreeMap<&str, &str> =
             resolved.map(|import| (import.symbol.as_str(), import.exporter.as_str())).collect();
-        let crc = |crc: Option<_>| {
-            crc.map_or_else(|| "-".to_owned(), |crc: kmodfile::versions::Crc| crc.to_string())
-        };
+        let crc = |crc: Option<_>| crc.map_or_else(|| "-".to_owned(), |crc: Crc| crc.to_string());
         for import in &one.module.imports {
             let exporter = exporters.get(import.symbol.as_str()).copied().unwrap_or_default();
             let weak = if import.weak { " (weak)" } else { "" };
@@ -392,7 +395,7 @@ fn btf(btf: Btf) -> &'static str {
 /// Whether a file in a package is a module, compressed or not.
 fn is_module(path: &Utf8Path) -> bool {
     let below = |dir: &str| path.starts_with(dir);
-    (below("/lib/modules") || below("/usr/lib/modules")) && is_module_name(path.as_str())
+    (below("/lib/modules") || below("/usr/lib/modules")) && path.file_name().and_then(name::stem).is_some()
 }
 
 fn yes(is: bool) -> &'static str {

@@ -30,11 +30,32 @@ pub fn run(context: &Context, tool: &Tool, args: &ManArgs) -> Result<()> {
         let page = page(find(&tool, &args.command)?)?;
         return Ok(std::io::stdout().write_all(&page)?);
     };
+    let pages = of_all(&tool)?;
+    if context.dry_run {
+        pages.iter().for_each(|(name, _)| context.report.say(&format!("would write {}", dir.join(name))));
+        return Ok(());
+    }
     fs_err::create_dir_all(dir)?;
-    clap_mangen::generate_to(tool, dir)?;
-    let pages = fs_err::read_dir(dir)?.count();
-    context.report.say(&format!("{pages} pages in {dir}"));
+    for (name, page) in &pages {
+        fs_err::write(dir.join(name), page)?;
+    }
+    context.report.say(&format!("{} pages in {dir}", pages.len()));
     Ok(())
+}
+
+/// The pages of all commands of a tool, by the names of their files.
+pub(super) fn pages(tool: &Tool) -> Result<Vec<(String, Vec<u8>)>> {
+    of_all(&command_line(tool))
+}
+
+/// The page of a command, and those of the commands below it that are not hidden.
+fn of_all(command: &Command) -> Result<Vec<(String, Vec<u8>)>> {
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let mut pages = vec![(format!("{name}.1"), page(command)?)];
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        pages.extend(of_all(below)?);
+    }
+    Ok(pages)
 }
 
 /// The commands by the names of their pages, which have no blank: `cargo-kmod`.
@@ -93,14 +114,10 @@ mod tests {
 
     #[test]
     fn all_pages_are_written_and_none_is_of_a_hidden_command() {
-        let dir = tempfile::tempdir().unwrap();
-        clap_mangen::generate_to(command_line(&crate::CARGO_KMOD), dir.path()).unwrap();
-        let names: Vec<String> = fs_err::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .collect();
+        let pages = pages(&crate::CARGO_KMOD).unwrap();
+        let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
         for name in ["cargo-kmod.1", "cargo-kmod-insmod.1", "cargo-kmod-kernel-prepare.1"] {
-            assert!(names.iter().any(|there| there == name), "{names:?}");
+            assert!(names.contains(&name), "{names:?}");
         }
         assert!(!names.iter().any(|name| name.contains("enter-root")), "{names:?}");
     }

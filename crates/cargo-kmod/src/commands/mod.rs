@@ -16,6 +16,7 @@ pub mod new;
 pub mod patch;
 pub mod rpm;
 pub mod secure_boot;
+pub mod setup;
 pub mod sign;
 pub mod status;
 pub mod uninstall;

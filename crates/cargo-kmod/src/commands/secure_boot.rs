@@ -26,7 +26,7 @@ use report::failure::{Exit, Failure};
 use report::{seconds, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::Module;
+use vm::modules::GuestModule;
 use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
 use vm::verdict::Verdict;
 
@@ -198,10 +198,10 @@ impl Machine<'_> {
     }
 
     /// The project's modules as they were built, or with a signature.
-    fn modules(&self, case: Case) -> Result<Vec<Module>> {
+    fn modules(&self, case: Case) -> Result<Vec<GuestModule>> {
         let signer = ModuleSigner::new(self.context, self.prepared, self.pair)?;
         let module = |file: &Utf8PathBuf| {
-            let mut module = Module::read(file)?;
+            let mut module = GuestModule::read(file)?;
             if case.signed() {
                 module.image = signer.sign(&Unsigned::read(file)?)?.image().to_vec();
             }

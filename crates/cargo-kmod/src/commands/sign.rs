@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use clap::Args;
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kernel::prepare::{self, Rust};
 use kmodfile::release::Release;
 use project::key::pair::KeyPair;
@@ -81,7 +82,7 @@ fn release(args: &SignArgs, modules: &[Unsigned]) -> Result<Release> {
         None => of_vermagic(&modules[0])?,
     };
     for module in modules {
-        module.modinfo().require_vermagic(module.file(), &release)?;
+        module.modinfo().require_vermagic(module.file(), &release).or_fail()?;
     }
     Ok(release)
 }

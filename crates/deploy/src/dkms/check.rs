@@ -10,9 +10,10 @@ use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
 use crate::install::modprobe::{self, ModprobeAnswer};
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kmodfile::config::Config;
-use kmodfile::file::ModuleFile;
-use kmodfile::modinfo::Modinfo;
+use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use project::Project;
 use report::failure::Failure;
@@ -62,8 +63,10 @@ impl Check<'_> {
         for module in &self.project.modules {
             let name = &module.installed_name;
             if let (Some(theirs), Some(ours)) = (self.resolve(name)?, self.built_file(name)) {
-                let (theirs, ours) = (Modinfo::read(&theirs)?, Modinfo::read(&ours)?);
-                same = Some(same.unwrap_or(true) && theirs.get("version") == ours.get("version"));
+                let version = |file| -> Result<Option<String>> {
+                    Ok(Module::read(file).or_fail()?.modinfo.get("version").map(str::to_owned))
+                };
+                same = Some(same.unwrap_or(true) && version(&theirs)? == version(&ours)?);
             }
         }
         Ok(same.unwrap_or(false))
@@ -114,8 +117,8 @@ impl Check<'_> {
 
     /// Reads a module, and refuses one for another kernel.
     fn found(&self, name: &str, file: Utf8PathBuf) -> Result<FoundModule> {
-        let module = ModuleFile::read(&file)?.module()?;
-        module.modinfo.require_vermagic(&file, self.release)?;
+        let module = Module::read(&file).or_fail()?;
+        module.modinfo.require_vermagic(&file, self.release).or_fail()?;
         Ok(FoundModule { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
     }
 
@@ -167,8 +170,7 @@ pub(super) fn module_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
 
 /// The name of the module in a file `NAME.ko`, `NAME.ko.xz` and the like.
 pub(super) fn module_name(path: &Utf8Path) -> Option<&str> {
-    let (name, end) = path.file_name()?.split_once(".ko")?;
-    matches!(end, "" | ".gz" | ".xz" | ".zst").then_some(name)
+    name::stem(path.file_name()?)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::dkms::place::Place;
 use kernel::archive::version;
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::prepare::Rust;
 use kmodfile::config::Config;
@@ -103,7 +104,7 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
 
 /// The running kernel.
 pub fn running(context: &Context) -> Result<Release> {
-    Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse()?)
+    Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse::<Release>().or_fail()?)
 }
 
 fn list(releases: &[Release]) -> String {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::module::{NamedModule, name_of};
+use crate::install::module::NamedModule;
 use crate::install::system::TargetSystem;
 use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
@@ -19,7 +19,8 @@ use kernel::installed;
 use kernel::kdir::Kdir;
 use kmodfile::config::Config;
 use kmodfile::load::answer::{Answer, Refusal};
-use kmodfile::load::target::Target;
+use kmodfile::load::target::LoadTarget;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -75,7 +76,7 @@ impl Candidates<'_> {
     }
 
     /// The kernel, as far as it is known. `None` if it has no module of its own.
-    fn target(&self) -> Result<Option<Target>> {
+    fn target(&self) -> Result<Option<LoadTarget>> {
         let Some(first) = self.tree.first() else { return Ok(None) };
         let own = NamedModule::read(&self.system.path(TargetSystem::relative_dir(self.release)).join(first))?;
         let prepared = self.prepared(first, &own.path)?;
@@ -87,9 +88,9 @@ impl Candidates<'_> {
         if symvers.is_none() {
             self.note("symbols and their CRCs are not checked: the kernel's Module.symvers was not found");
         }
-        let target = Target::as_far_as_known(config.as_ref(), symvers.as_deref(), &own.module);
+        let target = LoadTarget::as_far_as_known(config.as_ref(), symvers.as_deref(), &own.module);
         let others = self.others();
-        let installed = self.tree.files().filter_map(Utf8Path::file_name).filter_map(name_of);
+        let installed = self.tree.files().filter_map(Utf8Path::file_name).filter_map(name::of_file);
         let mut target = target.with_modules(installed.collect());
         target.also(others.iter().chain(self.modules).map(|file| &file.module));
         Ok(Some(if self.enforced() { target.secured() } else { target }))

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::modprobe::{self, ModprobeAnswer};
-use crate::install::module::name_of;
 use crate::install::system::TargetSystem;
 use crate::install::tree::{self, ReleaseTree};
 use kernel::context::Context;
 use kernel::root::host;
+use kmodfile::name::of_file;
 use kmodfile::release::Release;
 use report::Report;
 use report::cache::remove_plain;
@@ -236,7 +236,7 @@ pub fn is_index(path: &Utf8Path) -> bool {
 
 /// Those of `there`, names of modules, that a modules.dep does not list.
 fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
-    let file = |line: &str| name_of(Utf8Path::new(line.split_once(':')?.0).file_name()?);
+    let file = |line: &str| of_file(Utf8Path::new(line.split_once(':')?.0).file_name()?);
     let listed: BTreeSet<String> = dep.lines().filter_map(file).collect();
     there.iter().map(String::as_str).filter(|name| !listed.contains(*name)).collect()
 }
@@ -245,7 +245,7 @@ fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
 fn names(tree: &ReleaseTree, difference: &ReleaseChanges) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
     let added = difference.added.keys().map(Utf8PathBuf::as_path);
-    left.chain(added).filter_map(|path| name_of(path.file_name()?)).collect()
+    left.chain(added).filter_map(|path| of_file(path.file_name()?)).collect()
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::install::module::name_of;
 use crate::install::system::TargetSystem;
 use kernel::context::Context;
 use kernel::root::host;
+use kmodfile::name::of_file;
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -226,7 +226,7 @@ fn run(system: &TargetSystem, cmd: Cmd) -> Result<Cmd> {
 fn names_in<'a>(listing: &str, names: &[&'a str]) -> Vec<&'a str> {
     // lsinitrd prints modes, sizes and dates before the path.
     let files = listing.lines().filter_map(|line| line.rsplit(['/', ' ']).next());
-    let inside: std::collections::BTreeSet<String> = files.filter_map(name_of).collect();
+    let inside: std::collections::BTreeSet<String> = files.filter_map(of_file).collect();
     names.iter().copied().filter(|name| inside.contains(*name)).collect()
 }
 

@@ -20,6 +20,7 @@ use crate::install::transaction::{Seen, TransactionPlan, require_none};
 use crate::install::tree::ReleaseTree;
 use kernel::archive::version;
 use kernel::context::Context;
+use kernel::failures::OrFail as _;
 use kmodfile::release::Release;
 use report::durable::{digest, digest_of};
 use report::failure::Failure;
@@ -201,7 +202,7 @@ impl Planning<'_> {
     /// Refuses modules for another kernel, and modules that this kernel would not load.
     fn require_accepted(&self, modules: &[NamedModule]) -> Result<()> {
         for module in modules {
-            module.module.modinfo.require_vermagic(&module.path, self.release)?;
+            module.module.modinfo.require_vermagic(&module.path, self.release).or_fail()?;
         }
         let (tree, force) = (&self.tree, self.wish.force);
         let (context, system, release) = (self.context, self.system, self.release);

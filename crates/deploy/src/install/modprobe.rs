@@ -4,8 +4,8 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::install::module::name_of;
 use kernel::root::host;
+use kmodfile::name::of_file;
 use kmodfile::release::Release;
 use report::Report;
 use report::process::Cmd;
@@ -76,7 +76,7 @@ fn read(text: &str, dir: &Utf8Path, name: &str) -> ModprobeAnswer {
                 // blanks.
                 let below = rest.strip_prefix(dir.as_str()).map_or(rest, |rest| rest.trim_start_matches('/'));
                 let path = Utf8Path::new(below.split(' ').next().unwrap_or_default());
-                if path.file_name().and_then(name_of).as_ref() == Some(&name) {
+                if path.file_name().and_then(of_file).as_ref() == Some(&name) {
                     return ModprobeAnswer::File(path.to_owned());
                 }
             }

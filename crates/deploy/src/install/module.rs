@@ -5,13 +5,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use kmodfile::file;
+use kernel::failures::OrFail as _;
 use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
-
-/// Suffixes of module files.
-const ENDINGS: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
 /// What distinguishes one build of a module from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +41,11 @@ impl NamedModule {
     ///
     /// Refused, if it is not a module, or not named like one.
     pub fn read(path: &Utf8Path) -> Result<Self> {
-        let name = path.file_name().and_then(name_of).ok_or_else(|| {
+        let name = path.file_name().and_then(name::of_file).ok_or_else(|| {
             Failure::refused(path.as_str(), "is not named like a module")
                 .remedy("name it NAME.ko, or NAME.ko.xz, .zst or .gz: modprobe finds a module by the name of its file")
         })?;
-        Ok(Self { path: path.to_owned(), name, module: file::ModuleFile::read(path)?.module()? })
+        Ok(Self { path: path.to_owned(), name, module: Module::read(path).or_fail()? })
     }
 
     /// Its file's name, with the ending of its compression.
@@ -88,12 +86,6 @@ impl std::fmt::Display for Identity {
         let words: Vec<String> = version.chain(srcversion.chain(build_id).take(1)).collect();
         f.write_str(&if words.is_empty() { "an unidentified build".to_owned() } else { words.join(", ") })
     }
-}
-
-/// The name of the module in a file called `file`: `virtio_rng` for `virtio-rng.ko.xz`.
-pub fn name_of(file: &str) -> Option<String> {
-    let stem = ENDINGS.iter().find_map(|ending| file.strip_suffix(ending))?;
-    (!stem.is_empty()).then(|| stem.replace('-', "_"))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::journal::STATE;
-use crate::install::module::name_of;
 use crate::install::system::TargetSystem;
+use kmodfile::name::of_file;
 use report::durable::{Digest, digest};
 
 /// What depmod reads in a release's directory besides modules.
@@ -60,7 +60,7 @@ impl ReleaseTree {
         for entry in walkdir::WalkDir::new(dir).into_iter().filter_entry(|entry| !skipped(entry)) {
             let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
             let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
-            if entry.file_type().is_dir() || name_of(entry.file_name().to_str().unwrap_or_default()).is_none()
+            if entry.file_type().is_dir() || of_file(entry.file_name().to_str().unwrap_or_default()).is_none()
             {
                 continue;
             }
@@ -74,7 +74,7 @@ impl ReleaseTree {
 
     /// The files of the module `name`, relative to the release's directory.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Utf8Path> {
-        let of_name = move |path: &&Utf8PathBuf| path.file_name().and_then(name_of).as_deref() == Some(name);
+        let of_name = move |path: &&Utf8PathBuf| path.file_name().and_then(of_file).as_deref() == Some(name);
         self.files.keys().filter(of_name).map(Utf8PathBuf::as_path)
     }
 

@@ -8,9 +8,9 @@ use crate::rpm::kabi::{self, Kabi, Obstacle};
 use kernel::archive::Archive;
 use kernel::context::Context;
 use kernel::discover::{self, Kernel};
+use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kmodfile::config::Config;
-use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
 use kmodfile::release::Release;
 use project::build::Built;
@@ -32,9 +32,8 @@ pub struct Finding {
 
 /// The modules of a build, by name.
 pub fn modules_of(built: &Built) -> Result<Vec<(String, Module)>> {
-    let read = |object: &project::build::Object| {
-        Ok((object.name.clone(), ModuleFile::read(&object.file)?.module()?))
-    };
+    let read =
+        |object: &project::build::Object| Ok((object.name.clone(), Module::read(&object.file).or_fail()?));
     built.objects.iter().map(read).collect()
 }
 

@@ -9,9 +9,9 @@ use std::fmt;
 use serde::Serialize;
 
 use kmodfile::config::Config;
+use kmodfile::crc::Crc;
 use kmodfile::module::Module;
 use kmodfile::symvers;
-use kmodfile::versions::Crc;
 
 /// What a kernel exports to modules.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ impl fmt::Display for SymbolDifference {
 impl Kabi {
     /// Reads the text of a `Module.symvers`.
     pub fn of_symvers(text: &str) -> Self {
-        let exports = symvers::parse(text).map(|export| (export.symbol.to_owned(), Crc(export.crc)));
+        let exports = symvers::parse(text).map(|export| (export.symbol.to_owned(), export.crc));
         Self { exports: exports.collect() }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel that a package is for, in the terms of kmod RPMs: `kversion` and `kvariant`.
 
+use kernel::failures::OrFail as _;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -31,7 +32,7 @@ impl KmodTarget {
     pub fn all(kversion: &Release, kvariants: &str) -> Result<Vec<Self>, Failure> {
         let target = |word: &str| {
             let variant = word.trim_matches('"').to_owned();
-            let release = format!("{kversion}{variant}").parse()?;
+            let release = format!("{kversion}{variant}").parse::<Release>().or_fail()?;
             Ok(Self { release, kversion: kversion.to_string(), variant })
         };
         kvariants.split_whitespace().map(target).collect()

@@ -12,12 +12,12 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use crate::install::index::depmod_warnings;
-use crate::install::module::name_of;
 use crate::rpm::kabi::Kabi;
+use kernel::failures::OrFail as _;
 use kernel::installed;
 use kernel::root::host;
-use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
@@ -200,7 +200,7 @@ impl Modules {
         for group in groups(&foreign) {
             let files: Vec<Module> = group
                 .iter()
-                .map(|extra| ModuleFile::read(&self.file(extra))?.module())
+                .map(|extra| Ok(Module::read(&self.file(extra)).or_fail()?))
                 .collect::<Result<_>>()?;
             let together = kabi.clone().with(&files);
             if !files
@@ -304,16 +304,15 @@ fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
     let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
     match change {
         LinkChange::Link { link, .. } => {
-            let name = link.file_name().and_then(name_of);
-            listed.any(|path| path.file_name().and_then(name_of) == name)
+            let name = link.file_name().and_then(name::of_file);
+            listed.any(|path| path.file_name().and_then(name::of_file) == name)
         }
         LinkChange::Unlink { link, .. } => listed.all(|path| dir.join(path) != *link),
     }
 }
 
 fn is_module(path: &Utf8Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end))
+    path.file_name().and_then(name::stem).is_some()
 }
 
 /// Groups modules by kernel and directory, in their order.

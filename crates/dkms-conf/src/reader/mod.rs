@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A reader of `dkms.conf` (dkms(8), "DKMS.CONF"), which executes nothing.
 //!
-//! DKMS has bash source the file. Here it is read as what it almost always is: assignments, in the shell's
-//! grammar, of text and of the values of other variables. Whatever else a shell would do is refused with its place.
+//! DKMS has bash source the file. Here it is read as what it almost always is: assignments, in the
+//! shell's grammar, of text and of the values of other variables. Whatever else a shell would do is
+//! refused, with its place.
 
 mod statement;
-mod values;
+pub(crate) mod values;
 mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use values::Values;
-pub use word::Unreadable;
+use crate::error::ReadError;
+use crate::reader::statement::{Assignment, Value};
+use crate::reader::values::Values;
+use crate::reader::word::{Cursor, Part, Position, Word, ends_word};
 
-use statement::{Assignment, Value};
-use word::{Cursor, Part, Position, Word, ends_word};
-
-/// All values together may not be longer than this, in bytes: a value may hold others many times over.
+/// The most bytes that all values together may have: a value may contain others many times over.
 const MOST: usize = 4 << 20;
 
-/// No array has an index above this one; DKMS looks at every index below the highest.
+/// The highest index that an array may have. DKMS looks at every index below the highest one used.
 pub const HIGHEST: u32 = 9999;
 
 /// The assignments of a `dkms.conf`, read and not yet evaluated.
@@ -34,7 +34,7 @@ pub type Given = BTreeMap<&'static str, String>;
 pub struct Evaluated {
     /// What the file assigned.
     pub values: Values,
-    /// Variables that were used and are nowhere set, with the line; they are empty, as in a shell.
+    /// Variables that were used and are not set, with the line; they are empty, as in a shell.
     pub unset: Vec<(String, usize)>,
     /// Variables that were used.
     pub used: BTreeSet<String>,
@@ -42,13 +42,21 @@ pub struct Evaluated {
 
 impl DkmsConf {
     /// Reads the text of a `dkms.conf`.
-    pub fn parse(text: &str) -> Result<Self, Unreadable> {
-        // DKMS drops the carriage returns, too.
+    ///
+    /// # Errors
+    ///
+    /// It has something other than assignments, or an error in its syntax.
+    pub fn parse(text: &str) -> Result<Self, ReadError> {
+        // DKMS drops carriage returns at the ends of lines, too.
         statement::all(&text.replace("\r\n", "\n")).map(Self)
     }
 
     /// Carries out the assignments, one after another.
-    pub fn evaluate(&self, given: &Given) -> Result<Evaluated, Unreadable> {
+    ///
+    /// # Errors
+    ///
+    /// A value would be split into words by a shell, grows without measure, or is not an index.
+    pub fn evaluate(&self, given: &Given) -> Result<Evaluated, ReadError> {
         let mut state = State { given, done: Evaluated::default(), length: 0 };
         self.0.iter().try_for_each(|assignment| state.assign(assignment))?;
         Ok(state.done)
@@ -62,7 +70,7 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn assign(&mut self, assignment: &Assignment) -> Result<(), Unreadable> {
+    fn assign(&mut self, assignment: &Assignment) -> Result<(), ReadError> {
         let Assignment { name, at, append, .. } = assignment;
         match &assignment.value {
             Value::Word(word) => {
@@ -71,14 +79,14 @@ impl State<'_> {
                 self.set(name, index, value, *append);
             }
             Value::Array(elements) => {
-                // Read first: an element may be made of the array's own.
+                // Read first: an element may refer to the array itself.
                 let elements: Vec<(Option<u32>, Vec<String>)> = elements
                     .iter()
                     .map(|(index, word)| match index {
                         Some(index) => Ok((Some(self.index(index, *at)?), vec![self.word(word)?])),
                         None => Ok((None, self.split(word)?)),
                     })
-                    .collect::<Result<_, Unreadable>>()?;
+                    .collect::<Result<_, ReadError>>()?;
                 if !append {
                     self.done.values.clear(name);
                 }
@@ -88,13 +96,13 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Sets elements; one without index comes after the one before it.
+    /// Sets elements; one without an index follows the one before it.
     fn fill(
         &mut self,
         name: &str,
         elements: Vec<(Option<u32>, Vec<String>)>,
         at: Position,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<(), ReadError> {
         let mut next = self.done.values.array(name).map(|(index, _)| index + 1).max().unwrap_or(0);
         for (index, values) in elements {
             next = index.unwrap_or(next);
@@ -114,20 +122,20 @@ impl State<'_> {
         self.done.values.set(name, index, before + &value);
     }
 
-    /// What the file assigned; else what was set before.
+    /// What the file assigned, else what was given.
     fn get(&self, name: &str, index: u32) -> Option<String> {
         let given = || self.given.get(name).filter(|_| index == 0).cloned();
         self.done.values.element(name, index).map(str::to_owned).or_else(given)
     }
 
-    fn index(&mut self, word: &Word, at: Position) -> Result<u32, Unreadable> {
+    fn index(&mut self, word: &Word, at: Position) -> Result<u32, ReadError> {
         let text = self.word(word)?;
-        let index = text.parse().map_err(|_| at.program("an array index that is no number"))?;
+        let index = text.parse().map_err(|_| at.needs_shell("an array index that is not a number"))?;
         if index > HIGHEST { Err(at.wrong(format!("an array index above {HIGHEST}"))) } else { Ok(index) }
     }
 
     /// A word's value.
-    fn word(&mut self, word: &Word) -> Result<String, Unreadable> {
+    fn word(&mut self, word: &Word) -> Result<String, ReadError> {
         let mut value = String::new();
         for piece in &word.0 {
             value.push_str(&self.part(&piece.part, piece.at)?);
@@ -136,7 +144,7 @@ impl State<'_> {
         Ok(value)
     }
 
-    fn part(&mut self, part: &Part, at: Position) -> Result<String, Unreadable> {
+    fn part(&mut self, part: &Part, at: Position) -> Result<String, ReadError> {
         if let Part::Value { name, .. } | Part::All(name) | Part::Count(name) = part {
             self.done.used.insert(name.clone());
         }
@@ -152,8 +160,8 @@ impl State<'_> {
         })
     }
 
-    /// The words that an element of an array becomes: all elements of another array, if it is that.
-    fn split(&mut self, word: &Word) -> Result<Vec<String>, Unreadable> {
+    /// The words that an element of an array becomes; several if it is `"${OTHER[@]}"`.
+    fn split(&mut self, word: &Word) -> Result<Vec<String>, ReadError> {
         let mut pieces = word.0.iter().filter(|piece| piece.part != Part::Text(String::new()));
         if let (Some(piece), None) = (pieces.next(), pieces.next())
             && let Part::All(name) = &piece.part
@@ -165,14 +173,14 @@ impl State<'_> {
         }
         for piece in word.0.iter().filter(|piece| !piece.quoted && !matches!(piece.part, Part::Text(_))) {
             if self.part(&piece.part, piece.at)?.contains([' ', '\t', '\n', '*', '?', '[']) {
-                return Err(piece.at.program("a value that a shell would split into words: quote it"));
+                return Err(piece.at.needs_shell("a value that a shell would split into words: quote it"));
             }
         }
         Ok(vec![self.word(word)?])
     }
 
-    /// Counts what was made of values.
-    fn grow(&mut self, length: usize, at: Position) -> Result<(), Unreadable> {
+    /// Counts the bytes that values have become.
+    fn grow(&mut self, length: usize, at: Position) -> Result<(), ReadError> {
         self.length = self.length.saturating_add(length);
         if self.length > MOST {
             return Err(at.wrong(format!("values that grow beyond {} MiB", MOST >> 20)));
@@ -181,8 +189,18 @@ impl State<'_> {
     }
 }
 
-/// The words of a command that a shell would run as just these words, with `given` put in for variables; `None` for
-/// what takes a shell: operators, substitutions, patterns, assignments before the command.
+/// The words of a command that a shell would run as exactly these words, with `given` put in for
+/// variables. `None` if it takes a shell: for operators, substitutions, patterns, or assignments
+/// before the command.
+///
+/// ```
+/// use dkms_conf::{Given, plain_words};
+///
+/// let given = Given::from([("kernelver", "6.12.1".to_owned())]);
+/// let words = plain_words("make 'V=1 2' KVER=$kernelver", &given).unwrap();
+/// assert_eq!(words, ["make", "V=1 2", "KVER=6.12.1"]);
+/// assert_eq!(plain_words("make && make install", &given), None);
+/// ```
 pub fn plain_words(command: &str, given: &Given) -> Option<Vec<String>> {
     let mut state = State { given, done: Evaluated::default(), length: 0 };
     let mut cursor = Cursor::new(command);
@@ -208,7 +226,7 @@ pub fn plain_words(command: &str, given: &Given) -> Option<Vec<String>> {
         .then_some(words)
 }
 
-/// Words that a command may begin with and that are no programs.
+/// Words that a command may begin with although they are not programs.
 const OF_THE_SHELL: &[&str] = &[
     ".", ":", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "set", "shift",
     "source", "time", "trap", "ulimit", "umask", "unset", "until", "while",

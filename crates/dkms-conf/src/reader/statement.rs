@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Statements of a `dkms.conf`: assignments, and nothing else.
 
-use crate::reader::word::{Cursor, Part, Position, Unreadable, Word, ends_word};
+use crate::error::ReadError;
+use crate::reader::word::{Cursor, Part, Position, Word, ends_word};
 
 /// `NAME=…`, `NAME[…]=…`, or either with `+=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +23,12 @@ pub(super) enum Value {
     Array(Vec<(Option<Word>, Word)>),
 }
 
-/// Reads all assignments of a file.
-pub(super) fn all(text: &str) -> Result<Vec<Assignment>, Unreadable> {
+/// Reads all assignments in a file.
+pub(super) fn all(text: &str) -> Result<Vec<Assignment>, ReadError> {
     let mut cursor = Cursor::new(text);
     let mut assignments = Vec::new();
     loop {
-        nothing(&mut cursor);
+        insignificant(&mut cursor);
         if cursor.peek().is_none() {
             return Ok(assignments);
         }
@@ -36,7 +37,7 @@ pub(super) fn all(text: &str) -> Result<Vec<Assignment>, Unreadable> {
 }
 
 /// Passes over blanks, empty lines and comments.
-fn nothing(cursor: &mut Cursor<'_>) {
+fn insignificant(cursor: &mut Cursor<'_>) {
     loop {
         cursor.blanks();
         match cursor.peek() {
@@ -48,7 +49,7 @@ fn nothing(cursor: &mut Cursor<'_>) {
 }
 
 /// One or more assignments, up to the end of the line or a `;`.
-fn statement(cursor: &mut Cursor<'_>, to: &mut Vec<Assignment>) -> Result<(), Unreadable> {
+fn statement(cursor: &mut Cursor<'_>, to: &mut Vec<Assignment>) -> Result<(), ReadError> {
     let exported = cursor.rest().strip_prefix("export").is_some_and(|rest| rest.starts_with([' ', '\t']));
     if exported {
         cursor.take("export");
@@ -60,7 +61,7 @@ fn statement(cursor: &mut Cursor<'_>, to: &mut Vec<Assignment>) -> Result<(), Un
         let is_end = cursor.peek().is_none_or(ends_word);
         match assignment(cursor, name, before.at())? {
             Some(assignment) => to.push(assignment),
-            // A name that is only exported.
+            // Only exported, not assigned.
             None if exported && !name.is_empty() && is_end => {}
             None => return Err(command(&before)),
         }
@@ -72,25 +73,27 @@ fn statement(cursor: &mut Cursor<'_>, to: &mut Vec<Assignment>) -> Result<(), Un
                 return Ok(());
             }
             Some(c) if ends_word(c) => {
-                return Err(cursor.at().program(format!("`{c}`: a shell command, which is not executed")));
+                return Err(cursor
+                    .at()
+                    .needs_shell(format!("`{c}`: a shell command, which is not executed")));
             }
             Some(_) => {}
         }
     }
 }
 
-/// The error for a line that is no assignment.
-fn command(cursor: &Cursor<'_>) -> Unreadable {
+/// The error for a line that is not an assignment.
+fn command(cursor: &Cursor<'_>) -> ReadError {
     let rest = cursor.rest();
     let word = rest.split(ends_word).next().filter(|word| !word.is_empty());
     let word: String = word.unwrap_or(rest).chars().take(20).collect();
     let assigned = rest[rest.len().min(word.len())..].trim_start_matches([' ', '\t']).starts_with('=');
-    let hint = if assigned { "; an assignment has no blank before its =" } else { "" };
-    cursor.at().program(format!("`{word}`: a shell command, which is not executed{hint}"))
+    let hint = if assigned { "; an assignment has no blank before the =" } else { "" };
+    cursor.at().needs_shell(format!("`{word}`: a shell command, which is not executed{hint}"))
 }
 
-/// The assignment to `name`, which was just read; `None` if there is none.
-fn assignment(cursor: &mut Cursor<'_>, name: &str, at: Position) -> Result<Option<Assignment>, Unreadable> {
+/// The assignment to `name`, which was just read; `None` if it is not assigned to.
+fn assignment(cursor: &mut Cursor<'_>, name: &str, at: Position) -> Result<Option<Assignment>, ReadError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -111,19 +114,19 @@ fn assignment(cursor: &mut Cursor<'_>, name: &str, at: Position) -> Result<Optio
 }
 
 /// The index after a `[`, and the `]`.
-fn index(cursor: &mut Cursor<'_>) -> Result<Word, Unreadable> {
+fn index(cursor: &mut Cursor<'_>) -> Result<Word, ReadError> {
     let at = cursor.at();
     let index = Word::read(cursor, Some(']'))?;
-    if cursor.take("]") { Ok(index) } else { Err(at.program("an array index that is no number")) }
+    if cursor.take("]") { Ok(index) } else { Err(at.needs_shell("an array index that is not a number")) }
 }
 
 /// The elements of an array; the cursor is on the opening parenthesis.
-fn array(cursor: &mut Cursor<'_>) -> Result<Vec<(Option<Word>, Word)>, Unreadable> {
+fn array(cursor: &mut Cursor<'_>) -> Result<Vec<(Option<Word>, Word)>, ReadError> {
     let opened = cursor.at();
     cursor.skip();
     let mut elements = Vec::new();
     loop {
-        nothing(cursor);
+        insignificant(cursor);
         match cursor.peek() {
             None => return Err(opened.wrong("a parenthesis that is not closed")),
             Some(')') => {
@@ -131,14 +134,16 @@ fn array(cursor: &mut Cursor<'_>) -> Result<Vec<(Option<Word>, Word)>, Unreadabl
                 return Ok(elements);
             }
             Some(c) if ends_word(c) => {
-                return Err(cursor.at().program(format!("`{c}`: a shell command, which is not executed")));
+                return Err(cursor
+                    .at()
+                    .needs_shell(format!("`{c}`: a shell command, which is not executed")));
             }
             Some('[') => {
                 let at = cursor.at();
                 cursor.skip();
                 let index = index(cursor)?;
                 if !cursor.take("=") {
-                    return Err(at.program("a pattern of file names, which is not looked for"));
+                    return Err(at.needs_shell("a pattern for file names, which is not expanded"));
                 }
                 elements.push((Some(index), Word::read(cursor, None)?));
             }
@@ -147,12 +152,12 @@ fn array(cursor: &mut Cursor<'_>) -> Result<Vec<(Option<Word>, Word)>, Unreadabl
     }
 }
 
-/// An element without index, in which a shell would look for file names.
-fn element(cursor: &mut Cursor<'_>) -> Result<Word, Unreadable> {
+/// An element without index, in which a shell would expand patterns to file names.
+fn element(cursor: &mut Cursor<'_>) -> Result<Word, ReadError> {
     let word = Word::read(cursor, None)?;
     for piece in word.0.iter().filter(|piece| !piece.quoted) {
         if matches!(&piece.part, Part::Text(text) if text.contains(['*', '?', '[', '{'])) {
-            return Err(piece.at.program("a pattern of file names, which is not looked for"));
+            return Err(piece.at.needs_shell("a pattern for file names, which is not expanded"));
         }
     }
     Ok(word)

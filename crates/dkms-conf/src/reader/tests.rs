@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tables of what is read and what is refused, and what reading and rendering have in common.
 
-use super::*;
+use crate::error::ReadError;
+use crate::reader::values::Values;
+use crate::reader::{DkmsConf, Evaluated, Given, plain_words};
 
 fn given() -> Given {
     let pairs = [
@@ -18,7 +20,7 @@ fn evaluated(text: &str) -> Evaluated {
     conf.evaluate(&given()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
 }
 
-fn unreadable(text: &str) -> Unreadable {
+fn unreadable(text: &str) -> ReadError {
     let outcome = DkmsConf::parse(text).and_then(|conf| conf.evaluate(&given()));
     outcome.err().unwrap_or_else(|| panic!("{text:?} was read"))
 }
@@ -101,7 +103,7 @@ fn programs_are_refused_with_place_and_reason() {
         ("A=1\nif true; then\n", 2, 1, "`if`: a shell command"),
         ("A=1\n. /etc/x\n", 2, 1, "`.`: a shell command"),
         ("[ -f x ] && A=1", 1, 1, "`[`: a shell command"),
-        ("A =1", 1, 1, "no blank before its ="),
+        ("A =1", 1, 1, "no blank before the ="),
         ("A= b", 1, 4, "`b`: a shell command"),
         ("A=1; rm -rf /\n", 1, 6, "`rm`: a shell command"),
         ("A=1 | b", 1, 5, "`|`: a shell command"),
@@ -114,19 +116,23 @@ fn programs_are_refused_with_place_and_reason() {
         ("A[$(x)]=1", 1, 3, "a command substitution"),
         ("A=(a $(b))", 1, 6, "a command substitution"),
         ("i=$((i+1))", 1, 3, "arithmetic"),
-        ("A[i]=1", 1, 1, "an array index that is no number"),
-        ("A[-1]=1", 1, 1, "an array index that is no number"),
+        ("A[i]=1", 1, 1, "an array index that is not a number"),
+        ("A[-1]=1", 1, 1, "an array index that is not a number"),
         ("A=${kernelver:-x}", 1, 3, "a parameter expansion with an operator"),
         ("A=${A%x}", 1, 3, "a parameter expansion with an operator"),
         ("A=${#A}", 1, 3, "a parameter expansion with an operator"),
         ("A=$1", 1, 3, "a parameter of a running shell"),
-        ("A=$'x'", 1, 3, "only bash has"),
+        ("A=$'x'", 1, 3, "only bash knows"),
         ("A=~/x", 1, 3, "`~`"),
-        ("A=(*.c)", 1, 4, "a pattern of file names"),
+        ("A=(*.c)", 1, 4, "a pattern for file names"),
         ("B='a b'\nA=($B)", 2, 4, "would split into words"),
     ] {
         let error = unreadable(text);
-        assert_eq!((error.line, error.column, error.program), (line, column, true), "{text:?}: {error:?}");
+        assert_eq!(
+            (error.line, error.column, error.needs_shell),
+            (line, column, true),
+            "{text:?}: {error:?}"
+        );
         assert!(error.reason.contains(reason), "{text:?}: {error:?}");
     }
 }
@@ -144,7 +150,11 @@ fn what_no_shell_reads_is_refused() {
         ("A=([9999]=1 2)", 1, 1, "more than 9999"),
     ] {
         let error = unreadable(text);
-        assert_eq!((error.line, error.column, error.program), (line, column, false), "{text:?}: {error:?}");
+        assert_eq!(
+            (error.line, error.column, error.needs_shell),
+            (line, column, false),
+            "{text:?}: {error:?}"
+        );
         assert!(error.reason.contains(reason), "{text:?}: {error:?}");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The values that a `dkms.conf` gives its variables.
+//! The values that a `dkms.conf` gives to its variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Values(BTreeMap<String, BTreeMap<u32, String>>);
 
 impl Values {
-    /// A variable's value; of an array the first.
+    /// A variable's value; of an array, the element with index 0.
     pub fn scalar(&self, name: &str) -> Option<&str> {
         self.element(name, 0)
     }
@@ -40,7 +40,7 @@ impl Values {
     }
 }
 
-/// As a `dkms.conf` that gives the same values again.
+/// As a `dkms.conf` that gives the same values.
 impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, elements) in &self.0 {
@@ -58,7 +58,8 @@ impl fmt::Display for Values {
     }
 }
 
-/// Text as one word of the shell, in which nothing is special.
+/// Text as one word of the shell, in which nothing is special. The crate `shlex` quotes only where
+/// it must and refuses NUL, which a value may have.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -1,19 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute nothing: text,
-//! quotes, and the names of variables.
+//! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute
+//! nothing: text, quotes, and the names of variables. The crate `shlex` splits and unquotes words,
+//! but knows no variables, no arrays and no places in the text.
 
-/// Why text is none of what is read here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What is there.
-    pub reason: String,
-    /// Whether a shell could read it.
-    pub program: bool,
-}
+use crate::error::ReadError;
 
 /// A place in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +13,22 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Something that only a shell understands.
-    pub(super) fn program(self, reason: impl Into<String>) -> Unreadable {
-        Unreadable { line: self.line, column: self.column, reason: reason.into(), program: true }
+    /// Something that only a shell could carry out.
+    pub(super) fn needs_shell(self, reason: impl Into<String>) -> ReadError {
+        ReadError { line: self.line, column: self.column, reason: reason.into(), needs_shell: true }
     }
 
-    /// Something that nobody understands.
-    pub(super) fn wrong(self, reason: impl Into<String>) -> Unreadable {
-        Unreadable { program: false, ..self.program(reason) }
+    /// Something that is wrong for a shell, too.
+    pub(super) fn wrong(self, reason: impl Into<String>) -> ReadError {
+        ReadError { needs_shell: false, ..self.needs_shell(reason) }
     }
 }
 
-/// A word: its pieces one after another.
+/// A word: its pieces, one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word(pub(super) Vec<Piece>);
 
-/// A part of a word that is quoted, or not, as a whole.
+/// A part of a word that is quoted as a whole, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) part: Part,
@@ -46,10 +36,10 @@ pub(super) struct Piece {
     pub(super) at: Position,
 }
 
-/// What a piece stands for.
+/// What a piece is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Itself.
+    /// Literal text.
     Text(String),
     /// A variable's value, `$NAME`, `${NAME}` or `${NAME[INDEX]}`.
     Value { name: String, index: u32 },
@@ -106,7 +96,7 @@ impl<'a> Cursor<'a> {
         next
     }
 
-    /// Passes over what `wanted` says yes to, and gives it.
+    /// Passes over characters as long as they are `wanted`, and gives them.
     pub(super) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let before = self.rest;
         while self.peek().is_some_and(&wanted) {
@@ -115,7 +105,7 @@ impl<'a> Cursor<'a> {
         &before[..before.len() - self.rest.len()]
     }
 
-    /// Passes over a name of a variable; gives an empty one when there is none.
+    /// Passes over a variable's name, and gives it; an empty one if there is none.
     pub(super) fn name(&mut self) -> &'a str {
         match self.peek() {
             Some(c) if c.is_ascii_digit() => "",
@@ -123,23 +113,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes over blanks and continued lines.
+    /// Passes over blanks and line continuations.
     pub(super) fn blanks(&mut self) {
         while self.take(" ") || self.take("\t") || self.take("\\\n") {}
     }
 }
 
-/// What ends a word that is not quoted.
+/// Whether `c` ends a word outside quotes.
 pub(super) fn ends_word(c: char) -> bool {
     " \t\n;&|<>()".contains(c)
 }
 
 impl Word {
-    /// Reads a word up to what ends one, or, if `closing` is given, up to that.
-    pub(super) fn read(cursor: &mut Cursor<'_>, closing: Option<char>) -> Result<Self, Unreadable> {
+    /// Reads a word up to its end or, if `closing` is given, up to that.
+    pub(super) fn read(cursor: &mut Cursor<'_>, closing: Option<char>) -> Result<Self, ReadError> {
         let mut word = Self::default();
         if cursor.peek() == Some('~') {
-            return Err(cursor.at().program("a `~` that a shell would replace"));
+            return Err(cursor.at().needs_shell("a `~`, which a shell would expand"));
         }
         while let Some(c) = cursor.peek() {
             if ends_word(c) || closing == Some(c) {
@@ -150,8 +140,8 @@ impl Word {
         Ok(word)
     }
 
-    /// Reads what begins with `c`, outside of quotes.
-    fn piece(&mut self, cursor: &mut Cursor<'_>, c: char) -> Result<(), Unreadable> {
+    /// Reads what begins with `c`, outside quotes.
+    fn piece(&mut self, cursor: &mut Cursor<'_>, c: char) -> Result<(), ReadError> {
         let at = cursor.at();
         match c {
             '\'' => {
@@ -163,7 +153,7 @@ impl Word {
             '"' => self.double_quoted(cursor),
             '\\' => {
                 cursor.skip();
-                // A line that ends with a backslash goes on in the next one.
+                // A line that ends with a backslash continues in the next.
                 match cursor.bump() {
                     Some('\n') => {}
                     Some(c) => self.text(c.encode_utf8(&mut [0; 4]), true, at),
@@ -180,10 +170,10 @@ impl Word {
         }
     }
 
-    fn double_quoted(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Unreadable> {
+    fn double_quoted(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ReadError> {
         let opened = cursor.at();
         cursor.skip();
-        // Also when there is nothing in it: a quoted nothing is a word.
+        // Even if there is nothing in it: an empty quotation is a word.
         self.text("", true, opened);
         loop {
             let at = cursor.at();
@@ -211,25 +201,25 @@ impl Word {
     }
 
     /// Reads what begins with `$` or a backtick.
-    fn dollar(&mut self, cursor: &mut Cursor<'_>, quoted: bool) -> Result<(), Unreadable> {
+    fn dollar(&mut self, cursor: &mut Cursor<'_>, quoted: bool) -> Result<(), ReadError> {
         let at = cursor.at();
         if cursor.bump() == Some('`') {
-            return Err(at.program("a command substitution, which is not executed"));
+            return Err(at.needs_shell("a command substitution, which is not executed"));
         }
         let part = match cursor.peek() {
             Some('(') if cursor.rest().starts_with("((") => {
-                return Err(at.program("arithmetic, which is not evaluated"));
+                return Err(at.needs_shell("arithmetic, which is not evaluated"));
             }
-            Some('(') => return Err(at.program("a command substitution, which is not executed")),
+            Some('(') => return Err(at.needs_shell("a command substitution, which is not executed")),
             Some('{') => braced(cursor, at)?,
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 Part::Value { name: cursor.name().to_owned(), index: 0 }
             }
             Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => {
-                return Err(at.program("a parameter of a running shell, which there is not"));
+                return Err(at.needs_shell("a parameter of a running shell; none is running"));
             }
             Some('\'' | '"') if !quoted => {
-                return Err(at.program("quoting that only bash has ($'…')"));
+                return Err(at.needs_shell("quoting that only bash knows ($'…')"));
             }
             _ => {
                 self.text("$", quoted, at);
@@ -250,8 +240,8 @@ impl Word {
     }
 }
 
-/// What is in the braces of `${…}`; the cursor is on the first.
-fn braced(cursor: &mut Cursor<'_>, at: Position) -> Result<Part, Unreadable> {
+/// What is in the braces of `${…}`; the cursor is on the opening one.
+fn braced(cursor: &mut Cursor<'_>, at: Position) -> Result<Part, ReadError> {
     cursor.skip();
     let count = cursor.take("#");
     let name = cursor.name().to_owned();
@@ -268,6 +258,6 @@ fn braced(cursor: &mut Cursor<'_>, at: Position) -> Result<Part, Unreadable> {
         (false, false, true, Some(0)) => Ok(Part::All(name)),
         (false, false, false, Some(index)) => Ok(Part::Value { name, index }),
         _ if cursor.peek().is_none() && !closed => Err(at.wrong("a brace that is not closed")),
-        _ => Err(at.program("a parameter expansion with an operator, which is not evaluated")),
+        _ => Err(at.needs_shell("a parameter expansion with an operator, which is not evaluated")),
     }
 }

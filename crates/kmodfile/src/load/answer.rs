@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether a kernel would load a module, and why not.
+//! The answer to whether a kernel would load a module, and why not.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::versions::Crc;
+use crate::crc::Crc;
 
 /// Whether a kernel would load a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// Every reason why it would not; none: it would.
+    /// Every reason why it would not; if there is none, it would.
     pub refusals: Vec<Refusal>,
-    /// What one should know although it would.
+    /// What the user should know even so.
     pub notes: Vec<Note>,
-    /// Who exports what the module imports.
+    /// What the module imports, and who exports it.
     pub imports: Vec<Resolved>,
 }
 
-/// An imported symbol and who exports it.
+/// An imported symbol, and who exports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resolved {
     /// The symbol.
@@ -30,7 +30,7 @@ pub struct Resolved {
 /// A reason why a kernel refuses a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "what each says of itself is in its text")]
+#[expect(missing_docs, reason = "each is explained by its text (Display)")]
 pub enum Refusal {
     Architecture { is: String, must_be: String },
     StructModule { is: u64, must_be: u64 },
@@ -49,10 +49,10 @@ pub enum Refusal {
     Signature { why: String },
 }
 
-/// What one should know of a module that would be loaded.
+/// What the user should know of a module that would be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "what each says of itself is in its text")]
+#[expect(missing_docs, reason = "each is explained by its text (Display)")]
 pub enum Note {
     Unsigned { secure_boot: bool },
     ForeignKey { signer: String, key: String },
@@ -68,8 +68,9 @@ impl Answer {
 }
 
 impl Refusal {
-    /// Whether the same module may be loaded by the same kernel another time: what it needs may come to be there, and signatures
-    /// need not be enforced at each boot. All else is in the two files.
+    /// Whether the same kernel may load the same module at another time: what the module needs may
+    /// get installed, and signatures need not be enforced at every boot. All else is decided by the
+    /// two files.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unresolved { .. } | Self::NotShipped { .. } | Self::Unsigned => true,
@@ -94,10 +95,10 @@ impl fmt::Display for Refusal {
         match self {
             Self::Architecture { is, must_be } => write!(f, "it is for {is}, the kernel is for {must_be}"),
             Self::StructModule { is, must_be } => {
-                write!(f, "its struct module has {is} bytes, the kernel's has {must_be}")
+                write!(f, "its struct module is {is} bytes, the kernel's is {must_be}")
             }
             Self::NoSymbolTable => {
-                write!(f, "it has no symbol table: more was stripped than debug information")
+                write!(f, "it has no symbol table: more than its debug information was stripped")
             }
             Self::Livepatch => write!(f, "it is a livepatch, and the kernel has no CONFIG_LIVEPATCH"),
             Self::Vermagic { is: Some(is), must_be } => {
@@ -110,7 +111,7 @@ impl fmt::Display for Refusal {
             Self::NoCrc { symbol } => {
                 write!(
                     f,
-                    "it carries no CRC of {symbol}: Module.symvers was not there, or lacked it, when it was built"
+                    "it carries no CRC of {symbol}: when it was built, Module.symvers was missing or lacked it"
                 )
             }
             Self::Crc { symbol, exporter, is, must_be } => {
@@ -118,7 +119,10 @@ impl fmt::Display for Refusal {
             }
             Self::Unresolved { symbol } => write!(f, "it needs {symbol}, which nothing exports"),
             Self::NotShipped { symbol, exporter } => {
-                write!(f, "it needs {symbol} of module {exporter}, which the kernel's packages do not hold")
+                write!(
+                    f,
+                    "it needs {symbol} of module {exporter}, which the kernel's packages do not contain"
+                )
             }
             Self::GplOnly { symbol, licence } => {
                 write!(f, "it needs {symbol}, exported for the GPL only, and its licence is {licence:?}")
@@ -145,7 +149,7 @@ impl fmt::Display for Note {
                 "signed by {signer:?} (key {key}), not by the kernel's own key: trusted where that certificate is enrolled"
             ),
             Self::AlsoExported { symbol, exporter } => {
-                write!(f, "{symbol} is exported by {exporter}, too: not both can be loaded")
+                write!(f, "{symbol} is also exported by {exporter}: only one of the two can be loaded")
             }
             Self::Namespace { symbol, namespace } => {
                 write!(f, "{symbol} is of namespace {namespace}, which it does not import: the kernel warns")

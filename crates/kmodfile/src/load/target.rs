@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A kernel, as far as loading a module depends on it.
+//! The kernel that a module is to be loaded into, as far as loading depends on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::Config;
+use crate::crc::Crc;
 use crate::module::Module;
-use crate::symvers;
-use crate::versions::Crc;
+use crate::{name, symvers};
 
-/// How `Module.symvers` names what is in the kernel itself.
+/// How `Module.symvers` calls the kernel itself.
 pub const VMLINUX: &str = "vmlinux";
 
-/// What is asked of a module. What the kernel is known by, one of its own modules tells: vermagic, architecture, the size of
-/// its `struct module`, the key it was signed with.
+/// The kernel that a module is to be loaded into: what it demands of a module. Much of that one of
+/// its own modules tells: vermagic, architecture, the size of its `struct module`, its signing key.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct LoadTarget {
     pub(super) vermagic: String,
     pub(super) architecture: String,
     pub(super) struct_module: u64,
     pub(super) exports: HashMap<String, Exported>,
     /// Whether `exports` is all that the kernel exports.
     pub(super) exports_known: bool,
-    /// The modules that are there to be loaded, where that is known: `Module.symvers` is of the build, and may know more.
+    /// The modules that are installed, where that is known: `Module.symvers` lists what was built,
+    /// which may be more.
     pub(super) modules: Option<BTreeSet<String>>,
     pub(super) modversions: bool,
     pub(super) livepatch: bool,
@@ -36,34 +37,36 @@ pub(super) struct Exported {
     pub(super) crc: Crc,
     pub(super) gpl_only: bool,
     pub(super) namespace: String,
-    /// The module that does, by the name it has when it is loaded, or [`VMLINUX`].
+    /// The module that exports it, by the name it has when loaded, or [`VMLINUX`].
     pub(super) module: String,
 }
 
 /// What a kernel does about signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signatures {
-    /// It knows none.
+    /// It does not know them.
     Unknown,
-    /// A module without one taints it; under Secure Boot it may be refused.
+    /// An unsigned module taints it; under Secure Boot it may be refused.
     Wanted { secure_boot: bool },
-    /// A module without one is refused.
+    /// An unsigned module is refused.
     Enforced,
 }
 
-impl Target {
-    /// A kernel of this configuration, with the text of its `Module.symvers`; `own` is any of its own modules.
+impl LoadTarget {
+    /// A kernel of this configuration, with the text of its `Module.symvers`. `own` is any one of
+    /// its own modules.
     pub fn new(config: &Config, symvers: &str, own: &Module) -> Self {
         Self::as_far_as_known(Some(config), Some(symvers), own)
     }
 
-    /// A kernel of which less may be known. Of a module nothing is asked then that a kernel might not ask: without a
-    /// `Module.symvers` no import is looked up, without a configuration nobody's signature is missed.
+    /// A kernel of which less may be known. Then nothing is demanded that the kernel might not
+    /// demand: without a `Module.symvers` no import is looked up, without a configuration no
+    /// signature is missed.
     pub fn as_far_as_known(config: Option<&Config>, symvers: Option<&str>, own: &Module) -> Self {
         let mut exports = HashMap::new();
         for export in symvers.into_iter().flat_map(symvers::parse) {
             let exported = Exported {
-                crc: Crc(export.crc),
+                crc: export.crc,
                 gpl_only: export.gpl_only,
                 namespace: export.namespace.to_owned(),
                 module: loaded_name(export.module),
@@ -87,7 +90,8 @@ impl Target {
         }
     }
 
-    /// The same kernel where signatures are enforced: by Secure Boot, or `module.sig_enforce=1` on its command line.
+    /// The same kernel enforcing signatures: under Secure Boot, or with `module.sig_enforce=1` on
+    /// its command line.
     #[must_use]
     pub fn secured(mut self) -> Self {
         if self.signatures != Some(Signatures::Unknown) {
@@ -96,14 +100,14 @@ impl Target {
         self
     }
 
-    /// The same kernel with these modules there to be loaded, by the names they have then.
+    /// The same kernel with these modules installed, by the names they have when loaded.
     #[must_use]
     pub fn with_modules(self, names: BTreeSet<String>) -> Self {
         Self { modules: Some(names), ..self }
     }
 
-    /// What those of `modules` that are for this kernel export is there, too: they are loaded before. What modules of the
-    /// same names exported is not.
+    /// Counts `modules` as loaded before, as far as they are for this kernel: what they export is
+    /// there, and replaces what modules of the same names exported.
     pub fn also<'a>(&mut self, modules: impl IntoIterator<Item = &'a Module>) {
         let ours = modules
             .into_iter()
@@ -124,6 +128,20 @@ impl Target {
             }
         }
     }
+
+    /// Whether `module` is installed, as far as is known.
+    pub(super) fn has(&self, module: &str) -> bool {
+        module == VMLINUX || self.modules.as_ref().is_none_or(|modules| modules.contains(module))
+    }
+
+    /// Whether vermagic is the kernel's. For a module with CRCs the release in it does not count.
+    pub(super) fn has_vermagic_of(&self, module: &Module) -> bool {
+        let compared = |vermagic: &str| match &module.versions.basic {
+            Some(_) => vermagic.find(' ').map_or("", |blank| &vermagic[blank..]).to_owned(),
+            None => vermagic.to_owned(),
+        };
+        module.modinfo.get("vermagic").map(compared) == Some(compared(&self.vermagic))
+    }
 }
 
 impl Signatures {
@@ -138,7 +156,7 @@ impl Signatures {
     }
 }
 
-/// The name that a module of `Module.symvers` has when it is loaded: `fs/dns-x` is `dns_x`.
+/// The name that a module in `Module.symvers` has when loaded: `dns_x` for `fs/dns-x`.
 fn loaded_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).replace('-', "_")
+    name::loaded(path.rsplit('/').next().unwrap_or(path))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use x509_cert::time::Time;
 
-use kmodfile::signature::hex;
+use kmodfile::signature::colon_hex;
 use report::failure::Failure;
 
 /// A certificate that is valid today.
@@ -83,10 +83,10 @@ impl CertificateFacts {
         let serial = serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial);
         Self {
             subject: body.subject.to_string(),
-            serial: hex(serial).replace(':', ""),
+            serial: colon_hex(serial).replace(':', ""),
             not_before: date(&body.validity.not_before),
             not_after: date(&body.validity.not_after),
-            fingerprint: hex(&Sha256::digest(der)),
+            fingerprint: colon_hex(&Sha256::digest(der)),
         }
     }
 }

@@ -183,7 +183,7 @@ fn unpack(
         .args(["--wildcards", "--no-wildcards-match-slash"])
         .args(patterns.iter().map(inside))
         .env("LC_ALL", "C.UTF-8");
-    let unpacked = process::pipeline(
+    process::pipeline(
         &[
             Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb),
             Cmd::new("tar").args(["--extract", "--to-stdout"]).arg(format!("./usr/src/{name}.tar.xz")),
@@ -191,8 +191,7 @@ fn unpack(
             tar,
         ],
         &context.report,
-    );
-    unpacked
+    )
 }
 
 /// Reads imported files, all of which must exist.

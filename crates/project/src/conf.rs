@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Errors of `dkms-conf`, which knows no exit statuses and no options, as what the user is told:
+//! the one place where each gets its remedy.
+
+use camino::Utf8Path;
+use dkms_conf::{DirectiveError, ReadError};
+use report::failure::Failure;
+
+/// A `dkms.conf` that cannot be read.
+pub(crate) fn unreadable(file: &Utf8Path, error: ReadError) -> Failure {
+    let remedy = if error.needs_shell {
+        "write plain assignments, NAME=\"value\" or NAME[0]=\"value\"; \
+         or have a shell evaluate it in a sandbox: --allow-shell"
+    } else {
+        "fix it: it is read as bash would read it"
+    };
+    Failure::refused(format!("{file}:{}:{}", error.line, error.column), error.reason).remedy(remedy)
+}
+
+/// A `dkms.conf` with a directive that makes no sense.
+pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
+    let remedy = match error {
+        DirectiveError::Pattern { .. } => "fix the expression: it is matched as by grep -E".to_owned(),
+        DirectiveError::Placeholder { package, .. } => {
+            format!("set PACKAGE_VERSION=\"…\" in it, or name the directory {package}-VERSION")
+        }
+        DirectiveError::Unnamed { .. }
+        | DirectiveError::Twice { .. }
+        | DirectiveError::Name { .. }
+        | DirectiveError::Outside { .. } => "fix it: dkms(8) describes each directive".to_owned(),
+    };
+    Failure::refused(file.as_str(), error.to_string()).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dkms_conf::{DkmsConf, directives};
+    use report::failure::Exit;
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_its_place() {
+        for (text, object, remedy) in [
+            ("A=1\nB=$(x)\n", "/p/dkms.conf:2:3", "--allow-shell"),
+            ("A='", "/p/dkms.conf:1:3", "as bash would"),
+        ] {
+            let failure = unreadable("/p/dkms.conf".into(), DkmsConf::parse(text).unwrap_err());
+            assert_eq!((failure.exit, failure.object.as_str()), (Exit::Refused, object));
+            assert!(failure.remedy.as_ref().unwrap().contains(remedy), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_directive_that_makes_no_sense_is_refused_with_a_remedy() {
+        let values =
+            |text: &str| DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap().values;
+        let of = |error: DirectiveError| invalid("/p/dkms.conf".into(), &error);
+        for (failure, remedy) in [
+            (of(directives::modules(&values("BUILT_MODULE_NAME=../x"), "x").unwrap_err()), "dkms(8)"),
+            (of(directives::patches(&values("PATCH=a\nPATCH_MATCH='('"), "6.1").unwrap_err()), "grep -E"),
+            (of(directives::version("x", "#V#", "y").unwrap_err()), "name the directory x-VERSION"),
+        ] {
+            assert_eq!((failure.exit, failure.object.as_str()), (Exit::Refused, "/p/dkms.conf"));
+            assert!(failure.remedy.as_ref().unwrap().contains(remedy), "{failure:?}");
+        }
+    }
+}

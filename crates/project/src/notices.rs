@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the user should know of a `dkms.conf` that can be read: what in it has no effect here.
+
+use dkms_conf::Evaluated;
+use dkms_conf::directives::{self, HOOKS, REMOVED};
+
+/// Directives that DKMS does not know: they are for this tool alone.
+pub const OURS: &[&str] = &["PROJECT_FILES", "PROJECT_LOADS"];
+
+/// The names of all directives, DKMS's and this tool's.
+pub fn directives() -> impl Iterator<Item = &'static str> {
+    directives::all().chain(OURS.iter().copied())
+}
+
+/// Whether `name` is a directive, and not a variable that the file has for itself.
+pub fn is_directive(name: &str) -> bool {
+    directives().any(|known| known == name)
+}
+
+/// What the user should know, a line each.
+pub fn notices(evaluated: &Evaluated) -> Vec<String> {
+    let unset = evaluated.unset.iter();
+    let unset =
+        unset.map(|(name, line)| format!("line {line}: ${name} is not set; it is empty, as for DKMS"));
+    let names = evaluated.values.names();
+    let of_names = names.filter_map(|name| Some(format!("{name} {}", without_effect(name, evaluated)?)));
+    unset.chain(of_names).collect()
+}
+
+/// Why what the file assigns to `name` has no effect on a build; `None` if it has one.
+fn without_effect(name: &str, evaluated: &Evaluated) -> Option<&'static str> {
+    if REMOVED.contains(&name) {
+        Some("has no effect since DKMS 3.0")
+    } else if name == "POST_BUILD" {
+        Some("is not run: DKMS runs it after it has built the modules and copied them away")
+    } else if HOOKS.contains(&name) {
+        Some("is run by DKMS alone, when it adds, installs or removes the package")
+    } else if name == "BUILD_DEPENDS" {
+        Some("is left to DKMS: other projects' modules are not built first")
+    } else if is_directive(name) || evaluated.used.contains(name) {
+        None
+    } else {
+        Some("is not a directive of DKMS, and nothing in the file uses it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dkms_conf::DkmsConf;
+
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let text = "PACKAGE_NAME=x\nAUTO_INSTALL=yes\nDIR=src\nBUILT_MODULE_LOCATION=$DIR\nREMAKE_INITRD=no\n\
+                    MAKE=\"m $OTHER\"\nPRE_INSTALL=x.sh\nPRE_BUILD=y.sh\nPROJECT_LOADS=z\n";
+        let notices = notices(&DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap());
+        assert_eq!(notices.len(), 4, "{notices:?}");
+        for (notice, said) in notices.iter().zip([
+            "line 6: $OTHER",
+            "AUTO_INSTALL is not a directive",
+            "PRE_INSTALL is run by DKMS alone",
+            "REMAKE_INITRD",
+        ]) {
+            assert!(notice.starts_with(said), "{notice}");
+        }
+    }
+}
