@@ -6,7 +6,7 @@ name := cifs-fix
 objects := cifs_fix.ko
 summary := verifies SMB2 replies before the stock cifs.ko parses them
 tool := cargo xtask
-cache := cifs-fix
+cache := cargo-kmod
 rust := y
 arguments = $(if $(CIFS_KO),CIFS_KO='$(abspath $(CIFS_KO))') \
 	$(if $(CIFS_BTF),CIFS_BTF='$(abspath $(CIFS_BTF))')

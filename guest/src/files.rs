@@ -3,37 +3,21 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 
 use guest::{RANGE, RANGES};
-use nix::errno::Errno;
-use nix::sys::stat::Mode;
-use nix::sys::statvfs::statvfs;
-use nix::unistd::mkfifo;
-use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, getxattr, seek};
+use rustix::fs::{
+    CWD, FallocateFlags, Mode, SeekFrom, copy_file_range, fallocate, getxattr, mkfifoat, seek, statvfs,
+};
+use vm_protocol::Errno;
 
 /// Longer than any attribute that is asked for.
 const VALUE_BYTES: usize = 64 * 1024;
 
 pub(crate) fn make_pipe(path: &str) -> io::Result<()> {
-    mkfifo(path, Mode::empty())?;
+    mkfifoat(CWD, path, Mode::empty())?;
     // Whatever the mask is.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))
-}
-
-pub(crate) fn kind(path: &str) -> io::Result<String> {
-    let kind = fs::symlink_metadata(path)?.file_type();
-    let names = [
-        (kind.is_file(), "file"),
-        (kind.is_dir(), "directory"),
-        (kind.is_symlink(), "link"),
-        (kind.is_fifo(), "pipe"),
-    ];
-    Ok(names.into_iter().find_map(|(is, name)| is.then_some(name)).unwrap_or("other").to_owned())
-}
-
-pub(crate) fn read_link(path: &str) -> io::Result<String> {
-    Ok(fs::read_link(path)?.to_string_lossy().into_owned())
 }
 
 pub(crate) fn read_attribute(path: &str, name: &str) -> io::Result<String> {
@@ -58,8 +42,8 @@ pub(crate) fn find_hole(path: &str) -> io::Result<String> {
     Ok(seek(&File::open(path)?, SeekFrom::Hole(0))?.to_string())
 }
 
-/// Makes a file of several ranges of data, and asks for data and holes in it: from its start on, from the first hole on, from
-/// the last but one range on, and from the last.
+/// Makes a file of several ranges of data, and asks for data and holes in it: from its start on,
+/// from the first hole on, from the last but one range on, and from the last.
 pub(crate) fn ask_ranges(path: &str) -> io::Result<String> {
     let file = File::options().read(true).write(true).create_new(true).open(path)?;
     for range in 0..2 * RANGES - 1 {
@@ -75,7 +59,7 @@ pub(crate) fn ask_ranges(path: &str) -> io::Result<String> {
         for (what, place) in [("data", SeekFrom::Data(from)), ("hole", SeekFrom::Hole(from))] {
             let answer = match seek(&file, place) {
                 Ok(at) => at.to_string(),
-                Err(errno) => format!("{:?}", Errno::from_raw(errno.raw_os_error())),
+                Err(errno) => Errno::from_raw(errno.raw_os_error()).to_string(),
             };
             answers.push_str(&format!("{what} from {from}: {answer}\n"));
         }

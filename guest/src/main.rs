@@ -1,133 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The init of the virtual machine: works through the plan, reports, ends.
-//!
-//! It is process 1: it must not panic and must not return, because the kernel would panic in turn
-//! and the cause would be lost. Whatever goes wrong becomes an event, or, before there is a port to report
-//! on, a line in the kernel log; then the machine is reset, which ends QEMU (`-no-reboot`).
+//! The sample's init: the tool's, with the steps of [`guest::ShareStep`].
 
+mod digest;
 mod files;
-mod kernel_log;
-mod network;
+mod layout;
 mod notifications;
-mod port;
 mod processor;
-mod program;
 mod steps;
 mod workload;
 
-use std::fs;
-use std::time::{Duration, Instant};
-
-use guest::{Event, Outcome, Plan, PlannedStep};
-use nix::mount::{MsFlags, mount};
-use nix::sys::reboot::{RebootMode, reboot};
-
-use kernel_log::KernelLog;
-use port::Port;
-
 fn main() {
-    if std::process::id() != 1 {
-        eprintln!("this is the init of a virtual machine; it does nothing elsewhere");
-        std::process::exit(2);
-    }
-    std::panic::set_hook(Box::new(|info| {
-        kernel_log::write(&format!("init panicked: {info}"));
-        reset();
-    }));
-    if let Err(why) = run() {
-        kernel_log::write(&format!("init cannot go on: {why}"));
-    }
-    reset();
-}
-
-/// Everything up to the end of the plan. An error is one that could not be reported on the port.
-fn run() -> Result<(), String> {
-    mount_kernel_filesystems()?;
-    let plan = fs::read(guest::PLAN).map_err(|error| format!("{}: {error}", guest::PLAN))?;
-    let plan: Plan = serde_json::from_slice(&plan).map_err(|error| format!("{}: {error}", guest::PLAN))?;
-    let mut log = KernelLog::open()?;
-    for file in &plan.early {
-        steps::insert_module(file, "").map_err(|error| error.to_string())?;
-    }
-    let mut port = Port::open(&plan.nonce)?;
-    // From here on the console holds everything, debugging messages and whatever `quiet` would hide as well.
-    fs::write("/proc/sys/kernel/printk", "8").ok();
-    if let Err(why) = work(&plan, &mut log, &mut port) {
-        port.send(Event::Broken { why })?;
-    }
-    // Give the host time to read the port before the reset takes it away.
-    std::thread::sleep(Duration::from_millis(200));
-    Ok(())
-}
-
-/// The plan, from the greeting to the end.
-fn work(plan: &Plan, log: &mut KernelLog, port: &mut Port) -> Result<(), String> {
-    port.send(Event::Hello { release: release()?, tainted: tainted()?, log: log.read_new()? })?;
-    for (index, planned) in plan.steps.iter().enumerate() {
-        if !work_step(index, planned, log, port)? {
-            break;
-        }
-    }
-    port.send(Event::Finished { tainted: tainted()?, log: log.read_new()? })
-}
-
-/// One step; whether it ended as expected.
-fn work_step(
-    index: usize,
-    planned: &PlannedStep,
-    log: &mut KernelLog,
-    port: &mut Port,
-) -> Result<bool, String> {
-    kernel_log::write(&format!("step {index}: {}", planned.step));
-    port.send(Event::StepStarted { index })?;
-    let taint_before = tainted()?;
-    let started = Instant::now();
-    let (outcome, output) = match steps::perform(&planned.step) {
-        Ok(output) => (Outcome::Done, output),
-        Err(error) => (error.outcome(), None),
-    };
-    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let met = planned.expect.is_met_by(&outcome);
-    let (log, taint_after) = (log.read_new()?, tainted()?);
-    port.send(Event::StepEnded { index, outcome, millis, output, log, taint_before, taint_after })?;
-    Ok(met)
-}
-
-fn mount_kernel_filesystems() -> Result<(), String> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    let table = [
-        ("devtmpfs", "/dev", MsFlags::MS_NOSUID),
-        ("proc", "/proc", flags | MsFlags::MS_NODEV),
-        ("sysfs", "/sys", flags | MsFlags::MS_NODEV),
-    ];
-    for (kind, target, flags) in table {
-        fs::create_dir_all(target).map_err(|error| format!("{target}: {error}"))?;
-        mount(Some(kind), target, Some(kind), flags, None::<&str>)
-            .map_err(|error| format!("mounting {kind}: {error}"))?;
-    }
-    // Not every kernel has debugfs; a step that reads it says so.
-    mount(Some("debugfs"), "/sys/kernel/debug", Some("debugfs"), flags, None::<&str>).ok();
-    Ok(())
-}
-
-fn release() -> Result<String, String> {
-    read_line("/proc/sys/kernel/osrelease")
-}
-
-fn tainted() -> Result<u64, String> {
-    let text = read_line("/proc/sys/kernel/tainted")?;
-    text.parse().map_err(|_| format!("/proc/sys/kernel/tainted: {text}"))
-}
-
-fn read_line(path: &str) -> Result<String, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-    Ok(text.trim_end().to_owned())
-}
-
-fn reset() -> ! {
-    reboot(RebootMode::RB_AUTOBOOT).ok();
-    // Not reached with the privileges of init; returning from process 1 would panic the kernel.
-    loop {
-        std::thread::sleep(Duration::from_secs(3600));
-    }
+    vm_init::main(steps::perform);
 }

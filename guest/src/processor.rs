@@ -7,11 +7,12 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// Long enough for every task to be done with what it was woken for, and for the kernel to write down how long that took.
+/// Long enough for every task to be done with what it was woken for, and for the kernel to write
+/// down how long that took.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens and closes the files 0 to `count` in `directory`, and gives the nanoseconds that all tasks together ran meanwhile,
-/// the kernel's own among them.
+/// Opens and closes the files 0 to `count` in `directory`, and gives the nanoseconds that all tasks
+/// together ran meanwhile, the kernel's own among them.
 pub(crate) fn open_files(directory: &str, count: u32) -> io::Result<String> {
     let before = all_tasks()?;
     for number in 0..count {

@@ -4,11 +4,11 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
+use kernel::distribution::recipe::Recipe;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use kmodfile::release::Release;
 use report::Report;
 use report::process::Cmd;
@@ -41,14 +41,12 @@ impl<'a> Machine<'a> {
 
     /// With no kernel at all; what `kdir` was built with is there.
     pub(crate) fn over(context: &'a Context, kdir: &Kdir, layers: impl FnOnce(Scratch) -> Scratch) -> Self {
-        let mut recipe: Recipe = kdir.stamp().recipe.clone();
-        recipe.packages.extend(PACKAGES.iter().map(|name| (*name).to_owned()));
+        let recipe: Recipe = kdir.stamp().recipe.clone().with(PACKAGES.iter().copied());
         // The headers of newer kernels depend on the compiler by this name.
-        let compiler = recipe.packages.iter().find(|name| name.starts_with("gcc-")).cloned();
-        recipe.packages.extend(compiler.map(|compiler| format!("{compiler}-for-host")));
-        recipe.packages.sort();
-        recipe.packages.dedup();
-        let root = DebianRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
+        let compiler = recipe.packages().iter().find(|name| name.starts_with("gcc-"));
+        let compiler = compiler.map(|compiler| format!("{compiler}-for-host"));
+        let recipe = recipe.with(compiler);
+        let root = TreeRoot::provide(context, &recipe).unwrap_or_else(|error| panic!("{error:#}"));
         let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
         let changes = Utf8Path::from_path(dir.path()).unwrap().join("changes");
         let tree = layers(Scratch::over(&root, &changes).unwrap());
@@ -73,7 +71,7 @@ impl<'a> Machine<'a> {
         let cmd = cmd
             .env("XDG_CACHE_HOME", cache.parent().unwrap())
             .env("KERNEL", self.release.as_str())
-            .env("KDIR", Kdir::place_of(self.context, &self.release).join("build"))
+            .env("KDIR", Kdir::place_of(&self.context.cache, &self.release).join("build"))
             .env("REPOSITORY", repository())
             .env("XTASK", program)
             .cwd(repository());

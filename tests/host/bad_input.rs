@@ -75,6 +75,25 @@ fn inspect_with_dry_run_prepares_no_kernel() {
 }
 
 #[test]
+fn a_directory_that_make_cannot_handle_is_refused_before_a_kernel_is_prepared() {
+    let scratch = Scratch::new();
+    for (name, what) in [("a b", "a space"), ("a:b", "`:`"), ("a\nb", "a newline"), ("a#b", "`#`")] {
+        let dir = scratch.path().join(name);
+        fs_err::create_dir(&dir).unwrap();
+        let conf = "PACKAGE_NAME=x\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/x\n";
+        fs_err::write(dir.join("dkms.conf"), conf).unwrap();
+        let target = dir.join("target");
+        let words = ["build", "--project", dir.as_str(), "--target-dir", target.as_str()];
+        let tool = scratch.tool(&words);
+        let (status, output) = run(&tool);
+        assert_eq!(status, 4, "{output}");
+        assert!(output.contains(&format!("make cannot handle a path with {what} in it")), "{output}");
+        assert!(output.contains("remedy: build in another directory: --target-dir DIR"), "{output}");
+        assert!(!scratch.cache().join("archive").exists(), "{output}");
+    }
+}
+
+#[test]
 fn a_dkms_conf_that_is_a_program_is_refused_and_not_run() {
     let scratch = Scratch::new();
     let witness = scratch.path().join("witness");
@@ -153,7 +172,7 @@ fn a_second_run_waits_and_says_for_what() {
     let tool = without_network(&scratch, scratch.tool(&["kernel", "list"]));
     let mut child = tool.spawn(Stdio::null(), Stdio::piped()).unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let waiting = format!("for archive: another run (process {}) is at it", std::process::id());
+    let waiting = format!("for archive, held by another run (process {})", std::process::id());
     assert!(lines.next().unwrap().contains(&waiting));
     drop(lock);
     assert!(lines.any(|line| line.contains("Waited for archive")));

@@ -3,13 +3,16 @@
 //! line as a user meets it.
 
 mod bad_input;
+mod command_line;
 mod dependencies;
+mod dry_run;
 mod elf;
 mod floor_plan;
 mod frames;
 mod key;
 mod modules;
 mod namespaces;
+mod outputs;
 mod rules;
 mod series;
 mod tidy;

@@ -143,9 +143,15 @@ fn ci_runs_the_test_command_of_the_readme() {
 #[test]
 fn other_programs_are_run_through_one_door() {
     let door = concat!("Comm", "and::new(");
-    // The init in the machine has a door of its own. The oracle's program talks over pipes to one that it has just compiled,
-    // and is built without the tool.
-    let doors = ["crates/report/src/process.rs", "guest/src/program.rs", "tests/oracle/src/program.rs"];
+    // The init in the machine has a door of its own; the build script that builds it has no report to show
+    // commands in. The oracle's program talks over pipes to one that it has just compiled, and is built
+    // without the tool.
+    let doors = [
+        "crates/report/src/process.rs",
+        "crates/vm/build.rs",
+        "crates/vm/init/src/program.rs",
+        "tests/oracle/src/program.rs",
+    ];
     let is_door = |path: &Utf8Path| doors.contains(&path.as_str());
     let hit = |(path, text): &(Utf8PathBuf, String)| {
         path.extension() == Some("rs") && !is_door(path) && text.contains(door)

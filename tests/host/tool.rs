@@ -23,7 +23,7 @@ impl Scratch {
 
     /// The tool's cache when `XDG_CACHE_HOME` is this directory.
     pub(crate) fn cache(&self) -> Utf8PathBuf {
-        self.path().join("cifs-fix")
+        self.path().join("cargo-kmod")
     }
 
     /// The tool with this directory as the user's cache.

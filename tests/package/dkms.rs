@@ -250,7 +250,7 @@ fn bundles(suite: &Suite) {
 /// As many kernels as are prepared for the same build root: beside the default one, what a user
 /// happens to have.
 fn several_kernels(suite: &Suite) {
-    let all = Kdir::all(suite.context());
+    let all = Kdir::all(&suite.context().cache, &suite.context().report);
     let alike = |kdir: &Kdir| -> Vec<Kdir> {
         all.iter().filter(|other| other.stamp().recipe == kdir.stamp().recipe).cloned().collect()
     };

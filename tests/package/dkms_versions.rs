@@ -3,10 +3,10 @@
 //! with: by hand and through the tool, with the kernel of today and with their own.
 
 use camino::Utf8PathBuf;
+use kernel::distribution::debian;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use libtest_mimic::Trial;
 use project::Project;
 use project::stage::Sources;
@@ -35,8 +35,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 fn older(suite: &Suite, debian: &str) {
     let mut packages: Vec<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
     packages.sort();
-    let recipe = Recipe { suite: debian.to_owned(), packages };
-    let root = DebianRoot::provide(suite.context(), &recipe).unwrap();
+    let recipe = debian::recipe(debian, packages);
+    let root = TreeRoot::provide(suite.context(), &recipe).unwrap();
     println!("{debian}: {}", with_its_own_kernel(suite, &root));
     with_the_default_kernel(suite, &root);
 }
@@ -71,7 +71,7 @@ const HASHES: &str = "cd /lib/modules/$KERNEL && find . -name '*.ko*' -type f | 
 
 /// In its own system: a module of the kernel's own is replaced and comes back; a kernel without
 /// Rust has no guard. Gives what this DKMS calls itself.
-fn with_its_own_kernel(suite: &Suite, root: &DebianRoot) -> String {
+fn with_its_own_kernel(suite: &Suite, root: &TreeRoot) -> String {
     let (_dir, path) = scratch();
     let changes = tempfile::tempdir_in(suite.context().cache.path("")).unwrap();
     let tree =
@@ -109,7 +109,7 @@ fn with_its_own_kernel(suite: &Suite, root: &DebianRoot) -> String {
 }
 
 /// In place of today's: the guard, and through the tool.
-fn with_the_default_kernel(suite: &Suite, root: &DebianRoot) {
+fn with_the_default_kernel(suite: &Suite, root: &TreeRoot) {
     let machine = Machine::with_kernel(suite.context(), &suite.prepared().kdir);
     let shared = machine.shared();
     let source = guard(shared.join("guard"));

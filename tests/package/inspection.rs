@@ -37,7 +37,11 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 /// The kernel that the suite prepared; with `--long`, every prepared one.
 fn kernels(suite: &Suite) -> Vec<Prepared> {
     let context = suite.context();
-    let all = if std::env::var_os(LONG).is_some() { Kdir::all(context) } else { Vec::new() };
+    let all = if std::env::var_os(LONG).is_some() {
+        Kdir::all(&context.cache, &context.report)
+    } else {
+        Vec::new()
+    };
     let prepared = |kdir: Kdir| {
         prepare::provide_for(context, Some(kdir.release()), context.root_fs, Rust::Optional).unwrap()
     };

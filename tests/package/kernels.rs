@@ -8,8 +8,9 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::KernelFacts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, ArchiveKernel};
 use kernel::kdir::{Kdir, Stamp};
 use kernel::root::Access;
 use kernel::rust;
@@ -88,13 +89,12 @@ fn an_unknown_release(_: &Suite) {
 
 fn a_release_without_rust(suite: &Suite) {
     let context = suite.context();
-    let archive = Archive::open(context).unwrap();
-    let has_rust =
-        |kernel: &discover::Kernel| Facts::of(&discover::config(context, &archive, kernel).unwrap()).rust;
-    let kernels = discover::all(&archive);
+    let archive = DebianArchive::open(context, Age::Current).unwrap();
+    let has_rust = |kernel: &ArchiveKernel| KernelFacts::of(&archive.config(kernel).unwrap()).rust;
+    let kernels = archive.kernels();
     let without =
         kernels.iter().find(|kernel| !has_rust(kernel)).expect("a kernel without Rust in the archive");
-    let place = Kdir::place_of(context, &without.release);
+    let place = Kdir::place_of(&context.cache, &without.release);
     // For modules that need no Rust, one may be.
     let prepared = place.exists();
     let (status, output) = run(&tool(&["kernel", "prepare", without.release.as_str()]));
@@ -119,14 +119,15 @@ fn list_marks_the_default(suite: &Suite) {
     assert_eq!((&default[0]["rust"], &default[0]["prepared"]), (&true.into(), &true.into()));
 }
 
-/// What the list says of prepared kernels is what their images are: a signature is behind the PE file, where its header says.
+/// What the list says of prepared kernels is what their images are: a signature is behind the PE
+/// file, where its header says.
 fn list_says_which_are_signed(suite: &Suite) {
     let output = tool(&["--json", "kernel", "list"]).run(&suite.context().report).unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut compared = 0;
     for row in rows.as_array().unwrap() {
         let release = row["release"].as_str().unwrap().parse().unwrap();
-        let Some(kdir) = Kdir::open(suite.context(), &release) else { continue };
+        let Some(kdir) = Kdir::open(&suite.context().cache, &release) else { continue };
         let image = fs_err::read(kdir.vmlinuz().unwrap()).unwrap();
         assert_eq!(row["image_signed"], has_certificate_table(&image), "{release}");
         compared += 1;
@@ -136,8 +137,8 @@ fn list_says_which_are_signed(suite: &Suite) {
     assert!(shown.contains("SIGNED"), "{shown}");
 }
 
-/// The entry of the data directory of a PE32+ file that says where certificates are (the PE format, "Optional Header Data
-/// Directories"), and that there are as many bytes.
+/// The entry of the data directory of a PE32+ file that says where certificates are (the PE format,
+/// "Optional Header Data Directories"), and that there are as many bytes.
 fn has_certificate_table(image: &[u8]) -> bool {
     let word = |at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap()) as usize;
     let entry = word(0x3c) + 24 + 112 + 4 * 8;
@@ -151,7 +152,7 @@ fn without_network(suite: &Suite) {
     let (status, output) = run(&tool(&["kernel", "list"]));
     assert_eq!(status, 0, "{output}");
     let (_dir, dir) = scratch();
-    let (known, ours) = (suite.context().cache.path("archive"), dir.join("cifs-fix/archive"));
+    let (known, ours) = (suite.context().cache.path("archive"), dir.join("cargo-kmod/archive"));
     fs_err::create_dir_all(ours.join("configs")).unwrap();
     for entry in known.join("configs").read_dir_utf8().unwrap() {
         let entry = entry.unwrap();
@@ -167,7 +168,7 @@ fn without_network(suite: &Suite) {
     };
     let (status, output) = list();
     assert_eq!(status, 0, "{output}");
-    assert!(output.contains("cannot be reached; its indexes of 48 hours ago are used"), "{output}");
+    assert!(output.contains("cannot be reached; using its indexes from 48 hours ago"), "{output}");
     assert!(output.contains(suite.prepared().kdir.release().as_str()), "{output}");
 
     fs_err::remove_file(&index).unwrap();
@@ -194,7 +195,7 @@ struct Elsewhere {
 impl Elsewhere {
     fn new(suite: &Suite) -> Self {
         let (dir, base) = scratch();
-        let cache = base.join("cifs-fix");
+        let cache = base.join("cargo-kmod");
         fs_err::create_dir(&cache).unwrap();
         for part in ["archive", "roots"] {
             symlink(suite.context().cache.path(part), cache.join(part)).unwrap();
@@ -204,7 +205,7 @@ impl Elsewhere {
 
     /// Where a kernel of this release is there.
     fn place(&self, release: &Release) -> Utf8PathBuf {
-        self.base.join("cifs-fix/kernels").join(release)
+        self.base.join("cargo-kmod/kernels").join(release)
     }
 
     fn tool(&self, args: &[&str]) -> Cmd {
@@ -233,13 +234,14 @@ fn a_killed_run(suite: &Suite) {
     assert!(place.exists() && !place.join("stamp.json").exists());
     let second = elsewhere.prepare_until(release, "Making kernel tree");
     assert!(
-        second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
+        second.contains("Discarding") && second.contains("left incomplete by a run that was stopped"),
         "{second}"
     );
     assert!(!place.join("stamp.json").exists());
 }
 
-/// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is still there.
+/// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is
+/// still there.
 fn a_tree_that_lost_files(suite: &Suite) {
     let elsewhere = Elsewhere::new(suite);
     let kdir = &suite.prepared().kdir;
@@ -257,10 +259,15 @@ fn a_tree_that_lost_files(suite: &Suite) {
 
     // Whoever only looks does not take it for a kernel.
     let (status, said) = run(&elsewhere.tool(&["build", "--all-kernels"]));
-    let reason = format!("kernel {release}: its tree lost {place}/build/");
-    assert!(status == 3 && said.contains(&reason) && said.contains(&format!("--kernel {release}")), "{said}");
+    let reason = format!("kernel {release} is not used: its tree has lost {place}/build/");
+    assert!(
+        status == 3
+            && said.contains(&reason)
+            && said.contains(&format!("cargo xtask kernel prepare {release}")),
+        "{said}"
+    );
     let said = elsewhere.prepare_until(release, "Unpacking source");
-    assert!(said.contains(&format!("Discarding {place}, lost {place}/build/")), "{said}");
+    assert!(said.contains(&format!("Discarding {place}, which has lost {place}/build/")), "{said}");
 }
 
 /// Copies a prepared kernel to another place, which it then believes to have been made in.

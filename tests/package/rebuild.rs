@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::archive::Archive;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _};
 use kernel::root::Access;
-use kernel::{discover, prepare};
+
 use kmodfile::module::Module;
 use libtest_mimic::Trial;
 use object::{Object as _, ObjectSymbol as _};
@@ -61,11 +62,10 @@ const ASN1: &[&str] =
 
 /// Against tar's own list of the source package.
 fn the_import_is_what_is_named(suite: &Suite) {
-    let archive = Archive::open(suite.context()).unwrap();
+    let archive = DebianArchive::open(suite.context(), Age::Current).unwrap();
     let release = suite.prepared().kdir.release();
-    let kernel = discover::all(&archive).into_iter().find(|kernel| kernel.release == *release).unwrap();
-    let deb =
-        archive.fetch(&[prepare::source_package(archive.packages(), &kernel).unwrap()]).unwrap().remove(0);
+    let kernel = archive.kernels().into_iter().find(|kernel| kernel.release == *release).unwrap();
+    let deb = archive.fetch(&[archive.source(&kernel).unwrap()]).unwrap().remove(0);
     let (_dir, path) = scratch();
     let name = format!("linux-source-{}", release.line());
     let tar = |args: &[&str]| Cmd::new("tar").args(args);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use kernel::root::scratch::Scratch;
-use kernel::root::{Access, Root, mounts, removal};
+use kernel::root::{Access, mounts, removal};
 use libtest_mimic::Trial;
 use report::process::Cmd;
 
@@ -44,7 +44,7 @@ fn sees_only_what_it_was_given(suite: &Suite) {
 }
 
 fn the_tree_is_read_only(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Some(root) = suite.prepared().root.tree() else { return };
     let script =
         "touch /usr/x 2>/dev/null || echo kept; touch /tmp/x && echo scratch; touch /dev/null && echo device";
     assert_eq!(sh(suite, script, &Access::default()), "kept\nscratch\ndevice");
@@ -52,7 +52,7 @@ fn the_tree_is_read_only(suite: &Suite) {
 }
 
 fn a_scratch_is_written_to(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Some(root) = suite.prepared().root.tree() else { return };
     let context = suite.context();
     // A path with what separates layers and options.
     let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
@@ -75,7 +75,7 @@ fn a_scratch_is_written_to(suite: &Suite) {
 }
 
 fn no_mount_outlives_a_command(suite: &Suite) {
-    let Root::Debian(root) = &suite.prepared().root else { return };
+    let Some(root) = suite.prepared().root.tree() else { return };
     let before = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
     let (_dir, given) = scratch();
     assert_ne!(sh(suite, "cat /proc/self/mountinfo", &Access::default().write(&given)), "");
@@ -84,7 +84,8 @@ fn no_mount_outlives_a_command(suite: &Suite) {
     assert!(fs_err::read_dir(root.tree().join("dev")).unwrap().next().is_none(), "device nodes in the tree");
 }
 
-/// Killed, and stopped with Ctrl-C, which every process of the terminal's group gets, while a build runs in the root.
+/// Killed, and stopped with Ctrl-C, which every process of the terminal's group gets, while a build
+/// runs in the root.
 fn a_stopped_tool_leaves_no_process(suite: &Suite) {
     use rustix::process::{Pid, Signal, kill_process, kill_process_group};
     let release = suite.prepared().kdir.release().as_str();
@@ -101,7 +102,7 @@ fn a_stopped_tool_leaves_no_process(suite: &Suite) {
         let status = parent.wait().unwrap();
         assert!(!status.success(), "{status}");
         wait_until(|| !running(&mark), "the command outlived the tool");
-        if let Root::Debian(root) = &suite.prepared().root {
+        if let Some(root) = suite.prepared().root.tree() {
             assert!(mounts::below(root.tree()).unwrap().is_empty());
         }
     }
@@ -133,10 +134,11 @@ fn wait_until(condition: impl Fn() -> bool, otherwise: &str) {
     }
 }
 
-/// In a cache of its own: killed while mmdebstrap works, which must end too, and the next run starts over.
+/// In a cache of its own: killed while mmdebstrap works, which must end too, and the next run
+/// starts over.
 fn killed_while_made(suite: &Suite) {
     let (_dir, base) = scratch();
-    let cache = base.join("cifs-fix");
+    let cache = base.join("cargo-kmod");
     fs_err::create_dir(&cache).unwrap();
     std::os::unix::fs::symlink(suite.context().cache.path("archive"), cache.join("archive")).unwrap();
     let release = suite.prepared().kdir.release().as_str();
@@ -161,7 +163,7 @@ fn killed_while_made(suite: &Suite) {
     assert!(partial.exists() && !cache.join("kernels").exists());
     let second = killed();
     assert!(
-        second.contains("Discarding") && second.contains("half-made by a run that was stopped"),
+        second.contains("Discarding") && second.contains("left incomplete by a run that was stopped"),
         "{second}"
     );
     wait_until(|| !mentioned("mmdebstrap", mark), "mmdebstrap outlived the tool");
@@ -181,9 +183,9 @@ fn errors_show_the_command(suite: &Suite) {
     let cmd = Cmd::new("ls").arg("/no/such place");
     let error =
         root.inside(suite.context(), cmd, &Access::default()).run(&suite.context().report).unwrap_err();
-    let shown = match root {
-        Root::Host => "`ls '/no/such place'`".to_owned(),
-        Root::Debian(root) => format!("`[{}] ls '/no/such place'`", root.name()),
+    let shown = match root.tree() {
+        None => "`ls '/no/such place'`".to_owned(),
+        Some(root) => format!("`[{}] ls '/no/such place'`", root.name()),
     };
     assert!(error.to_string().starts_with(&shown), "{error}");
     let missing = root.inside(suite.context(), Cmd::new("no-such-program"), &Access::default());

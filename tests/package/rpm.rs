@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::discover::KernelFacts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
+
 use deploy::rpm::ready::Ready;
 use deploy::rpm::target::KmodTarget;
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
 use kernel::root::{Access, Root};
 use kmodfile::release::Release;
@@ -61,20 +63,20 @@ pub(crate) fn rebuild(suite: &Suite) -> &'static Made {
 
 /// A kernel with MODVERSIONS: one that is prepared, else the newest of the archive.
 fn versioned(suite: &Suite) -> Release {
-    let prepared = Kdir::all(suite.context());
+    let prepared = Kdir::all(&suite.context().cache, &suite.context().report);
     let with = |kdir: &&Kdir| {
-        kdir.release().flavour() == discover::DEFAULT_FLAVOUR
+        kdir.release().flavour() == known::usual().default_flavour()
             && kdir.config().unwrap().is_yes("CONFIG_MODVERSIONS")
     };
     if let Some(kdir) = prepared.iter().find(with) {
         return kdir.release().clone();
     }
-    let archive = Archive::open(suite.context()).unwrap();
-    let fits = |kernel: &discover::Kernel| {
-        kernel.release.flavour() == discover::DEFAULT_FLAVOUR
-            && Facts::of(&discover::config(suite.context(), &archive, kernel).unwrap()).modversions
+    let archive = DebianArchive::open(suite.context(), Age::Current).unwrap();
+    let fits = |kernel: &ArchiveKernel| {
+        kernel.release.flavour() == known::usual().default_flavour()
+            && KernelFacts::of(&archive.config(kernel).unwrap()).modversions
     };
-    discover::all(&archive).into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
+    archive.kernels().into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release
 }
 
 impl Made {
@@ -181,7 +183,7 @@ fn the_guard(suite: &Suite) {
 
 fn the_rebuild(suite: &Suite) {
     let made = rebuild(suite);
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let text = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
     let exported: BTreeMap<_, _> = symvers::parse(&text).map(|export| (export.symbol, export.crc)).collect();
     let required = requires(&Package::open(made.package("kmod-cifs")).unwrap());
@@ -220,7 +222,7 @@ pub(crate) fn module_in(suite: &Suite, package: &Utf8Path) -> Vec<u8> {
 
 /// The default kernel's build root with rpm in it.
 pub(crate) fn suite_root(suite: &Suite) -> Root {
-    let recipe = deploy::rpm::ready::recipe(&suite.prepared().kdir);
+    let recipe = deploy::rpm::ready::recipe(&suite.prepared().kdir).unwrap();
     Root::provide(suite.context(), &recipe, suite.context().root_fs).unwrap()
 }
 

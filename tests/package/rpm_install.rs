@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::distribution::debian;
+
 use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use kmodfile::crc::Crc;
 use kmodfile::release::Release;
 use kmodfile::symvers;
@@ -47,14 +48,14 @@ pub(crate) struct System<'a> {
 }
 
 /// Where the system is made: has what installs packages, and what looks at them.
-fn root(suite: &Suite) -> DebianRoot {
+fn root(suite: &Suite) -> TreeRoot {
     let packages = ["cpio", "createrepo-c", "dnf", "kmod", "rpm", "rpmlint"].map(str::to_owned).to_vec();
-    DebianRoot::provide(suite.context(), &Recipe { suite: "stable".to_owned(), packages }).unwrap()
+    TreeRoot::provide(suite.context(), &debian::recipe("stable", packages)).unwrap()
 }
 
 impl<'a> System<'a> {
     pub(crate) fn new(suite: &'a Suite, release: &Release) -> Self {
-        let kdir = Kdir::open(suite.context(), release).unwrap();
+        let kdir = Kdir::open(&suite.context().cache, release).unwrap();
         let dir = tempfile::tempdir_in(suite.context().cache.path("")).unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         let files = path.join("files");
@@ -121,8 +122,8 @@ impl Drop for System<'_> {
     }
 }
 
-/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each symbol with the CRC that
-/// `crc` makes of its own; and what every such system has.
+/// What the kernel's package would be on a distribution of RPMs: it provides its release, and each
+/// symbol with the CRC that `crc` makes of its own; and what every such system has.
 fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, Crc) -> Crc) -> rpm::Package {
     let release = kdir.release();
     let version = uname_version(release);
@@ -235,7 +236,7 @@ fn another_crc(suite: &Suite) {
     let made = rebuild(suite);
     let system = System::new(suite, &made.release);
     let package = system.put(&made.package("kmod-cifs"));
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let other = |symbol: &str, crc: Crc| if symbol == "register_filesystem" { Crc(crc.0 ^ 1) } else { crc };
     kernel_package(&kdir, other).write_file(system.files.join("other.rpm")).unwrap();
     let refused = system.finish(&format!("rpm --install other.rpm {package}"));
@@ -255,7 +256,7 @@ fn weak_modules(suite: &Suite) {
     let inner = format!("lib/modules/{}/extra/cifs/cifs.ko", made.release);
     fs_err::create_dir_all(root.join(&inner).parent().unwrap()).unwrap();
     fs_err::write(root.join(&inner), module_in(suite, &made.package("kmod-cifs"))).unwrap();
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
     let line = symvers.lines().find(|line| line.contains("\tregister_filesystem\t")).unwrap();
     let changed = symvers.replace(line, &line.replacen(&line[..10], "0x00000001", 1));

@@ -8,9 +8,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deploy::rpm::audit;
 use deploy::rpm::kabi::Obstacle;
 use deploy::rpm::payload::OpenPackage;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _};
+
 use deploy::rpm::target::KmodTarget;
-use kernel::archive::Archive;
-use kernel::discover;
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -101,10 +102,13 @@ fn audited(suite: &Suite) {
     let file = made.package("kmod-cifs");
     let required = symbols_required(&file);
     let module = Module::parse(&module_in(suite, &file)).unwrap();
-    let (current, old) = (Archive::open(context).unwrap(), Archive::open_old(context).unwrap());
+    let (current, old) = (
+        DebianArchive::open(context, Age::Current).unwrap(),
+        DebianArchive::open(context, Age::Old).unwrap(),
+    );
     let fits = |release: &Release| release.flavour() == made.release.flavour() && *release != made.release;
-    let of_line = |archive: &Archive<'_>, line: &str| {
-        let kernels = discover::all(archive).into_iter().map(|kernel| kernel.release);
+    let of_line = |archive: &DebianArchive<'_>, line: &str| {
+        let kernels = archive.kernels().into_iter().map(|kernel| kernel.release);
         kernels.filter(|release| fits(release) && release.line() == line).collect::<Vec<_>>()
     };
     let mut releases = of_line(&current, made.release.line());
@@ -157,7 +161,7 @@ fn made_of(suite: &Suite) {
     let package = made.package("kmod-cifs");
     let (status, output) = run(&tool(&["inspect", package.as_str()]));
     assert_eq!(status, 0, "{output}");
-    let kdir = Kdir::open(suite.context(), &made.release).unwrap();
+    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
     let kernel = format!("linux ({}) {}", kdir.stamp().suite, made.release);
     for said in
         [kernel.as_str(), "gcc-", &kdir.stamp().inputs, "made of:", "vermagic:", "name:           cifs"]
@@ -224,7 +228,7 @@ fn filling(left: u32) -> (tempfile::TempDir, Utf8PathBuf) {
 /// Packages `project` with a small file system of its own for `small`, and gives what is left in
 /// there.
 fn on_a_small_disk(suite: &Suite, project: &Utf8Path, small: &Utf8Path, size: &str) -> (i32, String, String) {
-    let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let user: &[&str] = if kernel::machine::user::is_root() { &[] } else { &["--map-root-user"] };
     let script = r#"
         mount -t tmpfs -o size="$4" tmpfs "$3"
         status=0

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use deploy::rpm::payload::OpenPackage;
+use kernel::discover::KernelFacts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _};
+
 use deploy::rpm::ready::Ready;
 use deploy::rpm::target::KmodTarget;
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
 use kernel::kdir::Kdir;
 use kernel::root::Access;
 use kmodfile::module::Module;
@@ -41,12 +43,12 @@ const FLAVOURS: &[&str] = &["amd64", "cloud-amd64", "rt-amd64"];
 /// most is prepared, then the newest.
 fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     let context = suite.context();
-    let archive = Archive::open(context).unwrap();
+    let archive = DebianArchive::open(context, Age::Current).unwrap();
     let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
-    for kernel in discover::all(&archive) {
+    for kernel in archive.kernels() {
         let target = KmodTarget::of(&kernel.release);
         if !flavours.contains(&kernel.release.flavour())
-            || Facts::of(&discover::config(context, &archive, &kernel).unwrap()).rust != rust
+            || KernelFacts::of(&archive.config(&kernel).unwrap()).rust != rust
         {
             continue;
         }
@@ -59,7 +61,7 @@ fn versions(suite: &Suite, flavours: &[&str], rust: bool) -> Vec<String> {
     found.retain(|(_, has)| has.len() == flavours.len());
     let prepared = |version: &str| {
         let release = |flavour: &&&str| format!("{version}-{flavour}").parse().unwrap();
-        flavours.iter().filter(|flavour| Kdir::open(context, &release(flavour)).is_some()).count()
+        flavours.iter().filter(|flavour| Kdir::open(&context.cache, &release(flavour)).is_some()).count()
     };
     found.sort_by_key(|(version, _)| std::cmp::Reverse(prepared(version)));
     found.into_iter().map(|(version, _)| version).take(2).collect()
@@ -183,7 +185,7 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
     let mut access = Access::default().write(&path);
     fs_err::create_dir(path.join("kernels")).unwrap();
     for release in &releases {
-        let kdir = Kdir::open(context, release).unwrap();
+        let kdir = Kdir::open(&context.cache, release).unwrap();
         // A prepared tree with Rust knows its own path.
         fs_err::os::unix::fs::symlink(kdir.build(), path.join("kernels").join(release)).unwrap();
         access = access.read(kdir.place()).read_at(kdir.modules(), format!("/usr/lib/modules/{release}"));

@@ -4,9 +4,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::distribution::debian;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
+use kernel::root::tree::TreeRoot;
 use libtest_mimic::Trial;
 use project::Project;
 use project::build::build;
@@ -26,6 +26,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("sign::one_bad_module_of_two_leaves_both_as_they_were", one_bad_of_two),
         suite.trial("sign::an_encrypted_key_signs_and_its_passphrase_is_shown_nowhere", encrypted),
         suite.trial("sign::what_is_built_with_a_key_leaves_signed", built_signed),
+        suite.trial("sign::a_key_signs_whatever_the_names_on_its_path_are", odd_paths),
     ];
     if std::env::var_os(LONG).is_some() {
         trials.push(suite.trial("sign::a_key_on_a_token_signs", on_a_token));
@@ -67,6 +68,20 @@ impl Bench {
         let certificate = Certificate::read(&self.path.join("key/MOK.pem"))?;
         sign::verify(suite.context(), &certificate, Utf8Path::new("a.ko"), image)
     }
+}
+
+/// A key and a module in directories whose names would part words, pairs and lines.
+fn odd_paths(suite: &Suite) {
+    let bench = Bench::new(suite, false);
+    let odd = bench.path.join("a: b\nc,d'e");
+    fs_err::create_dir(&odd).unwrap();
+    for name in ["key", "a.ko"] {
+        fs_err::rename(bench.path.join(name), odd.join(name)).unwrap();
+    }
+    let moved = Bench { _dir: bench._dir, path: odd };
+    let (status, output) = run(&moved.sign(&[moved.module().as_str()]));
+    assert_eq!(status, 0, "{output}");
+    moved.verify(suite, &fs_err::read(moved.module()).unwrap()).unwrap();
 }
 
 fn modinfo(suite: &Suite, field: &str, file: &Utf8Path) -> String {
@@ -198,8 +213,7 @@ fn on_a_token(suite: &Suite) {
     const PIN: &str = "20711";
     let bench = Bench::new(suite, false);
     let packages = ["openssl", "pkcs11-provider", "softhsm2"].map(str::to_owned).to_vec();
-    let host =
-        DebianRoot::provide(suite.context(), &Recipe { suite: "stable".to_owned(), packages }).unwrap();
+    let host = TreeRoot::provide(suite.context(), &debian::recipe("stable", packages)).unwrap();
     let cache = suite.context().cache.dir();
     let script = Cmd::new("sh")
         .args(["-c", TOKEN])

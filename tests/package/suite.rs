@@ -10,7 +10,7 @@ use xtask::repository;
 use camino::Utf8PathBuf;
 use kernel::context::{Context, processors};
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use libtest_mimic::{Arguments, Failed, Trial};
 use report::cache::Cache;
 use report::process::Cmd;
@@ -48,7 +48,7 @@ impl Suite {
         let loud =
             Context { report: Report::new(false, false, "cargo xtask"), ..quiet_context(cache.clone()) };
         let prepared =
-            prepare::provide(&loud, None, Choice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
+            prepare::provide(&loud, None, RootChoice::Auto).unwrap_or_else(|error| panic!("{error:#}"));
         Self(Arc::new(Shared { context: quiet_context(cache), prepared }))
     }
 

@@ -8,15 +8,18 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 use dkms_conf::Given;
 use dkms_conf::{DkmsConf, Evaluated};
-use kernel::archive::Archive;
-use kernel::archive::package::Package;
 use kernel::context::Context;
-use kernel::discover::{self, Facts, Kernel};
+use kernel::discover::{self, KernelFacts};
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::debian::base_suite;
+use kernel::distribution::debian::index;
+use kernel::distribution::package::Package;
+use kernel::distribution::{Age, Archive as _, ArchiveKernel};
 use kernel::prepare::{self, Prepared, Rust};
-use kernel::root::Choice;
-use kernel::root::recipe::base_suite;
+use kernel::root::RootChoice;
 use libtest_mimic::Trial;
 use project::notices::directives;
+
 use project::{BuildTarget, Opened, Project, Settings, shell};
 use report::process::{self, Cmd};
 use report::{Report, table};
@@ -45,7 +48,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 }
 
 /// The module packages of all suites, each version once.
-fn packages(archive: &Archive<'_>) -> Vec<Package> {
+fn packages(archive: &DebianArchive<'_>) -> Vec<Package> {
     // `dh-dkms` helps to make such packages.
     let wanted = |name: &str| name.ends_with("-dkms") && name != "dh-dkms";
     let mut packages = archive.named(wanted).unwrap();
@@ -68,7 +71,7 @@ fn unpack(deb: &Utf8Path, to: &Utf8Path) -> Utf8PathBuf {
 
 fn every_dkms_conf(suite: &Suite) {
     let context = suite.context();
-    let archive = Archive::open(context).unwrap();
+    let archive = DebianArchive::open(context, Age::Current).unwrap();
     let prepared = suite.prepared();
     let target = BuildTarget::of(context, "/nowhere".into(), prepared).unwrap();
     let (mut read, mut programs) = (0, BTreeSet::new());
@@ -185,7 +188,7 @@ impl Outcome {
 /// A system with dkms on which the kernel is installed, and its own headers package. What the module packages need besides is installed, too.
 fn system<'a>(
     context: &'a Context,
-    archive: &mut Archive<'_>,
+    archive: &mut DebianArchive<'_>,
     prepared: &Prepared,
     modules: &[Package],
 ) -> Machine<'a> {
@@ -199,7 +202,7 @@ fn system<'a>(
 }
 
 /// The packages that `modules` depend on, and those that these do, as far as the machine lacks them.
-fn needs(archive: &Archive<'_>, machine: &Machine<'_>, modules: &[Package]) -> Vec<Package> {
+fn needs(archive: &DebianArchive<'_>, machine: &Machine<'_>, modules: &[Package]) -> Vec<Package> {
     let installed = machine.ok("dpkg-query --show --showformat '${Package}\\n'");
     let known = archive.named(|_| true).unwrap();
     let mut all: Vec<Package> = modules.to_vec();
@@ -230,7 +233,7 @@ fn dkms(machine: &Machine<'_>, deb: &Utf8Path, (name, version): &(String, String
 }
 
 /// The headers package of a prepared kernel, and those that it needs exactly.
-fn headers(archive: &mut Archive<'_>, prepared: &Prepared) -> Vec<Package> {
+fn headers(archive: &mut DebianArchive<'_>, prepared: &Prepared) -> Vec<Package> {
     let kernel = discover::find(archive, prepared.kdir.release()).unwrap();
     let mut headers = vec![kernel.headers.clone()];
     for at in 0.. {
@@ -240,7 +243,7 @@ fn headers(archive: &mut Archive<'_>, prepared: &Prepared) -> Vec<Package> {
                 package.name == needed.name
                     && needed.exact.as_ref().is_none_or(|exact| *exact == package.version)
             };
-            let found = archive.packages().iter().filter(same).max_by(|a, b| Package::by_version(a, b));
+            let found = archive.packages().iter().filter(same).max_by(|a, b| index::by_version(a, b));
             match found {
                 Some(found) if !headers.iter().any(|there| there.name == found.name) => {
                     headers.push(found.clone())
@@ -255,7 +258,7 @@ fn headers(archive: &mut Archive<'_>, prepared: &Prepared) -> Vec<Package> {
 /// Every package of the stable suite for that suite's kernel. What is built is also booted.
 fn what_dkms_builds(suite: &Suite) {
     let context = suite.context();
-    let mut archive = Archive::open(context).unwrap();
+    let mut archive = DebianArchive::open(context, Age::Current).unwrap();
     let prepared = stable(context, &archive);
     let release = prepared.kdir.release().as_str();
     let mut packages = packages(&archive);
@@ -297,14 +300,13 @@ fn identity(dir: &Utf8Path) -> (String, String) {
 
 /// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has what the modules of
 /// others build on, media, sound, USB and wireless, which the cloud flavour lacks.
-fn stable(context: &Context, archive: &Archive<'_>) -> Prepared {
-    let without_rust =
-        |kernel: &&Kernel| !Facts::of(&discover::config(context, archive, kernel).unwrap()).rust;
-    let mut kernels = discover::all(archive);
+fn stable(context: &Context, archive: &DebianArchive<'_>) -> Prepared {
+    let without_rust = |kernel: &&ArchiveKernel| !KernelFacts::of(&archive.config(kernel).unwrap()).rust;
+    let mut kernels = archive.kernels();
     kernels.retain(|kernel| kernel.release.flavour() == "amd64");
     let stable = kernels.iter().filter(without_rust);
-    let newest = stable.max_by(|a, b| Package::by_version(&a.headers, &b.headers)).unwrap();
-    prepare::provide_for(context, Some(&newest.release), Choice::Auto, Rust::Optional).unwrap()
+    let newest = stable.max_by(|a, b| index::by_version(&a.headers, &b.headers)).unwrap();
+    prepare::provide_for(context, Some(&newest.release), RootChoice::Auto, Rust::Optional).unwrap()
 }
 
 /// What our own build makes of it, and the packages that it takes: those that the package depends on, if it is not built

@@ -7,9 +7,9 @@ use std::os::unix::fs::chown;
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::machine::programs;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
+use kernel::distribution::debian;
+use kernel::machine::user;
+use kernel::root::tree::TreeRoot;
 use kernel::root::{Access, removal};
 use libtest_mimic::Trial;
 use report::cache::Cache;
@@ -30,7 +30,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 fn an_ordinary_user(suite: &Suite) {
     let (_dir, path) = scratch();
     let program = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
-    let cmd = if programs::is_root() { as_made_up_user(&path, &program) } else { Cmd::new(program) };
+    let cmd = if user::is_root() { as_made_up_user(&path, &program) } else { Cmd::new(program) };
     let output = cmd.env(CHILD, &path).finish(&suite.context().report).unwrap();
     assert!(output.status.success(), "{}", output.tail);
     assert!(output.text().contains("made, entered and removed"), "{}", output.tail);
@@ -65,13 +65,13 @@ fn as_made_up_user(dir: &Utf8Path, program: &Utf8Path) -> Cmd {
 /// As the ordinary user: makes a small root, builds in it, and removes it. `None` in the suite's own run.
 pub(crate) fn child() -> Option<ExitCode> {
     let dir = Utf8PathBuf::from(std::env::var(CHILD).ok()?);
-    assert!(!programs::is_root(), "this is to run as an ordinary user");
+    assert!(!user::is_root(), "this is to run as an ordinary user");
     let mut context = quiet_context(Cache::at(dir.join("cache")).unwrap());
     if dir.join("xtask").exists() {
         context.program = dir.join("xtask");
     }
-    let recipe = Recipe { suite: "stable".to_owned(), packages: vec!["make".to_owned()] };
-    let root = match DebianRoot::provide(&context, &recipe) {
+    let recipe = debian::recipe("stable", vec!["make".to_owned()]);
+    let root = match TreeRoot::provide(&context, &recipe) {
         Ok(root) => root,
         Err(error) => {
             println!("{error:#}");

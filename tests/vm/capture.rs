@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo xtask verify` over what really passed between the kernel's client and Samba, captured by QEMU: as it was, and as
-//! captures are that lost, doubled or misplaced packets.
+//! `cargo xtask verify` over what really passed between the kernel's client and Samba, captured by
+//! QEMU: as it was, and as captures are that lost, doubled or misplaced packets.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::Step;
 use report::Report;
 use report::process::Cmd;
 use serde_json::Value;
 use vm::Verdict;
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// The dialects that are mounted, as mount options and as they are reported.
 const DIALECTS: [(&str, &str); 3] = [("2.1", "2.1"), ("3.0.2", "3.0.2"), ("3.1.1", "3.1.1")];

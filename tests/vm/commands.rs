@@ -6,7 +6,7 @@ use report::Report;
 use report::process::Cmd;
 use xtask::repository;
 
-use crate::Bench;
+use crate::bench::Bench;
 
 /// Runs the tool; gives exit status and standard output.
 pub(crate) fn tool(args: &[&str]) -> Result<(i32, String)> {

@@ -1,29 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
-//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask dkms-*`. The kernels and
-//! their headers are installed by dpkg, as anybody would, so the distribution's own hooks run.
+//! DKMS, and what a machine loads afterwards: by hand with nothing but dkms, and by `cargo xtask
+//! dkms-*`. The kernels and their headers are installed by dpkg, as anybody would, so the
+//! distribution's own hooks run.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{Expect, Step};
-use kernel::archive::Archive;
-use kernel::archive::package::{self, Package};
-use kernel::discover::{self, Kernel};
+use kernel::discover;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::debian::index;
+use kernel::distribution::package::{self, Package};
+use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::source::edit;
 use project::stage::Sources;
 use vm::boot::{self, Options};
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm::{Payload, Run, Verdict};
+use vm_protocol::{Errno, Expect, GuestStep as Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 
+use crate::bench::{Bench, verdict_is};
 use crate::machine::Machine;
-use crate::{Bench, rebuild, verdict_is};
+use crate::rebuild;
 
 /// A module by the name of one of the kernel's own.
 const REPLACEMENT: &str = "--project tests/dkms/replacement --kernel $KERNEL";
@@ -61,7 +65,7 @@ struct Loaded {
 /// Boots the kernel and lets the system's own modprobe load `module`.
 fn boot(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, module: &str, name: &str) -> Result<Loaded> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &[module])?);
     payload.run("/sbin/modprobe", &["--verbose", module], Expect::Success);
     payload.expect(Step::ReadFile { path: format!("/sys/module/{module}/taint") }, Expect::Success);
     let run = run(bench, kdir, &payload, name)?;
@@ -92,7 +96,7 @@ impl Loaded {
 }
 
 /// The kernel's packages, image and headers, and those of its version that they need.
-fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Vec<&'a Package>> {
+fn packages<'a>(archive: &'a DebianArchive<'_>, kernel: &'a ArchiveKernel) -> Result<Vec<&'a Package>> {
     let known = archive.packages();
     let version = &kernel.headers.version;
     let image = format!("linux-image-{}", kernel.release);
@@ -115,7 +119,7 @@ fn packages<'a>(archive: &'a Archive<'_>, kernel: &'a Kernel) -> Result<Vec<&'a 
 
 /// Installs a kernel and its headers with dpkg, without a network; gives what it said.
 fn install(bench: &Bench, machine: &Machine<'_>, release: &Release) -> Result<String> {
-    let mut archive = Archive::open(&bench.context)?;
+    let mut archive = DebianArchive::open(&bench.context, Age::Current)?;
     let kernel = discover::find(&mut archive, release)?;
     // The image wants that of its own suite, or a newer one, before it is unpacked.
     let same = |package: &&Package| package.name == "linux-base" && package.suite == kernel.headers.suite;
@@ -144,7 +148,8 @@ fn guard_source(machine: &Machine<'_>) -> Result<camino::Utf8PathBuf> {
     Ok(dir)
 }
 
-/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once uninstalled.
+/// How DKMS is used, command for command; `booted` looks at the machine once installed, and once
+/// uninstalled.
 fn by_hand(
     machine: &Machine<'_>,
     name: &str,
@@ -182,8 +187,8 @@ fn guard_by_hand(bench: &Bench) -> Result<()> {
 /// A machine on which modprobe knows no guard, and the client is the kernel's own.
 fn no_guard(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir) -> Result<()> {
     let mut payload = Payload::new(&boot::tree(kdir)?)?;
-    payload.system(System::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
-    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure("EIO".to_owned()));
+    payload.system(SystemArchive::of(&bench.context, &machine.tree, kdir.release(), &["cifs"])?);
+    payload.run("/sbin/modprobe", &["cifs_fix"], Expect::Failure(Errno::EIO));
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     run(bench, kdir, &payload, "no-guard").map(drop)
 }
@@ -210,7 +215,7 @@ fn by_the_tool(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, words: &str, m
 /// A kernel without Rust, whose client is mended in C.
 fn kernel_without_rust(bench: &Bench) -> Result<Prepared> {
     let release = rebuild::without_rust(bench)?;
-    prepare::provide_for(&bench.context, Some(&release), Choice::Auto, prepare::Rust::Optional)
+    prepare::provide_for(&bench.context, Some(&release), RootChoice::Auto, prepare::Rust::Optional)
 }
 
 fn client_by_hand(bench: &Bench) -> Result<()> {
@@ -240,7 +245,8 @@ fn guard_by_the_tool(bench: &Bench) -> Result<()> {
     no_guard(bench, &machine, kdir)
 }
 
-/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks build the guard.
+/// Two releases with Rust of one suite: the older is there, the newer is installed, and its hooks
+/// build the guard.
 fn new_kernel(bench: &Bench) -> Result<()> {
     let (old, new) = two_kernels(bench)?;
     let machine = installed(bench, &old.kdir)?;
@@ -255,19 +261,21 @@ fn new_kernel(bench: &Bench) -> Result<()> {
     boot(bench, &machine, &new.kdir, "cifs_fix", "new-kernel")?.require_ours("cifs_fix")
 }
 
-/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared ones first.
+/// The two newest releases of one suite with Rust that differ in more than the flavour; prepared
+/// ones first.
 fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
-    let archive = Archive::open(&bench.context)?;
-    let backports = |kernel: &Kernel| {
+    let archive = DebianArchive::open(&bench.context, Age::Current)?;
+    let backports = |kernel: &ArchiveKernel| {
         kernel.headers.suite.ends_with("-backports")
-            && kernel.release.flavour() == discover::DEFAULT_FLAVOUR
-            && prepare::source_package(archive.packages(), kernel).is_ok()
+            && kernel.release.flavour() == known::usual().default_flavour()
+            && archive.source(kernel).is_ok()
     };
-    let mut kernels: Vec<Kernel> = discover::all(&archive).into_iter().filter(backports).collect();
-    kernels.sort_by_key(|kernel| Kdir::open(&bench.context, &kernel.release).is_none());
+    let mut kernels: Vec<ArchiveKernel> = archive.kernels().into_iter().filter(backports).collect();
+    kernels.sort_by_key(|kernel| Kdir::open(&bench.context.cache, &kernel.release).is_none());
     kernels.truncate(2);
-    kernels.sort_by(|a, b| Package::by_version(&a.headers, &b.headers));
+    kernels.sort_by(|a, b| index::by_version(&a.headers, &b.headers));
     let [old, new] = kernels.as_slice() else { anyhow::bail!("the archive has no two backports kernels") };
-    let prepared = |kernel: &Kernel| prepare::provide(&bench.context, Some(&kernel.release), Choice::Auto);
+    let prepared =
+        |kernel: &ArchiveKernel| prepare::provide(&bench.context, Some(&kernel.release), RootChoice::Auto);
     Ok((prepared(old)?, prepared(new)?))
 }

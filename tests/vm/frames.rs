@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the proxy does to frames, without the network: finds the reply to a chosen CREATE, and spoils it.
+//! What the proxy does to frames, without the network: finds the reply to a chosen CREATE, and
+//! spoils it.
 //!
-//! Which reply is spoilt, and how, is said by the name of the file that is opened ([`Spoil::file`]), so that a guest
-//! needs no other way to talk to the proxy. Whatever is done here is refused by a client with the public fixes.
+//! Which reply is spoilt, and how, is said by the name of the file that is opened
+//! ([`Spoil::file`]), so that a guest needs no other way to talk to the proxy. Whatever is done
+//! here is refused by a client with the public fixes.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -66,7 +68,8 @@ impl Spoil {
     /// Every way in which a client with the fixes refuses the reply, in the order of the rules.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let places = |rule| Place::ALL.into_iter().map(move |(place, _)| Self { rule, place });
-        // After looking up a path, the client holds the list against the reply's end, and reads nothing in it.
+        // After looking up a path, the client holds the list against the reply's end, and reads
+        // nothing in it.
         let refused = |spoil: &Self| spoil.place == Place::Open || spoil.rule == Rule::ReplyDataOutside;
         RULES.into_iter().flat_map(places).filter(refused)
     }
@@ -83,8 +86,8 @@ impl Spoil {
     }
 }
 
-/// What is known of one connection: the CREATE requests whose replies are to be spoilt, and what was spoilt already.
-/// For each file that is once; from then on it is served as it is.
+/// What is known of one connection: the CREATE requests whose replies are to be spoilt, and what
+/// was spoilt already. For each file that is once; from then on it is served as it is.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
     by_message_id: HashMap<u64, Spoil>,
@@ -167,7 +170,8 @@ impl Conversation {
     }
 }
 
-/// Where the messages of a frame are; one, but for a compound. Encrypted frames and what is no SMB2 hold none.
+/// Where the messages of a frame are; one, but for a compound. Encrypted frames and what is no SMB2
+/// hold none.
 pub(crate) fn messages(frame: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -232,7 +236,8 @@ impl First {
     }
 }
 
-/// Changes one field of `message` so that `rule` is the first it breaks; says whether its contexts allow that.
+/// Changes one field of `message` so that `rule` is the first it breaks; says whether its contexts
+/// allow that.
 fn spoil_contexts(rule: Rule, message: &mut [u8]) -> bool {
     let Some(first) = First::read(message) else { return false };
     let (at, name, data) = (first.at, u32::from(first.name_offset), u32::from(first.data_offset));

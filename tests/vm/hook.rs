@@ -5,14 +5,15 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Expect, Step};
 
 use project::Project;
 use project::build::build;
 use vm::Verdict;
 use vm::modules::GuestModule;
+use vm_protocol::{Errno, Expect};
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
 const GUARD: &str = "cifs_fix";
@@ -54,7 +55,7 @@ pub(crate) fn unverified_is_counted(bench: &Bench) -> Result<()> {
 /// If the function that the guard borrows returns something else than it must, the guard does not
 /// load, whether `cifs` is loaded or not; it says why, and leaves nothing behind.
 pub(crate) fn another_answer_is_refused(bench: &Bench) -> Result<()> {
-    let refused = || Expect::Failure("ENODEV".to_owned());
+    let refused = || Expect::Failure(Errno::ENODEV);
     let mut payload = bench.payload()?;
     payload.insert(module(bench, "tests/vm/hook", "other_answer")?, "", Expect::Success);
     payload.insert(module(bench, "", GUARD)?, "", refused());

@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A system in which the tool itself installed the rebuilt client and the guard: what its modprobe loads once it has
-//! booted, with them, where signatures are enforced, and after they were uninstalled.
+//! A system in which the tool itself installed the rebuilt client and the guard: what its modprobe
+//! loads once it has booted, with them, where signatures are enforced, and after they were
+//! uninstalled.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+
 use deploy::install::module::NamedModule;
-use guest::{Expect, Step};
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use project::build::build;
 use report::process::Cmd;
-use vm::system::System;
+use vm::system::SystemArchive;
 use vm::{Run, Verdict};
+use vm_protocol::Expect;
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// The client, and the guard.
 const MODULES: [&str; 2] = ["cifs", "cifs_fix"];
 
 pub(crate) fn modprobe_loads_what_was_installed(bench: &Bench) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
+    let Root::Tree(root) = &bench.prepared.root else { return Ok(()) };
     let dir = tempfile::tempdir_in(bench.context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
     let changes = dir.join("changes");
@@ -95,11 +98,12 @@ impl Installed<'_> {
         NamedModule::read(file)?.identity().srcversion.with_context(|| format!("{file} has no srcversion"))
     }
 
-    /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the others.
+    /// Boots the system, and loads `names` as it does: the first, what is then in memory of it, the
+    /// others.
     fn boots(&self, log: &str, names: &[&str], append: &[&str]) -> Result<Run> {
         let bench = self.bench;
         let mut payload = bench.payload()?;
-        payload.system(System::of(&bench.context, &self.tree, bench.prepared.kdir.release(), names)?);
+        payload.system(SystemArchive::of(&bench.context, &self.tree, bench.prepared.kdir.release(), names)?);
         payload.run("/sbin/modprobe", &["--verbose", names[0]], Expect::Success);
         payload.expect(Step::ReadFile { path: format!("/sys/module/{}/srcversion", names[0]) }, Expect::Any);
         for name in &names[1..] {

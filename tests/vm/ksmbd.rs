@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The other server that speaks to this client: ksmbd, the kernel's own, in the machine itself, with its daemon as
-//! Debian packages it.
+//! The other server that speaks to this client: ksmbd, the kernel's own, in the machine itself,
+//! with its daemon as Debian packages it.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Expect, Step, Work};
+use guest::{ShareStep, Work};
+use kernel::distribution::debian;
 use kernel::root::Root;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
+use libtest_mimic::{Failed, Trial};
 use report::process::Cmd;
-use vm::system::{Further, System};
-use vm::{Payload, Verdict};
+use vm::Verdict;
+use vm::system::{Further, SystemArchive};
+use vm_protocol::{Errno, Expect};
+use xtask::client::{SamplePayload as Payload, SampleStep as Step, mount};
+use xtask::commands::test::LONG;
 use xtask::share::Account;
 
+use crate::bench::{Bench, verdict_is};
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MEMORY, MOUNT, Speech, nothing_is_rejected, told_bytes};
-use crate::{Bench, verdict_is};
 
 /// What a root must hold beside a minimal system.
 const PACKAGES: [&str; 4] = ["cpio", "kmod", "ksmbd-tools", "libc-bin"];
@@ -39,8 +43,22 @@ pub(crate) const PORT: u16 = 445;
 const LISTED: u32 = 2000;
 const BULK: u32 = 4;
 
+pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
+    let long = std::env::var_os(LONG).is_some();
+    let trial = |vehicle: Vehicle| {
+        Trial::test(format!("workload::ksmbd_{vehicle}"), move || {
+            let bench = bench.expect("trials are run with a bench");
+            // Server and client are slow in one machine.
+            let speeches = Speech::all().filter(|speech| long || speech.is_hardest()).collect();
+            all_is_well(bench, vehicle, speeches).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    };
+    let vehicles = [Vehicle::Guard].into_iter().chain(long.then_some(Vehicle::Rebuild));
+    vehicles.map(trial).collect()
+}
+
 /// Does the work on a share of ksmbd, once for each way to speak.
-pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
+fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>) -> Result<()> {
     let account = account();
     let mut payload = vehicle.payload(bench, &bench.prepared)?;
     serve(bench, &mut payload, &account)?;
@@ -49,20 +67,21 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
         let directory = speech.directory();
         let at = payload.plan("").steps.len();
         let shared = format!("{SHARED}/{directory}");
-        let options = format!("ip=127.0.0.1,{}", speech.options(&account));
-        let frees =
-            if speech.frees_parts() { Expect::Success } else { Expect::Failure("EOPNOTSUPP".to_owned()) };
+        let options = speech.options(&account);
+        let frees = if speech.frees_parts() { Expect::Success } else { Expect::Failure(Errno::EOPNOTSUPP) };
         payload
-            .step(Step::LayOut { directory: shared.clone(), listed: LISTED })
-            .step(Step::MountCifs {
-                source: format!("//127.0.0.1/{SHARE}"),
-                options,
-                target: MOUNT.to_owned(),
-            })
-            .step(Step::Work(Work { directory: format!("{MOUNT}/{directory}"), listed: LISTED, bulk: BULK }))
-            .expect(Step::AskRanges { path: format!("{MOUNT}/{directory}/ranges") }, frees)
+            .step(ShareStep::LayOut { directory: shared.clone(), listed: LISTED })
+            .step(mount("127.0.0.1", SHARE, &options, MOUNT))
+            .step(ShareStep::Work(Work {
+                directory: format!("{MOUNT}/{directory}"),
+                listed: LISTED,
+                bulk: BULK,
+            }))
+            .expect(ShareStep::AskRanges { path: format!("{MOUNT}/{directory}/ranges") }, frees)
             .step(Step::Unmount { target: MOUNT.to_owned() })
-            .step(Step::Digest { path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE) });
+            .step(ShareStep::Digest {
+                path: format!("{shared}/{}/{}", guest::WORK_DIRECTORY, guest::BULK_FILE),
+            });
         works.push((speech, at + 2));
     }
     let counters = vehicle.read_counters(&mut payload);
@@ -81,8 +100,8 @@ pub(crate) fn all_is_well(bench: &Bench, vehicle: Vehicle, speeches: Vec<Speech>
     nothing_is_rejected(&run, counters)
 }
 
-/// The right answers to [`Step::AskRanges`]: a server that has more ranges than the client has room for gives what there is
-/// room for, in a reply that says that it is cut short.
+/// The right answers to [`ShareStep::AskRanges`]: a server that has more ranges than the client has
+/// room for gives what there is room for, in a reply that says that it is cut short.
 fn all_ranges() -> String {
     let answer = |(from, data, hole): (u64, u64, u64)| {
         let [from, data, hole] = [from, data, hole].map(|range| range * guest::RANGE);
@@ -99,12 +118,12 @@ pub(crate) fn account() -> Account {
 
 /// Adds the steps that start the server.
 pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else {
+    let Root::Tree(root) = &bench.prepared.root else {
         anyhow::bail!("no root of Debian's to take ksmbd-tools from")
     };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let packages = PACKAGES.map(str::to_owned).into();
-    let root = DebianRoot::provide(context, &Recipe { suite: root.name().to_owned(), packages })?;
+    let root = TreeRoot::provide(context, &debian::recipe(root.name(), packages))?;
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = camino::Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
     let tree = Scratch::over(&root, &dir.join("changes"))?.with_layer(bench.prepared.kdir.image());
@@ -113,9 +132,9 @@ pub(crate) fn serve(bench: &Bench, payload: &mut Payload, account: &Account) -> 
     let adduser = Cmd::new("/usr/sbin/ksmbd.adduser").args(["--add", "--password", &account.password]);
     tree.read(context, adduser.arg(&account.name))?;
     let further = Further { programs: &[TOOLS], files: &[MOUNTD, CONFIGURATION, ACCOUNTS, "/run", "/tmp"] };
-    payload.system(System::with(context, &tree, release, &["ksmbd"], &further)?);
+    payload.system(SystemArchive::with(context, &tree, release, &["ksmbd"], &further)?);
     payload.run("/sbin/modprobe", &["ksmbd"], Expect::Success);
-    payload.step(Step::LayOut { directory: SHARED.to_owned(), listed: 0 });
+    payload.step(ShareStep::LayOut { directory: SHARED.to_owned(), listed: 0 });
     payload.run(MOUNTD, &[], Expect::Success);
     // It answers once the kernel has its configuration, a moment after the daemon is there.
     payload.step(Step::Settle { millis: 2000 });

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the guard is for: a real client, a real server, and between them a proxy that spoils one reply in one way for
-//! each rule of the verifier.
+//! What the guard is for: a real client, a real server, and between them a proxy that spoils one
+//! reply in one way for each rule of the verifier.
 //!
-//! Two machines in all, one a mode; the trials read what came of them. The client is the stock one of a kernel with the
-//! public fixes, so that in the mode that only counts nothing worse happens than that it refuses by itself.
+//! Two machines in all, one a mode; the trials read what came of them. The client is the stock one
+//! of a kernel with the public fixes, so that in the mode that only counts nothing worse happens
+//! than that it refuses by itself.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use guest::{Event, Expect, Outcome, Step};
 use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::build;
 use verify::Rule;
 use vm::modules::GuestModule;
-use vm::{Payload, Run, Verdict};
+use vm::{Run, Verdict};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::frames::{RULES, Spoil};
 use crate::proxy::Proxy;
-use crate::{Bench, verdict_is};
 
 /// The guard's module.
 const GUARD: &str = "cifs_fix";
@@ -38,7 +40,8 @@ const SOUND: &str = "sound";
 /// What the client logs of a reply that is shorter than it says (fs/smb/client/smb2misc.c).
 const CLIENT_FOUND_SHORT: &str = "Server response too short";
 
-/// The guard logs ten lines in five seconds: after so many replies that it rejects, the guest waits for so long.
+/// The guard logs ten lines in five seconds: after so many replies that it rejects, the guest waits
+/// for so long.
 const LOGGED_AT_ONCE: usize = 8;
 const LOG_WINDOW_MILLIS: u64 = 5200;
 
@@ -145,7 +148,8 @@ fn observe(bench: &Bench, mode: Mode) -> Result<Observed> {
     Ok(Observed { mode, run, sound, visits, spoilt: proxy.spoilt(), connections: proxy.connections() })
 }
 
-/// Visits every file whose reply is spoilt. How that ends is for the trials to judge, not for the machine.
+/// Visits every file whose reply is spoilt. How that ends is for the trials to judge, not for the
+/// machine.
 fn spoilt_visits(payload: &mut Payload, mode: Mode) -> Vec<(Spoil, Visit)> {
     let mut visits = Vec::new();
     for spoil in Spoil::all() {
@@ -169,15 +173,15 @@ fn visit(payload: &mut Payload, file: &str, expect: Expect) -> Visit {
 
 impl Observed {
     /// How a file was read: the error, if it was not, and what the kernel logged meanwhile.
-    fn read(&self, visit: Visit) -> Result<(Option<&str>, String)> {
+    fn read(&self, visit: Visit) -> Result<(Option<Errno>, String)> {
         let ended = self.run.events.iter().find_map(|event| match event {
             Event::StepEnded { index, outcome, log, .. } if *index == visit.read => Some((outcome, log)),
             _ => None,
         });
         let (outcome, log) = ended.with_context(|| self.not_reached())?;
         let error = match outcome {
-            Outcome::Done => None,
-            Outcome::Failed { errno, .. } => Some(errno.as_str()),
+            StepOutcome::Done => None,
+            StepOutcome::Failed { errno, .. } => Some(*errno),
         };
         Ok((error, log.iter().map(|line| format!("{}\n", line.text)).collect()))
     }
@@ -196,7 +200,8 @@ impl Observed {
     }
 }
 
-/// Every reply that was spoilt so as to break `rule` is counted as just that, logged, and not used by the client.
+/// Every reply that was spoilt so as to break `rule` is counted as just that, logged, and not used
+/// by the client.
 fn rule_is_seen(observed: &Observed, rule: Rule) -> Result<()> {
     let visits = observed.visits.iter().enumerate().filter(|(_, (spoil, _))| spoil.rule == rule);
     for (nth, (before, (spoil, visit))) in visits.enumerate() {
@@ -217,16 +222,17 @@ fn rule_is_seen(observed: &Observed, rule: Rule) -> Result<()> {
     Ok(())
 }
 
-/// The client takes a rejected reply for an I/O error, and tries no more. One that is only counted is for the client to
-/// refuse, with an error of its own choice.
-fn refused(mode: Mode, error: Option<&str>) -> Result<()> {
+/// The client takes a rejected reply for an I/O error, and tries no more. One that is only counted
+/// is for the client to refuse, with an error of its own choice.
+fn refused(mode: Mode, error: Option<Errno>) -> Result<()> {
     match (mode, error) {
-        (Mode::Reject, Some("EIO")) | (Mode::Count, Some(_)) => Ok(()),
+        (Mode::Reject, Some(Errno::EIO)) | (Mode::Count, Some(_)) => Ok(()),
         _ => bail!("reading ended with {error:?}"),
     }
 }
 
-/// A rejection has its line in the log. Without the pauses that are made for it, a line may fall to the limit.
+/// A rejection has its line in the log. Without the pauses that are made for it, a line may fall to
+/// the limit.
 fn logged(mode: Mode, rule: Rule, log: &str) -> Result<()> {
     let start = format!("{GUARD}: {}: rule={} command=CREATE offset=", mode.word(), rule.name());
     let line = log.lines().find_map(|line| line.strip_prefix(&start));
@@ -246,8 +252,8 @@ fn nothing_is_malformed(observed: &Observed) -> Result<()> {
     Ok(())
 }
 
-/// After all that, the connection is the same, the share is unmounted, both modules leave, and the kernel has not
-/// complained.
+/// After all that, the connection is the same, the share is unmounted, both modules leave, and the
+/// kernel has not complained.
 fn all_goes_on(observed: &Observed) -> Result<()> {
     verdict_is(&observed.run, Verdict::Pass)?;
     ensure!(observed.connections == 1, "the client connected {} times", observed.connections);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What `cargo kmod new` makes, as whoever made it would use it: by the installed program alone, in a directory far from this
-//! checkout. It builds, boots, packages and passes its own tests, with nothing else written.
+//! What `cargo kmod new` makes, as whoever made it would use it: by the installed program alone, in
+//! a directory far from this checkout. It builds, boots, packages and passes its own tests, with
+//! nothing else written.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,9 +10,10 @@ use report::Report;
 use report::process::{Cmd, Output};
 use xtask::repository;
 
-use crate::Bench;
+use crate::bench::Bench;
 
-/// Names and options of what is made. The name of a module of the kernel's own may not be that of another module.
+/// Names and options of what is made. The name of a module of the kernel's own may not be that of
+/// another module.
 const KINDS: &[(&str, &[&str])] = &[
     ("new_rust", &["hello-rust", "--rust"]),
     ("new_c", &["hello-c", "--c"]),

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guard's parameter: given when loading, read and changed in sysfs, and refused there and then when it makes no sense.
+//! The guard's parameter: given when loading, read and changed in sysfs, and refused there and then
+//! when it makes no sense.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Expect, Step};
 use project::Project;
 use project::build::{Built, build};
 use vm::Verdict;
 use vm::modules::GuestModule;
+use vm_protocol::{Errno, Expect};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 const PARAMETER: &str = "/sys/module/cifs_fix/parameters/mode";
 const DEBUGFS: &str = "/sys/kernel/debug/cifs_fix/mode";
@@ -28,13 +30,13 @@ pub(crate) fn changed_at_run_time(bench: &Bench) -> Result<()> {
     let write =
         |path: &str, content: &str| Step::WriteFile { path: path.to_owned(), content: content.to_owned() };
     let read = |path: &str| Step::ReadFile { path: path.to_owned() };
-    let refused = || Expect::Failure("EINVAL".to_owned());
+    let refused = || Expect::Failure(Errno::EINVAL);
     let mut payload = bench.payload()?;
     let mut expected = Vec::new();
     payload.insert(module(bench)?, "mode=3", refused());
     payload.insert(module(bench)?, "mode=", refused());
     payload.insert(module(bench)?, "mode=2", Expect::Success);
-    let mut seen = |payload: &mut vm::Payload, mode: &str| {
+    let mut seen = |payload: &mut xtask::client::SamplePayload, mode: &str| {
         for path in [PARAMETER, DEBUGFS] {
             expected.push((payload.plan("").steps.len(), format!("{mode}\n")));
             payload.step(read(path));

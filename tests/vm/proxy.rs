@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A proxy on loopback between an SMB client and a server, which passes everything on but for the replies that a
-//! [`Tamper`] changes.
+//! A proxy on loopback between an SMB client and a server, which passes everything on but for the
+//! replies that a [`Tamper`] changes.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -54,8 +54,8 @@ pub(crate) struct Proxy<C = Spoil> {
 }
 
 impl Proxy {
-    /// A proxy before the server that listens on `server` of 127.0.0.1, which spoils the replies to CREATE that the name of
-    /// a file asks for, and what it knows of handles that were not closed.
+    /// A proxy before the server that listens on `server` of 127.0.0.1, which spoils the replies to
+    /// CREATE that the name of a file asks for, and what it knows of handles that were not closed.
     pub(crate) fn before(server: u16) -> io::Result<(Self, LeftOpen)> {
         let left_open = LeftOpen::default();
         let told = Arc::clone(&left_open);
@@ -64,7 +64,8 @@ impl Proxy {
 }
 
 impl<C: Clone + Send + 'static> Proxy<C> {
-    /// A proxy before the server that listens on `server` of 127.0.0.1; `tamper` makes what looks at one connection.
+    /// A proxy before the server that listens on `server` of 127.0.0.1; `tamper` makes what looks
+    /// at one connection.
     pub(crate) fn tampering<T: Tamper<Change = C>>(
         server: u16,
         tamper: impl Fn() -> T + Send + 'static,

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! lseek(2) for data and holes of a file with several ranges of data: what the client makes of the server's answers is the
-//! same with a verifier before it as without.
+//! lseek(2) for data and holes of a file with several ranges of data: what the client makes of the
+//! server's answers is the same with a verifier before it as without.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
+use guest::ShareStep;
 use vm::Verdict;
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::vehicle::{self, Vehicle};
 use crate::workload::{MOUNT, nothing_is_rejected};
-use crate::{Bench, verdict_is};
 
-/// Asks a real server through the stock client, with the guard before it, and through the rebuilt one.
+/// Asks a real server through the stock client, with the guard before it, and through the rebuilt
+/// one.
 pub(crate) fn as_the_stock_client(bench: &Bench) -> Result<()> {
     let stock = answers(bench, Vehicle::Stock)?;
     eprint!("{stock}");
@@ -33,7 +35,7 @@ fn answers(bench: &Bench, vehicle: Vehicle) -> Result<String> {
     payload.mount_share(smb::NAME, server.port(), smb::OPTIONS, MOUNT);
     let asks = payload.plan("").steps.len();
     payload
-        .step(Step::AskRanges { path: format!("{MOUNT}/ranges") })
+        .step(ShareStep::AskRanges { path: format!("{MOUNT}/ranges") })
         .step(Step::Unmount { target: MOUNT.to_owned() });
     let counters = vehicle.read_counters(&mut payload);
     vehicle.unload(&mut payload);

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rebuilt client in the place of the stock one: it mounts a real share, and refuses what the guard refuses.
+//! The rebuilt client in the place of the stock one: it mounts a real share, and refuses what the
+//! guard refuses.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Event, Expect, Outcome, Step};
-use kernel::archive::Archive;
-use kernel::discover::{self, Facts};
+use kernel::discover::KernelFacts;
+use kernel::distribution::debian::archive::DebianArchive;
+use kernel::distribution::{Age, Archive as _, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::build;
 use project::source::series::Series;
 use vm::boot::{self, Options};
-use vm::modules::{GuestModule, Tree};
-use vm::{Payload, Run, Verdict};
+use vm::modules::{GuestModule, ModuleTree};
+use vm::{Run, Verdict};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::commands::test::LONG;
 use xtask::repository;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::frames::{LeftOpen, Spoil};
 use crate::proxy::Proxy;
-use crate::{Bench, verdict_is};
 
 /// The module that takes the stock one's place.
 const MODULE: &str = "cifs";
@@ -55,9 +58,10 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     trials
 }
 
-/// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock one.
-fn mounted(tree: &Tree, client: Client, port: u16) -> Result<Payload> {
-    let mut payload = Payload::new(tree)?;
+/// A machine's payload up to the mount: the rebuilt client, after what it depends on, and no stock
+/// one.
+fn mounted(bench: &Bench, tree: &ModuleTree, client: Client, port: u16) -> Result<Payload> {
+    let mut payload = bench.payload_of(tree)?;
     payload.network(tree)?;
     match client {
         Client::Stock => payload.insert_stock(tree, &[MODULE])?,
@@ -94,7 +98,7 @@ fn require_ours(run: &Run) -> Result<()> {
 fn a_real_share_is_mounted(bench: &Bench) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
     fs_err::write(server.files().join("from-host"), CONTENT)?;
-    let mut payload = mounted(&bench.tree, rebuilt(bench, &bench.prepared)?, server.port())?;
+    let mut payload = mounted(bench, &bench.tree, rebuilt(bench, &bench.prepared)?, server.port())?;
     let read = payload.plan("").steps.len();
     payload
         .step(Step::ReadFile { path: format!("{MOUNT}/from-host") })
@@ -110,7 +114,8 @@ fn a_real_share_is_mounted(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Files whose replies are all spoilt, one way each: the steps that read them, once spoilt and once as they are.
+/// Files whose replies are all spoilt, one way each: the steps that read them, once spoilt and once
+/// as they are.
 struct Spoilt {
     payload: Payload,
     visits: Vec<(Spoil, usize)>,
@@ -120,18 +125,18 @@ struct Spoilt {
 }
 
 impl Spoilt {
-    fn with(bench: &Bench, tree: &Tree, client: Client, expect: &Expect) -> Result<Self> {
+    fn with(bench: &Bench, tree: &ModuleTree, client: Client, expect: &Expect) -> Result<Self> {
         let server = Share::serve(&bench.context.report)?;
         for spoil in Spoil::all() {
             fs_err::write(server.files().join(spoil.file()), CONTENT)?;
         }
         let (proxy, left_open) = Proxy::before(server.port())?;
-        let mut payload = mounted(tree, client, proxy.port())?;
+        let mut payload = mounted(bench, tree, client, proxy.port())?;
         let mut visits = Vec::new();
         for spoil in Spoil::all() {
             let read = Step::ReadFile { path: format!("{MOUNT}/{}", spoil.file()) };
             visits.push((spoil, payload.plan("").steps.len()));
-            payload.expect(read.clone(), expect.clone()).expect(read, expect_served(expect));
+            payload.expect(read.clone(), *expect).expect(read, expect_served(expect));
             if visits.len() % LOGGED_AT_ONCE == 0 {
                 payload.step(Step::Settle { millis: LOG_WINDOW_MILLIS });
             }
@@ -146,8 +151,8 @@ impl Spoilt {
         left_open.values().map(|spoil| spoil.file()).collect()
     }
 
-    /// Every spoilt reply was refused, what it had opened is closed, and the next one of the same file, as the server sent
-    /// it, was not refused.
+    /// Every spoilt reply was refused, what it had opened is closed, and the next one of the same
+    /// file, as the server sent it, was not refused.
     fn require_refused(&self, run: &Run) -> Result<()> {
         verdict_is(run, Verdict::Pass)?;
         ensure!(self.proxy.connections() == 1, "the client connected {} times", self.proxy.connections());
@@ -167,9 +172,10 @@ fn expect_served(spoilt: &Expect) -> Expect {
     if *spoilt == Expect::Any { Expect::Any } else { Expect::Success }
 }
 
-/// Each spoilt reply fails with an I/O error and its rule in the log; the next reply on the same mount is served.
+/// Each spoilt reply fails with an I/O error and its rule in the log; the next reply on the same
+/// mount is served.
 fn malformed_replies_are_rejected(bench: &Bench) -> Result<()> {
-    let expect = Expect::Failure("EIO".to_owned());
+    let expect = Expect::Failure(Errno::EIO);
     let spoilt = Spoilt::with(bench, &bench.tree, rebuilt(bench, &bench.prepared)?, &expect)?;
     let run = bench.run("rebuild-malformed", &spoilt.payload, |_| {})?;
     spoilt.require_refused(&run)?;
@@ -189,7 +195,7 @@ fn a_kernel_without_rust_is_mended(bench: &Bench) -> Result<()> {
 
 /// Every kernel that is prepared on this machine and has something to mend.
 fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
-    for kdir in Kdir::all(&bench.context) {
+    for kdir in Kdir::all(&bench.context.cache, &bench.context.report) {
         if has_series(kdir.release())? {
             mended(bench, kdir.release())?;
         }
@@ -197,10 +203,10 @@ fn every_prepared_kernel_is_mended(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the stock client makes of
-/// the same replies is shown and not judged.
+/// No spoilt reply is used by the rebuilt client of a kernel, whichever way it is mended. What the
+/// stock client makes of the same replies is shown and not judged.
 fn mended(bench: &Bench, release: &Release) -> Result<()> {
-    let prepared = prepare::provide_for(&bench.context, Some(release), Choice::Auto, project()?.rust())?;
+    let prepared = prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, project()?.rust())?;
     let tree = boot::tree(&prepared.kdir)?;
     let run = |client: Client, expect: &Expect, name: &str| -> Result<(Spoilt, Run)> {
         let spoilt = Spoilt::with(bench, &tree, client, expect)?;
@@ -225,21 +231,22 @@ pub(crate) fn has_series(release: &Release) -> Result<bool> {
     Ok(series.is_ok_and(|series| series.is_some_and(|series| series.names().next().is_some())))
 }
 
-/// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one that is prepared.
+/// A kernel of the default flavour and without Rust whose series is not empty: the newest, or one
+/// that is prepared.
 pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
-    let archive = Archive::open(&bench.context)?;
+    let archive = DebianArchive::open(&bench.context, Age::Current)?;
     let mut found = Vec::new();
-    for kernel in discover::all(&archive) {
+    for kernel in archive.kernels() {
         let release = kernel.release.clone();
-        if release.flavour() != discover::DEFAULT_FLAVOUR {
+        if release.flavour() != known::usual().default_flavour() {
             continue;
         }
         let mended = has_series(&release)?;
-        if mended && !Facts::of(&discover::config(&bench.context, &archive, &kernel)?).rust {
+        if mended && !KernelFacts::of(&archive.config(&kernel)?).rust {
             found.push(release);
         }
     }
-    let prepared = found.iter().find(|release| Kdir::open(&bench.context, release).is_some());
+    let prepared = found.iter().find(|release| Kdir::open(&bench.context.cache, release).is_some());
     prepared
         .or(found.first())
         .cloned()
@@ -249,7 +256,9 @@ pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
 /// What the kernel logged while a step failed.
 fn refused(run: &Run, wanted: usize) -> Result<String> {
     let log = run.events.iter().find_map(|event| match event {
-        Event::StepEnded { index, outcome: Outcome::Failed { .. }, log, .. } if *index == wanted => Some(log),
+        Event::StepEnded { index, outcome: StepOutcome::Failed { .. }, log, .. } if *index == wanted => {
+            Some(log)
+        }
         _ => None,
     });
     Ok(log.context("was not refused")?.iter().map(|line| format!("{}\n", line.text)).collect())

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `install --reload` on a running system: the tool itself runs in the machine, with the stock client in memory.
+//! `install --reload` on a running system: the tool itself runs in the machine, with the stock
+//! client in memory.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
+
 use deploy::install::module::NamedModule;
-use guest::{Expect, Step};
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use project::build::build;
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::{Further, System};
+use vm::system::{Further, SystemArchive};
+use vm_protocol::{Errno, Expect};
+use xtask::client::SampleStep as Step;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// Where the tool is in the machine, and the programs it runs there.
 const TOOL: &str = "/usr/bin/xtask";
@@ -24,7 +27,7 @@ const PROGRAMS: [&str; 3] = [TOOL, "/usr/sbin/depmod", "/usr/bin/env"];
 const MODULES: [&str; 2] = ["/opt/good/cifs.ko", "/opt/bad/cifs.ko"];
 
 pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result<()> {
-    let Root::Debian(root) = &bench.prepared.root else { return Ok(()) };
+    let Root::Tree(root) = &bench.prepared.root else { return Ok(()) };
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
@@ -41,17 +44,17 @@ pub(crate) fn what_is_in_memory_is_replaced_or_put_back(bench: &Bench) -> Result
 
     let mut payload = bench.payload()?;
     let further = Further { programs: &PROGRAMS, files: &MODULES };
-    payload.system(System::with(context, &tree, release, &["cifs"], &further)?);
+    payload.system(SystemArchive::with(context, &tree, release, &["cifs"], &further)?);
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
-    let shows = |payload: &mut vm::Payload| {
+    let shows = |payload: &mut xtask::client::SamplePayload| {
         payload.expect(Step::ReadFile { path: "/sys/module/cifs/srcversion".to_owned() }, Expect::Any);
     };
-    let tool = |payload: &mut vm::Payload, args: &[&str], expect| {
+    let tool = |payload: &mut xtask::client::SamplePayload, args: &[&str], expect| {
         let env = ["XDG_CACHE_HOME=/cache", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", TOOL];
         payload.run("/usr/bin/env", &[&env, args].concat(), expect);
     };
     shows(&mut payload);
-    tool(&mut payload, &["install", "--reload", MODULES[1]], Expect::Failure("EIO".to_owned()));
+    tool(&mut payload, &["install", "--reload", MODULES[1]], Expect::Failure(Errno::EIO));
     shows(&mut payload);
     tool(&mut payload, &["status", "--json", "cifs"], Expect::Success);
     tool(&mut payload, &["install", "--reload", MODULES[0]], Expect::Success);

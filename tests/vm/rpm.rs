@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A machine of a system on which the guard's RPM was installed: its own modprobe loads it from where rpm put it.
+//! A machine of a system on which the guard's RPM was installed: its own modprobe loads it from
+//! where rpm put it.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
@@ -7,25 +8,26 @@ use deploy::rpm::build::{PackageKind, PackagingOrder, Signing};
 use deploy::rpm::ready::Ready;
 use deploy::rpm::source;
 use deploy::rpm::source_date;
+
 use deploy::rpm::spec::KmodSpec;
 use deploy::rpm::target::KmodTarget;
-use guest::Expect;
 use kernel::root::scratch::Scratch;
 use kernel::root::{Access, Root};
 use project::Project;
 use report::process::Cmd;
 use vm::Verdict;
-use vm::system::System;
+use vm::system::SystemArchive;
+use vm_protocol::Expect;
 use xtask::repository;
 
-use crate::{Bench, verdict_is};
+use crate::bench::{Bench, verdict_is};
 
 /// Makes the package, installs it with rpm in a scratch over a root that has rpm, and boots that.
 pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     let (context, release) = (&bench.context, bench.prepared.kdir.release());
     let project = Project::open(&repository())?;
     let ready = Ready::provide(context, &project, Some(KmodTarget::of(release)))?;
-    let Root::Debian(root) = &ready.root else { return Ok(()) };
+    let Root::Tree(root) = &ready.root else { return Ok(()) };
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
     let date = source_date(&project.dir, &context.report)?;
@@ -55,7 +57,7 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
     tree.inside(context, install, &Access::default().read(&output)).run(&context.report)?;
 
     let mut payload = bench.payload()?;
-    payload.system(System::of(context, &tree, release, &["cifs", "cifs_fix"])?);
+    payload.system(SystemArchive::of(context, &tree, release, &["cifs", "cifs_fix"])?);
     payload.run("/sbin/modprobe", &["cifs"], Expect::Success);
     payload.run("/sbin/modprobe", &["--verbose", "cifs_fix"], Expect::Success);
     payload.run("/sbin/modprobe", &["--remove", "cifs_fix"], Expect::Success);

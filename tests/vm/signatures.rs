@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Kernels that enforce signatures: by a parameter, and by Secure Boot, through the chain that a real machine boots by.
+//! Kernels that enforce signatures: by a parameter, and by Secure Boot, through the chain that a
+//! real machine boots by.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::Expect;
 use project::key::certificate::Certificate;
 use project::key::generate::{KeyRequest, generate};
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign::{ModuleSigner, Unsigned};
 use vm::modules::GuestModule;
-use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
-use vm::{Machine, Payload, Run, Verdict};
 
+use project::sign::{ModuleSigner, Unsigned};
+use vm::secure_boot::{Chain, MEMORY, SecureBoot, require_signed_image};
+use vm::{LoaderRefusal, Run, Verdict};
+use vm_protocol::Expect;
+
+use xtask::client::{SampleMachine as Machine, SamplePayload as Payload};
+
+use crate::bench::{Bench, verdict_is};
 use crate::commands::tool;
-use crate::{Bench, verdict_is};
 
 /// An unsigned module is refused, and the tool says why in the kernel's words.
 pub(crate) fn unsigned_where_signatures_are_enforced(bench: &Bench) -> Result<()> {
@@ -28,7 +32,8 @@ pub(crate) fn unsigned_where_signatures_are_enforced(bench: &Bench) -> Result<()
     Ok(())
 }
 
-/// The three boots of `insmod --secure-boot`: only the module whose certificate is enrolled is loaded.
+/// The three boots of `insmod --secure-boot`: only the module whose certificate is enrolled is
+/// loaded.
 pub(crate) fn secure_boot(bench: &Bench) -> Result<()> {
     let release = bench.prepared.kdir.release().as_str();
     let (status, text) = tool(&["--json", "insmod", "--secure-boot", "--kernel", release])?;
@@ -65,7 +70,7 @@ fn run(
         memory: MEMORY,
         accelerator: Some(bench.accelerator),
         secure_boot: Some(SecureBoot { chain: &chain, vmlinuz, enrolled }),
-        ..Machine::new(&bench.vmlinux, &bench.init, payload, &log)
+        ..Machine::new(&bench.vmlinux, payload, &log)
     };
     machine.run(&bench.context, |_, _| {})
 }
@@ -87,7 +92,8 @@ pub(crate) fn changed_kernel(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// A signature is worth something: of two modules with the same one, that with a bit changed is refused.
+/// A signature is worth something: of two modules with the same one, that with a bit changed is
+/// refused.
 pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let dir = bench.logs.join("signing-key");
     let request = KeyRequest { dir: &dir, name: "vm suite", days: 2, encrypted: false };
@@ -108,6 +114,7 @@ pub(crate) fn changed_module(bench: &Bench) -> Result<()> {
     let vmlinuz = bench.prepared.kdir.vmlinuz()?;
     let run = run(bench, "changed-module", &vmlinuz, Some(&pair.certificate), &payload)?;
     verdict_is(&run, Verdict::ModuleRefused)?;
+    ensure!(run.judgement.refusal == Some(LoaderRefusal::BadSignature), "{:?}", run.judgement);
     ensure!(
         run.judgement.reason.starts_with("`insmod changed.ko`: EKEYREJECTED"),
         "{}",

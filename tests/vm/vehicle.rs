@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What stands between a server and the client's parsers: the vehicles, each on the kernel that it is for, in a machine.
+//! What stands between a server and the client's parsers: the vehicles, each on the kernel that it
+//! is for, in a machine.
 
 use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
-use guest::Step;
 use kernel::prepare::{self, Prepared};
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::build;
+use vm::Run;
 use vm::boot::{self, Options};
 use vm::modules::GuestModule;
-use vm::{Payload, Run};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
 use xtask::repository;
 
-use crate::Bench;
+use crate::bench::Bench;
 
 /// The guard's module.
 pub(crate) const GUARD: &str = "cifs_fix";
 /// The client's.
-pub(crate) const CLIENT: &str = "cifs";
+pub(crate) const CLIENT: &str = xtask::client::MODULE;
 
 /// What verifies the replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Vehicle {
     /// A machine's payload with the network up, the vehicle loaded and nothing mounted.
     pub(crate) fn payload(self, bench: &Bench, prepared: &Prepared) -> Result<Payload> {
         let tree = boot::tree(&prepared.kdir)?;
-        let mut payload = Payload::new(&tree)?;
+        let mut payload = bench.payload_of(&tree)?;
         payload.network(&tree)?;
         if self == Self::Rebuild {
             payload.insert_with(&tree, module(bench, &client()?, CLIENT, prepared)?, "")?;
@@ -78,7 +79,8 @@ impl Vehicle {
         payload.remove(CLIENT);
     }
 
-    /// Adds the step that reads the guard's counters, if there is a guard, and says which step it is.
+    /// Adds the step that reads the guard's counters, if there is a guard, and says which step it
+    /// is.
     pub(crate) fn read_counters(self, payload: &mut Payload) -> Option<usize> {
         let step = Step::ReadFile { path: format!("/sys/kernel/debug/{GUARD}/counters") };
         self.has_guard().then(|| {
@@ -120,5 +122,5 @@ fn module(bench: &Bench, project: &Project, name: &str, prepared: &Prepared) -> 
 
 /// A kernel, prepared, with what the rebuilt client needs of it.
 pub(crate) fn prepared(bench: &Bench, release: &Release) -> Result<Prepared> {
-    prepare::provide_for(&bench.context, Some(release), Choice::Auto, client()?.rust())
+    prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, client()?.rust())
 }

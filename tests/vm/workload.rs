@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What people do with a share, on a real server, with a verifier before the client: nothing is rejected, the kernel has
-//! nothing to complain of, and every byte is where it should be.
+//! What people do with a share, on a real server, with a verifier before the client: nothing is
+//! rejected, the kernel has nothing to complain of, and every byte is where it should be.
 //!
-//! One machine for each vehicle mounts the same server again and again, each time another dialect or protection.
+//! One machine for each vehicle mounts the same server again and again, each time another dialect
+//! or protection.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
-use guest::{Step, Work};
+use guest::{ShareStep, Work};
 use kernel::prepare::Prepared;
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use vm::{Run, Verdict};
+use xtask::client::{ClientSteps as _, SampleStep as Step};
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Account, Share};
 
-use crate::ksmbd;
+use crate::bench::{Bench, verdict_is};
 use crate::rebuild::without_rust;
 use crate::vehicle::{self, Vehicle};
-use crate::{Bench, verdict_is};
 
 /// Where the guest mounts the share.
 pub(crate) const MOUNT: &str = "/mnt";
@@ -29,7 +30,8 @@ const LISTED: u32 = 2000;
 const BULK: u32 = 8;
 const BULK_LONG: u32 = 64;
 
-/// Memory of the machine in MiB. Less than the large file and the modules would need together is no fault of theirs.
+/// Memory of the machine in MiB. Less than the large file and the modules would need together is no
+/// fault of theirs.
 pub(crate) const MEMORY: u32 = 512;
 
 /// How one mount speaks to the server.
@@ -69,7 +71,7 @@ impl Speech {
     }
 
     /// The newest dialect, and everything encrypted.
-    fn is_hardest(&self) -> bool {
+    pub(crate) fn is_hardest(&self) -> bool {
         self.dialect == "3.1.1" && self.protection == Protection::Sealed
     }
 
@@ -103,24 +105,15 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         trial("the_guard_rejects_nothing", Vehicle::Guard, bulk, default),
         trial("the_rebuilt_client_rejects_nothing", Vehicle::Rebuild, bulk, default),
     ];
-    let ksmbd = |vehicle: Vehicle| {
-        Trial::test(format!("workload::ksmbd_{vehicle}"), move || {
-            let bench = bench.expect("trials are run with a bench");
-            // Server and client are slow in one machine.
-            let speeches = Speech::all().filter(|speech| long || speech.is_hardest()).collect();
-            ksmbd::all_is_well(bench, vehicle, speeches).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    trials.push(ksmbd(Vehicle::Guard));
     if long {
-        trials.push(ksmbd(Vehicle::Rebuild));
         let without_rust = |bench: &Bench| vehicle::prepared(bench, &without_rust(bench)?);
         trials.push(trial("the_client_mended_in_c_rejects_nothing", Vehicle::Rebuild, bulk, without_rust));
     }
     trials
 }
 
-/// Does the work once for each way to speak, and looks at what the guest, the kernel and the server say.
+/// Does the work once for each way to speak, and looks at what the guest, the kernel and the server
+/// say.
 fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) -> Result<()> {
     let server = Share::serve(&bench.context.report)?;
     let account = server.add_account(&bench.context.report)?;
@@ -132,7 +125,7 @@ fn all_is_well(bench: &Bench, prepared: &Prepared, vehicle: Vehicle, bulk: u32) 
         works.push((speech, payload.plan("").steps.len()));
         let directory = format!("{MOUNT}/{}", speech.directory());
         payload
-            .step(Step::Work(Work { directory, listed: LISTED, bulk }))
+            .step(ShareStep::Work(Work { directory, listed: LISTED, bulk }))
             .step(Step::Unmount { target: MOUNT.to_owned() });
     }
     let counters = vehicle.read_counters(&mut payload);

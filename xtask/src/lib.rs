@@ -3,7 +3,9 @@
 
 pub mod bench;
 pub mod cli;
+pub mod client;
 pub mod commands;
+pub mod init;
 pub mod share;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A real Samba server for as long as it is needed: on loopback, with a configuration of its own, beside and
-//! without touching a Samba that the machine may run already.
+//! A real Samba server for as long as it is needed: on loopback, with a configuration of its own,
+//! beside and without touching a Samba that the machine may run already.
 
 use kernel::machine::programs::{Program, program};
+use kernel::machine::user;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -63,7 +64,8 @@ impl Share {
         Self::serve_as(report, &[])
     }
 
-    /// The same, with further shares of the same directory: the name of each, and an option of smb.conf(5).
+    /// The same, with further shares of the same directory: the name of each, and an option of
+    /// smb.conf(5).
     pub fn serve_as(report: &Report, further: &[(&str, &str)]) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("cifs-fix-share-")
@@ -78,7 +80,8 @@ impl Share {
         let smbd = programs::find("smbd").ok_or_else(|| Failure::no_program("smbd"))?;
         let cmd = Cmd::new(smbd)
             .bound("TERM")
-            // In a process group of its own, which smbd makes: when it ends it signals its whole group.
+            // In a process group of its own, which smbd makes: when it ends it signals its whole
+            // group.
             .args(["--foreground", "--configfile"])
             .arg(path.join("smb.conf"));
         report.command(&cmd.line());
@@ -98,8 +101,8 @@ impl Share {
         self.path().join("files")
     }
 
-    /// Makes an account for this process's user, with a password of its own, in the server's private database. Who logs
-    /// in can have messages signed and encrypted; guests cannot.
+    /// Makes an account for this process's user, with a password of its own, in the server's
+    /// private database. Who logs in can have messages signed and encrypted; guests cannot.
     pub fn add_account(&self, report: &Report) -> Result<Account> {
         let account = Account { name: user_name()?, password: password()? };
         let pdbedit = programs::find("pdbedit").ok_or_else(|| Failure::no_program("pdbedit"))?;
@@ -146,7 +149,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // smbd ends the processes it made, one a connection, when it is asked to end, not when it is killed.
+        // smbd ends the processes it made, one a connection, when it is asked to end, not when it
+        // is killed.
         let pid = rustix::process::Pid::from_child(&self.server);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
         let started = Instant::now();
@@ -177,7 +181,7 @@ fn lay_out(dir: &Utf8Path, port: u16, further: &[(&str, &str)]) -> Result<()> {
     }
     // Below a directory whose name nobody knows; the guest account writes here.
     open_to(&dir.join("files"), 0o777)?;
-    let account = if programs::is_root() { "nobody".to_owned() } else { user_name()? };
+    let account = if user::is_root() { "nobody".to_owned() } else { user_name()? };
     let further = further.iter().map(|(name, option)| section(dir, name, option));
     let text = configuration(dir, port, &account) + &further.collect::<String>();
     Ok(fs_err::write(dir.join("smb.conf"), text)?)

@@ -26,7 +26,7 @@ use crate::commands::weak_modules::WeakModulesArgs;
 use crate::global::Global;
 use crate::tool::Tool;
 use kernel::context::Context;
-use kernel::root::enter::Entry;
+use kernel::root::enter::RootEntry;
 use kernel::root::removal;
 
 /// Builds, checks, boots and ships out-of-tree kernel modules
@@ -133,7 +133,7 @@ Examples:
     },
     /// Runs a command in a build root; started by the tool itself in namespaces of its own
     #[command(hide = true)]
-    EnterRoot(Entry),
+    EnterRoot(RootEntry),
     /// Removes a build root; started by the tool itself in namespaces of its own
     #[command(hide = true)]
     RemoveRoot {

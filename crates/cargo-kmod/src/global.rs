@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use kernel::root::Choice;
+use kernel::root::RootChoice;
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -27,7 +27,7 @@ pub struct Global {
     pub yes: bool,
     /// Where compilers run: on the host where its distribution is the kernel's, or in a made root
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
-    pub root_fs: Choice,
+    pub root_fs: RootChoice,
     /// Where what is built goes [default: target in the project's directory]
     #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
     pub target_dir: Option<Utf8PathBuf>,

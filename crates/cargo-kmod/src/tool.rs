@@ -2,6 +2,7 @@
 //! The program as it was called: what it is named, what it has besides this crate's commands, and how a run of it ends.
 
 use std::ffi::OsString;
+use std::iter;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -11,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::global::Global;
 use crate::help;
 use kernel::context::{Context, processors};
+use kernel::distribution::known;
 use kernel::machine::programs::{self, Program};
 use report::Report;
 use report::cache::Cache;
@@ -50,7 +52,9 @@ impl Tool {
             Ok(context) => context,
             Err(error) => return self.end(error),
         };
-        let Err(error) = command(&context) else { return ExitCode::SUCCESS };
+        let result =
+            command(&context).and_then(|()| context.report.lost().map_or(Ok(()), |lost| Err(lost.into())));
+        let Err(error) = result else { return ExitCode::SUCCESS };
         let error = explained(error, context.cache.dir().as_str());
         if !context.report.answered() {
             context.report.data(&self.as_value(&error));
@@ -74,7 +78,8 @@ impl Tool {
 
     /// All programs that anything here needs.
     pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
-        PROGRAMS.iter().chain(self.programs).copied().flatten()
+        let here = iter::once(known::usual().programs()).chain(PROGRAMS.iter().copied());
+        here.chain(self.programs.iter().copied()).flatten()
     }
 
     fn context(&self, global: &Global) -> Result<Context> {
@@ -114,11 +119,6 @@ impl Tool {
     }
 }
 
-/// What the commands of this crate need of a machine.
-pub const PROGRAMS: &[&[Program]] = &[
-    programs::ROOTS,
-    vm::qemu::PROGRAMS,
-    deploy::install::PROGRAMS,
-    project::key::PROGRAMS,
-    deploy::rpm::sign::PROGRAMS,
-];
+/// What the commands of this crate need of a machine, besides what looking at a distribution's archive takes.
+pub const PROGRAMS: &[&[Program]] =
+    &[vm::qemu::PROGRAMS, deploy::install::PROGRAMS, project::key::PROGRAMS, deploy::rpm::sign::PROGRAMS];

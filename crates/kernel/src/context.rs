@@ -6,10 +6,11 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::machine::programs;
-use crate::root::Choice;
+use crate::machine::user;
+use crate::root::choice::RootChoice;
 use report::Report;
 use report::cache::Cache;
+use report::failure::Failure;
 
 /// The surroundings of one run of the tool.
 #[derive(Debug)]
@@ -20,12 +21,12 @@ pub struct Context {
     pub cache: Cache,
     /// This program's own file, to be run again inside namespaces.
     pub program: Utf8PathBuf,
-    /// Answers every question with yes.
+    /// Whether every question is answered with yes.
     pub yes: bool,
-    /// Says what would be done and does not do it.
+    /// Whether to say only what would be done.
     pub dry_run: bool,
     /// Where compilers run.
-    pub root_fs: Choice,
+    pub root_fs: RootChoice,
     /// Parallel jobs.
     pub jobs: usize,
     /// The directory of the project where none is named; without one it is looked for.
@@ -35,9 +36,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// A run that does what it is told in the plainest way: asks, changes, uses all processors.
+    /// A run with default options: asks before it installs packages, is not dry, uses all
+    /// processors.
     pub fn new(report: Report, cache: Cache, program: Utf8PathBuf) -> Self {
-        let (yes, dry_run, root_fs) = (false, false, Choice::Auto);
+        let (yes, dry_run, root_fs) = (false, false, RootChoice::Auto);
         Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
     }
 
@@ -46,14 +48,23 @@ impl Context {
         self.target.clone().unwrap_or_else(|| dir.join("target"))
     }
 
-    /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without asking.
-    /// An ordinary user without a terminal cannot be asked: no.
+    /// Refuses `change` with `--dry-run`, where the command cannot go on without making it.
+    pub fn require_wet_run(&self, change: &str) -> Result<(), Failure> {
+        if !self.dry_run {
+            return Ok(());
+        }
+        let reason = format!("cannot say more without having to {change}, and a dry run changes nothing");
+        Err(Failure::missing("--dry-run", reason).remedy("run the same command without --dry-run"))
+    }
+
+    /// Asks `question`; with `--yes`, or as root without a terminal, the answer is yes without
+    /// asking. An ordinary user without a terminal cannot be asked: no.
     pub fn agree(&self, question: &str) -> Result<bool> {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if self.yes || !terminal {
-            return Ok(self.yes || programs::is_root());
+            return Ok(self.yes || user::is_root());
         }
-        write!(std::io::stderr(), "{question}? [Y/n] ")?;
+        write!(std::io::stderr(), "{question}? [Y/n] ").ok();
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A kernel that is installed in a system: what the files say that its packages left there. The system may be a tree, whose links
-//! are followed as it would follow them itself.
+//! A kernel that is installed in a system: what the files say that its packages left there. The
+//! system may be a tree, whose links are followed as it would follow them itself.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -62,7 +62,8 @@ fn first(root: &Utf8Path, places: &[Utf8PathBuf], right: impl Fn(&str) -> bool) 
     Ok(None)
 }
 
-/// A plain file's bytes, if it can be read: with `root` as `/`, so that a link to `/usr/src` leads below it.
+/// A plain file's bytes, if it can be read: with `root` as `/`, so that a link to `/usr/src` leads
+/// below it.
 fn read(root: &Utf8Path, path: &Utf8Path) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let root = rustix::fs::open(root.as_std_path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
@@ -92,7 +93,8 @@ mod tests {
         std::os::unix::fs::symlink("/usr/src/linux-headers-x", root.join("lib/modules/7.1/build")).unwrap();
         assert!(config(root, "7.1").unwrap().unwrap().is_yes("CONFIG_RUST"));
         assert_eq!(symvers(root, "7.1").unwrap().unwrap(), symbols);
-        // What a kernel's package ships comes before what its headers do; a directory of the name is passed over.
+        // What a kernel's package ships comes before what its headers do; a directory of the name
+        // is passed over.
         let shipped = symbols.replace("printk", "shipped");
         let packed = Compression::Xz.compress(shipped.as_bytes()).unwrap();
         fs_err::create_dir_all(root.join("lib/modules/7.1/symvers")).unwrap();

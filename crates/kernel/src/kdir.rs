@@ -5,18 +5,21 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
+use crate::distribution::recipe::Recipe;
 use crate::failures::OrFail as _;
-use crate::root::recipe::Recipe;
 use kmodfile::config::Config;
 use kmodfile::disk::modules_in;
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Module;
 use kmodfile::name;
 use kmodfile::release::Release;
+use report::Report;
+use report::cache::Cache;
+use report::durable;
 use report::failure::{Exit, Failure};
 
-/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove some of it.
+/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove
+/// some of it.
 const NEEDED: &[&str] = &[
     "build/.config",
     "build/Makefile",
@@ -44,14 +47,15 @@ const OF_SOME: &[&str] = &[
     "build/vmlinux",
 ];
 
-/// A kernel in the cache that is whole and proven.
+/// A kernel in the cache that is complete and proven.
 #[derive(Clone, Debug)]
 pub struct Kdir {
     place: Utf8PathBuf,
     stamp: Stamp,
 }
 
-/// What a prepared kernel was made of. Written last: without it a kernel is half-made and never used.
+/// What a prepared kernel was made of. Written last: a kernel without it is incomplete and never
+/// used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its release.
@@ -93,38 +97,39 @@ impl Kdir {
     }
 
     /// Where a kernel of this release is or will be.
-    pub fn place_of(context: &Context, release: &Release) -> Utf8PathBuf {
-        context.cache.path("kernels").join(release)
+    pub fn place_of(cache: &Cache, release: &Release) -> Utf8PathBuf {
+        cache.path("kernels").join(release)
     }
 
-    /// The kernel of this release, if it is prepared and lost nothing since.
-    pub fn open(context: &Context, release: &Release) -> Option<Self> {
-        Self::stamped(context, release).filter(|kdir| kdir.missing().is_none())
+    /// The kernel of this release, if it is prepared and complete.
+    pub fn open(cache: &Cache, release: &Release) -> Option<Self> {
+        Self::stamped(cache, release).filter(|kdir| kdir.missing().is_none())
     }
 
-    /// The file that a kernel of this release lost since it was prepared. It is none any more, and must be made again.
-    pub fn lost(context: &Context, release: &Release) -> Option<Utf8PathBuf> {
-        Self::stamped(context, release)?.missing()
+    /// The file that a kernel of this release has lost since it was prepared, if any. Such a kernel
+    /// must be prepared again.
+    pub fn lost(cache: &Cache, release: &Release) -> Option<Utf8PathBuf> {
+        Self::stamped(cache, release)?.missing()
     }
 
-    fn stamped(context: &Context, release: &Release) -> Option<Self> {
-        let place = Self::place_of(context, release);
-        let stamp: Stamp = serde_json::from_slice(&fs_err::read(place.join("stamp.json")).ok()?).ok()?;
+    fn stamped(cache: &Cache, release: &Release) -> Option<Self> {
+        let place = Self::place_of(cache, release);
+        let stamp: Stamp = serde_json::from_slice(&fs_err::read(stamp_of(&place)).ok()?).ok()?;
         (stamp.place == place && stamp.release == *release).then_some(Self { place, stamp })
     }
 
-    /// All prepared kernels. Says of which ones something was lost.
-    pub fn all(context: &Context) -> Vec<Self> {
-        let dir = context.cache.path("kernels");
+    /// All prepared kernels. Warns of those that are no longer complete.
+    pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
+        let dir = cache.path("kernels");
         let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
         let mut kdirs: Vec<Self> =
-            entries.filter_map(|entry| Self::stamped(context, &entry.file_name().parse().ok()?)).collect();
+            entries.filter_map(|entry| Self::stamped(cache, &entry.file_name().parse().ok()?)).collect();
         kdirs.retain(|kdir| {
             let missing = kdir.missing();
             if let Some(file) = &missing {
                 let release = kdir.release();
-                context.report.warn(&format!(
-                    "kernel {release}: its tree lost {file} and is not used; what names it makes it again: --kernel {release}"
+                report.warn(&format!(
+                    "kernel {release} is not used: its tree has lost {file}; prepare it again: cargo kmod kernel prepare {release}"
                 ));
             }
             missing.is_none()
@@ -132,7 +137,8 @@ impl Kdir {
         kdirs
     }
 
-    /// A file that it needs and lacks. Some twenty files are looked for, no more: this is done before every build.
+    /// A file that it needs and lacks. Only some twenty files are checked, as this is done before
+    /// every build.
     fn missing(&self) -> Option<Utf8PathBuf> {
         let rust = if self.stamp.rust_symbols > 0 { NEEDED_IN_RUST } else { &[] };
         let named = NEEDED.iter().chain(rust).map(|name| self.place.join(name));
@@ -141,13 +147,13 @@ impl Kdir {
         named.chain(of_some).chain([index]).find(|file| !file.exists())
     }
 
-    /// A kernel that was just made at the place in `stamp`, which then says what it has of the files that only some have.
-    /// It is not written.
+    /// A kernel that was just made at the place in `stamp`, which then says what it has of the
+    /// files that only some have. It is not written.
     ///
     /// # Errors
     ///
     /// If it was made without what every build needs.
-    pub(super) fn made(mut stamp: Stamp) -> Result<Self> {
+    pub(crate) fn made(mut stamp: Stamp) -> Result<Self> {
         let place = stamp.place.clone();
         let there = OF_SOME.iter().filter(|name| place.join(name).exists());
         stamp.of_some = there.map(Utf8PathBuf::from).collect();
@@ -156,12 +162,17 @@ impl Kdir {
             Some(file) => Err(Failure::new(
                 Exit::Failed,
                 kdir.release().as_str(),
-                format!("was made without {file}, which every build takes"),
+                format!("was prepared without {file}, which every build needs"),
             )
             .remedy("choose another kernel: cargo kmod kernel list")
             .into()),
             None => Ok(kdir),
         }
+    }
+
+    /// Marks it as complete.
+    pub(crate) fn write_stamp(&self) -> Result<()> {
+        durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
     }
 
     /// Its directory.
@@ -238,17 +249,17 @@ impl Kdir {
 }
 
 /// The build tree of a kernel at `place`.
-pub(super) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("build")
 }
 
 /// The source of a kernel at `place`.
-pub(super) fn source_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn source_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("source")
 }
 
 /// The unpacked image and modules packages of a kernel at `place`.
-pub(super) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
+pub(crate) fn image_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("image")
 }
 
@@ -257,15 +268,21 @@ fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
     if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
 }
 
+/// The file that marks the kernel at `place` as complete.
+pub(crate) fn stamp_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("stamp.json")
+}
+
+/// Removes a kernel, complete or not: the mark first, so that an interrupted removal leaves an
+/// incomplete kernel.
+pub(crate) fn erase(place: &Utf8Path) -> Result<()> {
+    durable::remove(&stamp_of(place))?;
+    Ok(fs_err::remove_dir_all(place)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use report::Report;
-    use report::cache::Cache;
-
-    fn context(dir: &Utf8Path) -> Context {
-        Context::new(Report::silent(), Cache::at(dir).unwrap(), Utf8PathBuf::new())
-    }
 
     fn write(file: &Utf8Path) {
         fs_err::create_dir_all(file.parent().unwrap()).unwrap();
@@ -277,7 +294,7 @@ mod tests {
         Stamp {
             release: release.clone(),
             inputs: String::new(),
-            recipe: Recipe { suite: String::new(), packages: Vec::new() },
+            recipe: Recipe::new("", "", []),
             suite: String::new(),
             place,
             rust_symbols: 1,
@@ -290,22 +307,23 @@ mod tests {
     #[test]
     fn a_kernel_that_lost_a_file_is_none_and_the_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let context = context(Utf8Path::from_path(dir.path()).unwrap());
+        let cache = &Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        let report = &Report::silent();
         let release: Release = "7.2.11+deb13-cloud-amd64".parse().unwrap();
-        let place = Kdir::place_of(&context, &release);
+        let place = Kdir::place_of(cache, &release);
         let modules = format!("image/usr/lib/modules/{release}/modules.builtin");
         let (first, rest) = OF_SOME.split_first().unwrap();
         let has: Vec<&str> =
             NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).copied().chain([modules.as_str()]).collect();
         has.iter().for_each(|name| write(&place.join(name)));
         let kdir = Kdir::made(stamp(place.clone(), &release)).unwrap();
-        fs_err::write(place.join("stamp.json"), serde_json::to_vec(kdir.stamp()).unwrap()).unwrap();
+        kdir.write_stamp().unwrap();
         assert!(!kdir.stamp().of_some.contains(&(*first).into()));
         for name in has {
-            assert_eq!((Kdir::lost(&context, &release), Kdir::all(&context).len()), (None, 1), "{name}");
+            assert_eq!((Kdir::lost(cache, &release), Kdir::all(cache, report).len()), (None, 1), "{name}");
             fs_err::remove_file(place.join(name)).unwrap();
-            assert!(Kdir::open(&context, &release).is_none() && Kdir::all(&context).is_empty(), "{name}");
-            let lost = Kdir::lost(&context, &release).unwrap();
+            assert!(Kdir::open(cache, &release).is_none() && Kdir::all(cache, report).is_empty(), "{name}");
+            let lost = Kdir::lost(cache, &release).unwrap();
             assert_eq!(lost.file_name(), Utf8Path::new(name).file_name());
             write(&place.join(name));
         }

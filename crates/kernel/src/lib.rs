@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Kernels: what a distribution has of them, the roots their compilers run in, and the trees that modules are built against.
+//! Kernels: what a distribution has of them, the roots their compilers run in, and the trees that
+//! modules are built against.
+//!
+//! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this
+//! crate knows of one. Of modules, projects and machines this crate knows nothing.
 
-pub mod archive;
 pub mod context;
 pub mod discover;
+pub mod distribution;
 pub mod failures;
 pub mod installed;
 pub mod kdir;
 pub mod machine;
+pub mod make;
+mod making;
 pub mod prepare;
 pub mod root;
 pub mod rust;
-pub mod source;
+mod source;
+pub mod version;

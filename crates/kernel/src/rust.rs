@@ -2,9 +2,10 @@
 //! The Rust side of a kernel tree: whether its toolchain is the one the kernel was built with, and
 //! the proof that the artefacts made again are those of the running kernel.
 //!
-//! A Rust symbol's mangled name holds a hash over the compiler, the crate's name and its dependencies
-//! (v0 mangling, RFC 2603). When every Rust symbol that the distribution's kernel exports is exported, name for name, by the
-//! artefacts made here, a module compiled against them finds in that kernel what it was compiled for.
+//! A Rust symbol's mangled name holds a hash over the compiler, the crate's name and its
+//! dependencies (v0 mangling, RFC 2603). When every Rust symbol that the distribution's kernel
+//! exports is exported, name for name, by the artefacts made here, a module compiled against them
+//! finds in that kernel what it was compiled for.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +26,8 @@ pub struct Proof {
     pub symbols: usize,
 }
 
-/// Compares the kernel's exported Rust symbols with the artefacts in `kdir/rust`; refuses on any gap.
+/// Compares the kernel's exported Rust symbols with the artefacts in `kdir/rust`; refuses on any
+/// gap.
 pub fn prove(release: &Release, symvers: &str, kdir: &Utf8Path) -> Result<Proof> {
     let wanted = exported_by_kernel(symvers);
     let made = exported_by_artefacts(kdir)?;
@@ -33,7 +35,7 @@ pub fn prove(release: &Release, symvers: &str, kdir: &Utf8Path) -> Result<Proof>
     if wanted.is_empty() {
         return Err(Failure::refused(
             release.as_str(),
-            "its Module.symvers holds no Rust symbol to prove the artefacts by",
+            "its Module.symvers holds no Rust symbols, so the artefacts cannot be proven",
         )
         .remedy("choose a kernel with CONFIG_RUST=y: cargo kmod kernel list")
         .into());

@@ -4,7 +4,6 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::key::pair::KeyPair;
 use crate::packed::{Complete, Packed};
@@ -12,22 +11,29 @@ use crate::sign::ModuleSigner;
 use crate::source::fetch::SourceKernel;
 use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
-use crate::{BuildTarget, Project, command, kbuild, target_dir};
 use dkms_conf::directives::ModuleDirectives;
+
+use crate::{BuildTarget, Project, command, kbuild, target_dir};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
+use kernel::make::require_path;
 use kernel::prepare::Prepared;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use kmodfile::compression::Compression;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
+use report::fingerprint::Fingerprint;
 use report::process::Cmd;
 
 /// Changes when the way of building does.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
+
+/// The remedy where the staged copy would be in a directory that make cannot handle.
+pub const ELSEWHERE: &str = "build in another directory: --target-dir DIR";
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +125,8 @@ pub fn build_signed(
     let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
+    let stage = stage_of(project, &target);
+    require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let inputs = inputs(project, &sources, prepared, pair);
     if let Some(built) = fresh(&place, &inputs) {
@@ -169,6 +177,11 @@ pub fn place_of(context: &Context, project: &Project, release: &Release) -> Utf8
     builds.join(format!("{}-{}", project.name, project.version)).join(release)
 }
 
+/// Where DKMS has its copy of a project, below the tree that `$dkms_tree` names.
+fn stage_of(project: &Project, target: &BuildTarget) -> Utf8PathBuf {
+    target.tree.join(&project.name).join(&project.version).join("build")
+}
+
 /// What was built of the same inputs, if it is still there whole.
 fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
@@ -193,17 +206,25 @@ fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Re
 }
 
 fn inputs(project: &Project, sources: &Sources, prepared: &Prepared, pair: Option<&KeyPair>) -> String {
-    let text = format!(
-        "{REVISION} {} {} {:?} {:?} {:?} {} {:?}",
-        prepared.kdir.stamp().inputs,
-        prepared.root.identity(),
-        project.make,
-        (&project.pre_build, &project.patches),
-        project.modules,
-        sources.hash(),
-        pair.map(|pair| &pair.certificate.facts.fingerprint)
-    );
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    let print = Fingerprint::new("build", REVISION)
+        .text("kernel", &prepared.kdir.stamp().inputs)
+        .text("root", prepared.root.identity())
+        .text("make", &project.make)
+        .optional("pre_build", project.pre_build.as_deref())
+        .list("patches", &project.patches)
+        .text("sources", &sources.hash())
+        .optional("certificate", pair.map(|pair| pair.certificate.facts.fingerprint.as_str()))
+        .number("modules", project.modules.len() as u64);
+    project.modules.iter().fold(print, of_module).hex()
+}
+
+fn of_module(print: Fingerprint, module: &ModuleDirectives) -> Fingerprint {
+    print
+        .text("name", &module.name)
+        .text("location", module.location.as_str())
+        .text("installed_name", &module.installed_name)
+        .optional("destination", module.destination.as_deref())
+        .flag("strip", module.strip)
 }
 
 struct Building<'a> {
@@ -248,7 +269,7 @@ impl Building<'_> {
 
     /// Where DKMS has its copy, below the tree that `$dkms_tree` names.
     fn stage(&self) -> Utf8PathBuf {
-        self.target.tree.join(&self.project.name).join(&self.project.version).join("build")
+        stage_of(self.project, &self.target)
     }
 
     /// The staged copy. One in which patches were applied, or that a program of the project changed, begins anew.
@@ -352,7 +373,9 @@ impl Building<'_> {
 
     /// What `/lib/modules/RELEASE` is for make: the kernel's own lists, and `build`, which headers packages bring.
     fn write_library(&self) -> Result<()> {
-        let Root::Debian(_) = self.prepared.root else { return Ok(()) };
+        if self.prepared.root.is_host() {
+            return Ok(());
+        }
         let (library, kdir) = (self.library(), &self.prepared.kdir);
         if library.exists() {
             fs_err::remove_dir_all(&library)?;
@@ -460,9 +483,7 @@ impl Building<'_> {
     }
 
     fn write_stamp(&self, built: &Built) -> Result<()> {
-        let partial = self.place.join("built.json.partial");
-        fs_err::write(&partial, serde_json::to_vec_pretty(built)?)?;
-        Ok(fs_err::rename(partial, self.place.join("built.json"))?)
+        durable::replace(&self.place.join("built.json"), &serde_json::to_vec_pretty(built)?)
     }
 }
 

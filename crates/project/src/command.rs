@@ -33,14 +33,14 @@ pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> R
     if let Some(words) = plain_words(line, variables) {
         return Ok(Cmd::new(&words[0]).args(&words[1..]));
     }
-    match root {
-        Root::Debian(_) => Ok(Cmd::new("bash").arg("-c").arg(script(line, variables))),
-        Root::Host => Err(Failure::refused(
+    if root.is_host() {
+        return Err(Failure::refused(
             format!("{directive} in dkms.conf"),
             format!("{line:?} needs a shell, and none is run on the host itself"),
         )
-        .remedy("build in a build root: --root-fs made")),
+        .remedy("build in a build root: --root-fs made"));
     }
+    Ok(Cmd::new("bash").arg("-c").arg(script(line, variables)))
 }
 
 /// The script for the shell: the variables that DKMS sets before it evaluates the line, and the

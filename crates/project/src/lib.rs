@@ -17,7 +17,6 @@ pub mod key;
 pub mod notices;
 pub mod packed;
 mod project;
-mod replacement;
 pub mod shell;
 pub mod sign;
 pub mod source;

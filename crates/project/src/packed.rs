@@ -12,11 +12,11 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::replacement::replace;
 use kernel::failures::OrFail as _;
 use kmodfile::compression::Compression;
 use kmodfile::file::ModuleFile;
 use kmodfile::signature::Trailer;
+use report::durable;
 use report::failure::Failure;
 
 /// A module that is finished except for compression.
@@ -92,7 +92,7 @@ impl Packed {
     /// Writes it into `dir` as the module `name`, completely or not at all.
     pub fn write(&self, dir: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
         let file = dir.join(self.file_name(name));
-        replace(&file, &self.bytes)?;
+        durable::replace(&file, &self.bytes)?;
         Ok(file)
     }
 }

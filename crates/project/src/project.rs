@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::conf::{invalid, unreadable};
 use crate::notices::notices;
+
 use crate::source::import::ImportList;
 use crate::target::BuildTarget;
 use crate::{implied, shell};

@@ -13,11 +13,12 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use crate::notices::{directives, is_directive};
+
 use crate::target::BuildTarget;
 use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -53,7 +54,7 @@ pub fn evaluate(
     variables: &Given,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
-    if matches!(prepared.root, Root::Host) {
+    if prepared.root.is_host() {
         return Err(Failure::refused(
             file.as_str(),
             "is only evaluated in a build root, never on the host itself",

@@ -12,15 +12,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::key::PIN;
 use crate::key::certificate::Certificate;
 use crate::key::pair::{KeyPair, PrivateKey, with_pin_file};
-use crate::replacement::replace;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::prepare::Prepared;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use kmodfile::file::ModuleFile;
 use kmodfile::modinfo::Modinfo;
 use kmodfile::module::Module;
 use kmodfile::signature::{self, Signature, Trailer};
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -90,7 +90,7 @@ impl Signed {
 
     /// Writes it to `file`, completely or not at all; an existing file keeps its mode and owner.
     pub fn write(&self, file: &Utf8Path) -> Result<()> {
-        replace(file, &self.image)
+        durable::replace(file, &self.image)
     }
 }
 
@@ -162,18 +162,7 @@ impl<'a> ModuleSigner<'a> {
             PrivateKey::Pkcs11(uri) => return Ok(command(&with_pin(uri, dir)?)),
             PrivateKey::File(file) => file,
         };
-        let place = match self.prepared.root {
-            Root::Host => file.as_str(),
-            Root::Debian(_) => "/run/signing-key",
-        };
-        if file.as_str().contains(':') {
-            return Err(Failure::refused(
-                file.as_str(),
-                "has a colon in its path, and such a file cannot be made available in a build root",
-            )
-            .remedy("move the key to a path without one")
-            .into());
-        }
+        let place = if self.prepared.root.is_host() { file.as_str() } else { "/run/signing-key" };
         let access = Access::default().read(self.prepared.kdir.place()).read_at(file, place).write(dir);
         Ok(self.prepared.root.inside(self.context, command(place), &access))
     }
@@ -185,8 +174,8 @@ impl<'a> ModuleSigner<'a> {
             PrivateKey::File(_) => failure.into(),
             PrivateKey::Pkcs11(_) => failure
                 .remedy(
-                    "a pkcs11: key needs OpenSSL's PKCS#11 provider (apt-get install pkcs11-provider), configured with \
-                     the token's driver (PKCS11_PROVIDER_MODULE), and the PIN in KBUILD_SIGN_PIN",
+                    "a pkcs11: key needs OpenSSL's PKCS#11 provider, configured with the token's driver \
+                     (PKCS11_PROVIDER_MODULE), and the PIN in KBUILD_SIGN_PIN (package pkcs11-provider)",
                 )
                 .into(),
         }

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::source::SourceTree;
@@ -19,7 +18,9 @@ use crate::target_dir::CACHE_TAG;
 use crate::{Project, command};
 use dkms_conf::directives::leaves;
 use kernel::context::Context;
+use report::durable;
 use report::failure::Failure;
+use report::fingerprint::Fingerprint;
 
 /// Directories that are never source.
 const SKIPPED: &[&str] = &[".git", ".hg", ".svn"];
@@ -97,14 +98,9 @@ impl Sources {
 
     /// The hash over all names and contents.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        for (path, content) in self.files() {
-            hash.update(format!("{path}\0{}\0", content.len()));
-            hash.update(content);
-        }
-        self.programs.iter().for_each(|path| hash.update(format!("program\0{path}\0")));
-        self.links.iter().for_each(|(path, to)| hash.update(format!("link\0{path}\0{to}\0")));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let links = self.links.iter().flat_map(|(path, to)| [path, to]);
+        let print = Fingerprint::new("sources", 1).list("programs", &self.programs).list("links", links);
+        self.files().fold(print, |print, (path, content)| print.bytes(path.as_str(), content)).hex()
     }
 
     /// Makes `stage` contain these files. Unchanged ones keep their times, so that make only
@@ -138,7 +134,7 @@ impl Sources {
     fn remove_others(&self, stage: &Utf8Path) -> Result<()> {
         let list = own_place(stage, Utf8Path::new(LIST))?;
         let before = fs_err::read_to_string(&list).unwrap_or_default();
-        let gone = before.lines().map(Utf8Path::new).filter(|path| !leaves(path) && !self.contains(path));
+        let gone = before.split('\0').map(Utf8Path::new).filter(|path| !leaves(path) && !self.contains(path));
         for path in gone.filter(|path| path.as_str() != "" && is_real_below(stage, path)) {
             match fs_err::remove_file(stage.join(path)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
@@ -146,7 +142,8 @@ impl Sources {
             }
         }
         let names = self.files().map(|(path, _)| path).chain(self.links.keys());
-        Ok(fs_err::write(list, names.map(|path| format!("{path}\n")).collect::<String>())?)
+        // A name may hold anything but this.
+        durable::replace(&list, names.map(|path| format!("{path}\0")).collect::<String>().as_bytes())
     }
 
     fn contains(&self, path: &Utf8Path) -> bool {
@@ -343,7 +340,7 @@ mod tests {
         std::os::unix::fs::symlink(outside, stage.join("other")).unwrap();
         fs_err::remove_file(stage.join("dkms.conf")).unwrap();
         std::os::unix::fs::symlink(outside.join("x.c"), stage.join("dkms.conf")).unwrap();
-        let list = format!("../gone.c\n{outside}/gone.c\nother/gone.c\n");
+        let list = format!("../gone.c\0{outside}/gone.c\0other/gone.c\0");
         fs_err::write(stage.join(LIST), list).unwrap();
         sources.write(&stage).unwrap();
         for file in ["x.c", "gone.c"] {
@@ -351,6 +348,24 @@ mod tests {
         }
         assert_eq!(fs_err::read_to_string(stage.join("sub/x.c")).unwrap(), "new");
         assert!(stage.join("dkms.conf").symlink_metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn a_name_with_a_newline_is_one_name() {
+        let (dir, stage) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (project, stage) = (project(&dir), Utf8Path::from_path(stage.path()).unwrap());
+        let odd = "a: b\nmade.o";
+        fs_err::write(dir.path().join(odd), "").unwrap();
+        let sources = Sources::read(&project).unwrap();
+        sources.write(stage).unwrap();
+        // What make made is not taken for a source that is gone, and the odd file goes with its
+        // source.
+        fs_err::write(stage.join("made.o"), "").unwrap();
+        sources.write(stage).unwrap();
+        assert!(stage.join("made.o").exists() && stage.join(odd).exists());
+        fs_err::remove_file(dir.path().join(odd)).unwrap();
+        Sources::read(&project).unwrap().write(stage).unwrap();
+        assert!(stage.join("made.o").exists() && !stage.join(odd).exists());
     }
 
     #[test]

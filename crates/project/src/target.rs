@@ -6,7 +6,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use kernel::context::Context;
 use kernel::prepare::Prepared;
-use kernel::root::Root;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 
@@ -29,10 +28,8 @@ impl BuildTarget {
         let kdir = &prepared.kdir;
         let release = kdir.release().clone();
         let tree = context.target_of(dir).join("dkms").join(&release);
-        let build = match prepared.root {
-            Root::Host => kdir.build(),
-            Root::Debian(_) => format!("/lib/modules/{release}/build").into(),
-        };
+        let at_home = || format!("/lib/modules/{release}/build").into();
+        let build = if prepared.root.is_host() { kdir.build() } else { at_home() };
         Ok(Self { build, config: kdir.config()?, release, tree })
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The user's cache: where it is, how a part of it is made once, and by one run at a time.
+//! The user's cache: where it is, and how each entry is made once, by one run at a time.
 //!
-//! Every entry is made under a lock in a directory beside its place and renamed in when it is
-//! whole, so that a killed run leaves nothing that a later one could take for finished.
+//! An entry is made under a lock, in a directory beside its final place, and renamed into place
+//! when it is complete. So a killed run never leaves anything that a later run could take for
+//! finished.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -10,20 +11,20 @@ use std::io::{Read as _, Seek as _, Write as _};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::Report;
 use crate::failure::Failure;
+use crate::progress::Report;
 
-/// The name of the cache's directory in the user's.
-pub const NAME: &str = "cifs-fix";
+/// The name of the cache's directory.
+pub const NAME: &str = "cargo-kmod";
 
-/// `$XDG_CACHE_HOME/cifs-fix`, or `~/.cache/cifs-fix`.
+/// `$XDG_CACHE_HOME/cargo-kmod`, or `~/.cache/cargo-kmod`.
 #[derive(Clone, Debug)]
 pub struct Cache {
     dir: Utf8PathBuf,
 }
 
-/// Held while one entry of the cache is made or removed, by one alone, or while it is used, by many.
-/// Released when dropped or when the process ends.
+/// A lock on one entry of the cache: exclusive while the entry is made or removed, shared while it
+/// is used. Released when dropped, or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -33,7 +34,7 @@ pub struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.alone {
-            // Whoever waits for those that only use it must not be told of this process.
+            // A later waiter must not be told that this process holds it.
             self.file.set_len(0).ok();
         }
     }
@@ -55,7 +56,7 @@ impl Cache {
         Self::at(base.join(NAME))
     }
 
-    /// A cache in `dir`, which is made if need be.
+    /// A cache in `dir`, which is created if it does not exist.
     pub fn at(dir: impl Into<Utf8PathBuf>) -> Result<Self> {
         let dir = dir.into();
         fs_err::create_dir_all(dir.join("locks")).context("making the cache directory")?;
@@ -72,7 +73,7 @@ impl Cache {
         self.dir.join(relative)
     }
 
-    /// Waits until this process alone has `name`, and says what it waits for.
+    /// Takes the exclusive lock on `name`; says who holds it while waiting.
     pub fn lock(&self, name: &str, report: &Report) -> Result<Lock> {
         let path = self.lock_path(name);
         let mut file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -87,7 +88,8 @@ impl Cache {
         Ok(Lock { file, alone: true })
     }
 
-    /// Keeps `name` from being made anew or removed for as long as it is used; waits while it is being made.
+    /// Takes a shared lock on `name`: nobody removes it or makes it again while it is used. Waits
+    /// while it is being made.
     pub fn share(&self, name: &str, report: &Report) -> Result<Lock> {
         let path = self.lock_path(name);
         let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -99,7 +101,8 @@ impl Cache {
         Ok(Lock { file, alone: false })
     }
 
-    /// Has `name` alone, or not at all: none when anybody uses it.
+    /// Takes the exclusive lock on `name`, or gives `None` at once if anybody else holds a lock on
+    /// it.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         let path = self.lock_path(name);
         let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
@@ -114,9 +117,9 @@ impl Cache {
         self.dir.join("locks").join(format!("{}.lock", name.replace('/', "_")))
     }
 
-    /// A fresh, empty directory in which the entry at `place` is to be made. What a killed run left
-    /// in it is removed first with `remove`, which is given by the caller because a build root needs more care
-    /// than a plain directory. The caller holds the entry's lock.
+    /// An empty directory in which the entry at `place` is to be made. Leftovers of a killed run
+    /// are removed first, with `remove`: a build root needs more care than a plain directory. The
+    /// caller holds the entry's lock.
     pub fn partial(
         &self,
         place: &Utf8Path,
@@ -125,7 +128,7 @@ impl Cache {
     ) -> Result<Utf8PathBuf> {
         let partial = partial_name(place);
         if partial.exists() {
-            report.note("Discarding", &format!("{partial}, half-made by a run that was stopped"));
+            report.note("Discarding", &format!("{partial}, left incomplete by a run that was stopped"));
             remove(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
@@ -143,7 +146,7 @@ pub fn remove_plain(dir: &Utf8Path) -> Result<()> {
     Ok(fs_err::remove_dir_all(dir)?)
 }
 
-/// Says who is at it, and waits.
+/// Says who holds the lock, and waits.
 fn wait(
     mut file: &File,
     name: &str,
@@ -152,7 +155,7 @@ fn wait(
 ) -> Result<()> {
     let mut holder = String::new();
     file.read_to_string(&mut holder).ok();
-    let step = report.step("Waiting", &format!("for {name}: {} is at it", holder_text(&holder)));
+    let step = report.step("Waiting", &format!("for {name}, held by {}", holder_text(&holder)));
     lock(file).with_context(|| format!("waiting for {name}"))?;
     step.done("Waited", &format!("for {name}"));
     Ok(())
@@ -186,7 +189,8 @@ mod tests {
         let second = File::open(cache.path("locks/root trixie.lock")).unwrap();
         assert!(matches!(second.try_lock(), Err(TryLockError::WouldBlock)));
         drop(lock);
-        // Not at once: a process that another test is starting has every file open until it becomes its program.
+        // Not at once: a process that another test is starting has every file open until it becomes
+        // its program.
         second.lock().unwrap();
     }
 

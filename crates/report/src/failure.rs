@@ -61,7 +61,8 @@ pub struct Failure {
     pub reason: String,
     /// What the user can do about it, one command where there is one.
     pub remedy: Option<String>,
-    /// The program that is missing, where that is what it is about; whoever knows packages adds the remedy.
+    /// The program that is missing, where that is what it is about; the caller that knows packages
+    /// adds the remedy.
     pub program: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Failure {
         Self { exit, object: object.into(), reason: reason.into(), remedy: None, program: None }
     }
 
-    /// Refused (invariant: wrong is refused early).
+    /// Refused, before harm is done.
     pub fn refused(object: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(Exit::Refused, object, reason)
     }
@@ -92,7 +93,7 @@ impl Failure {
         Self::new(Exit::Usage, object, reason)
     }
 
-    /// The way out.
+    /// Adds what the user can do about it.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
@@ -108,7 +109,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit status an error stands for: that of the outermost [`Failure`] in its chain, else [`Exit::Failed`].
+/// The exit status an error stands for: that of the outermost [`Failure`] in its chain, else
+/// [`Exit::Failed`].
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     find(error).map_or(Exit::Failed, |failure| failure.exit)
 }
@@ -123,8 +125,8 @@ pub fn program_of(error: &anyhow::Error) -> Option<&str> {
     find(error)?.program.as_deref()
 }
 
-/// Says of a full disk that it is one, wherever in the work it was met: in a file of ours, or in what a program
-/// said before it ended.
+/// Adds an explanation to an error that is caused by a full disk, whether it was met by this
+/// program or by one that it ran.
 pub fn explained(error: anyhow::Error, cache: &str) -> anyhow::Error {
     let ours = |cause: &(dyn std::error::Error + 'static)| {
         cause
@@ -141,7 +143,8 @@ pub fn explained(error: anyhow::Error, cache: &str) -> anyhow::Error {
 }
 
 fn find(error: &anyhow::Error) -> Option<&Failure> {
-    // The first sees failures that were added as context, the second those that another error holds.
+    // The first sees failures that were added as context, the second those that another error
+    // holds.
     error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }
 

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What users see, how things end, the one way to run another program, and what is kept between runs.
+//! What users see, how things end, the one way to run another program, and what is kept between
+//! runs.
 //!
 //! It knows nothing of kernels, of modules, or of the packages that programs are in.
 
 pub mod cache;
 pub mod durable;
 pub mod failure;
+pub mod fingerprint;
+mod live;
+mod outputs;
 pub mod process;
 mod progress;
+mod table;
+mod units;
 
-pub use progress::{Report, Step, TOOL, error_line, seconds, size, table};
+pub use live::ProgressUnit;
+pub use outputs::{error_line, print};
+pub use progress::{Report, Step, TOOL};
+pub use table::table;
+pub use units::{seconds, size};

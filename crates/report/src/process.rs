@@ -1,33 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The one door to other programs.
+//! The only way to run other programs.
 //!
 //! A [`Cmd`] is an argument vector, never a shell line. It can be shown as a line to paste, runs
 //! with its output captured and streamed, keeps the end of it for the error, ends with its caller,
-//! and says which package a missing program is in.
+//! and reports a missing program as such.
 
 mod outputs;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::Report;
 use crate::failure::{Exit, Failure};
+use crate::progress::Report;
 use outputs::{Outputs, Stream};
 
 /// Lines of output that an error repeats.
 const TAIL_LINES: usize = 25;
 
-/// What a bound command is started through, after the signal that it gets when this program ends (setpriv(1)). That is asked for
-/// only once the command's process is there; by then this program may have been killed, and the command have another parent
-/// (prctl(2), PR_SET_PDEATHSIG): then nothing is started.
+/// What a bound command is started through, after the signal that it gets when this program ends
+/// (setpriv(1)). That is asked for only once the command's process is there; by then this program
+/// may have been killed, and the command have another parent (prctl(2), PR_SET_PDEATHSIG): then
+/// nothing is started.
 const BOUND: [&str; 4] = ["--", "sh", "-c", r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#];
 
 /// A program with its arguments, not yet started.
@@ -44,6 +47,7 @@ pub struct Cmd {
     limit: Option<Duration>,
     output_limit: Option<u64>,
     input: Option<Vec<u8>>,
+    stdin: Option<Arc<File>>,
     /// The process that it ends with, and the signal that it is sent then.
     bound: Option<(u32, &'static str)>,
     /// How the command is shown, where that differs from what is executed: a command inside a
@@ -60,7 +64,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The last lines of both outputs together.
     pub tail: String,
-    /// The first line that a compiler calls an error, if others have pushed it out of the last ones.
+    /// The first line that a compiler calls an error, if others have pushed it out of the last
+    /// ones.
     pub complaint: Option<String>,
 }
 
@@ -86,6 +91,7 @@ impl Cmd {
             limit: None,
             output_limit: None,
             input: None,
+            stdin: None,
             bound: None,
             shown: None,
         }
@@ -112,8 +118,8 @@ impl Cmd {
         self
     }
 
-    /// Sets an environment variable that is never shown: not with `-v`, not in errors, and not in the arguments of
-    /// the programs that a command in a build root is started through.
+    /// Sets an environment variable that is never shown: not with `-v`, not in errors, and not in
+    /// the arguments of the programs that a command in a build root is started through.
     #[must_use]
     pub fn secret_env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.secrets.push((name.to_owned(), value.as_ref().to_owned()));
@@ -155,15 +161,23 @@ impl Cmd {
         self
     }
 
-    /// Feeds `input` to standard input, which is empty otherwise.
+    /// Feeds `input` to standard input, which is empty by default.
     #[must_use]
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
         self
     }
 
-    /// Ends with this program, even when that is killed: the command is sent `signal`, a name as setpriv(1) takes it, when the
-    /// thread that started it ends. What is started through it has to be bound by other means, such as a PID namespace.
+    /// Reads standard input from `file`; its position shows how far the command has read.
+    #[must_use]
+    pub fn stdin(mut self, file: Arc<File>) -> Self {
+        self.stdin = Some(file);
+        self
+    }
+
+    /// Ends with this program, even when that is killed: the command is sent `signal`, a name as
+    /// setpriv(1) takes it, when the thread that started it ends. What is started through it has to
+    /// be bound by other means, such as a PID namespace.
     #[must_use]
     pub fn bound(self, signal: &'static str) -> Self {
         self.bound_to(std::process::id(), signal)
@@ -194,13 +208,14 @@ impl Cmd {
             limit: self.limit,
             output_limit: self.output_limit,
             input: self.input,
+            stdin: self.stdin,
             bound: outer.bound,
             shown: Some(shown),
         }
     }
 
-    /// Starts from exactly `base` instead of this program's environment; what [`Cmd::env`] sets comes on
-    /// top. The base is the same for every command in a root and is not shown.
+    /// Starts from exactly `base` instead of this program's environment; what [`Cmd::env`] sets
+    /// comes on top. The base is the same for every command in a root and is not shown.
     #[must_use]
     pub fn environment_of(mut self, base: &'static [(&'static str, &'static str)]) -> Self {
         self.clean_env = true;
@@ -266,15 +281,19 @@ impl Cmd {
             // A program that ends without reading its input is judged by its exit status.
             thread::spawn(move || stdin.write_all(&input));
         }
-        self.collect(child, report, on_line)
+        self.collect(child, on_line)
     }
 
     /// Starts the command with the given outputs.
     pub fn spawn(&self, stdout: Stdio, stderr: Stdio) -> Result<Child> {
         let mut command = self.command();
-        let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let stdin = if self.input.is_some() { Stdio::piped() } else { self.opened_stdin()? };
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         command.spawn().map_err(|error| self.not_started(&error).into())
+    }
+
+    fn opened_stdin(&self) -> io::Result<Stdio> {
+        self.stdin.as_ref().map_or_else(|| Ok(Stdio::null()), |file| Ok(file.try_clone()?.into()))
     }
 
     /// Runs with this program's own terminal, for a program that talks to the user.
@@ -294,7 +313,7 @@ impl Cmd {
         self.not_started(&error).into()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that starts programs")]
     fn command(&self) -> std::process::Command {
         let mut command = match self.bound {
             None => std::process::Command::new(&self.program),
@@ -327,7 +346,7 @@ impl Cmd {
     }
 
     /// Reads both outputs until the program ends, then its exit status.
-    fn collect(&self, child: Child, report: &Report, mut on_line: impl FnMut(&str)) -> Result<Output> {
+    fn collect(&self, child: Child, mut on_line: impl FnMut(&str)) -> Result<Output> {
         let mut log = self.log.as_ref().map(fs_err::File::create).transpose()?;
         let reading = || format!("reading what {} prints", self.line());
         let mut outputs = Outputs::of(child).with_context(reading)?;
@@ -353,9 +372,6 @@ impl Cmd {
                     stdout.extend_from_slice(line);
                 }
             }
-            if turn.bytes == 0 {
-                report.tick();
-            }
             length += turn.bytes;
             if let Some(failure) = self.exceeded(started.elapsed(), length) {
                 return Err(failure.into());
@@ -378,7 +394,6 @@ impl Cmd {
 
     /// The error for a command that ended with a status other than 0.
     pub fn failure(&self, output: &Output) -> anyhow::Error {
-        // `unshare`, `sh` and `env` end with 127 when the program they were to start does not exist.
         let how = match (output.status.code(), output.status.signal()) {
             (Some(code), _) => format!("ended with status {code}"),
             (None, Some(signal)) => format!("was killed by signal {signal}"),
@@ -401,16 +416,17 @@ impl Cmd {
     }
 }
 
-/// Whether a line is where gcc, clang or rustc begins to tell of an error.
+/// Whether a line is the first of a compiler error (gcc, clang, rustc).
 fn is_complaint(line: &str) -> bool {
     let begin = ["error: ", "error[E"].iter().any(|word| line.starts_with(word));
     begin || [": error: ", ": fatal error: "].iter().any(|word| line.contains(word))
 }
 
-/// Runs commands at once, each reading what the one before writes. The first that failed is the error.
+/// Runs commands at once, each reading what the one before writes. The first that failed is the
+/// error.
 pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
     report.command(&cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | "));
-    let mut input = Stdio::null();
+    let mut input = cmds.first().map_or_else(|| Ok(Stdio::null()), Cmd::opened_stdin)?;
     let mut children = Vec::new();
     for cmd in cmds {
         let mut command = cmd.command();
@@ -434,7 +450,7 @@ pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
         )
         .map(|(cmd, waiting)| (cmd, waiting.join().expect("a waiting thread does not panic")))
         .collect();
-    // A program that was cut off by a broken pipe is not the culprit: the one that closed it is.
+    // A program killed by a broken pipe is not the culprit: the one that closed the pipe is.
     let failed = |output: &std::process::Output| !output.status.success();
     let broken_pipe = |output: &std::process::Output| {
         output.status.signal() == Some(rustix::process::Signal::PIPE.as_raw())

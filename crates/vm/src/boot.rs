@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use guest::{Event, LogLine, Outcome, Plan};
+use vm_protocol::{Event, ExtraStep, GuestPlan, LogLine, StepOutcome};
 
+use crate::kernel_image;
 use crate::machine::{Limits, Machine, Run};
-use crate::modules::Tree;
+use crate::modules::ModuleTree;
 use crate::payload::Payload;
 use crate::secure_boot::{self, SecureBoot};
-use crate::{guest as init, kernel_image};
+use crate::verdict::Verdict;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
+use report::durable;
 use report::failure::Failure;
-use report::{seconds, size};
+use report::{ProgressUnit, seconds, size};
 
 /// What the user may choose about a machine.
 #[derive(Clone, Debug)]
@@ -29,15 +31,15 @@ pub struct Options {
 }
 
 /// The modules of a prepared kernel.
-pub fn tree(kdir: &Kdir) -> Result<Tree> {
-    Tree::open(&kdir.modules())
+pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
+    ModuleTree::open(&kdir.modules())
 }
 
 /// Boots `kdir` with `payload`; the console goes to `console_log`.
-pub fn boot(
+pub fn boot<X: ExtraStep>(
     context: &Context,
     kdir: &Kdir,
-    payload: &Payload,
+    payload: &Payload<X>,
     console_log: &Utf8Path,
     options: &Options,
 ) -> Result<Run> {
@@ -45,17 +47,16 @@ pub fn boot(
 }
 
 /// The same, through firmware, shim and GRUB where `secure_boot` is given.
-pub fn boot_with(
+pub fn boot_with<X: ExtraStep>(
     context: &Context,
     kdir: &Kdir,
-    payload: &Payload,
+    payload: &Payload<X>,
     console_log: &Utf8Path,
     options: &Options,
     secure_boot: Option<SecureBoot<'_>>,
 ) -> Result<Run> {
-    let init = init::init(context)?;
     let vmlinux = vmlinux(context, kdir)?;
-    let mut machine = Machine::new(&vmlinux, &init, payload, console_log);
+    let mut machine = Machine::new(&vmlinux, payload, console_log);
     machine.memory = options.memory;
     if secure_boot.is_some() {
         machine.memory = machine.memory.max(secure_boot::MEMORY);
@@ -66,7 +67,13 @@ pub fn boot_with(
         machine.limits = Limits::exactly(limit);
     }
     let step = context.report.step("Booting", kdir.release().as_str());
-    let run = machine.run(context, |plan, event| context.report.output_line(&told(plan, event)))?;
+    let run = machine.run(context, |plan, event| {
+        context.report.output_line(&told(plan, event));
+        if let Event::StepEnded { index, .. } = event {
+            step.count(ProgressUnit::Things("steps"), plan.steps.len() as u64);
+            step.reach(*index as u64 + 1);
+        }
+    })?;
     let up =
         run.boot.map_or_else(|| "init never ran".to_owned(), |boot| format!("init after {}", seconds(boot)));
     step.done("Booted", &format!("{} ({up})", kdir.release()));
@@ -78,25 +85,23 @@ pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
         let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
-        let partial = kdir.place().join(format!("vmlinux.{}", std::process::id()));
-        fs_err::write(&partial, &image)?;
-        fs_err::rename(partial, &file)?;
+        durable::replace(&file, &image)?;
         context.report.note("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
     }
     Ok(file)
 }
 
 /// One line about an event, for whoever watches.
-fn told(plan: &Plan, event: &Event) -> String {
+fn told<X: ExtraStep>(plan: &GuestPlan<X>, event: &Event) -> String {
     let shown =
         |index: &usize| plan.steps.get(*index).map(|planned| planned.step.to_string()).unwrap_or_default();
     match event {
         Event::Hello { release, .. } => format!("{release} is up"),
         Event::StepStarted { index } => shown(index),
-        Event::StepEnded { index, outcome: Outcome::Done, millis, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Done, millis, .. } => {
             format!("{}: {millis} ms", shown(index))
         }
-        Event::StepEnded { index, outcome: Outcome::Failed { errno, message }, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message }, .. } => {
             format!("{}: {errno}: {message}", shown(index))
         }
         Event::Broken { why } => format!("init: {why}"),
@@ -116,10 +121,11 @@ pub fn said_by<'a>(run: &'a Run, module: &str) -> Vec<&'a str> {
     logs.filter_map(|LogLine { text, .. }| text.strip_prefix(&prefix)).collect()
 }
 
-/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit status.
+/// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit
+/// status.
 pub fn require_pass(run: &Run, object: &str) -> Result<()> {
     let judgement = &run.judgement;
-    if judgement.verdict == super::verdict::Verdict::Pass {
+    if judgement.verdict == Verdict::Pass {
         return Ok(());
     }
     let reason = format!("{}: {}", judgement.verdict, judgement.reason);

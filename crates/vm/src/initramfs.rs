@@ -6,16 +6,17 @@ use std::fmt::Write as _;
 
 /// One entry of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// Its path, without a leading slash. The kernel makes no directory by itself: each comes before what is in it.
+pub struct ArchiveEntry<'a> {
+    /// Its path, without a leading slash. The kernel makes no directory by itself: each comes
+    /// before what is in it.
     pub path: &'a str,
     /// What it is.
-    pub kind: Kind<'a>,
+    pub kind: EntryKind<'a>,
 }
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind<'a> {
+pub enum EntryKind<'a> {
     /// A directory, mode 0755.
     Directory,
     /// A file, mode 0644.
@@ -34,19 +35,20 @@ pub enum Kind<'a> {
 /// The name of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
-/// The archive of `entries`, uncompressed: the guest would decompress it much more slowly than it can be copied.
+/// The archive of `entries`, uncompressed: the guest would decompress it much more slowly than it
+/// can be copied.
 ///
 /// # Panics
 ///
 /// On a file of 4 GiB or more, which the format cannot hold.
-pub fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
+pub fn archive(entries: &[ArchiveEntry<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (number, entry) in entries.iter().enumerate() {
         let (mode, data, device) = match entry.kind {
-            Kind::Directory => (0o040_755, [].as_slice(), (0, 0)),
-            Kind::File(data) => (0o100_644, data, (0, 0)),
-            Kind::Program(data) => (0o100_755, data, (0, 0)),
-            Kind::Device { major, minor } => (0o020_600, [].as_slice(), (major, minor)),
+            EntryKind::Directory => (0o040_755, [].as_slice(), (0, 0)),
+            EntryKind::File(data) => (0o100_644, data, (0, 0)),
+            EntryKind::Program(data) => (0o100_755, data, (0, 0)),
+            EntryKind::Device { major, minor } => (0o020_600, [].as_slice(), (major, minor)),
         };
         let inode = u32::try_from(number + 1).expect("an archive has fewer than 2^32 entries");
         append(&mut out, entry.path, inode, mode, data, device);
@@ -55,13 +57,14 @@ pub fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
     out
 }
 
-/// Appends one entry: 6 bytes of magic, 13 fields of 8 hexadecimal digits, the name with its NUL and the data,
-/// each padded to 4 bytes.
+/// Appends one entry: 6 bytes of magic, 13 fields of 8 hexadecimal digits, the name with its NUL
+/// and the data, each padded to 4 bytes.
 fn append(out: &mut Vec<u8>, path: &str, inode: u32, mode: u32, data: &[u8], device: (u32, u32)) {
     let size = u32::try_from(data.len()).expect("a file of an initramfs is smaller than 4 GiB");
     let name_size = u32::try_from(path.len() + 1).expect("a path is short");
     let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
-    // inode, mode, uid, gid, links, mtime, size, major, minor, rmajor, rminor, name size, checksum (none)
+    // inode, mode, uid, gid, links, mtime, size, major, minor, rmajor, rminor, name size, checksum
+    // (none)
     let fields = [inode, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name_size, 0];
     let mut head = String::from("070701");
     for field in fields {
@@ -85,17 +88,17 @@ mod tests {
     use report::Report;
     use report::process::Cmd;
 
-    const ENTRIES: &[Entry<'_>] = &[
-        Entry { path: "dev", kind: Kind::Directory },
-        Entry { path: "dev/console", kind: Kind::Device { major: 5, minor: 1 } },
-        Entry { path: "init", kind: Kind::Program(b"#!") },
-        Entry { path: "modules", kind: Kind::Directory },
-        Entry { path: "modules/x.ko", kind: Kind::File(b"12345") },
+    const ENTRIES: &[ArchiveEntry<'_>] = &[
+        ArchiveEntry { path: "dev", kind: EntryKind::Directory },
+        ArchiveEntry { path: "dev/console", kind: EntryKind::Device { major: 5, minor: 1 } },
+        ArchiveEntry { path: "init", kind: EntryKind::Program(b"#!") },
+        ArchiveEntry { path: "modules", kind: EntryKind::Directory },
+        ArchiveEntry { path: "modules/x.ko", kind: EntryKind::File(b"12345") },
     ];
 
     #[test]
     fn one_file_byte_for_byte() {
-        let entry = Entry { path: "init", kind: Kind::Program(b"abc") };
+        let entry = ArchiveEntry { path: "init", kind: EntryKind::Program(b"abc") };
         let expected = concat!(
             "070701",
             "00000001",
@@ -152,7 +155,7 @@ mod tests {
     fn every_part_is_aligned() {
         for length in 0..9 {
             let data = vec![b'x'; length];
-            let made = archive(&[Entry { path: "f", kind: Kind::File(&data) }]);
+            let made = archive(&[ArchiveEntry { path: "f", kind: EntryKind::File(&data) }]);
             assert_eq!(made.len() % 4, 0);
             let text = String::from_utf8(made).unwrap();
             assert_eq!(text.rfind("070701").unwrap() % 4, 0);

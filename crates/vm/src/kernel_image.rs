@@ -30,7 +30,8 @@ enum Compression {
 ///
 /// # Errors
 ///
-/// Refused if it is neither, is compressed in a way the tool does not read, or cannot be booted through PVH.
+/// Refused if it is neither, is compressed in a way the tool does not read, or cannot be booted
+/// through PVH.
 pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     let image = fs_err::read(path)?;
     let refused = |reason: String| Failure::refused(path.as_str(), reason);
@@ -49,21 +50,22 @@ pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is besides, it has a table of
-/// certificates. Whose they are, the firmware and shim decide.
+/// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is
+/// besides, it has a table of certificates. Whose they are, the firmware and shim decide.
 pub fn is_signed(image: &[u8]) -> bool {
     let Ok(program) = object::read::pe::PeFile64::parse(image) else { return false };
     let table = program.data_directories().get(object::pe::IMAGE_DIRECTORY_ENTRY_SECURITY);
     table.is_some_and(|table| table.size.get(object::LittleEndian) > 0)
 }
 
-/// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst, protocol 2.08 and later).
+/// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst,
+/// protocol 2.08 and later).
 fn payload(image: &[u8]) -> Result<&[u8], String> {
     let cut = || "ends within its setup header".to_owned();
     let bytes = |at: usize, length: usize| image.get(at..at + length).ok_or_else(cut);
     let number = |at: usize| Ok::<_, String>(u32::from_le_bytes(bytes(at, 4)?.try_into().expect("4 bytes")));
     if bytes(0x202, 4)? != b"HdrS" {
-        return Err("is no x86 kernel image (no HdrS)".to_owned());
+        return Err("is not an x86 kernel image (no HdrS)".to_owned());
     }
     let version = bytes(0x206, 2)?;
     let version = u16::from_le_bytes([version[0], version[1]]);
@@ -86,10 +88,10 @@ fn compression(payload: &[u8]) -> Result<Compression, String> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Compression::Xz),
         [0x5d, 0, 0, ..] => Ok(Compression::Lzma),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
-        [b'B', b'Z', b'h', ..] => Err("is compressed with bzip2, which is not read".to_owned()),
-        [0x89, b'L', b'Z', b'O', ..] => Err("is compressed with LZO, which is not read".to_owned()),
-        [0x02, 0x21, 0x4c, 0x18, ..] => Err("is compressed with LZ4, which is not read".to_owned()),
-        _ => Err("is compressed in an unknown way".to_owned()),
+        [b'B', b'Z', b'h', ..] => Err("is compressed with bzip2, which is not supported".to_owned()),
+        [0x89, b'L', b'Z', b'O', ..] => Err("is compressed with LZO, which is not supported".to_owned()),
+        [0x02, 0x21, 0x4c, 0x18, ..] => Err("is compressed with LZ4, which is not supported".to_owned()),
+        _ => Err("is compressed in a way that is not supported".to_owned()),
     }
 }
 
@@ -99,7 +101,8 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
     let (_, size) = payload.split_last_chunk::<4>().ok_or("has an empty payload")?;
     let size = u32::from_le_bytes(*size) as usize;
     let mut out = Vec::new();
-    // The stream ends before the size; what follows it is no error, and neither is a wrong claim a reason to allocate.
+    // The stream ends before the size; what follows it is no error, and neither is a wrong claim a
+    // reason to allocate.
     let limit = size as u64 + 1;
     let read = match compression {
         Compression::Gzip => flate2::read::GzDecoder::new(payload).take(limit).read_to_end(&mut out),
@@ -113,12 +116,12 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
             .and_then(|decoder| decoder.single_frame().take(limit).read_to_end(&mut out)),
     };
     read.map_err(|error| format!("cannot be decompressed: {error}"))?;
-    if out.len() == size { Ok(out) } else { Err(format!("holds {} bytes where it claims {size}", out.len())) }
+    if out.len() == size { Ok(out) } else { Err(format!("holds {} bytes and claims {size}", out.len())) }
 }
 
 /// Whether an ELF kernel says where to enter it through PVH.
 fn has_pvh_entry(elf: &[u8]) -> Result<bool, String> {
-    let error = |error: object::Error| format!("is no 64-bit ELF kernel: {error}");
+    let error = |error: object::Error| format!("is not a 64-bit ELF kernel: {error}");
     let file = ElfFile64::<Endianness>::parse(elf).map_err(error)?;
     let endian = file.endian();
     for segment in file.elf_header().program_headers(endian, elf).map_err(error)? {
@@ -172,7 +175,8 @@ mod tests {
         }
     }
 
-    /// The headers of a PE program whose table of certificates has `size` bytes (PE format, "Optional Header Data Directories").
+    /// The headers of a PE program whose table of certificates has `size` bytes (PE format,
+    /// "Optional Header Data Directories").
     fn pe(size: u32) -> Vec<u8> {
         let mut image = vec![0; 0x40 + 24 + 240];
         image[..2].copy_from_slice(b"MZ");
@@ -204,9 +208,9 @@ mod tests {
             (b"MZ".to_vec(), "ends within its setup header"),
             (vec![0; 4096], "no HdrS"),
             (bzimage(b"\x02\x21\x4c\x18...."), "LZ4"),
-            (bzimage(b"????????"), "unknown way"),
-            (bzimage(&with_size(packed.clone(), 7)), "6 bytes where it claims 7"),
-            (bzimage(&with_size(packed.clone(), 5)), "where it claims 5"),
+            (bzimage(b"????????"), "a way that is not supported"),
+            (bzimage(&with_size(packed.clone(), 7)), "6 bytes and claims 7"),
+            (bzimage(&with_size(packed.clone(), 5)), "and claims 5"),
             (bzimage(&packed)[..1050].to_vec(), "ends within its payload"),
         ];
         for (image, expected) in table {

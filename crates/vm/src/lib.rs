@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A virtual machine that boots one kernel with one initramfs and ends with a verdict.
 //!
-//! [`payload::Payload`] says what happens inside, [`machine::Machine`] runs it, [`verdict`] judges it. The kernel's log goes to
-//! a file from the first byte, the reports of init to a port of their own (`guest`); QEMU's exit status proves nothing.
+//! A [`Payload`] says what happens inside and has the init that does it ([`Init`]), a [`Machine`]
+//! runs it, [`verdict`] judges it. The kernel's log goes to a file from the first byte, the reports
+//! of the init to a port of their own (`vm_protocol`); QEMU's exit status proves nothing.
+//!
+//! It knows neither what the modules are for nor what steps somebody's own init adds to those of
+//! `vm_protocol`; it is given an init as a value, and its own is inside this crate.
 
 pub mod accelerator;
 pub mod boot;
 pub mod console;
-pub mod guest;
+pub mod init;
 pub mod initramfs;
 pub mod kernel_image;
 pub mod machine;
 pub mod modules;
 pub mod payload;
+pub mod probe;
 pub mod qemu;
+pub mod refusal;
 pub mod secure_boot;
 pub mod system;
 pub mod verdict;
 
+pub use init::Init;
 pub use machine::{Limits, Machine, Run};
 pub use payload::Payload;
+pub use refusal::LoaderRefusal;
 pub use verdict::{Judgement, Verdict};

@@ -11,22 +11,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use guest::{Event, Message, Plan};
+use vm_protocol::{Event, ExtraStep, GuestPlan, Message, NoExtraStep};
 
-use crate::accelerator::{self, Accelerator};
+use crate::accelerator::Accelerator;
 use crate::console::Scanner;
 use crate::payload::Payload;
+use crate::probe;
 use crate::qemu::{self, Arguments, Boot};
 use crate::secure_boot::SecureBoot;
 use crate::verdict::{self, Ending, Evidence, Judgement};
 use kernel::context::Context;
 
-/// How long a run may take, on a machine with KVM; without it, each limit is multiplied ([`Accelerator::slowdown`]).
+/// How long a run may take, on a machine with KVM; without it, each limit is multiplied
+/// ([`Accelerator::slowdown`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From QEMU's start to the greeting of init.
     pub boot: Duration,
-    /// Without a byte on the console or the port. Longer than the guest's own detectors of hangs take (`qemu.rs`), which tell more.
+    /// Without a byte on the console or the port. Longer than the guest's own detectors of hangs
+    /// take (`qemu.rs`), which tell more.
     pub idle: Duration,
     /// Altogether.
     pub hard: Duration,
@@ -61,20 +64,19 @@ const LINE_LIMIT: u64 = 16 << 20;
 
 /// A machine, ready to run.
 #[derive(Clone, Debug)]
-pub struct Machine<'a> {
+pub struct Machine<'a, X = NoExtraStep> {
     /// An uncompressed kernel with a PVH entry ([`super::kernel_image::vmlinux`]).
     pub vmlinux: &'a Utf8Path,
-    /// The init ([`super::guest::init`]).
-    pub init: &'a Utf8Path,
-    /// What it does in there.
-    pub payload: &'a Payload,
+    /// The init, and what it does in there.
+    pub payload: &'a Payload<X>,
     /// Gets the console log, from the first byte.
     pub console_log: &'a Utf8Path,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Firmware, boot loader and disk of a machine with Secure Boot; without them QEMU starts `vmlinux` itself.
+    /// Firmware, boot loader and disk of a machine with Secure Boot; without them QEMU starts
+    /// `vmlinux` itself.
     pub secure_boot: Option<SecureBoot<'a>>,
     /// Further kernel parameters.
     pub append: Vec<String>,
@@ -82,12 +84,13 @@ pub struct Machine<'a> {
     pub allowed: Vec<String>,
     /// How long it may take.
     pub limits: Limits,
-    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For several runs, ask
-    /// [`accelerator::choose`] once.
+    /// How instructions are executed; `None` finds out, and says why when it is not KVM. For
+    /// several runs, ask [`probe::choose`] once.
     pub accelerator: Option<Accelerator>,
     /// Gets what passes over the machine's network, as pcap, if there is a network.
     pub capture: Option<Utf8PathBuf>,
-    /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each. Emulated only.
+    /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each.
+    /// Emulated only.
     pub counted: bool,
 }
 
@@ -96,9 +99,7 @@ pub struct Machine<'a> {
 pub struct Run {
     /// The verdict and why.
     pub judgement: Judgement,
-    /// What the guest was to do.
-    pub plan: Plan,
-    /// What it reported.
+    /// What the guest reported.
     pub events: Vec<Event>,
     /// From QEMU's start to the greeting of init, if it came.
     pub boot: Option<Duration>,
@@ -120,17 +121,11 @@ impl Run {
     }
 }
 
-impl<'a> Machine<'a> {
+impl<'a, X: ExtraStep> Machine<'a, X> {
     /// A machine with one processor and enough memory for a few modules.
-    pub fn new(
-        vmlinux: &'a Utf8Path,
-        init: &'a Utf8Path,
-        payload: &'a Payload,
-        console_log: &'a Utf8Path,
-    ) -> Self {
+    pub fn new(vmlinux: &'a Utf8Path, payload: &'a Payload<X>, console_log: &'a Utf8Path) -> Self {
         Self {
             vmlinux,
-            init,
             payload,
             console_log,
             memory: 256,
@@ -149,18 +144,19 @@ impl<'a> Machine<'a> {
     ///
     /// # Errors
     ///
-    /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a verdict.
-    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&Plan, &Event)) -> Result<Run> {
+    /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a
+    /// verdict.
+    pub fn run(&self, context: &Context, mut on_event: impl FnMut(&GuestPlan<X>, &Event)) -> Result<Run> {
         let accelerator = match self.accelerator {
             Some(accelerator) => accelerator,
-            None => accelerator::choose(context, self.vmlinux)?,
+            None => probe::choose(context, self.vmlinux)?,
         };
         // A path of a socket is short (unix(7)), and the cache's may not be.
         let dir = tempfile::Builder::new().prefix("vm-").tempdir()?;
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let plan = self.payload.plan(&nonce()?);
         let initrd = dir.join("initramfs.cpio");
-        fs_err::write(&initrd, self.payload.initramfs(&fs_err::read(self.init)?, &plan)?)?;
+        fs_err::write(&initrd, self.payload.initramfs(&plan)?)?;
         let port = dir.join("port");
         let listener = UnixListener::bind(&port).with_context(|| format!("listening on {port}"))?;
         let parameters = qemu::kernel_parameters(accelerator, self.processors, &self.append);
@@ -191,8 +187,8 @@ impl<'a> Machine<'a> {
         let limits = self.limits.scaled(accelerator.slowdown());
         let mut watch = Watch::new(&plan, listener, self.console_log, limits)?;
         watch.scanner = Scanner::allowing(&self.allowed);
-        let ending = watch.until_end(context, qemu, &mut on_event)?;
-        Ok(watch.run(&plan, &ending, accelerator, self.console_log))
+        let ending = watch.until_end(qemu, &mut on_event)?;
+        Ok(watch.run(&ending, accelerator, self.console_log))
     }
 }
 
@@ -243,8 +239,8 @@ fn died(status: ExitStatus, said: &str) -> String {
 }
 
 /// What is seen of a machine while it runs.
-struct Watch<'a> {
-    plan: &'a Plan,
+struct Watch<'a, X> {
+    plan: &'a GuestPlan<X>,
     limits: Limits,
     listener: UnixListener,
     port: Option<Receiver<Vec<u8>>>,
@@ -258,8 +254,13 @@ struct Watch<'a> {
     trouble: Option<Instant>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(plan: &'a Plan, listener: UnixListener, console: &Utf8Path, limits: Limits) -> Result<Self> {
+impl<'a, X: ExtraStep> Watch<'a, X> {
+    fn new(
+        plan: &'a GuestPlan<X>,
+        listener: UnixListener,
+        console: &Utf8Path,
+        limits: Limits,
+    ) -> Result<Self> {
         listener.set_nonblocking(true)?;
         let now = Instant::now();
         Ok(Self {
@@ -281,19 +282,18 @@ impl<'a> Watch<'a> {
     /// Watches until there is a reason to end the machine, and ends it.
     fn until_end(
         &mut self,
-        context: &Context,
         mut qemu: Qemu,
-        on_event: &mut impl FnMut(&Plan, &Event),
+        on_event: &mut impl FnMut(&GuestPlan<X>, &Event),
     ) -> Result<Ending> {
         let ending = loop {
-            // Asked before the channels are read: what QEMU wrote before it ended is then all there.
+            // Asked before the channels are read: what QEMU wrote before it ended is then all
+            // there.
             let ended = qemu.ended()?;
             self.read_port(on_event)?;
             self.read_console()?;
             if let Some(ending) = ended.or_else(|| self.reason_to_end()) {
                 break ending;
             }
-            context.report.tick();
         };
         drop(qemu);
         self.drain_port(on_event);
@@ -320,7 +320,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits a moment for a line on the port.
-    fn read_port(&mut self, on_event: &mut impl FnMut(&Plan, &Event)) -> Result<()> {
+    fn read_port(&mut self, on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) -> Result<()> {
         let Some(port) = &self.port else {
             match self.listener.accept() {
                 Ok((stream, _)) => self.port = Some(lines_of(stream)?),
@@ -339,7 +339,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes what is left on the port of a machine that has ended.
-    fn drain_port(&mut self, on_event: &mut impl FnMut(&Plan, &Event)) {
+    fn drain_port(&mut self, on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) {
         let lines: Vec<Vec<u8>> = self.port.take().into_iter().flatten().collect();
         for line in lines {
             self.line(&line, on_event);
@@ -347,7 +347,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes one line from the port.
-    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&Plan, &Event)) {
+    fn line(&mut self, line: &[u8], on_event: &mut impl FnMut(&GuestPlan<X>, &Event)) {
         self.last_sign = Instant::now();
         match serde_json::from_slice::<Message>(line) {
             Ok(message) if message.nonce == self.plan.nonce => {
@@ -396,13 +396,13 @@ impl<'a> Watch<'a> {
     }
 
     /// The run, judged.
-    fn run(self, plan: &Plan, ending: &Ending, accelerator: Accelerator, console_log: &Utf8Path) -> Run {
+    fn run(self, ending: &Ending, accelerator: Accelerator, console_log: &Utf8Path) -> Run {
         let hits = self.scanner.hits();
         let (excused, foreign) = (self.scanner.excused(), self.foreign);
+        let plan = self.plan;
         let evidence = Evidence { plan, events: &self.events, hits, excused, ending, foreign };
         Run {
             judgement: verdict::judge(&evidence),
-            plan: plan.clone(),
             boot: self.boot,
             wall: self.started.elapsed(),
             accelerator,
@@ -452,11 +452,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         fs_err::write(dir.join("console"), "").unwrap();
-        let plan = Plan { nonce: "mine".into(), ..Plan::default() };
+        let plan: GuestPlan = GuestPlan { nonce: "mine".into(), early: vec![], steps: vec![] };
         let listener = UnixListener::bind(dir.join("port")).unwrap();
         let mut watch = Watch::new(&plan, listener, &dir.join("console"), Limits::default()).unwrap();
         let mut seen = 0;
-        let mut on_event = |_: &Plan, _: &Event| seen += 1;
+        let mut on_event = |_: &GuestPlan, _: &Event| seen += 1;
         for nonce in ["mine", "another"] {
             let message = Message { nonce: nonce.into(), event: Event::Finished { tainted: 0, log: vec![] } };
             watch.line(&serde_json::to_vec(&message).unwrap(), &mut on_event);

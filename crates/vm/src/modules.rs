@@ -56,13 +56,13 @@ impl GuestModule {
 
 /// The modules of one kernel.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct ModuleTree {
     dir: Utf8PathBuf,
     files: BTreeMap<String, Utf8PathBuf>,
     builtin: BTreeSet<String>,
 }
 
-impl Tree {
+impl ModuleTree {
     /// Looks through `dir`, the directory of one release.
     ///
     /// # Errors
@@ -200,7 +200,7 @@ mod tests {
             fs_err::write(dir.join(file), "").unwrap();
         }
         fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
-        let tree = Tree::open(dir).unwrap();
+        let tree = ModuleTree::open(dir).unwrap();
         assert_eq!(tree.files["cifs"], "updates/dkms/cifs.ko.zst");
         assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
         assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());

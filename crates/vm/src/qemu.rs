@@ -14,11 +14,11 @@ pub const PROGRAMS: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x8
 /// QEMU for the only architecture the tool boots so far.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
-/// Kernel parameters that every machine gets. Not `quiet`: it would save a twentieth of the time, and take the log
-/// away from a boot that fails.
+/// Kernel parameters that every machine gets. Not `quiet`: it would save a twentieth of the time,
+/// and take the log away from a boot that fails.
 ///
-/// The guest's detectors of hangs come one after the other, the most telling first, and all before the host's idle
-/// limit: RCU stall 8 s, soft lockup 10 s, hung task 12 to 18 s.
+/// The guest's detectors of hangs come one after the other, the most telling first, and all before
+/// the host's idle limit: RCU stall 8 s, soft lockup 10 s, hung task 12 to 18 s.
 const PARAMETERS: &[&str] = &[
     "console=ttyS0",
     // Panics end the machine (`-no-reboot`); whatever leads to one says so first.
@@ -33,16 +33,19 @@ const PARAMETERS: &[&str] = &[
     "sysctl.kernel.hung_task_check_interval_secs=6",
 ];
 
-/// Kernel parameters that only save time: the self-tests of algorithms are a quarter of an emulated run that loads the SMB
-/// client, mitigations a tenth. (`tsc=reliable`, less memory, qboot, another processor model, no console: nothing worth having.)
+/// Kernel parameters that only save time: the self-tests of algorithms are a quarter of an emulated
+/// run that loads a module with much cryptography, mitigations a tenth. (`tsc=reliable`, less
+/// memory, qboot, another processor model, no console: nothing worth having.)
 ///
-/// On one processor the kernel takes every `lock` prefix out of its own code and each module's, a prefix at a time through a
-/// mapping of its own, and emulated that is a twentieth; code as it runs on several processors is also the truer test. It makes
-/// sure that the timer ticks by waiting for ticks, and gives up when the host is too busy to send them in time.
+/// On one processor the kernel takes every `lock` prefix out of its own code and each module's, a
+/// prefix at a time through a mapping of its own, and emulated that is a twentieth; code as it runs
+/// on several processors is also the truer test. It makes sure that the timer ticks by waiting for
+/// ticks, and gives up when the host is too busy to send them in time.
 const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off", "noreplace-smp", "no_timer_check"];
 
-/// For one emulated processor: how fast its own timer ticks, the kernel finds out by waiting a tenth of a second for it, and nothing
-/// here needs a timer that fine. The one of the board does; for several processors it is not enough.
+/// For one emulated processor: how fast its own timer ticks, the kernel finds out by waiting a
+/// tenth of a second for it, and nothing here needs a timer that fine. The one of the board does;
+/// for several processors it is not enough.
 const ONE_EMULATED: &str = "nolapic_timer";
 
 /// What QEMU is to run.
@@ -87,8 +90,9 @@ pub enum Boot<'a> {
 }
 
 impl Boot<'_> {
-    /// QEMU's `-machine`. Not microvm: it boots a fifth faster, but on a busy host its clock is not calibrated and the boot
-    /// hangs. System management mode is what keeps the firmware's variables from being written by anybody else.
+    /// QEMU's `-machine`. Not microvm: it boots a fifth faster, but on a busy host its clock is not
+    /// calibrated and the boot hangs. System management mode is what keeps the firmware's variables
+    /// from being written by anybody else.
     fn machine(self) -> &'static str {
         match self {
             Self::Direct { .. } => "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
@@ -130,12 +134,13 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
         .args(["-serial", "chardev:console"])
         .args(["-device", "virtio-serial-pci,id=ports"])
         .args(["-chardev", &format!("socket,id=verdict,path={}", escaped(port))])
-        .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", guest::PORT)]);
+        .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", vm_protocol::PORT)]);
     let cmd = if arguments.counted { cmd.args(["-icount", "shift=0"]) } else { cmd };
     if !arguments.network {
         return cmd;
     }
-    // Only a host on which something listens on the loopback interface can be reached; names are not looked up.
+    // Only a host on which something listens on the loopback interface can be reached; names are
+    // not looked up.
     let forward = arguments.forward.map(|(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
     let netdev = format!("user,id=net,ipv6=off{}", forward.unwrap_or_default());
     let cmd = cmd.args(["-netdev", &netdev]).args(["-device", "virtio-net-pci,netdev=net,romfile="]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, Debian's signed shim and GRUB, the
-//! distribution's signed kernel, and the Machine Owner Keys (MOK) that shim hands to it.
+//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, the distribution's signed shim, GRUB and
+//! kernel, and the Machine Owner Keys (MOK) that shim hands to it.
 //!
 //! Nothing is switched off or re-signed: what the machine refuses here, it refuses on a desk. The firmware's variables
 //! are a copy for each run, in which a certificate is enrolled as MokManager would have done.
@@ -10,34 +10,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::kernel_image;
 use kernel::context::Context;
+use kernel::distribution::{BootChain, known};
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
+use kernel::root::tree::TreeRoot;
 use project::key::certificate::Certificate;
 use report::failure::Failure;
 use report::process::Cmd;
-
-/// Debian's released suite: what is signed there starts the kernels of every suite, and a suite under development has at
-/// times a shim or GRUB that is not signed yet.
-const SUITE: &str = "stable";
-
-/// Firmware, shim, GRUB, and the program that writes the firmware's variables.
-const PACKAGES: &[&str] = &["grub-efi-amd64-signed", "ovmf", "python3-virt-firmware", "shim-signed"];
-
-const CODE: &str = "usr/share/OVMF/OVMF_CODE_4M.ms.fd";
-/// Variables with Microsoft's keys in `KEK` and `db`, and Secure Boot on.
-const VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.ms.fd";
-
-/// Where each signed program is, and where on the disk it is looked for: shim where firmware starts a removable disk, the
-/// others beside it.
-const SIGNED: &[(&str, &str)] = &[
-    ("usr/lib/shim/shimx64.efi.signed", "EFI/BOOT/BOOTX64.EFI"),
-    ("usr/lib/shim/mmx64.efi.signed", "EFI/BOOT/mmx64.efi"),
-    ("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "EFI/BOOT/grubx64.efi"),
-];
-
-/// Where Debian's signed GRUB looks for its configuration.
-const GRUB_CFG: &str = "EFI/debian/grub.cfg";
 
 /// Who enrolled a key; MokManager writes this (shim's `SHIM_LOCK_GUID`).
 const MOK_OWNER: &str = "605dab50-e046-4300-abb6-3dd810dd8b23";
@@ -51,7 +29,8 @@ pub const ENABLED: &str = "Secure boot enabled";
 /// The signed programs before the kernel.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    root: DebianRoot,
+    root: TreeRoot,
+    parts: BootChain,
 }
 
 /// A machine's firmware and disk, as a run starts with them.
@@ -79,12 +58,16 @@ pub struct Firmware {
 impl Chain {
     /// The chain in the user's cache, made now if it is not there.
     pub fn provide(context: &Context) -> Result<Self> {
-        let packages = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
-        let root = DebianRoot::provide(context, &Recipe { suite: SUITE.to_owned(), packages })?;
-        let files = SIGNED.iter().map(|(from, _)| *from).chain([CODE, VARIABLES]);
+        let distribution = known::usual();
+        let parts = distribution.boot_chain();
+        let root = TreeRoot::provide(context, &parts.recipe)?;
+        let files = parts.signed.iter().map(|(from, _)| *from).chain([parts.code, parts.variables]);
         match files.map(|file| root.tree().join(file)).find(|file| !file.exists()) {
-            None => Ok(Self { root }),
-            Some(file) => Err(Failure::missing(file.as_str(), "is not in Debian's packages any more").into()),
+            None => Ok(Self { root, parts }),
+            Some(file) => {
+                let reason = format!("is not in {}'s packages any more", distribution.name());
+                Err(Failure::missing(file.as_str(), reason).into())
+            }
         }
     }
 
@@ -97,12 +80,14 @@ impl Chain {
     ) -> Result<Utf8PathBuf> {
         let out = dir.join("variables.fd");
         let Some(certificate) = enrolled else {
-            fs_err::write(&out, fs_err::read(self.root.tree().join(VARIABLES))?)?;
+            fs_err::write(&out, fs_err::read(self.root.tree().join(self.parts.variables))?)?;
             return Ok(out);
         };
         let pem = dir.join("mok.pem");
         fs_err::write(&pem, certificate.pem())?;
-        let cmd = Cmd::new("virt-fw-vars").args(["--input", &format!("/{VARIABLES}"), "--output"]).arg(&out);
+        let cmd = Cmd::new("virt-fw-vars")
+            .args(["--input", &format!("/{}", self.parts.variables), "--output"])
+            .arg(&out);
         let cmd = cmd.args(["--add-mok", MOK_OWNER]).arg(&pem);
         self.root.inside(context, cmd, &Access::default().write(dir)).run(&context.report)?;
         Ok(out)
@@ -125,16 +110,16 @@ impl SecureBoot<'_> {
             fs_err::copy(from, to)?;
             Ok(())
         };
-        for (from, to) in SIGNED {
+        for (from, to) in self.chain.parts.signed {
             copy(&self.chain.root.tree().join(from), to)?;
         }
         copy(self.vmlinuz, "vmlinuz")?;
         copy(initrd, "initrd")?;
-        let config = disk.join(GRUB_CFG);
+        let config = disk.join(self.chain.parts.grub_cfg);
         fs_err::create_dir_all(config.parent().context("a file is in a directory")?)?;
         fs_err::write(config, grub_cfg(parameters)?)?;
         let variables = self.chain.variables(context, self.enrolled, dir)?;
-        Ok(Firmware { code: self.chain.root.tree().join(CODE), variables, disk })
+        Ok(Firmware { code: self.chain.root.tree().join(self.chain.parts.code), variables, disk })
     }
 }
 
@@ -165,7 +150,7 @@ pub fn require_signed_image(
     let others = signed();
     let failure = Failure::refused(
         release,
-        format!("its image is not signed ({vmlinuz}): no machine with Secure Boot starts it"),
+        format!("its image is not signed ({vmlinuz}): a machine with Secure Boot does not start it"),
     );
     Err(match others.first() {
         Some(newest) => failure.remedy(format!("choose one that is, such as --kernel {newest}")).into(),

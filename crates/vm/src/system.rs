@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Takes what an installed system loads modules with into a machine: its `/lib/modules/RELEASE`, its modprobe.d and
-//! its modprobe(8), so that the machine loads what that system would.
+//! Takes what an installed system loads modules with into a machine: its `/lib/modules/RELEASE`,
+//! its modprobe.d and its modprobe(8), so that the machine loads what that system would.
 //!
-//! Of the modules only those are taken that are asked for and what modprobe says they need. kmod's own files say
-//! which are there; nothing is looked for that it would not find.
+//! Of the modules only those are taken that are asked for and what modprobe says they need. kmod's
+//! own files say which are there; nothing is looked for that it would not find.
 
 use std::collections::BTreeSet;
 
@@ -36,13 +36,14 @@ pub struct Further<'a> {
 
 /// The part of a system that loads modules, as a cpio archive.
 #[derive(Clone, Debug)]
-pub struct System {
+pub struct SystemArchive {
     archive: Vec<u8>,
 }
 
-impl System {
-    /// What `tree` loads the modules `names` of `release` with, and those modules. A name that is built in or an alias
-    /// is fine; one that modprobe does not know is an error. The tree must hold cpio, kmod and find.
+impl SystemArchive {
+    /// What `tree` loads the modules `names` of `release` with, and those modules. A name that is
+    /// built in or an alias is fine; one that modprobe does not know is an error. The tree must
+    /// hold cpio, kmod and find.
     pub fn of(context: &Context, tree: &Scratch, release: &Release, names: &[&str]) -> Result<Self> {
         Self::with(context, tree, release, names, &Further::default())
     }
@@ -65,7 +66,7 @@ impl System {
         let (links, files) = resolved(context, tree, &files)?;
         let listed: Vec<String> = with_parents(links.iter().chain(&files));
         let dir = tempfile::tempdir()?;
-        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is no UTF-8")?;
+        let dir = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let out = dir.join("system.cpio");
         let cmd = Cmd::new("cpio")
             .args(["--create", "--quiet", "--format=newc", "--null", "--file"])
@@ -93,7 +94,8 @@ fn modules(
     Ok(shown_files(&tree.read(context, cmd.args(names))?))
 }
 
-/// The paths in the output of `modprobe --show-depends`: lines of `insmod PATH PARAMETERS`, or `builtin NAME`.
+/// The paths in the output of `modprobe --show-depends`: lines of `insmod PATH PARAMETERS`, or
+/// `builtin NAME`.
 fn shown_files(text: &str) -> BTreeSet<Utf8PathBuf> {
     let path = |line: &str| line.strip_prefix("insmod ")?.split(' ').next().map(Utf8PathBuf::from);
     text.lines().filter_map(path).collect()
@@ -117,12 +119,14 @@ fn with_libraries(context: &Context, tree: &Scratch, program: &str) -> Result<Ve
     Ok(files)
 }
 
-/// The absolute paths in the output of ldd(1): `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` for the loader.
+/// The absolute paths in the output of ldd(1): `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` for
+/// the loader.
 fn libraries(text: &str) -> Vec<Utf8PathBuf> {
     text.split_whitespace().filter(|word| word.starts_with('/')).map(Utf8PathBuf::from).collect()
 }
 
-/// For each path the symbolic links it leads through, and the files at the ends of them, all relative to `/`.
+/// For each path the symbolic links it leads through, and the files at the ends of them, all
+/// relative to `/`.
 fn resolved<'a>(
     context: &Context,
     tree: &Scratch,
@@ -154,7 +158,8 @@ fn found(text: &str) -> Vec<(Utf8PathBuf, Option<Utf8PathBuf>)> {
         .collect()
 }
 
-/// `path` with its first link followed, which is noted; none, and the path noted, if there is no link on the way.
+/// `path` with its first link followed, which is noted; none, and the path noted, if there is no
+/// link on the way.
 fn step(
     path: Utf8PathBuf,
     seen: &[(Utf8PathBuf, Option<Utf8PathBuf>)],
@@ -167,7 +172,7 @@ fn step(
         return None;
     };
     links.insert(link.clone());
-    let rest = path.strip_prefix(link).expect("it starts with it");
+    let rest = path.strip_prefix(link).expect("it is a prefix");
     let target = normal(&link.parent().unwrap_or(link).join(target));
     Some(if rest.as_str().is_empty() { target } else { target.join(rest) })
 }

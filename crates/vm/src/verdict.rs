@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use guest::{Event, LogLine, MARKER, Outcome, Plan, Step};
 use serde::Serialize;
+use vm_protocol::{Errno, Event, ExtraStep, GuestPlan, GuestStep, LogLine, MARKER, StepOutcome};
 
 use crate::console::{self, Hit, Trouble};
+use crate::refusal::LoaderRefusal;
 use report::failure::Exit;
 use report::seconds;
 
@@ -116,19 +117,21 @@ pub enum Ending {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// Why, in a line or a few.
+    /// Why the module loader refused a module, if that is the verdict.
+    pub refusal: Option<LoaderRefusal>,
+    /// Why, in a line or a few, for people.
     pub reason: String,
 }
 
 fn judgement(verdict: Verdict, reason: impl Into<String>) -> Judgement {
-    Judgement { verdict, reason: reason.into() }
+    Judgement { verdict, refusal: None, reason: reason.into() }
 }
 
 /// What is known when a machine has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub struct Evidence<'a, X> {
     /// What the guest was to do.
-    pub plan: &'a Plan,
+    pub plan: &'a GuestPlan<X>,
     /// What it reported.
     pub events: &'a [Event],
     /// Trouble in the console and in the reported kernel logs.
@@ -141,8 +144,9 @@ pub struct Evidence<'a> {
     pub foreign: usize,
 }
 
-/// The verdict. The kernel's own complaints come first, because what fails after them follows from them.
-pub fn judge(evidence: &Evidence<'_>) -> Judgement {
+/// The verdict. The kernel's own complaints come first, because what fails after them follows from
+/// them.
+pub fn judge<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Judgement {
     let up = evidence.events.iter().any(|event| matches!(event, Event::Hello { .. }));
     if !up {
         return never_up(evidence);
@@ -154,7 +158,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Judgement {
         .unwrap_or_else(|| judgement(Verdict::Pass, passed(evidence)))
 }
 
-fn never_up(evidence: &Evidence<'_>) -> Judgement {
+fn never_up<X>(evidence: &Evidence<'_, X>) -> Judgement {
     let reason = match (evidence.ending, console::cause(evidence.hits)) {
         (Ending::Died(how), None) => return judgement(Verdict::QemuDied, how),
         (_, Some(hit)) => format!("before init ran: {}", hit.line),
@@ -166,7 +170,7 @@ fn never_up(evidence: &Evidence<'_>) -> Judgement {
     judgement(Verdict::NeverUp, reason)
 }
 
-fn from_hits(evidence: &Evidence<'_>) -> Option<Judgement> {
+fn from_hits<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     let hit = console::cause(evidence.hits)?;
     let reason = match (hit.at_boot, unfinished_step(evidence)) {
         (true, _) => format!("{} (at boot, before any module of the plan)", hit.line),
@@ -177,7 +181,7 @@ fn from_hits(evidence: &Evidence<'_>) -> Option<Judgement> {
 }
 
 /// The step that was begun and did not end.
-fn unfinished_step<'a>(evidence: &Evidence<'a>) -> Option<&'a Step> {
+fn unfinished_step<'a, X>(evidence: &Evidence<'a, X>) -> Option<&'a GuestStep<X>> {
     let last = evidence.events.iter().rev().find_map(|event| match event {
         Event::StepStarted { index } => Some(Some(*index)),
         Event::StepEnded { .. } | Event::Finished { .. } | Event::Broken { .. } => Some(None),
@@ -186,7 +190,7 @@ fn unfinished_step<'a>(evidence: &Evidence<'a>) -> Option<&'a Step> {
     evidence.plan.steps.get(last??).map(|planned| &planned.step)
 }
 
-fn from_steps(evidence: &Evidence<'_>) -> Option<Judgement> {
+fn from_steps<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     evidence.events.iter().find_map(|event| {
         let Event::StepEnded { index, outcome, log, .. } = event else { return None };
         let planned = evidence.plan.steps.get(*index)?;
@@ -194,51 +198,40 @@ fn from_steps(evidence: &Evidence<'_>) -> Option<Judgement> {
             return None;
         }
         Some(match outcome {
-            Outcome::Done => judgement(
+            StepOutcome::Done => judgement(
                 Verdict::StepFailed,
-                format!("`{}` succeeded, and should have failed: {:?}", planned.step, planned.expect),
+                format!("`{}` succeeded, and should have failed with {}", planned.step, planned.expect),
             ),
-            Outcome::Failed { errno, message } => {
+            StepOutcome::Failed { errno, message } => {
                 let reason = format!("`{}`: {errno}: {message}{}", planned.step, said(log));
-                judgement(failed_step(&planned.step, errno, log), reason)
+                let (verdict, refusal) = failed_step(&planned.step, *errno, log);
+                Judgement { verdict, refusal, reason }
             }
         })
     })
 }
 
 /// What the failure of a step stands for.
-fn failed_step(step: &Step, errno: &str, log: &[LogLine]) -> Verdict {
+fn failed_step<X>(step: &GuestStep<X>, errno: Errno, log: &[LogLine]) -> (Verdict, Option<LoaderRefusal>) {
     match step {
-        Step::InsertModule { .. } | Step::Run { .. } if refused_by_kernel(errno, log) => {
-            Verdict::ModuleRefused
+        GuestStep::InsertModule { .. } | GuestStep::Run { .. } => match LoaderRefusal::of(errno, log) {
+            Some(refusal) => (Verdict::ModuleRefused, Some(refusal)),
+            None => (Verdict::StepFailed, None),
+        },
+        // EAGAIN: in use; EBUSY: no exit function, or still initialising.
+        GuestStep::RemoveModule { .. } if matches!(errno, Errno::EAGAIN | Errno::EBUSY) => {
+            (Verdict::Leak, None)
         }
-        // EAGAIN (alias EWOULDBLOCK): in use; EBUSY: no exit function, or still initialising.
-        Step::RemoveModule { .. } if ["EAGAIN", "EBUSY"].contains(&errno) => Verdict::Leak,
-        _ => Verdict::StepFailed,
+        _ => (Verdict::StepFailed, None),
     }
-}
-
-/// Whether it was the module loader that said no, not the module's own initialisation, which can return any error
-/// (kernel/module/main.c, kernel/module/signing.c).
-fn refused_by_kernel(errno: &str, log: &[LogLine]) -> bool {
-    const ALWAYS: &[&str] =
-        &["ENOEXEC", "ENOKEY", "EKEYREJECTED", "EKEYEXPIRED", "EKEYREVOKED", "EBADMSG", "ENOPKG", "EPERM"];
-    const PHRASES: &[&str] = &[
-        "Unknown symbol",
-        "disagrees about version of symbol",
-        "version magic",
-        "no symbol version for",
-        "Loading of ",
-        "Unknown rela",
-    ];
-    ALWAYS.contains(&errno) || log.iter().any(|line| PHRASES.iter().any(|phrase| line.text.contains(phrase)))
 }
 
 /// How many lines of the kernel log a reason repeats.
 const SAID: usize = 5;
 
-/// The kernel log of a failed step, for the reason: of the lines that say something the last, which come right before the
-/// failure; what the kernel has to say of other things in the meantime comes before them.
+/// The kernel log of a failed step, for the reason: of the lines that say something the last, which
+/// come right before the failure; what the kernel has to say of other things in the meantime comes
+/// before them.
 fn said(log: &[LogLine]) -> String {
     let telling = |line: &&LogLine| {
         !line.text.starts_with(MARKER)
@@ -250,7 +243,8 @@ fn said(log: &[LogLine]) -> String {
 }
 
 /// Bits of the taint mask and what they stand for (Documentation/admin-guide/tainted-kernels.rst).
-/// Not listed: what a module that is built out of tree sets by being loaded (O, E), and P, C, I, K, X, T, N, J.
+/// Not listed: what a module that is built out of tree sets by being loaded (O, E), and P, C, I, K,
+/// X, T, N, J.
 const TAINTS: &[(u32, char, &str, Verdict)] = &[
     (7, 'D', "the kernel oopsed", Verdict::Oops),
     (5, 'B', "a bad page was found", Verdict::Oops),
@@ -261,7 +255,7 @@ const TAINTS: &[(u32, char, &str, Verdict)] = &[
     (3, 'R', "a module was removed by force", Verdict::Warning),
 ];
 
-fn from_taint(evidence: &Evidence<'_>) -> Option<Judgement> {
+fn from_taint<X>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     let mut masks = evidence.events.iter().filter_map(|event| match event {
         Event::Hello { tainted, .. } | Event::Finished { tainted, .. } => Some(*tainted),
         Event::StepEnded { taint_after, .. } => Some(*taint_after),
@@ -278,7 +272,7 @@ fn from_taint(evidence: &Evidence<'_>) -> Option<Judgement> {
     ))
 }
 
-fn from_ending(evidence: &Evidence<'_>) -> Option<Judgement> {
+fn from_ending<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     let during = unfinished_step(evidence).map(|step| format!(" in `{step}`")).unwrap_or_default();
     if let Some(why) = evidence.events.iter().find_map(|event| match event {
         Event::Broken { why } => Some(why),
@@ -288,10 +282,10 @@ fn from_ending(evidence: &Evidence<'_>) -> Option<Judgement> {
     }
     match evidence.ending {
         Ending::BootLimit(limit) | Ending::IdleLimit(limit) => {
-            Some(judgement(Verdict::TimeLimit, format!("no sign of life for {}{during}", seconds(*limit))))
+            Some(judgement(Verdict::TimeLimit, format!("no output for {}{during}", seconds(*limit))))
         }
         Ending::HardLimit(limit) => {
-            Some(judgement(Verdict::TimeLimit, format!("not done after {}{during}", seconds(*limit))))
+            Some(judgement(Verdict::TimeLimit, format!("not finished after {}{during}", seconds(*limit))))
         }
         Ending::Died(how) => Some(judgement(Verdict::QemuDied, format!("{how}{during}"))),
         _ if !complete(evidence) => Some(judgement(
@@ -307,7 +301,7 @@ fn from_ending(evidence: &Evidence<'_>) -> Option<Judgement> {
 }
 
 /// Whether every step of the plan was reported, and then the end.
-fn complete(evidence: &Evidence<'_>) -> bool {
+fn complete<X>(evidence: &Evidence<'_, X>) -> bool {
     let ended = evidence.events.iter().filter_map(|event| match event {
         Event::StepEnded { index, .. } => Some(*index),
         _ => None,
@@ -315,7 +309,7 @@ fn complete(evidence: &Evidence<'_>) -> bool {
     ended.eq(0..evidence.plan.steps.len()) && matches!(evidence.events.last(), Some(Event::Finished { .. }))
 }
 
-fn passed(evidence: &Evidence<'_>) -> String {
+fn passed<X>(evidence: &Evidence<'_, X>) -> String {
     let steps = evidence.plan.steps.len();
     format!("{steps} steps ended as expected, no complaint in the kernel log")
 }
@@ -324,28 +318,28 @@ fn passed(evidence: &Evidence<'_>) -> String {
 mod tests {
     use std::time::Duration;
 
-    use guest::{Expect, PlannedStep};
+    use vm_protocol::{Expect, PlannedStep};
 
     use super::*;
 
-    fn plan() -> Plan {
-        let insert = Step::InsertModule { file: "x.ko".into(), params: String::new() };
-        let remove = Step::RemoveModule { name: "x".into(), patience: 0 };
+    fn plan() -> GuestPlan {
+        let insert = GuestStep::InsertModule { file: "x.ko".into(), params: String::new() };
+        let remove = GuestStep::RemoveModule { name: "x".into(), patience: 0 };
         let steps = [insert, remove].map(|step| PlannedStep { step, expect: Expect::Success });
-        Plan { nonce: "n".into(), early: vec![], steps: steps.into() }
+        GuestPlan { nonce: "n".into(), early: vec![], steps: steps.into() }
     }
 
     fn hello() -> Event {
         Event::Hello { release: "7".into(), tainted: 0, log: vec![] }
     }
 
-    fn ended(index: usize, outcome: Outcome, taint_after: u64, log: &[&str]) -> Event {
+    fn ended(index: usize, outcome: StepOutcome, taint_after: u64, log: &[&str]) -> Event {
         let log = log.iter().map(|text| LogLine { level: 3, micros: 0, text: (*text).into() }).collect();
         Event::StepEnded { index, outcome, millis: 1, output: None, log, taint_before: 0, taint_after }
     }
 
-    fn failed(errno: &str) -> Outcome {
-        Outcome::Failed { errno: errno.into(), message: "x".into() }
+    fn failed(errno: Errno) -> StepOutcome {
+        StepOutcome::Failed { errno, message: "x".into() }
     }
 
     fn finished() -> Event {
@@ -380,8 +374,12 @@ mod tests {
 
     #[test]
     fn ends_without_complaint() {
-        let whole =
-            [hello(), ended(0, Outcome::Done, 4096, &[]), ended(1, Outcome::Done, 4096, &[]), finished()];
+        let whole = [
+            hello(),
+            ended(0, StepOutcome::Done, 4096, &[]),
+            ended(1, StepOutcome::Done, 4096, &[]),
+            finished(),
+        ];
         assert_eq!(verdict(&whole, &[], &Ending::Finished), Verdict::Pass);
         // A step is missing, or the end: nothing is taken for granted.
         assert_eq!(verdict(&[hello(), finished()], &[], &Ending::Finished), Verdict::QemuDied);
@@ -395,7 +393,8 @@ mod tests {
 
     #[test]
     fn foreign_lines_spoil_a_pass() {
-        let events = [hello(), ended(0, Outcome::Done, 0, &[]), ended(1, Outcome::Done, 0, &[]), finished()];
+        let events =
+            [hello(), ended(0, StepOutcome::Done, 0, &[]), ended(1, StepOutcome::Done, 0, &[]), finished()];
         let evidence = Evidence {
             plan: &plan(),
             events: &events,
@@ -409,38 +408,44 @@ mod tests {
 
     #[test]
     fn a_program_that_loads_modules_may_be_told_no() {
-        let modprobe = Step::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
+        let modprobe: GuestStep = GuestStep::Run { program: "/sbin/modprobe".into(), args: vec!["x".into()] };
         let said = "Loading of unsigned module is rejected";
         let log = [LogLine { level: 3, micros: 0, text: said.into() }];
-        assert_eq!(failed_step(&modprobe, "EIO", &log), Verdict::ModuleRefused);
-        assert_eq!(failed_step(&modprobe, "EIO", &[]), Verdict::StepFailed);
+        let refused = (Verdict::ModuleRefused, Some(LoaderRefusal::Unsigned));
+        assert_eq!(failed_step(&modprobe, Errno::EIO, &log), refused);
+        assert_eq!(failed_step(&modprobe, Errno::EIO, &[]), (Verdict::StepFailed, None));
     }
 
     #[test]
     fn failed_steps() {
-        let unknown = "x: Unknown symbol smb2_gone (err -2)";
-        let table: &[(usize, &str, &[&str], Verdict)] = &[
-            (0, "ENOEXEC", &["x: version magic 'a' should be 'b'"], Verdict::ModuleRefused),
-            (0, "ENOENT", &[unknown], Verdict::ModuleRefused),
-            (0, "EINVAL", &["x: disagrees about version of symbol module_layout"], Verdict::ModuleRefused),
-            (0, "EKEYREJECTED", &["Loading of unsigned module is rejected"], Verdict::ModuleRefused),
+        let unknown = "x: Unknown symbol gone (err -2)";
+        let table: &[(usize, Errno, &[&str], Verdict)] = &[
+            (0, Errno::ENOEXEC, &["x: version magic 'a' should be 'b'"], Verdict::ModuleRefused),
+            (0, Errno::ENOENT, &[unknown], Verdict::ModuleRefused),
+            (
+                0,
+                Errno::EINVAL,
+                &["x: disagrees about version of symbol module_layout"],
+                Verdict::ModuleRefused,
+            ),
+            (0, Errno::EKEYREJECTED, &["Loading of unsigned module is rejected"], Verdict::ModuleRefused),
             // The module's own initialisation said so.
-            (0, "ENOENT", &[], Verdict::StepFailed),
-            (0, "ENODEV", &[], Verdict::StepFailed),
-            (1, "EAGAIN", &[], Verdict::Leak),
-            (1, "EBUSY", &[], Verdict::Leak),
-            (1, "ENOENT", &[], Verdict::StepFailed),
+            (0, Errno::ENOENT, &[], Verdict::StepFailed),
+            (0, Errno::ENODEV, &[], Verdict::StepFailed),
+            (1, Errno::EAGAIN, &[], Verdict::Leak),
+            (1, Errno::EBUSY, &[], Verdict::Leak),
+            (1, Errno::ENOENT, &[], Verdict::StepFailed),
         ];
         for (index, errno, log, expected) in table {
-            let events = [hello(), ended(*index, failed(errno), 0, log), finished()];
+            let events = [hello(), ended(*index, failed(*errno), 0, log), finished()];
             assert_eq!(verdict(&events, &[], &Ending::Finished), *expected, "{index} {errno}");
         }
     }
 
     #[test]
     fn the_reason_repeats_what_the_kernel_said() {
-        let log = ["cifs-fix: step 0: insmod x.ko", "x: version magic 'a' should be 'b'"];
-        let events = [hello(), ended(0, failed("ENOEXEC"), 0, &log), finished()];
+        let log = ["cargo-kmod: step 0: insmod x.ko", "x: version magic 'a' should be 'b'"];
+        let events = [hello(), ended(0, failed(Errno::ENOEXEC), 0, &log), finished()];
         let evidence = Evidence {
             plan: &plan(),
             events: &events,
@@ -496,14 +501,22 @@ mod tests {
             (1 << 14, Verdict::Hung),
         ];
         for (mask, expected) in table {
-            let events =
-                [hello(), ended(0, Outcome::Done, mask, &[]), ended(1, Outcome::Done, mask, &[]), finished()];
+            let events = [
+                hello(),
+                ended(0, StepOutcome::Done, mask, &[]),
+                ended(1, StepOutcome::Done, mask, &[]),
+                finished(),
+            ];
             assert_eq!(verdict(&events, &[], &Ending::Finished), expected, "{mask:#x}");
         }
         // What was set before the first step is not the module's doing.
         let warned = Event::Hello { release: "7".into(), tainted: 1 << 9, log: vec![] };
-        let events =
-            [warned, ended(0, Outcome::Done, 1 << 9, &[]), ended(1, Outcome::Done, 1 << 9, &[]), finished()];
+        let events = [
+            warned,
+            ended(0, StepOutcome::Done, 1 << 9, &[]),
+            ended(1, StepOutcome::Done, 1 << 9, &[]),
+            finished(),
+        ];
         assert_eq!(verdict(&events, &[], &Ending::Finished), Verdict::Pass);
     }
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 
-use super::{Place, forget, refused, require, shown};
-use crate::steps::StepError;
+use vm_init::{StepError, StepResult};
 
-/// What the client shows of a file's security: owner, group and access list (fs/smb/client/xattr.c).
+use super::place::{Place, forget, refused, require, shown};
+
+/// What the client shows of a file's security: owner, group and access list
+/// (fs/smb/client/xattr.c).
 const ACCESS_LIST: &str = "system.cifs_acl";
 /// Longer than any value here.
 const VALUE_BYTES: usize = 8192;
@@ -21,9 +23,9 @@ fn value(path: &Path, name: &str) -> Result<Vec<u8>, StepError> {
 }
 
 /// Sets attributes of several lengths, lists and reads them, changes one, removes them.
-pub(super) fn extended(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn extended(place: &Place<'_>) -> StepResult {
     let path = place.path("attributes");
-    fs::write(&path, "").map_err(|error| StepError::io(&error, &shown(&path)))?;
+    fs::write(&path, "").map_err(|error| StepError::of(shown(&path), error))?;
     // The client writes names as they are, and Samba keeps them so.
     let attributes = [("user.one", 1), ("user.three-hundred", 300), ("user.thousand", 1000)];
     for (name, length) in attributes {
@@ -48,14 +50,14 @@ pub(super) fn extended(place: &Place<'_>) -> Result<Option<String>, StepError> {
     }
     let gone = value(&path, "user.one");
     require(gone.is_err(), || format!("user.one still holds {gone:?}"))?;
-    fs::remove_file(&path).map_err(|error| StepError::io(&error, &shown(&path)))?;
+    fs::remove_file(&path).map_err(|error| StepError::of(shown(&path), error))?;
     Ok(None)
 }
 
 /// Reads the security descriptor of a file and of a directory, and writes the file's back.
-pub(super) fn access_lists(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn access_lists(place: &Place<'_>) -> StepResult {
     let path = place.path("guarded");
-    fs::write(&path, "").map_err(|error| StepError::io(&error, &shown(&path)))?;
+    fs::write(&path, "").map_err(|error| StepError::of(shown(&path), error))?;
     let of_directory = value(&place.dir, ACCESS_LIST)?;
     let descriptor = value(&path, ACCESS_LIST)?;
     // Its revision, and a fixed part before owner, group and list (MS-DTYP 2.4.6).
@@ -66,6 +68,6 @@ pub(super) fn access_lists(place: &Place<'_>) -> Result<Option<String>, StepErro
     forget()?;
     let after = value(&path, ACCESS_LIST)?;
     require(after[0] == 1, || format!("no security descriptor after it was written: {after:?}"))?;
-    fs::remove_file(&path).map_err(|error| StepError::io(&error, &shown(&path)))?;
+    fs::remove_file(&path).map_err(|error| StepError::of(shown(&path), error))?;
     Ok(Some(format!("{} bytes", descriptor.len())))
 }

@@ -2,7 +2,7 @@
 //! What files hold: written in pieces, copied by the server, and in bulk.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -10,13 +10,16 @@ use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, seek};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::{Place, forget, refused, require, shown};
-use crate::steps::StepError;
+use vm_init::{StepError, StepResult};
 
-/// Bytes read or written at once.
+use super::place::{Place, forget, refused, require, shown};
+use crate::digest::{hex, of_file};
+
+/// Bytes written at once.
 const BLOCK: usize = 1 << 20;
 
-/// Pieces at odd places, with a hole between them: where, and how long. The last is written over the first.
+/// Pieces at odd places, with a hole between them: where, and how long. The last is written over
+/// the first.
 const PIECES: [(usize, usize); 4] = [(0, 5000), (4095, 3), (200_001, 70_000), (17, 1)];
 /// Half of a file that is to have a hole; a multiple of any block that a server may count in.
 const HALF: usize = 1 << 16;
@@ -38,13 +41,13 @@ impl Noise {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StepError> {
-    fs::read(path).map_err(|error| StepError::io(&error, &shown(path)))
+    fs::read(path).map_err(|error| StepError::of(shown(path), error))
 }
 
 /// Writes a file in pieces, shortens it, and finds just that.
-pub(super) fn pieces(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn pieces(place: &Place<'_>) -> StepResult {
     let path = place.path("pieces");
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&path));
+    let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
     let mut expected = vec![0; 200_001 + 70_000];
     let mut noise = Noise(1);
@@ -65,11 +68,11 @@ pub(super) fn pieces(place: &Place<'_>) -> Result<Option<String>, StepError> {
     Ok(None)
 }
 
-/// Frees the second half of a file, and asks where the first hole is. Samba answers for one range of data only: the
-/// client has no room for more in this question.
-pub(super) fn holes(place: &Place<'_>) -> Result<Option<String>, StepError> {
+/// Frees the second half of a file, and asks where the first hole is. Samba answers for one range
+/// of data only: the client has no room for more in this question.
+pub(super) fn holes(place: &Place<'_>) -> StepResult {
     let path = place.path("holes");
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&path));
+    let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all_at(&[b'd'; 2 * HALF], 0).map_err(failed)?;
     file.sync_all().map_err(failed)?;
@@ -94,9 +97,9 @@ pub(super) fn holes(place: &Place<'_>) -> Result<Option<String>, StepError> {
 }
 
 /// Has the server copy a file.
-pub(super) fn copy(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn copy(place: &Place<'_>) -> StepResult {
     let (from, to) = (place.path("original"), place.path("copied"));
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&to));
+    let failed = |error: std::io::Error| StepError::of(shown(&to), error);
     let mut bytes = vec![0; 300_000];
     Noise(2).fill(&mut bytes);
     fs::write(&from, &bytes).map_err(failed)?;
@@ -117,10 +120,11 @@ pub(super) fn copy(place: &Place<'_>) -> Result<Option<String>, StepError> {
     Ok(None)
 }
 
-/// Writes a large file, reads it back from the server, and gives its SHA-256: the host looks at the file itself.
-pub(super) fn bulk(place: &Place<'_>) -> Result<Option<String>, StepError> {
+/// Writes a large file, reads it back from the server, and gives its SHA-256: the host looks at the
+/// file itself.
+pub(super) fn bulk(place: &Place<'_>) -> StepResult {
     let path = place.path(guest::BULK_FILE);
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&path));
+    let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let mut block = vec![0; BLOCK];
     let (mut noise, mut written) = (Noise(3), Sha256::new());
     let mut file = File::create(&path).map_err(failed)?;
@@ -132,24 +136,9 @@ pub(super) fn bulk(place: &Place<'_>) -> Result<Option<String>, StepError> {
     file.sync_all().map_err(failed)?;
     drop(file);
     forget()?;
-    let (written, seen) = (hex(&written.finalize()), digest(&path).map_err(failed)?);
+    let (written, seen) = (hex(&written.finalize()), of_file(&path).map_err(failed)?);
     require(written == seen, || format!("wrote {written}, read {seen}"))?;
     Ok(Some(format!("{}{written}", guest::DIGEST)))
-}
-
-/// The SHA-256 of a file.
-pub(crate) fn digest(path: impl AsRef<Path>) -> io::Result<String> {
-    let (mut file, mut seen, mut block) = (File::open(path)?, Sha256::new(), vec![0; BLOCK]);
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hex(&seen.finalize())),
-            length => seen.update(&block[..length]),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -166,11 +155,5 @@ mod tests {
         assert_eq!(fill(3), fill(3));
         assert_ne!(fill(3), fill(4));
         assert_ne!(fill(3)[..1024], fill(3)[1024..2048]);
-    }
-
-    #[test]
-    fn digests_are_written_as_sha256sum_does() {
-        let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(hex(&Sha256::digest(b"")), expected);
     }
 }

@@ -5,10 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
-use nix::sys::statvfs::statvfs;
+use rustix::fs::statvfs;
+use vm_init::{StepError, StepResult};
 
-use super::{Place, forget, require, shown};
-use crate::steps::StepError;
+use super::place::{Place, forget, require, shown};
 
 /// How many files are made and removed.
 const FILES: usize = 16;
@@ -24,40 +24,40 @@ fn content(number: usize) -> Vec<u8> {
 }
 
 /// Makes a directory of files.
-pub(super) fn create(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn create(place: &Place<'_>) -> StepResult {
     let dir = place.path("names");
-    fs::create_dir(&dir).map_err(|error| StepError::io(&error, &shown(&dir)))?;
+    fs::create_dir(&dir).map_err(|error| StepError::of(shown(&dir), error))?;
     for number in 0..FILES {
         let path = dir.join(name(number));
-        fs::write(&path, content(number)).map_err(|error| StepError::io(&error, &shown(&path)))?;
+        fs::write(&path, content(number)).map_err(|error| StepError::of(shown(&path), error))?;
     }
     Ok(None)
 }
 
 /// Looks at them, at one that is not there, and at the file system.
-pub(super) fn stat(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn stat(place: &Place<'_>) -> StepResult {
     forget()?;
     for number in 0..FILES {
         let path = place.path("names").join(name(number));
-        let seen = path.metadata().map_err(|error| StepError::io(&error, &shown(&path)))?;
+        let seen = path.metadata().map_err(|error| StepError::of(shown(&path), error))?;
         let whole = seen.is_file() && seen.len() == content(number).len() as u64 && seen.mtime() > 0;
         require(whole, || format!("{}: {seen:?}", shown(&path)))?;
-        let read = fs::read(&path).map_err(|error| StepError::io(&error, &shown(&path)))?;
+        let read = fs::read(&path).map_err(|error| StepError::of(shown(&path), error))?;
         require(read == content(number), || format!("{}: not what was written", shown(&path)))?;
     }
     let absent = place.path("names").join("absent").metadata();
     require(absent.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound), || {
         format!("a file that is not there: {absent:?}")
     })?;
-    let space = statvfs(&place.dir).map_err(|errno| StepError::new(errno, "statvfs"))?;
-    require(space.blocks() > 0, || "the file system has no blocks".to_owned())?;
+    let space = statvfs(&place.dir).map_err(|errno| StepError::of("statvfs", errno))?;
+    require(space.f_blocks > 0, || "the file system has no blocks".to_owned())?;
     Ok(None)
 }
 
 /// Lists the host's large directory: every name once, each with its size.
-pub(super) fn list(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn list(place: &Place<'_>) -> StepResult {
     let dir = std::path::Path::new(&place.work.directory).join(guest::LISTED_DIRECTORY);
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&dir));
+    let failed = |error: std::io::Error| StepError::of(shown(&dir), error);
     let mut seen = Vec::new();
     for entry in fs::read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -77,23 +77,23 @@ pub(super) fn list(place: &Place<'_>) -> Result<Option<String>, StepError> {
 }
 
 /// Renames a file to a new name, and another over one that is there.
-pub(super) fn rename(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn rename(place: &Place<'_>) -> StepResult {
     let dir = place.path("names");
     for (from, to) in [(name(1), "renamed".to_owned()), (name(2), name(3))] {
         let (from, to) = (dir.join(from), dir.join(to));
-        let held = fs::read(&from).map_err(|error| StepError::io(&error, &shown(&from)))?;
-        fs::rename(&from, &to).map_err(|error| StepError::io(&error, &shown(&to)))?;
+        let held = fs::read(&from).map_err(|error| StepError::of(shown(&from), error))?;
+        fs::rename(&from, &to).map_err(|error| StepError::of(shown(&to), error))?;
         require(!from.exists(), || format!("{} is still there", shown(&from)))?;
-        let holds = fs::read(&to).map_err(|error| StepError::io(&error, &shown(&to)))?;
+        let holds = fs::read(&to).map_err(|error| StepError::of(shown(&to), error))?;
         require(holds == held, || format!("{} is another file", shown(&to)))?;
     }
     Ok(None)
 }
 
 /// Gives a file a second name; removing the first leaves the file.
-pub(super) fn hard_links(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn hard_links(place: &Place<'_>) -> StepResult {
     let (first, second) = (place.path("first name"), place.path("second name"));
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&second));
+    let failed = |error: std::io::Error| StepError::of(shown(&second), error);
     fs::write(&first, "one file").map_err(failed)?;
     fs::hard_link(&first, &second).map_err(failed)?;
     forget()?;
@@ -108,9 +108,9 @@ pub(super) fn hard_links(place: &Place<'_>) -> Result<Option<String>, StepError>
 }
 
 /// Makes a symbolic link, reads it, and goes through it.
-pub(super) fn symbolic_links(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn symbolic_links(place: &Place<'_>) -> StepResult {
     let (target, link) = (place.path("target"), place.path("link"));
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&link));
+    let failed = |error: std::io::Error| StepError::of(shown(&link), error);
     fs::write(&target, "linked").map_err(failed)?;
     symlink("target", &link).map_err(failed)?;
     forget()?;
@@ -127,9 +127,9 @@ pub(super) fn symbolic_links(place: &Place<'_>) -> Result<Option<String>, StepEr
 }
 
 /// Removes the directory of files.
-pub(super) fn remove(place: &Place<'_>) -> Result<Option<String>, StepError> {
+pub(super) fn remove(place: &Place<'_>) -> StepResult {
     let dir = place.path("names");
-    let failed = |error: std::io::Error| StepError::io(&error, &shown(&dir));
+    let failed = |error: std::io::Error| StepError::of(shown(&dir), error);
     let refused = fs::remove_dir(&dir);
     let full = refused.as_ref().is_err_and(|error| error.kind() == ErrorKind::DirectoryNotEmpty);
     require(full, || format!("removing a full directory: {refused:?}"))?;

@@ -44,7 +44,7 @@ pub fn find() -> Result<Utf8PathBuf> {
     }
     let cache = std::env::var("XDG_CACHE_HOME").ok().filter(|dir| !dir.is_empty());
     let home = std::env::var("HOME").map(|home| format!("{home}/.cache"));
-    let debs = Utf8PathBuf::from(cache.map_or(home, Ok)?).join("cifs-fix/archive/debs");
+    let debs = Utf8PathBuf::from(cache.map_or(home, Ok)?).join("cargo-kmod/archive/debs");
     let names = debs.read_dir_utf8().map(|dir| dir.filter_map(Result::ok).map(|e| e.into_path()).collect());
     let names: Vec<Utf8PathBuf> = names.unwrap_or_default();
     let source = |path: &Utf8PathBuf| {

@@ -3,10 +3,10 @@
 //! once it is installed, and the stock one again once it is not.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::distribution::debian;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use kmodfile::file::ModuleFile;
 use libtest_mimic::Trial;
 use report::process::{Cmd, Output};
@@ -72,7 +72,7 @@ impl<'a> Machine<'a> {
     fn new(suite: &'a Suite, tools: &'a Tools) -> Self {
         let (context, kdir) = (suite.context(), &suite.prepared().kdir);
         let packages = tools.packages.iter().map(|name| (*name).to_owned()).collect();
-        let root = DebianRoot::provide(context, &Recipe { suite: "stable".to_owned(), packages }).unwrap();
+        let root = TreeRoot::provide(context, &debian::recipe("stable", packages)).unwrap();
         let dir = tempfile::tempdir_in(context.cache.path("")).unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         let files = path.join("files");

@@ -23,7 +23,7 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
 /// The system is copied to a small file system of its own, in a mount namespace, where `then` runs;
 /// what is there in the end comes back in `out`.
 fn on_a_small_disk(fixture: &Fixture, kib: u64, then: &str) -> (i32, String) {
-    let user: &[&str] = if kernel::machine::programs::is_root() { &[] } else { &["--map-root-user"] };
+    let user: &[&str] = if kernel::machine::user::is_root() { &[] } else { &["--map-root-user"] };
     let script = format!(
         r#"mount -t tmpfs -o size={kib}k,mode=755 tmpfs "$1/small"
         cp -a "$1/system/." "$1/small"

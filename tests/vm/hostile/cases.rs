@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The replies that are changed: each as a public, mended defect or a rule of the verifier has it, and none beyond what a
-//! mended client refuses.
+//! The replies that are changed: each as a public, mended defect or a rule of the verifier has it,
+//! and none beyond what a mended client refuses.
 
 use verify::Rule;
 use verify::Rule as R;
@@ -29,7 +29,8 @@ pub(crate) struct Case {
 pub(crate) enum Judge {
     /// The verifier, from the reply alone: it breaks this rule.
     Verifier(Rule),
-    /// Only who knows the request, which is the mended client: to the verifier it would break this rule.
+    /// Only who knows the request, which is the mended client: to the verifier it would break this
+    /// rule.
     Client(Rule),
 }
 
@@ -77,10 +78,12 @@ pub(crate) enum Change {
 pub(crate) enum Act {
     /// Mounts the share.
     Mount,
-    /// Mounts a share of the case's name that refers to itself; the client remembers that, so it is one of its own.
+    /// Mounts a share of the case's name that refers to itself; the client remembers that, so it is
+    /// one of its own.
     MountReferred,
     Read,
-    /// Looks at a file that could be a symbolic link in the manner of Minshall and French, and reads it.
+    /// Looks at a file that could be a symbolic link in the manner of Minshall and French, and
+    /// reads it.
     ReadLinkLike,
     /// Asks for a file that is not there.
     ReadAbsent,
@@ -120,7 +123,8 @@ const RESUME_KEY: u32 = 0x0014_0078;
 const INTERFACES: u32 = 0x0014_01fc;
 const REPARSE: u32 = 0x0009_00a8;
 
-/// QUERY_INFO of `FileFullEaInformation`, of `FileFsFullSizeInformation` and of security (MS-SMB2 2.2.37; MS-FSCC 2.4, 2.5).
+/// QUERY_INFO of `FileFullEaInformation`, of `FileFsFullSizeInformation` and of security (MS-SMB2
+/// 2.2.37; MS-FSCC 2.4, 2.5).
 const ATTRIBUTES: Reply = Reply::Info(1, 15);
 const FILE_SYSTEM: Reply = Reply::Info(2, 7);
 const SECURITY: Reply = Reply::Info(3, 0);
@@ -131,7 +135,8 @@ const OWNER: usize = BLOB + 80;
 /// Where it begins in an entry of a directory with POSIX information.
 const ENTRY_OWNER: usize = 92;
 
-/// Where a challenge, an attribute list, a descriptor or a directory begins in its reply, and the output of an IOCTL by Samba.
+/// Where a challenge, an attribute list, a descriptor or a directory begins in its reply, and the
+/// output of an IOCTL by Samba.
 const BLOB: usize = 72;
 const OUTPUT: usize = 112;
 
@@ -213,8 +218,9 @@ pub(crate) const CASES: &[Case] = &[
     rule("symlink-print-outside", R::SymlinkPrintOutside, Reply::Absence, Body(STOPPED, || link(|l| put32(l, 36, 0xfff0_0000))), Act::ReadAbsent),
 ];
 
-/// Those about what ksmbd answers and the host's Samba does not: a named pipe is a reparse point, and with the extensions for
-/// POSIX, which the mount asks for, it says of every file what stat(2) does.
+/// Those about what ksmbd answers and the host's Samba does not: a named pipe is a reparse point,
+/// and with the extensions for POSIX, which the mount asks for, it says of every file what stat(2)
+/// does.
 #[rustfmt::skip]
 pub(crate) const KSMBD_CASES: &[Case] = &[
     without("reparse-short", R::ReparseShort, Reply::Ioctl(REPARSE), Put(100, 4, 4), Act::StatPipe),
@@ -244,18 +250,21 @@ fn put32(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// The body of an error with one context, which holds a symbolic link to `to` (MS-SMB2 2.2.2, 2.2.2.2.1), as `change`
-/// leaves it: in front ErrorContextCount at 2 and ByteCount at 4, the context's length at 8 and kind at 12, the link's
-/// tag at 20, the places of its target at 32 and of its printed name at 36.
+/// The body of an error with one context, which holds a symbolic link to `to` (MS-SMB2 2.2.2,
+/// 2.2.2.2.1), as `change` leaves it: in front ErrorContextCount at 2 and ByteCount at 4, the
+/// context's length at 8 and kind at 12, the link's tag at 20, the places of its target at 32 and
+/// of its printed name at 36.
 fn link(change: fn(&mut [u8])) -> Vec<u8> {
     let name: Vec<u8> = "to".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let length = name.len() as u32;
     let mut body = vec![9, 0, 1, 0];
-    // ByteCount; ErrorDataLength, ErrorId; SymLinkLength; the tags of an error and of a reparse point.
+    // ByteCount; ErrorDataLength, ErrorId; SymLinkLength; the tags of an error and of a reparse
+    // point.
     for number in [8 + 28 + 2 * length, 28 + 2 * length, 0, 24 + 2 * length, 0x4c4d_5953, 0xa000_000c] {
         body.extend(number.to_le_bytes());
     }
-    // ReparseDataLength and UnparsedPathLength; place and length of the target and of the printed name; Flags.
+    // ReparseDataLength and UnparsedPathLength; place and length of the target and of the printed
+    // name; Flags.
     for number in [12 + 2 * length, length << 16, length | length << 16, 1] {
         body.extend(number.to_le_bytes());
     }

@@ -20,7 +20,8 @@ pub(crate) const DUE: &str = "due.";
 /// `MessageId` of what a server sends unasked (MS-SMB2 2.2.23).
 const UNASKED: u64 = u64::MAX;
 
-/// The case whose reply is to be changed next, if there is one. All connections of a proxy share it.
+/// The case whose reply is to be changed next, if there is one. All connections of a proxy share
+/// it.
 pub(crate) type Due = Arc<Mutex<Option<&'static Case>>>;
 
 /// One connection.
@@ -107,8 +108,9 @@ impl Conversation {
     }
 }
 
-/// Whether the reply to the request `message` is the one that a case is about; `opened` is the file that it opens, or that its
-/// compound has opened before it. Of a compound, by which the client looks up a path, it passes over the create contexts.
+/// Whether the reply to the request `message` is the one that a case is about; `opened` is the file
+/// that it opens, or that its compound has opened before it. Of a compound, by which the client
+/// looks up a path, it passes over the create contexts.
 fn asks_for(message: &[u8], alone: bool, opened: Option<&str>, case: &Case) -> bool {
     let bytes = Cursor::new(message);
     let command = Header::read(bytes).map(|header| header.command);
@@ -152,7 +154,8 @@ fn change(message: &mut Vec<u8>, change: Change) -> bool {
     }
 }
 
-/// Messages as one frame: all but the last filled up to a multiple of 8, and each saying where the next begins.
+/// Messages as one frame: all but the last filled up to a multiple of 8, and each saying where the
+/// next begins.
 fn joined(messages: Vec<Vec<u8>>) -> Vec<u8> {
     let mut frame = Vec::new();
     let last = messages.len().saturating_sub(1);

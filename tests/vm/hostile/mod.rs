@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Replies of every kind, each changed in one way that a mended client refuses, before a real client.
+//! Replies of every kind, each changed in one way that a mended client refuses, before a real
+//! client.
 //!
-//! For each vehicle one machine: every case asks the server for something, once with the reply changed and once as it is.
-//! What the stock client makes of it is shown beside, and not judged.
+//! For each vehicle one machine: every case asks the server for something, once with the reply
+//! changed and once as it is. What the stock client makes of it is shown beside, and not judged.
 
 mod cases;
 mod conversation;
@@ -13,23 +14,25 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8Path;
-use guest::{Event, Expect, Outcome, Step};
+use guest::ShareStep;
 use kernel::kdir::Kdir;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use verify::Rule;
 use vm::payload::HOST;
-use vm::{Payload, Run, Verdict};
+use vm::{Run, Verdict};
+use vm_protocol::{Errno, Event, Expect, StepOutcome};
+use xtask::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step, mount};
 use xtask::commands::test::LONG;
 use xtask::share::{self as smb, Share};
 
+use crate::bench::{Bench, verdict_is};
 use crate::ksmbd;
 use crate::proxy::Proxy;
 use crate::rebuild::has_series;
 use crate::vehicle::{self, GUARD, Vehicle};
 use crate::workload::MEMORY;
-use crate::{Bench, verdict_is};
 use cases::{Act, CASES, Case, End, Judge, KSMBD_CASES};
 use conversation::{Conversation, DUE};
 
@@ -43,7 +46,8 @@ const REMEMBERING_NOTHING: &str = "mfsymlinks,actimeo=0";
 /// What a file holds.
 const CONTENT: &str = "as the server has it";
 
-/// The length of a file that could be a symbolic link (fs/smb/client/link.c, `CIFS_MF_SYMLINK_FILE_SIZE`).
+/// The length of a file that could be a symbolic link (fs/smb/client/link.c,
+/// `CIFS_MF_SYMLINK_FILE_SIZE`).
 const LINK_LIKE: usize = 1067;
 
 /// The extended attribute that is asked for, and that for the security descriptor.
@@ -53,7 +57,8 @@ const SECURITY: &str = "system.cifs_acl";
 /// What makes a share refer to itself, as the root of a distributed file system.
 const REFERRED: &str = "msdfs root = yes";
 
-/// A rebuilt client logs ten lines in five seconds: after so many rejections the guest waits for so long.
+/// A rebuilt client logs ten lines in five seconds: after so many rejections the guest waits for so
+/// long.
 const LOGGED_AT_ONCE: usize = 8;
 const LOG_WINDOW_MILLIS: u64 = 5200;
 
@@ -73,17 +78,22 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     if std::env::var_os(LONG).is_some() {
         trials.push(trial("the_guard_counts_each", |bench| check(bench, &bench.prepared, Vehicle::Counting)));
         trials.push(trial("the_stock_client_of_ksmbd_is_shown", |bench| check_ksmbd(bench, Vehicle::Stock)));
-        trials.extend(bench.into_iter().flat_map(|bench| Kdir::all(&bench.context)).map(|kdir| {
-            Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
-                let bench = bench.expect("trials are run with a bench");
-                of_kernel(bench, kdir.release()).map_err(|error| Failed::from(format!("{error:#}")))
-            })
-        }));
+        trials.extend(
+            bench.into_iter().flat_map(|bench| Kdir::all(&bench.context.cache, &bench.context.report)).map(
+                |kdir| {
+                    Trial::test(format!("hostile::kernel_{}", kdir.release()), move || {
+                        let bench = bench.expect("trials are run with a bench");
+                        of_kernel(bench, kdir.release()).map_err(|error| Failed::from(format!("{error:#}")))
+                    })
+                },
+            ),
+        );
     }
     trials
 }
 
-/// A kernel that is prepared on this machine and has something to mend: the stock client, shown; the others, judged.
+/// A kernel that is prepared on this machine and has something to mend: the stock client, shown;
+/// the others, judged.
 fn of_kernel(bench: &Bench, release: &Release) -> Result<()> {
     if !has_series(release)? {
         eprintln!("{release}: nothing to mend");
@@ -137,7 +147,8 @@ fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     check_at(bench, prepared, vehicle, payload, &site)
 }
 
-/// Judges the cases about ksmbd, which runs in the machine: from there to the proxy, and back into the machine.
+/// Judges the cases about ksmbd, which runs in the machine: from there to the proxy, and back into
+/// the machine.
 fn check_ksmbd(bench: &Bench, vehicle: Vehicle) -> Result<()> {
     let account = ksmbd::account();
     let mut payload = vehicle.payload(bench, &bench.prepared)?;
@@ -190,8 +201,8 @@ fn check_at(
 fn lay_out_inside(payload: &mut Payload, case: &Case) {
     let path = format!("{}/{}", ksmbd::SHARED, case.name);
     payload.step(match case.act {
-        Act::StatPipe => Step::MakePipe { path },
-        Act::List => Step::LayOut { directory: path, listed: 1 },
+        Act::StatPipe => ShareStep::MakePipe { path }.into(),
+        Act::List => ShareStep::LayOut { directory: path, listed: 1 }.into(),
         _ => Step::WriteFile { path, content: CONTENT.to_owned() },
     });
 }
@@ -248,12 +259,8 @@ fn visits(payload: &mut Payload, vehicle: Vehicle, site: &Site) -> Result<Vec<Vi
         visits.push(match mounts {
             Some(share) => {
                 let proxy = tampering(Some(case))?;
-                let options = format!("ip={0},port={1},{2}", HOST, proxy.port(), site.options);
-                let mount = Step::MountCifs {
-                    source: format!("//{HOST}/{share}"),
-                    options,
-                    target: OTHER.to_owned(),
-                };
+                let options = format!("port={},{}", proxy.port(), site.options);
+                let mount = mount(&HOST.to_string(), share, &options, OTHER);
                 visit_by_mount(payload, vehicle, case, mount, proxy)
             }
             None if case.act == Act::BreakLease => {
@@ -304,10 +311,10 @@ fn visit(
 ) -> Visit {
     let path = format!("{MOUNT}/{}", case.name);
     if case.act == Act::FindHole {
-        payload.expect(Step::PunchHole { path: path.clone() }, Expect::Any);
+        payload.expect(ShareStep::PunchHole { path: path.clone() }, Expect::Any);
     }
     let due = Step::ReadFile { path: format!("{MOUNT}/{DUE}{}", case.name) };
-    payload.expect(due, Expect::Failure("ENOENT".to_owned()));
+    payload.expect(due, Expect::Failure(Errno::ENOENT));
     let asks = next(payload);
     payload.expect(step(case, &path, "spoilt"), Expect::Any);
     let counters = vehicle.read_counters(payload);
@@ -319,20 +326,21 @@ fn visit(
 /// What the guest does; `time` tells one time from the other.
 fn step(case: &Case, path: &str, time: &str) -> Step {
     let path = path.to_owned();
-    let attribute = |path, name: &str| Step::ReadAttribute { path, name: name.to_owned() };
+    let attribute = |path, name: &str| ShareStep::ReadAttribute { path, name: name.to_owned() }.into();
     match case.act {
         Act::List => Step::ListDirectory { path },
         Act::ReadAttribute => attribute(path, ATTRIBUTE),
         Act::ReadSecurity => attribute(path, SECURITY),
-        Act::StatFileSystem => Step::StatFileSystem { path },
-        Act::Copy => Step::CopyFile { to: format!("{path}.{time}"), from: path },
-        Act::FindHole => Step::FindHole { path },
-        Act::Watch => Step::Watch { path },
+        Act::StatFileSystem => ShareStep::StatFileSystem { path }.into(),
+        Act::Copy => ShareStep::CopyFile { to: format!("{path}.{time}"), from: path }.into(),
+        Act::FindHole => ShareStep::FindHole { path }.into(),
+        Act::Watch => ShareStep::Watch { path }.into(),
         Act::Stat | Act::StatPipe => Step::Stat { path },
-        Act::BreakLease => Step::BreakLease {
+        Act::BreakLease => ShareStep::BreakLease {
             path: format!("{path}.{time}"),
             other: format!("{OTHER}/{}.{time}", case.name),
-        },
+        }
+        .into(),
         Act::Mount | Act::MountReferred | Act::Read | Act::ReadLinkLike | Act::ReadAbsent => {
             Step::ReadFile { path }
         }
@@ -342,9 +350,9 @@ fn step(case: &Case, path: &str, time: &str) -> Step {
 /// What came of one case.
 struct Seen {
     tampered: usize,
-    /// How asking ended: an error's name, or none. Outside, whether it was asked at all.
-    asked: Option<Option<String>>,
-    again: Option<Option<String>>,
+    /// How asking ended: with an error or without. Outside, whether it was asked at all.
+    asked: Option<Option<Errno>>,
+    again: Option<Option<Errno>>,
     /// What asking again brought back.
     told: Option<String>,
     /// How the counters moved.
@@ -355,10 +363,10 @@ struct Seen {
 
 impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let end = |end: &Option<Option<String>>| match end {
+        let end = |end: Option<Option<Errno>>| match end {
             None => "not reached".to_owned(),
             Some(None) => "success".to_owned(),
-            Some(Some(errno)) => errno.clone(),
+            Some(Some(errno)) => errno.to_string(),
         };
         let moved = self.counted.iter().filter(|(_, by)| **by != 0);
         let mut counted: Vec<_> = moved.map(|(name, by)| format!("{name}+{by}")).collect();
@@ -370,8 +378,8 @@ impl std::fmt::Display for Seen {
             f,
             "changed {}: {}, then {} [{}]",
             self.tampered,
-            end(&self.asked),
-            end(&self.again),
+            end(self.asked),
+            end(self.again),
             counted.join(" ")
         )
     }
@@ -396,12 +404,12 @@ impl Seen {
 }
 
 /// How a step ended, and what the kernel logged meanwhile.
-fn ended(run: &Run, wanted: usize) -> Option<(Option<String>, String)> {
+fn ended(run: &Run, wanted: usize) -> Option<(Option<Errno>, String)> {
     run.events.iter().find_map(|event| match event {
         Event::StepEnded { index, outcome, log, .. } if *index == wanted => {
             let error = match outcome {
-                Outcome::Done => None,
-                Outcome::Failed { errno, .. } => Some(errno.clone()),
+                StepOutcome::Done => None,
+                StepOutcome::Failed { errno, .. } => Some(*errno),
             };
             Some((error, log.iter().map(|line| format!("{}\n", line.text)).collect()))
         }
@@ -419,20 +427,21 @@ fn counters(run: &Run, step: Option<usize>) -> Result<HashMap<String, i64>> {
     text.lines().map(counter).collect()
 }
 
-/// The reply was changed once; who had to refuse it did, by the right rule; and the next was served.
+/// The reply was changed once; who had to refuse it did, by the right rule; and the next was
+/// served.
 fn judge(vehicle: Vehicle, says_rules: bool, visit: &Visit, seen: &Seen) -> Result<()> {
     let case = visit.case;
     ensure!(seen.tampered == 1, "{} replies were changed", seen.tampered);
-    let asked = seen.asked.as_ref().context("not reached")?;
+    let asked = seen.asked.context("not reached")?;
     match (case.end, asked, vehicle) {
         (_, _, Vehicle::Counting | Vehicle::Stock) | (End::Without | End::Heeded, None, _) => {}
-        (End::Stale, Some(errno), _) if errno == "ESTALE" => {}
+        (End::Stale, Some(errno), _) if errno == Errno::ESTALE => {}
         (End::Error, Some(errno), _) if is_clean(errno) => {}
         _ => bail!("asking ended with {asked:?}"),
     }
-    let again = seen.again.as_ref().context("not reached")?;
-    let expected = (case.act == Act::ReadAbsent).then_some("ENOENT");
-    ensure!(again.as_deref() == expected, "asking again ended with {again:?}");
+    let again = seen.again.context("not reached")?;
+    let expected = (case.act == Act::ReadAbsent).then_some(Errno::ENOENT);
+    ensure!(again == expected, "asking again ended with {again:?}");
     ensure!(case.act != Act::StatPipe || seen.told.as_deref() == Some("pipe"), "it is a {:?}", seen.told);
     let rule = match case.judge {
         Judge::Verifier(rule) => Some(rule),
@@ -448,8 +457,8 @@ fn judge(vehicle: Vehicle, says_rules: bool, visit: &Visit, seen: &Seen) -> Resu
 }
 
 /// Errors by which a program can tell that the server's answer was no good.
-fn is_clean(errno: &str) -> bool {
-    matches!(errno, "EIO" | "EINVAL" | "EOPNOTSUPP")
+fn is_clean(errno: Errno) -> bool {
+    matches!(errno, Errno::EIO | Errno::EINVAL | Errno::EOPNOTSUPP)
 }
 
 /// The counter of just the one rule moved, and by one.

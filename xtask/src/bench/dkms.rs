@@ -9,12 +9,12 @@ use crate::bench::scratch;
 use crate::bench::timing::{Subject, Timing, in_turns};
 use crate::repository;
 use kernel::context::Context;
+use kernel::distribution::recipe::Recipe;
 use kernel::kdir::Kdir;
 use kernel::prepare;
 use kernel::root::Access;
-use kernel::root::debian::DebianRoot;
-use kernel::root::recipe::Recipe;
 use kernel::root::scratch::Scratch;
+use kernel::root::tree::TreeRoot;
 use project::Project;
 use project::stage::Sources;
 use report::process::Cmd;
@@ -68,7 +68,7 @@ fn measure_on(system: &System<'_>, kdirs: &[Kdir], runs: usize) -> Result<Result
 
 /// The prepared kernels with Rust that share a build root, of the root that has most.
 fn alike(context: &Context) -> Vec<Kdir> {
-    let mut all = Kdir::all(context);
+    let mut all = Kdir::all(&context.cache, &context.report);
     all.retain(|kdir| kdir.stamp().rust_symbols > 0);
     let like = |kdir: &Kdir| -> Vec<Kdir> {
         all.iter().filter(|other| other.stamp().recipe == kdir.stamp().recipe).cloned().collect()
@@ -85,10 +85,9 @@ struct System<'a> {
 
 impl<'a> System<'a> {
     fn new(context: &'a Context, kdirs: &[Kdir], dir: &scratch::Scratch) -> Result<Self> {
-        let mut recipe: Recipe = kdirs.first().context("a kernel is prepared")?.stamp().recipe.clone();
-        recipe.packages.extend(PACKAGES.iter().map(|name| (*name).to_owned()));
-        recipe.packages.sort();
-        let root = DebianRoot::provide(context, &recipe)?;
+        let recipe: Recipe = kdirs.first().context("a kernel is prepared")?.stamp().recipe.clone();
+        let recipe = recipe.with(PACKAGES.iter().copied());
+        let root = TreeRoot::provide(context, &recipe)?;
         let source = dir.path().join("source");
         Sources::read(&Project::open(&repository())?)?.write(&source)?;
         let tree = Scratch::over(&root, &dir.path().join(scratch::CHANGES))?;

@@ -5,11 +5,15 @@
 //! of how long its tasks ran are instructions, and a busy host changes nothing.
 
 use anyhow::{Context as _, Result, ensure};
-use guest::{Expect, Step};
+use guest::ShareStep;
 
 use crate::bench::Results;
 use crate::bench::judgement::Judgement;
 use crate::bench::timing::Timing;
+use crate::client::{
+    ClientSteps as _, SampleMachine as Machine, SamplePayload as Payload, SampleStep as Step,
+};
+use crate::init::init;
 use crate::repository;
 use crate::share::{self, Share};
 use kernel::context::Context;
@@ -18,11 +22,11 @@ use kernel::prepare;
 use project::Project;
 use project::build::build;
 use vm::accelerator::Accelerator;
-use vm::machine::{Limits, Machine, Run};
+use vm::boot;
+use vm::machine::{Limits, Run};
 use vm::modules::GuestModule;
-use vm::payload::Payload;
 use vm::verdict::Verdict;
-use vm::{boot, guest as init};
+use vm_protocol::Expect;
 
 /// What part of the instructions without the guard those with it may be.
 const RATIO: f64 = 1.02;
@@ -44,16 +48,16 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
         fs_err::write(server.files().join(number.to_string()), "")?;
     }
     let tree = boot::tree(&prepared.kdir)?;
-    let mut payload = Payload::new(&tree)?;
+    let mut payload = Payload::with_init(init(context)?, &tree)?;
     payload.network(&tree)?.insert_stock(&tree, &["cifs"])?.cifs_companions(&tree)?;
     payload.mount_share(share::NAME, server.port(), &format!("{},{OPTIONS}", share::OPTIONS), "/mnt");
     let turns = turns(&mut payload, runs, &guard);
     payload.step(Step::Unmount { target: "/mnt".to_owned() }).remove("cifs");
 
-    let (vmlinux, init) = (boot::vmlinux(context, &prepared.kdir)?, init::init(context)?);
+    let vmlinux = boot::vmlinux(context, &prepared.kdir)?;
     let log = built.console_log().with_file_name("bench-guard.log");
     fs_err::create_dir_all(log.parent().context("a log without a directory")?)?;
-    let mut machine = Machine::new(&vmlinux, &init, &payload, &log);
+    let mut machine = Machine::new(&vmlinux, &payload, &log);
     machine.accelerator = Some(Accelerator::Tcg);
     machine.counted = true;
     machine.limits = Limits { hard: Limits::default().hard * 4, ..Limits::default() };
@@ -73,7 +77,7 @@ struct Turns {
 /// Opens the files once to warm up, and then in turns.
 fn turns(payload: &mut Payload, runs: usize, guard: &GuestModule) -> Turns {
     let open = |payload: &mut Payload| {
-        payload.step(Step::OpenFiles { directory: "/mnt".to_owned(), count: FILES });
+        payload.step(ShareStep::OpenFiles { directory: "/mnt".to_owned(), count: FILES });
         payload.plan("").steps.len() - 1
     };
     let mut turns = Turns { without: Vec::new(), with: Vec::new() };

@@ -14,8 +14,8 @@ use project::Project;
 use project::build::{Built, build};
 use report::failure::remedy_of;
 use report::process::Cmd;
-use vm::accelerator::{self, Accelerator};
-use vm::boot;
+use vm::accelerator::Accelerator;
+use vm::{boot, probe};
 
 /// Seconds from the start of the tool to its end.
 const LIMIT: f64 = 6.5;
@@ -63,7 +63,7 @@ fn guest(context: &Context, prepared: &Prepared, project: &Project, built: &Buil
 
 /// How the tool itself boots here.
 fn accelerator(context: &Context, prepared: &Prepared) -> Result<Accelerator> {
-    accelerator::choose(context, &boot::vmlinux(context, &prepared.kdir)?)
+    probe::choose(context, &boot::vmlinux(context, &prepared.kdir)?)
 }
 
 /// An error as a table has room for it: the last word on why, and what to do.

@@ -39,7 +39,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
 /// The kernel with the most modules, and their files; with none prepared, the default one is.
 fn kernel(context: &Context) -> Result<(Prepared, Vec<Utf8PathBuf>)> {
     let default = prepare::provide(context, None, context.root_fs)?;
-    let mut kernels = Kdir::all(context);
+    let mut kernels = Kdir::all(&context.cache, &context.report);
     kernels.push(default.kdir.clone());
     let counted = kernels.iter().map(|kdir| Ok((kdir, modules_in(&kdir.modules())?)));
     let counted = counted.collect::<Result<Vec<_>>>()?;

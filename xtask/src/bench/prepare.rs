@@ -13,7 +13,8 @@ use crate::bench::scratch::Scratch;
 use crate::bench::timing::{Subject, Timing, once};
 use kernel::context::Context;
 use kernel::kdir::Kdir;
-use kernel::prepare::{self, CONFIGURE, PREPARE, Prepared, make_step};
+use kernel::make::{CONFIGURE, PREPARE, make_step};
+use kernel::prepare::{self, Prepared};
 use kernel::root::Access;
 use kmodfile::release::Release;
 use report::Report;
@@ -61,7 +62,7 @@ impl ColdCache {
     }
 
     fn dir(&self) -> Utf8PathBuf {
-        self.scratch.path().join("cifs-fix")
+        self.scratch.path().join("cargo-kmod")
     }
 
     /// The tool, told to prepare `release` here.
@@ -77,7 +78,7 @@ impl ColdCache {
     /// What was prepared here.
     fn kdir(&self, context: &Context, release: &Release) -> Result<Kdir> {
         let here = Context::new(Report::silent(), Cache::at(self.dir())?, context.program.clone());
-        Kdir::open(&here, release).context("the tool ended well but prepared nothing")
+        Kdir::open(&here.cache, release).context("the tool ended well but prepared nothing")
     }
 
     /// The steps as [`prepare`] runs them, in the same root, with nothing beside them.

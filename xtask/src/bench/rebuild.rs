@@ -54,7 +54,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
 /// Removes from a staged copy all but the sources.
 fn remove_made(stage: &Utf8Path) -> Result<()> {
     let sources = fs_err::read_to_string(stage.join(LIST))?;
-    let sources: std::collections::HashSet<&str> = sources.lines().chain([LIST]).collect();
+    let sources: std::collections::HashSet<&str> = sources.split('\0').chain([LIST]).collect();
     for entry in walkdir::WalkDir::new(stage) {
         let entry = entry?;
         let path = Utf8Path::from_path(entry.path()).and_then(|path| path.strip_prefix(stage).ok());
@@ -78,7 +78,7 @@ mod tests {
         for file in ["fs/a.c", "fs/a.o", "fs/.a.o.cmd", "Kbuild", "m.ko"] {
             fs_err::write(stage.join(file), file).unwrap();
         }
-        fs_err::write(stage.join(LIST), "fs/a.c\nKbuild\n").unwrap();
+        fs_err::write(stage.join(LIST), "fs/a.c\0Kbuild\0").unwrap();
         remove_made(stage).unwrap();
         let left = |file: &str| stage.join(file).exists();
         assert!(left("fs/a.c") && left("Kbuild") && left(LIST));

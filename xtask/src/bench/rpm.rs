@@ -65,7 +65,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
         kdir.stamp().rust_symbols > 0
             && kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
     };
-    let prepared = Kdir::all(context).into_iter().filter(fits);
+    let prepared = Kdir::all(&context.cache, &context.report).into_iter().filter(fits);
     let targets = most_flavours(prepared.map(|kdir| KmodTarget::of(kdir.release())).collect());
     let what = format!("{} packages, --jobs 2", targets.len());
     if targets.len() < 2 || context.jobs < 2 {

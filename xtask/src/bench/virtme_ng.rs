@@ -16,7 +16,7 @@ use report::Report;
 use report::cache::remove_plain;
 use report::failure::Failure;
 use report::process::Cmd;
-use vm::modules::Tree;
+use vm::modules::ModuleTree;
 
 /// How long one boot may take; on the slowest machine seen it took a fifth of this.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -154,7 +154,7 @@ impl Guest {
 
 /// A `/lib/modules/RELEASE` with the modules that are needed and no others.
 fn lay_out(kdir: &Kdir, loads: &[String], into: &Utf8Path) -> Result<()> {
-    let tree = Tree::open(&kdir.modules())?;
+    let tree = ModuleTree::open(&kdir.modules())?;
     fs_err::create_dir_all(into.join("kernel"))?;
     let names = EARLY.iter().copied().chain(loads.iter().map(String::as_str));
     let names: Vec<&str> = names.filter(|name| tree.contains(name)).collect();

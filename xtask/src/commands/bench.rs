@@ -10,6 +10,7 @@ use crate::bench::{
 };
 use clap::Args;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use report::failure::{Exit, Failure};
 
@@ -59,7 +60,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
         wanted.iter().for_each(|measure| context.report.say(&format!("would measure {}", name(*measure))));
         return Ok(());
     }
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, deploy::install::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, deploy::install::PROGRAMS])?;
     let mut results = Results::default();
     for measure in wanted {
         results.extend(match measure {

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use guest::Step;
 use serde::Serialize;
 
+use crate::client::{ClientSteps as _, SamplePayload as Payload, SampleStep as Step};
+use crate::init::init;
 use crate::repository;
 use crate::share::{self, Share};
 use clap::Args;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
@@ -21,8 +23,7 @@ use report::failure::{Exit, Failure};
 use report::{seconds, size, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{GuestModule, Tree};
-use vm::payload::Payload;
+use vm::modules::{GuestModule, ModuleTree};
 
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
@@ -64,7 +65,7 @@ struct Story {
 /// Does it all and tells the story.
 pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
     let started = Instant::now();
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
     if context.dry_run {
         context
             .report
@@ -116,7 +117,7 @@ fn mount(
     text: &str,
 ) -> Result<(Run, Steps)> {
     let tree = boot::tree(&prepared.kdir)?;
-    let (payload, steps) = payload(&tree, object(built)?, share.port(), text)?;
+    let (payload, steps) = payload(context, &tree, object(built)?, share.port(), text)?;
     let options = Options { memory: 256, append: Vec::new(), limit: None };
     let run = boot::boot(context, &prepared.kdir, &payload, &built.console_log(), &options)?;
     Ok((run, steps))
@@ -126,8 +127,14 @@ fn object(built: &Built) -> Result<&Object> {
     built.object(MODULE).with_context(|| format!("the build made no {MODULE}.ko"))
 }
 
-fn payload(tree: &Tree, object: &Object, port: u16, text: &str) -> Result<(Payload, Steps)> {
-    let mut payload = Payload::new(tree)?;
+fn payload(
+    context: &Context,
+    tree: &ModuleTree,
+    object: &Object,
+    port: u16,
+    text: &str,
+) -> Result<(Payload, Steps)> {
+    let mut payload = Payload::with_init(init(context)?, tree)?;
     payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
     payload.insert_with(tree, GuestModule::read(&object.file)?, "mode=1")?;
     let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));

@@ -2,6 +2,7 @@
 //! `cargo xtask test`: runs the suites and sums up.
 
 use anyhow::Result;
+use kernel::distribution::known;
 use kernel::machine::programs::{Program, program};
 
 use crate::repository;
@@ -63,7 +64,7 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
         programs::ensure(
             context,
             &[
-                programs::ROOTS,
+                known::usual().programs(),
                 vm::qemu::PROGRAMS,
                 crate::share::PROGRAMS,
                 deploy::install::PROGRAMS,

@@ -8,8 +8,10 @@ use serde::Serialize;
 use crate::commands::patch;
 use clap::Args;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
+use kernel::make::require_path;
 use kernel::prepare::{self, Prepared, Rust};
 use kmodfile::release::Release;
 use project::build::{Built, build_signed};
@@ -113,7 +115,7 @@ pub fn run(context: &Context, args: &BuildCommand) -> Result<()> {
 /// Compresses what was built, or says that the kernel's own modules are not.
 fn compress(context: &Context, built: &mut Built) -> Result<()> {
     let release = built.release.clone();
-    let kdir = Kdir::open(context, &release).ok_or_else(|| {
+    let kdir = Kdir::open(&context.cache, &release).ok_or_else(|| {
         Failure::missing(release.as_str(), "was removed, or lost files, while the project was built")
     })?;
     built.pack(&kdir.config()?)?;
@@ -132,7 +134,7 @@ struct LaidOut {
 
 /// Lays out the source for each kernel asked for and prints where.
 fn import(context: &Context, args: &BuildArgs) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     let project = project(context, args)?;
     let mut laid_out = Vec::new();
     for release in releases(context, args, &Opened::Project(Box::new(project.clone())))? {
@@ -176,8 +178,12 @@ pub fn all(
     args: &BuildArgs,
     mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
 ) -> Result<Batch> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     let opened = opened(context, args)?;
+    if let Opened::Project(project) = &opened {
+        // Before minutes go into preparing a kernel.
+        require_path(&context.target_of(&project.dir), project::build::ELSEWHERE)?;
+    }
     let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
     let mut failed = Failed::default();
@@ -251,7 +257,7 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
 pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
-        let mut prepared = Kdir::all(context);
+        let mut prepared = Kdir::all(&context.cache, &context.report);
         prepared.retain(|kdir| match opened {
             Opened::Project(project) => is_for(context, project, kdir),
             Opened::Program { .. } => true,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod completions`: for the shells that clap knows.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap_complete::Shell;
 
@@ -10,7 +8,7 @@ use crate::tool::Tool;
 
 /// Prints the script.
 pub fn run(tool: &Tool, shell: Shell) -> Result<()> {
-    Ok(std::io::stdout().write_all(&script(tool, shell))?)
+    Ok(report::print(&script(tool, shell))?)
 }
 
 /// The script. It completes the program itself (`cargo-kmod`): after `cargo`, most shells ask cargo.

@@ -57,8 +57,9 @@ fn diagnose(context: &Context, tool: &Tool) -> Diagnosis {
     let missing: Vec<&str> =
         programs.iter().filter(|row| row.found.is_none()).map(|row| row.package).collect();
     let remedy = (!missing.is_empty()).then(|| programs::install_line(&missing));
-    let prepared = Kdir::all(context).iter().map(|kdir| kdir.release().to_string()).collect();
-    Diagnosis { programs, facts: facts::all(context), prepared, remedy }
+    let prepared =
+        Kdir::all(&context.cache, &context.report).iter().map(|kdir| kdir.release().to_string()).collect();
+    Diagnosis { programs, facts: facts::all(&context.cache), prepared, remedy }
 }
 
 fn shown(diagnosis: &Diagnosis) -> String {

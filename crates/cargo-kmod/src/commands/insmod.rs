@@ -11,6 +11,7 @@ use crate::commands::build::BuildArgs;
 use crate::commands::{build, secure_boot};
 use clap::Args;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
@@ -19,7 +20,7 @@ use project::build::Built;
 use report::seconds;
 use vm::boot::{self, Options};
 use vm::machine::Run;
-use vm::modules::{GuestModule, Tree, in_order};
+use vm::modules::{GuestModule, ModuleTree, in_order};
 use vm::payload::Payload;
 use vm::verdict::Verdict;
 
@@ -64,7 +65,7 @@ pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
     if args.secure_boot {
         return secure_boot::run(context, args);
     }
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS])?;
     let mut outcomes = Vec::new();
     let batch = build::all(context, &args.build, |project, prepared, built| {
         let run = load(context, args, project, prepared, built)?;
@@ -102,7 +103,7 @@ fn load(
 
 /// Inserts the project's `modules`, after the stock modules it names, and removes everything in reverse.
 pub(super) fn payload(
-    tree: &Tree,
+    tree: &ModuleTree,
     project: &Project,
     modules: Vec<GuestModule>,
     args: &InsmodArgs,

@@ -11,6 +11,7 @@ use clap::Args;
 use deploy::rpm::payload::{OpenPackage, is_package};
 use deploy::rpm::provenance::{Provenance, SUFFIX};
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
@@ -145,7 +146,7 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
         step.done("Read", &format!("{} modules", args.files.len()));
     }
     if let Some(release) = &args.kernel {
-        if context.dry_run && Kdir::open(context, release).is_none() {
+        if context.dry_run && Kdir::open(&context.cache, release).is_none() {
             context
                 .report
                 .say(&format!("would prepare kernel {release}, and tell whether it would load them"));
@@ -168,8 +169,8 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
 
 /// The kernel asked about, prepared if need be.
 fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
-    if Kdir::open(context, release).is_none() {
-        programs::ensure(context, &[programs::ROOTS])?;
+    if Kdir::open(&context.cache, release).is_none() {
+        programs::ensure(context, &[known::usual().programs()])?;
     }
     let prepared = prepare::provide_for(context, Some(release), context.root_fs, Rust::Optional)?;
     prepared.kdir.target()

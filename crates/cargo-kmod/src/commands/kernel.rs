@@ -2,18 +2,19 @@
 //! `cargo kmod kernel`: list, prepare, remove, gc.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use clap::Subcommand;
 use deploy::rpm;
-use kernel::archive::Archive;
 use kernel::context::Context;
-use kernel::discover::{self, Facts, Kernel};
+use kernel::discover::{self, KernelFacts};
+use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
 use kernel::prepare;
-use kernel::root::debian::lock_name;
 use kernel::root::removal;
+use kernel::root::tree::lock_name;
 use kmodfile::release::Release;
 use report::table;
 
@@ -24,9 +25,9 @@ pub enum KernelCommand {
     List,
     /// Make the tree that Rust modules are built against, and prove it
     ///
-    /// Headers and source of the same version are fetched, the Rust artefacts that Debian's headers
-    /// lack are made again with the kernel's own toolchain, and every Rust symbol that the kernel exports is
-    /// checked against them. A tree that misses one is refused.
+    /// Headers and source of the same version are fetched, the Rust artefacts that the
+    /// distribution's headers lack are made again with the kernel's own toolchain, and every Rust
+    /// symbol that the kernel exports is checked against them. A tree that misses one is refused.
     Prepare {
         /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
         release: Option<Release>,
@@ -42,7 +43,7 @@ pub enum KernelCommand {
 
 /// Runs one of them.
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     match command {
         KernelCommand::List => list(context),
         KernelCommand::Prepare { release } => prepare(context, release.as_ref()),
@@ -62,18 +63,17 @@ struct Row {
     /// Whether the distribution signed its image, so that a machine with Secure Boot boots it.
     image_signed: bool,
     #[serde(flatten)]
-    facts: Facts,
+    facts: KernelFacts,
 }
 
 fn list(context: &Context) -> Result<()> {
-    let archive = Archive::open(context)?;
-    let kernels = discover::all(&archive);
-    let headers: Vec<_> = kernels.iter().map(|kernel| &kernel.headers).collect();
-    let unknown: Vec<_> =
-        headers.iter().copied().filter(|package| !discover::config_known(context, package)).collect();
-    archive.fetch(&unknown)?;
-    let mut rows = kernels.iter().map(|kernel| row(context, &archive, kernel)).collect::<Result<Vec<_>>>()?;
-    let is_default = |row: &Row| row.facts.rust && row.release.flavour() == discover::DEFAULT_FLAVOUR;
+    let distribution = known::usual();
+    let archive = distribution.archive(context, Age::Current)?;
+    let kernels = archive.kernels();
+    archive.fetch_configs(&kernels)?;
+    let mut rows =
+        kernels.iter().map(|kernel| row(context, &*archive, kernel)).collect::<Result<Vec<_>>>()?;
+    let is_default = |row: &Row| row.facts.rust && row.release.flavour() == distribution.default_flavour();
     if let Some(row) = rows.iter_mut().find(|row| is_default(row)) {
         row.default = true;
     }
@@ -82,16 +82,15 @@ fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn row(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<Row> {
-    let facts = Facts::of(&discover::config(context, archive, kernel)?);
+fn row(context: &Context, archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<Row> {
     Ok(Row {
-        prepared: Kdir::open(context, &kernel.release).is_some(),
+        prepared: Kdir::open(&context.cache, &kernel.release).is_some(),
         default: false,
-        image_signed: discover::has_signed_image(archive.packages(), &kernel.release),
+        image_signed: archive.image_is_signed(&kernel.release),
         release: kernel.release.clone(),
-        suite: kernel.headers.suite.clone(),
-        version: kernel.headers.version.clone(),
-        facts,
+        suite: kernel.suite().to_owned(),
+        version: kernel.version().to_owned(),
+        facts: KernelFacts::of(&archive.config(kernel)?),
     })
 }
 
@@ -124,7 +123,7 @@ fn shown(rows: &[Row]) -> String {
 #[derive(Serialize)]
 struct PreparedKernel {
     release: Release,
-    kdir: camino::Utf8PathBuf,
+    kdir: Utf8PathBuf,
     build_root: String,
     rust_symbols: usize,
     seconds: f64,
@@ -132,16 +131,17 @@ struct PreparedKernel {
 }
 
 fn prepare(context: &Context, release: Option<&Release>) -> Result<()> {
-    let mut archive = Archive::open(context)?;
+    let distribution = known::usual();
+    let mut archive = distribution.archive(context, Age::Current)?;
     let kernel = match release {
-        Some(release) => discover::find(&mut archive, release)?,
-        None => discover::default(context, &archive)?,
+        Some(release) => discover::find(&mut *archive, release)?,
+        None => discover::default(distribution, &*archive)?,
     };
     if context.dry_run {
-        context.report.say(&format!("would prepare {} from {}", kernel.release, kernel.headers.suite));
+        context.report.say(&format!("would prepare {} from {}", kernel.release, kernel.suite()));
         return Ok(());
     }
-    let prepared = prepare::prepare(context, &archive, &kernel, context.root_fs)?;
+    let prepared = prepare::prepare(context, &*archive, &kernel, context.root_fs)?;
     let stamp = prepared.kdir.stamp();
     let result = PreparedKernel {
         release: stamp.release.clone(),
@@ -161,9 +161,20 @@ fn prepare(context: &Context, release: Option<&Release>) -> Result<()> {
 
 /// Build roots that no prepared kernel names, half-made things, and fetched packages.
 fn gc(context: &Context) -> Result<()> {
-    let recipes = |kdir: &Kdir| [kdir.stamp().recipe.clone(), rpm::ready::recipe(kdir)];
-    let used: Vec<String> =
-        Kdir::all(context).iter().flat_map(recipes).map(|recipe| recipe.identity()).collect();
+    let mut freed = unused_roots(context)?;
+    freed.extend(fetched_packages(context)?);
+    context.report.data(&freed);
+    let verb = if context.dry_run { "would remove" } else { "removed" };
+    freed.iter().for_each(|path| context.report.say(&format!("{verb} {path}")));
+    Ok(())
+}
+
+/// Removes the build roots that no prepared kernel uses, and gives their places.
+fn unused_roots(context: &Context) -> Result<Vec<Utf8PathBuf>> {
+    let mut used = Vec::new();
+    for kdir in Kdir::all(&context.cache, &context.report) {
+        used.extend([kdir.stamp().recipe.identity(), rpm::ready::recipe(&kdir)?.identity()]);
+    }
     let mut freed = Vec::new();
     for entry in context.cache.path("roots").read_dir_utf8().into_iter().flatten() {
         let entry = entry?;
@@ -180,16 +191,18 @@ fn gc(context: &Context) -> Result<()> {
         }
         freed.push(entry.path().to_owned());
     }
-    let debs = context.cache.path("archive/debs");
-    if debs.exists() {
+    Ok(freed)
+}
+
+/// Removes packages that were fetched, of which everything is kept that was made of them, and gives
+/// their places.
+fn fetched_packages(context: &Context) -> Result<Vec<Utf8PathBuf>> {
+    let fetched = known::ALL.iter().flat_map(|distribution| distribution.fetched());
+    let mut fetched: Vec<Utf8PathBuf> = fetched.map(|dir| context.cache.path(dir)).collect();
+    fetched.retain(|dir| dir.exists());
+    if !fetched.is_empty() && !context.dry_run {
         let _lock = context.cache.lock("archive", &context.report)?;
-        if !context.dry_run {
-            fs_err::remove_dir_all(&debs)?;
-        }
-        freed.push(debs);
+        fetched.iter().try_for_each(fs_err::remove_dir_all)?;
     }
-    context.report.data(&freed);
-    let verb = if context.dry_run { "would remove" } else { "removed" };
-    context.report.say(&freed.iter().map(|path| format!("{verb} {path}")).collect::<Vec<_>>().join("\n"));
-    Ok(())
+    Ok(fetched)
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod man`: manual pages, made of the same words as `--help`.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap::Command;
 use clap_mangen::Man;
@@ -28,7 +26,7 @@ pub fn run(context: &Context, tool: &Tool, args: &ManArgs) -> Result<()> {
     let tool = command_line(tool);
     let Some(dir) = &args.output else {
         let page = page(find(&tool, &args.command)?)?;
-        return Ok(std::io::stdout().write_all(&page)?);
+        return Ok(report::print(&page)?);
     };
     let pages = of_all(&tool)?;
     if context.dry_run {

@@ -11,12 +11,13 @@ use template::{Date, File, Fix, GitUrl, KernelPath, Kind, Line, ModuleName, Name
 
 use crate::installed;
 use crate::tool::Tool;
-use kernel::archive::Archive;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::{Age, known};
 use kernel::machine::programs;
 use kmodfile::release::Release;
 use project::source::in_tree;
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -83,10 +84,14 @@ pub fn run(context: &Context, tool: &Tool, args: &NewArgs) -> Result<()> {
 /// What is to be in it.
 fn kind(context: &Context, args: &NewArgs) -> Result<Kind> {
     let Some(path) = &args.fix else { return Ok(if args.c { Kind::C } else { Kind::Rust }) };
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     let release = match &args.kernel {
         Some(release) => release.clone(),
-        None => discover::default(context, &Archive::open(context)?)?.release,
+        None => {
+            let distribution = known::usual();
+            let archive = distribution.archive(context, Age::Current)?;
+            discover::default(distribution, &*archive)?.release
+        }
     };
     let found = in_tree::of(context, &release, path)?;
     let mut modules = found.modules;
@@ -147,7 +152,7 @@ fn write(dir: &Utf8Path, files: &[File]) -> Result<()> {
         }
     }
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o755))?;
-    fs_err::rename(path, dir)?;
+    durable::publish(path, dir)?;
     // Its place is empty now.
     let _ = beside.keep();
     Ok(())

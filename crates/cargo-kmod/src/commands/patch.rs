@@ -6,9 +6,9 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Args;
 use clap::Subcommand;
-use kernel::archive::Archive;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::{Age, known};
 use kernel::machine::programs;
 use kmodfile::release::Release;
 use project::Project;
@@ -42,7 +42,7 @@ pub struct RefreshArgs {
 
 /// Runs one of them.
 pub fn run(context: &Context, command: &PatchCommand) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     match command {
         PatchCommand::Refresh(args) => refresh(context, args),
     }
@@ -68,6 +68,10 @@ fn refresh(context: &Context, args: &RefreshArgs) -> Result<()> {
 pub fn release(context: &Context, named: Option<&Release>) -> Result<Release> {
     match named {
         Some(release) => Ok(release.clone()),
-        None => Ok(discover::default(context, &Archive::open(context)?)?.release),
+        None => {
+            let distribution = known::usual();
+            let archive = distribution.archive(context, Age::Current)?;
+            Ok(discover::default(distribution, &*archive)?.release)
+        }
     }
 }

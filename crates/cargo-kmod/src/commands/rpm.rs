@@ -15,6 +15,7 @@ use deploy::rpm::source_date;
 use deploy::rpm::spec::KmodSpec;
 use deploy::rpm::target::KmodTarget;
 use kernel::context::Context;
+use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare;
 use kmodfile::release::Release;
@@ -81,7 +82,7 @@ The same source gives the same bytes: set SOURCE_DATE_EPOCH, otherwise the time 
 
 /// Makes packages and prints a table of them.
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS])?;
+    programs::ensure(context, &[known::usual().programs()])?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
     let spec = KmodSpec::of(&project, &context.report)?;
     let signing = signing(context, args)?;

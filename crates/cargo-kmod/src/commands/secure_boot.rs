@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use guest::Event;
 use serde::Serialize;
+use vm_protocol::Event;
 
 use crate::commands::build::{BuildArgs, SignWith};
 use crate::commands::insmod::InsmodArgs;
 use crate::commands::{build, insmod};
-use kernel::archive::Archive;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::{Age, known};
 use kernel::machine::programs;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
@@ -27,8 +27,9 @@ use report::{seconds, table};
 use vm::boot::{self, Options};
 use vm::machine::Run;
 use vm::modules::GuestModule;
+use vm::refusal::LoaderRefusal;
 use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
-use vm::verdict::Verdict;
+use vm::verdict::{Judgement, Verdict};
 
 /// One of the three boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,20 +51,13 @@ impl Case {
         self != Self::NotEnrolled
     }
 
-    /// What the kernel must say; none where the module must load (kernel/module/signing.c, security/lockdown).
-    fn refusal(self) -> Option<&'static str> {
+    /// Whether a boot ended as it must: with the right refusal, or with the module loaded.
+    fn is_met_by(self, verdict: Verdict, refusal: Option<LoaderRefusal>) -> bool {
         match self {
-            Self::Unsigned => Some("unsigned module"),
-            Self::NotEnrolled => Some("unavailable key"),
-            Self::Enrolled => None,
-        }
-    }
-
-    /// Whether a boot ended as it must, for the right reason.
-    fn is_met_by(self, verdict: Verdict, reason: &str) -> bool {
-        match self.refusal() {
-            Some(words) => verdict == Verdict::ModuleRefused && reason.contains(words),
-            None => verdict == Verdict::Pass,
+            // Lockdown alone does not say more than that there is no valid signature.
+            Self::Unsigned => matches!(refusal, Some(LoaderRefusal::Unsigned | LoaderRefusal::Lockdown)),
+            Self::NotEnrolled => refusal == Some(LoaderRefusal::UnavailableKey),
+            Self::Enrolled => verdict == Verdict::Pass,
         }
     }
 
@@ -103,6 +97,8 @@ struct Boot {
     enrolled: bool,
     verdict: Verdict,
     exit: u8,
+    /// Why the kernel refused the module, if it did.
+    refusal: Option<LoaderRefusal>,
     reason: String,
     /// Whether that is what Secure Boot must do.
     as_it_should: bool,
@@ -120,7 +116,7 @@ struct Outcome {
 
 /// Builds, signs, boots three times; ends well only if all three went as they should.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
-    programs::ensure(context, &[programs::ROOTS, vm::qemu::PROGRAMS, project::key::PROGRAMS])?;
+    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, project::key::PROGRAMS])?;
     let scratch = tempfile::tempdir().context("making a temporary directory")?;
     let scratch = Utf8Path::from_path(scratch.path()).context("its path is no UTF-8")?;
     let pair = key_pair(context, &args.build.sign, scratch)?;
@@ -152,7 +148,7 @@ fn key_pair(context: &Context, args: &SignWith, scratch: &Utf8Path) -> Result<Ke
         context,
         &KeyRequest {
             dir: &scratch.join("key"),
-            name: "cifs-fix secure boot trial",
+            name: "cargo kmod secure boot trial",
             days: 2,
             encrypted: false,
         },
@@ -222,13 +218,14 @@ impl Machine<'_> {
 
 /// What the archive has to choose from; nothing if it cannot be asked now.
 fn signed_releases(context: &Context) -> Vec<String> {
-    let releases = Archive::open(context).map(|archive| discover::with_signed_image(&archive));
+    let releases =
+        known::usual().archive(context, Age::Current).map(|archive| discover::with_signed_image(&*archive));
     releases.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 fn judged(case: Case, run: &Run) -> Boot {
-    let (verdict, reason) = (run.judgement.verdict, run.judgement.reason.clone());
-    let right = case.is_met_by(verdict, &reason);
+    let Judgement { verdict, refusal, reason } = run.judgement.clone();
+    let right = case.is_met_by(verdict, refusal);
     // Without it the three boots prove nothing.
     let (right, reason) = if secure_boot_was_on(run) {
         (right, reason)
@@ -241,6 +238,7 @@ fn judged(case: Case, run: &Run) -> Boot {
         enrolled: case.enrolled(),
         verdict,
         exit: verdict.exit() as u8,
+        refusal,
         reason,
         as_it_should: right,
         seconds: run.wall.as_secs_f64(),
@@ -280,25 +278,23 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_for_its_reason_only() {
-        let unsigned = "`insmod x.ko`: EKEYREJECTED: x\n    Loading of unsigned module is rejected";
-        let unknown = "`insmod x.ko`: ENOKEY: x\n    Loading of module with unavailable key is rejected";
-        let lockdown = "`insmod x.ko`: EPERM: x\n    Lockdown: init: unsigned module loading is restricted";
-        let other = "`insmod x.ko`: ENOEXEC: x\n    x: version magic '7' should be '8'";
+        let refused = Verdict::ModuleRefused;
         let table = [
-            (Case::Unsigned, Verdict::ModuleRefused, unsigned, true),
-            (Case::Unsigned, Verdict::ModuleRefused, lockdown, true),
-            (Case::Unsigned, Verdict::ModuleRefused, unknown, false),
-            (Case::Unsigned, Verdict::ModuleRefused, other, false),
-            (Case::Unsigned, Verdict::Pass, "", false),
-            (Case::Unsigned, Verdict::NeverUp, "", false),
-            (Case::NotEnrolled, Verdict::ModuleRefused, unknown, true),
-            (Case::NotEnrolled, Verdict::ModuleRefused, unsigned, false),
-            (Case::NotEnrolled, Verdict::Pass, "", false),
-            (Case::Enrolled, Verdict::Pass, "", true),
-            (Case::Enrolled, Verdict::ModuleRefused, unknown, false),
+            (Case::Unsigned, refused, Some(LoaderRefusal::Unsigned), true),
+            (Case::Unsigned, refused, Some(LoaderRefusal::Lockdown), true),
+            (Case::Unsigned, refused, Some(LoaderRefusal::UnavailableKey), false),
+            (Case::Unsigned, refused, Some(LoaderRefusal::VersionMagic), false),
+            (Case::Unsigned, Verdict::Pass, None, false),
+            (Case::Unsigned, Verdict::NeverUp, None, false),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::UnavailableKey), true),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::Unsigned), false),
+            (Case::NotEnrolled, refused, Some(LoaderRefusal::Lockdown), false),
+            (Case::NotEnrolled, Verdict::Pass, None, false),
+            (Case::Enrolled, Verdict::Pass, None, true),
+            (Case::Enrolled, refused, Some(LoaderRefusal::UnavailableKey), false),
         ];
-        for (case, verdict, reason, met) in table {
-            assert_eq!(case.is_met_by(verdict, reason), met, "{case:?} {verdict} {reason}");
+        for (case, verdict, refusal, met) in table {
+            assert_eq!(case.is_met_by(verdict, refusal), met, "{case:?} {verdict} {refusal:?}");
         }
     }
 

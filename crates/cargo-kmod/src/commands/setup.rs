@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use crate::commands::{completions, man};
 use crate::tool::Tool;
 use kernel::context::Context;
-use kernel::machine::programs;
+use kernel::machine::user;
 use report::failure::Failure;
 
 /// `cargo kmod setup`.
@@ -79,7 +79,7 @@ fn files(tool: &Tool) -> Result<Vec<(Utf8PathBuf, Vec<u8>)>> {
 }
 
 fn default_prefix() -> Result<Utf8PathBuf, Failure> {
-    if programs::is_root() {
+    if user::is_root() {
         return Ok("/usr/local".into());
     }
     let home = std::env::var("HOME").map(|home| Utf8PathBuf::from(home).join(".local"));

@@ -20,6 +20,7 @@ use crate::dkms::source::{self, DkmsSource, SourceDrift};
 use crate::dkms::status::DkmsState;
 use crate::dkms::target::DkmsTarget;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -223,7 +224,7 @@ impl Dkms<'_> {
         debug_assert!(wanted.ends_with(ARCH));
         // If dkms reports success without building anything, the check of the result reports that.
         if made.exists() {
-            fs_err::rename(made, wanted)?;
+            durable::publish(&made, &wanted)?;
         }
         Ok(fs_err::remove_dir_all(tree)?)
     }

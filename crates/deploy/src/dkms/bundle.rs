@@ -11,6 +11,8 @@ use crate::dkms::session::Dkms;
 use crate::dkms::source::{self, DkmsSource};
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
+use report::durable;
+
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -67,10 +69,8 @@ fn rpm(context: &Context, place: &Place, source: &DkmsSource) -> Result<Utf8Path
     rpmbuild(package, source.licence(), work).run(&context.report)?;
     let made = work.join("RPMS/noarch").join(&name);
     require_source(context, package, &made)?;
-    fs_err::create_dir_all(&dir)?;
-    let (partial, file) = (dir.join(format!(".{name}.partial")), dir.join(name));
-    fs_err::copy(made, &partial)?;
-    fs_err::rename(partial, &file)?;
+    let file = dir.join(name);
+    durable::replace(&file, &fs_err::read(made)?)?;
     step.done("Packed", file.as_str());
     Ok(file)
 }
@@ -133,7 +133,7 @@ fn tarball(context: &Context, place: &Place, package: &DkmsPackage, cmd: Cmd) ->
         let reason = "does not contain the source, although dkms mktarball reported success";
         return Err(Failure::refused(partial.as_str(), reason).into());
     }
-    fs_err::rename(partial, &file)?;
+    durable::publish(&partial, &file)?;
     step.done("Packed", file.as_str());
     Ok(file)
 }

@@ -14,6 +14,7 @@ use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::{ARCH, Place};
 use kernel::context::Context;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 
 /// Something that is wrong.
@@ -276,11 +277,8 @@ fn put_back(place: &Place, package: &DkmsPackage, release: &Release) -> Result<(
         let note = Utf8PathBuf::from(format!("{file}.origin"));
         let origin = origin(place, release, &file, &note);
         if !origin.exists() {
-            fs_err::create_dir_all(origin.parent().context("a module is in a directory")?)?;
             // They may be on different file systems.
-            let partial = Utf8PathBuf::from(format!("{origin}.partial"));
-            fs_err::copy(&file, &partial)?;
-            fs_err::rename(&partial, &origin)?;
+            durable::replace(&origin, &fs_err::read(&file)?)?;
         }
         fs_err::remove_file(&file)?;
         fs_err::remove_file(&note).ok();

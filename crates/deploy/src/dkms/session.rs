@@ -12,6 +12,7 @@ use crate::dkms::place::Place;
 use crate::dkms::status::DkmsState;
 use kernel::context::Context;
 use kernel::machine::programs;
+use kernel::machine::user;
 use kmodfile::release::Release;
 use project::Project;
 use project::key;
@@ -53,7 +54,7 @@ impl<'a> Dkms<'a> {
     /// Opens the project, and installs dkms if it is missing. Only root may.
     pub fn open(context: &'a Context, place: &'a Place, project: &'a Project, force: bool) -> Result<Self> {
         programs::ensure(context, &[PROGRAMS, key::PROGRAMS])?;
-        if !programs::is_root() && !context.dry_run {
+        if !user::is_root() && !context.dry_run {
             return Err(Failure::missing("dkms", "only root can register and install modules")
                 .remedy("run the same command as root")
                 .into());

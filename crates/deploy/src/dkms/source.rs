@@ -19,6 +19,7 @@ use project::source::SourceTree;
 use project::source::fetch::SourceKernel;
 use project::stage::{LIST, Sources};
 use report::cache::partial_name;
+use report::durable;
 use report::failure::Failure;
 
 /// The file that DKMS reads.
@@ -104,7 +105,7 @@ impl DkmsSource {
         self.write_into(&partial)?;
         let names: String = self.files.keys().map(|path| format!("{path}\n")).collect();
         fs_err::write(partial.join(LIST), names)?;
-        Ok(fs_err::rename(partial, dir)?)
+        durable::publish(&partial, dir)
     }
 
     /// Writes it into `dir`.

@@ -5,11 +5,11 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dkms::place::Place;
-use kernel::archive::version;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::prepare::Rust;
+use kernel::version;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use project::Project;
@@ -118,7 +118,7 @@ impl DkmsTarget {
     /// Chooses what `project` is built against for `release`: the installed headers or, if they
     /// lack what it needs, the prepared kernel.
     pub fn of(context: &Context, place: &Place, project: &Project, release: &Release) -> Result<Self> {
-        let prepared = Kdir::open(context, release);
+        let prepared = Kdir::open(&context.cache, release);
         let headers = headers_of(place, release);
         let config = match (&headers, &prepared) {
             (Some(dir), _) => read_config(dir)?,
@@ -164,7 +164,7 @@ fn read_config(dir: &Utf8Path) -> Result<Config> {
 
 /// An addition to an error if there is a prepared kernel, but it has lost files.
 fn lost(context: &Context, release: &Release) -> String {
-    Kdir::lost(context, release)
+    Kdir::lost(&context.cache, release)
         .map_or_else(String::new, |file| format!("; the prepared kernel has lost {file}"))
 }
 

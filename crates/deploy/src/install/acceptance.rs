@@ -99,7 +99,7 @@ impl Candidates<'_> {
     /// The prepared kernel of this release, if its module `file` is byte for byte the `installed`
     /// one.
     fn prepared(&self, file: &Utf8Path, installed: &Utf8Path) -> Result<Option<Kdir>> {
-        let Some(kdir) = Kdir::open(self.context, self.release) else { return Ok(None) };
+        let Some(kdir) = Kdir::open(&self.context.cache, self.release) else { return Ok(None) };
         let same = fs_err::read(kdir.modules().join(file)).ok() == Some(fs_err::read(installed)?);
         Ok(same.then_some(kdir))
     }

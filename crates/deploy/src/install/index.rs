@@ -145,9 +145,12 @@ pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Relea
     Ok(())
 }
 
-/// An empty directory in the cache. It has a new name each time, so that a depmod left behind by a
-/// killed run cannot write into it.
+/// An empty directory in the cache, or with `--dry-run` outside of it. It has a new name each time,
+/// so that a depmod left behind by a killed run cannot write into it.
 fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
+    if context.dry_run {
+        return tempfile::tempdir().context("making a temporary directory");
+    }
     let whose = digest(format!("{}\0{release}", system.root()).as_bytes());
     let place = context.cache.path("install").join(&whose[..16]);
     if place.exists() {

@@ -15,12 +15,13 @@ use crate::install::memory;
 use crate::install::modprobe::{self, ModprobeAnswer};
 use crate::install::module::NamedModule;
 use crate::install::record::{Before, Installed, Record, Stock};
+
 use crate::install::system::TargetSystem;
 use crate::install::transaction::{Seen, TransactionPlan, require_none};
 use crate::install::tree::ReleaseTree;
-use kernel::archive::version;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
+use kernel::version;
 use kmodfile::release::Release;
 use report::durable::{digest, digest_of};
 use report::failure::Failure;

@@ -142,20 +142,17 @@ impl Journal {
     /// Writes it, not yet committed. Its directory is created first.
     pub fn write(&self, system: &TargetSystem) -> Result<()> {
         let state = system.path(Self::state(&self.release));
-        let partial = state.join("journal.partial");
         fs_err::create_dir_all(&state)?;
         durable::sync_dir(state.parent().expect("it is in the release's directory"))?;
-        durable::write(&partial, &serde_json::to_vec_pretty(self)?)?;
-        fs_err::rename(&partial, Self::path(system, &self.release, Direction::Undo))?;
-        durable::sync_dir(&state)
+        let journal = Self::path(system, &self.release, Direction::Undo);
+        durable::replace(&journal, &serde_json::to_vec_pretty(self)?)
     }
 
     /// Changes what a later run would do with it: commits, or gives up.
     pub fn turn(&self, system: &TargetSystem, to: Direction) -> Result<()> {
         let from = if to == Direction::Forward { Direction::Undo } else { Direction::Forward };
         let path = |direction| Self::path(system, &self.release, direction);
-        fs_err::rename(path(from), path(to))?;
-        durable::sync_dir(&system.path(Self::state(&self.release)))
+        durable::publish(&path(from), &path(to))
     }
 
     /// Removes it: the transaction is over.
@@ -193,7 +190,7 @@ pub fn remove_idle_state(system: &TargetSystem, release: &Release) -> Result<()>
     if !state.exists() {
         return Ok(());
     }
-    durable::remove(&state.join("journal.partial"))?;
+    durable::remove(&durable::unfinished(&Journal::path(system, release, Direction::Undo)))?;
     durable::sync_dir(&state)?;
     durable::remove_empty_dir(&state)
 }

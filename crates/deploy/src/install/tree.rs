@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::journal::STATE;
-use crate::install::system::TargetSystem;
 use kmodfile::name::of_file;
+
+use crate::install::system::TargetSystem;
 use report::durable::{Digest, digest};
 
 /// What depmod reads in a release's directory besides modules.

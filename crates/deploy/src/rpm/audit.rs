@@ -5,9 +5,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::rpm::kabi::{self, Kabi, Obstacle};
-use kernel::archive::Archive;
 use kernel::context::Context;
-use kernel::discover::{self, Kernel};
+use kernel::discover;
+use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kmodfile::config::Config;
@@ -66,27 +66,28 @@ pub fn audit(
 /// The configuration and symbols of a kernel: from the prepared kernel, otherwise from its headers
 /// package, that of the previous Debian release included.
 pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
-    if let Some(kdir) = Kdir::open(context, release) {
+    if let Some(kdir) = Kdir::open(&context.cache, release) {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
     }
-    let mut archive = Archive::open(context)?;
-    if let Some(kernel) = discover::known(&archive, release) {
-        return of_headers(context, &archive, &kernel);
+    let distribution = known::usual();
+    let mut archive = distribution.archive(context, Age::Current)?;
+    if let Some(kernel) = discover::known(&*archive, release) {
+        return of_headers(&*archive, &kernel);
     }
-    let mut old = Archive::open_old(context)?;
-    if let Some(kernel) = discover::known(&old, release) {
-        return of_headers(context, &old, &kernel);
+    let mut old = distribution.archive(context, Age::Old)?;
+    if let Some(kernel) = discover::known(&*old, release) {
+        return of_headers(&*old, &kernel);
     }
     // Neither has it, unless it is newer than the indexes.
-    match discover::find(&mut archive, release) {
-        Ok(kernel) => of_headers(context, &archive, &kernel),
-        Err(unknown) => match discover::find(&mut old, release) {
-            Ok(kernel) => of_headers(context, &old, &kernel),
+    match discover::find(&mut *archive, release) {
+        Ok(kernel) => of_headers(&*archive, &kernel),
+        Err(unknown) => match discover::find(&mut *old, release) {
+            Ok(kernel) => of_headers(&*old, &kernel),
             Err(_) => Err(unknown),
         },
     }
 }
 
-fn of_headers(context: &Context, archive: &Archive<'_>, kernel: &Kernel) -> Result<(Config, String)> {
-    Ok((discover::config(context, archive, kernel)?, discover::symvers(context, archive, kernel)?))
+fn of_headers(archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<(Config, String)> {
+    Ok((archive.config(kernel)?, archive.symvers(kernel)?))
 }

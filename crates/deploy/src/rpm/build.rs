@@ -13,13 +13,15 @@ use crate::rpm::ready::Ready;
 use crate::rpm::sign::PackageKey;
 use crate::rpm::source::SourcePackage;
 use kernel::context::Context;
-use kernel::root::{Access, Root};
+use kernel::root::Access;
 use kmodfile::release::Release;
 use project::Project;
 use project::build::place_of;
 use project::key::pair::{KeyPair, PrivateKey};
 use project::sign;
 use report::cache::{Lock, remove_plain};
+use report::durable;
+
 use report::durable::digest;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -170,10 +172,8 @@ impl PackagingOrder<'_> {
     fn put(&self, kernel: &str, made: &Utf8Path) -> Result<MadePackage> {
         let name = made.file_name().unwrap_or_default();
         let file = self.output.join(name);
-        let partial = self.output.join(format!(".{name}.{}", std::process::id()));
         let content = fs_err::read(made)?;
-        let written = fs_err::write(&partial, &content).and_then(|()| fs_err::rename(&partial, &file));
-        written.inspect_err(|_| drop(fs_err::remove_file(&partial)))?;
+        durable::replace(&file, &content)?;
         let (size, sha256) = (content.len() as u64, digest(&content));
         Ok(MadePackage { kind: kind_of(made), kernel: kernel.to_owned(), file, size, sha256 })
     }
@@ -272,14 +272,14 @@ impl<'a> Rpmbuild<'a> {
             }
             PrivateKey::File(file) => file.as_path(),
         };
-        if file.as_str().contains([':', '\'', '%']) {
+        if !self.ready.root.is_host() {
+            return Ok(Some((file, Utf8Path::new("/run/module-signing-key"))));
+        }
+        // It is a word of a shell in a macro there.
+        if file.as_str().contains(['\'', '%']) {
             return Err(refused(file.as_str(), "a path with : ' or % cannot be passed to rpmbuild").into());
         }
-        let place = match self.ready.root {
-            Root::Host => file,
-            Root::Debian(_) => Utf8Path::new("/run/module-signing-key"),
-        };
-        Ok(Some((file, place)))
+        Ok(Some((file, file)))
     }
 
     /// rpmbuild with `args` before the spec and `jobs` parallel jobs.
@@ -336,7 +336,7 @@ impl<'a> Rpmbuild<'a> {
             access = access.read_at(key, place);
             cmd = project::key::pin().iter().fold(cmd, |cmd, pin| cmd.secret_env(project::key::PIN, pin));
         }
-        let seen = if matches!(self.ready.root, Root::Host) { stock.as_str() } else { &place };
+        let seen = if self.ready.root.is_host() { stock.as_str() } else { &place };
         let cmd = cmd.env("STOCK_MODULES", seen).cwd(&self.topdir);
         // Otherwise rpmbuild uses the date of the last entry in the spec's changelog.
         let cmd = match std::env::var("SOURCE_DATE_EPOCH") {

@@ -5,19 +5,22 @@ use anyhow::Result;
 
 use crate::rpm::target::KmodTarget;
 use kernel::context::Context;
+use kernel::distribution::known;
+use kernel::distribution::recipe::Recipe;
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::root::Root;
-use kernel::root::recipe::Recipe;
 use project::Project;
 use report::failure::{Exit, Failure};
 
-/// The packages that rpmbuild needs in the root, besides those that the kernel's modules need.
-const PACKAGES: &[&str] = &["debugedit", "elfutils", "file", "rpm"];
-
 /// The build root of a prepared kernel, with rpmbuild in it.
-pub fn recipe(kdir: &Kdir) -> Recipe {
-    kdir.stamp().recipe.clone().with(PACKAGES)
+///
+/// # Errors
+///
+/// The kernel was prepared by a tool that knows a distribution that this one does not.
+pub fn recipe(kdir: &Kdir) -> Result<Recipe> {
+    let recipe = &kdir.stamp().recipe;
+    Ok(recipe.clone().with(known::named(&recipe.distribution)?.rpmbuild().iter().copied()))
 }
 
 /// A kernel that packages are for, ready to build for.
@@ -46,7 +49,7 @@ impl Ready {
             .remedy("choose another kernel: cargo kmod kernel list")
             .into());
         }
-        let root = Root::provide(context, &recipe(&prepared.kdir), context.root_fs)?;
+        let root = Root::provide(context, &recipe(&prepared.kdir)?, context.root_fs)?;
         let target = target.unwrap_or_else(|| KmodTarget::of(prepared.kdir.release()));
         Ok(Self { target, prepared, root })
     }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What matters of this machine besides programs.
+//! Facts about this machine, besides its programs.
 
 use serde::Serialize;
 
-use crate::context::{Context, processors};
-use crate::machine::programs;
+use crate::context::processors;
+use crate::machine::user;
+use report::cache::Cache;
 use report::failure::Failure;
 use report::size;
 
-/// One thing that is so.
+/// One fact.
 #[derive(Debug, Serialize)]
 pub struct Fact {
     /// What it is about.
     pub name: &'static str,
-    /// How it is, with what follows from it.
+    /// The fact, and its consequences.
     pub value: String,
 }
 
@@ -23,12 +24,13 @@ pub const NEEDED: u64 = 5_000_000_000;
 /// Disk space that the archive's indexes need.
 pub const INDEXES: u64 = 300_000_000;
 
-/// A full disk is better found before than after minutes of work; some programs do not even end on one.
-pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), Failure> {
-    match free(context) {
+/// Fails early if too little space is left: a full disk is better noticed before minutes of work
+/// than after, and some programs hang on one.
+pub fn require_space(cache: &Cache, needed: u64, what: &str) -> Result<(), Failure> {
+    match free(cache) {
         Some(free) if free < needed => Err(Failure::missing(
-            context.cache.dir().as_str(),
-            format!("{} free, and {what} up to {}", size(free), size(needed)),
+            cache.dir().as_str(),
+            format!("{} free, but {what} up to {}", size(free), size(needed)),
         )
         .remedy(
             "make room (cargo kmod kernel gc), or move the cache: export XDG_CACHE_HOME=/some/directory",
@@ -38,12 +40,12 @@ pub fn require_space(context: &Context, needed: u64, what: &str) -> Result<(), F
 }
 
 /// All facts.
-pub fn all(context: &Context) -> Vec<Fact> {
+pub fn all(cache: &Cache) -> Vec<Fact> {
     vec![
         Fact { name: "system", value: system() },
         Fact { name: "user", value: user() },
         Fact { name: "processors", value: processors().to_string() },
-        Fact { name: "cache", value: cache(context) },
+        Fact { name: "cache", value: room(cache) },
         Fact { name: "KVM", value: kvm() },
     ]
 }
@@ -55,15 +57,15 @@ fn system() -> String {
 }
 
 fn user() -> String {
-    if programs::is_root() {
+    if user::is_root() {
         return "root: build roots are made and entered directly".to_owned();
     }
     "ordinary user: build roots are made and entered through user namespaces".to_owned()
 }
 
-fn cache(context: &Context) -> String {
-    let dir = context.cache.dir();
-    match free(context) {
+fn room(cache: &Cache) -> String {
+    let dir = cache.dir();
+    match free(cache) {
         Some(free) if free < NEEDED => {
             format!("{dir}: {} free, a first run needs {}", size(free), size(NEEDED))
         }
@@ -73,14 +75,14 @@ fn cache(context: &Context) -> String {
 }
 
 /// Bytes free for this user where the cache is.
-pub fn free(context: &Context) -> Option<u64> {
-    let stat = rustix::fs::statvfs(context.cache.dir().as_std_path()).ok()?;
+pub fn free(cache: &Cache) -> Option<u64> {
+    let stat = rustix::fs::statvfs(cache.dir().as_std_path()).ok()?;
     Some(stat.f_bavail * stat.f_frsize)
 }
 
 fn kvm() -> String {
     match std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => "/dev/kvm can be opened; whether it works is tried before the first boot".to_owned(),
+        Ok(_) => "/dev/kvm can be opened; it is tested before the first boot".to_owned(),
         Err(error) => format!("/dev/kvm: {error}; QEMU emulates the processor (TCG)"),
     }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The programs of other projects that the tool runs, and the Debian packages they are in.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::context::Context;
+use crate::machine::user::is_root;
 use report::Report;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -27,35 +28,22 @@ pub const fn program(name: &'static str, package: &'static str, purpose: &'stati
     Program { name, package, purpose }
 }
 
-/// Needed to look at the archive and to make build roots.
-pub const ROOTS: &[Program] = &[
-    program("apt-get", "apt", "reads the archive"),
-    program("apt-helper", "apt", "fetches packages"),
-    program("dpkg-deb", "dpkg", "unpacks kernel packages"),
-    program("mmdebstrap", "mmdebstrap", "makes build roots"),
-    program("newuidmap", "uidmap", "build roots without being root"),
-    program("setpriv", "util-linux", "ends what a stopped run started"),
-    program("tar", "tar", "unpacks sources"),
-    program("unshare", "util-linux", "enters build roots"),
-    program("xz", "xz-utils", "unpacks kernel sources"),
-];
-
-/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and daemons that other
-/// programs start.
+/// Where administrators' programs are, which are not in an ordinary user's `PATH` on Debian, and
+/// daemons that other programs start.
 const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/libexec", "/usr/lib/apt"];
 
 /// The full path of `name`, searched in `PATH` and in the directories of administrators' programs.
 pub fn find(name: &str) -> Option<Utf8PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let dirs = path.split(':').filter(|dir| !dir.is_empty()).chain(SBIN.iter().copied());
-    let executable = |file: &Utf8PathBuf| {
-        file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    dirs.map(|dir| Utf8PathBuf::from(dir).join(name)).find(executable)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An empty entry would be the directory that this program happens to be in.
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let dirs = std::env::join_paths(dirs.chain(SBIN.iter().map(PathBuf::from))).ok()?;
+    let found = which::which_in_global(name, Some(dirs)).ok()?.next()?;
+    Utf8PathBuf::from_path_buf(found).ok()
 }
 
-/// Makes sure that `wanted` are there; the missing are installed by apt after saying which, and,
-/// unless `--yes` was given or root has no terminal, after one question.
+/// Makes sure that the programs in `wanted` are installed. Missing ones are listed and installed
+/// with apt, after a question, unless `--yes` was given or root has no terminal.
 pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     let missing: Vec<&Program> =
         wanted.iter().copied().flatten().filter(|p| find(p.name).is_none()).collect();
@@ -74,9 +62,12 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     let names = missing.iter().map(|program| program.name).collect::<Vec<_>>().join(", ");
     let refusal = || Failure::missing(names.clone(), "not on this machine").remedy(command.clone());
     if find("apt-get").is_none() {
-        return Err(Failure::missing(names, "not on this machine, and there is no apt-get to install them")
-            .remedy(format!("install what your distribution calls {}", packages.join(", ")))
-            .into());
+        return Err(Failure::missing(
+            names,
+            "not on this machine, and there is no apt-get to install them with",
+        )
+        .remedy(format!("install the packages that your distribution has for {}", packages.join(", ")))
+        .into());
     }
     if context.dry_run {
         context.report.say(&format!("would run: {command}"));
@@ -92,7 +83,8 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     }
 }
 
-/// Makes sure that Debian packages without a program are there, such as libraries to build against.
+/// Makes sure that Debian packages without a program are installed, such as libraries to build
+/// against.
 pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
     let format = "${Package} ${db:Status-Status}\n";
     let output = Cmd::new("dpkg-query").args(["-W", "-f", format]).args(packages).finish(&context.report)?;
@@ -109,7 +101,7 @@ pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
     install(&missing, &context.report)
 }
 
-/// The line a user would type to install `packages`.
+/// The command that installs `packages`.
 pub fn install_line(packages: &[&str]) -> String {
     let mut packages = packages.to_vec();
     packages.sort_unstable();
@@ -131,11 +123,6 @@ fn apt(args: &[&str]) -> Cmd {
     let words = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
     let cmd = if is_root() { Cmd::new(words[0]) } else { Cmd::new("sudo").arg(words[0]) };
     cmd.args(&words[1..]).args(args)
-}
-
-/// Whether this process is root.
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Enters a build root: runs inside the private namespaces that [`super::debian`] starts it in,
+//! Enters a build root: runs inside the private namespaces that [`super::tree`] starts it in,
 //! mounts what a command needs, changes root, and becomes the command.
 //!
-//! The root itself is read-only to the command, unless its changes have a place of their own (see [`super::scratch`]);
-//! `/tmp` and `/run` are the command's own and empty.
+//! The root itself is read-only to the command, unless changes are kept elsewhere (see
+//! [`super::scratch`]); `/tmp` and `/run` are empty and private to the command.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::fs::symlink;
@@ -16,7 +16,7 @@ use report::process::Cmd;
 
 /// How to enter; the arguments of the hidden command `enter-root`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Entry {
+pub struct RootEntry {
     /// The tree that becomes `/`.
     #[arg(long)]
     pub root: Utf8PathBuf,
@@ -29,9 +29,9 @@ pub struct Entry {
     /// Paths of the host seen read-only, at the same place.
     #[arg(long)]
     pub read: Vec<Utf8PathBuf>,
-    /// Paths of the host seen read-only at another place, `PATH:PLACE`.
-    #[arg(long)]
-    pub read_at: Vec<String>,
+    /// Paths of the host seen read-only, each with the place where it is seen.
+    #[arg(long, num_args = 2, value_names = ["PATH", "PLACE"])]
+    pub read_at: Vec<Utf8PathBuf>,
     /// Paths of the host that may be written, at the same place.
     #[arg(long)]
     pub write: Vec<Utf8PathBuf>,
@@ -41,7 +41,8 @@ pub struct Entry {
     /// Environment, NAME=VALUE.
     #[arg(long)]
     pub env: Vec<String>,
-    /// Names of variables taken over from this program's own environment: secrets, which no argument may hold.
+    /// Names of variables taken over from this program's own environment: secrets, which no
+    /// argument may hold.
     #[arg(long)]
     pub keep_env: Vec<String>,
     /// The command.
@@ -52,7 +53,7 @@ pub struct Entry {
 /// Device nodes that builds use.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
-impl Entry {
+impl RootEntry {
     /// Becomes the command; returns only when that fails.
     pub fn run(&self) -> Result<()> {
         ensure!(
@@ -73,8 +74,8 @@ impl Entry {
                 read_only(root)?;
             }
         }
-        // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that belongs to
-        // another, and in a user namespace the host's nodes do (fs.protected_regular).
+        // Not sticky: in a sticky directory the kernel lets nobody open a node for writing that
+        // belongs to another, and in a user namespace the host's nodes do (fs.protected_regular).
         tmpfs(&root.join("dev"), c"mode=0755")?;
         for dir in ["tmp", "run"] {
             tmpfs(&root.join(dir), c"mode=1777")?;
@@ -100,9 +101,9 @@ impl Entry {
         let same = |path, write| HostPath { path, place: path, write };
         let read = self.read.iter().map(|path| same(path, false));
         let write = self.write.iter().map(|path| same(path, true));
-        let elsewhere = self.read_at.iter().filter_map(|pair| pair.split_once(':'));
-        let elsewhere =
-            elsewhere.map(|(path, place)| HostPath { path: path.into(), place: place.into(), write: false });
+        // Each use of the option has two values.
+        let pairs = self.read_at.as_chunks().0;
+        let elsewhere = pairs.iter().map(|[path, place]| HostPath { path, place, write: false });
         let mut all: Vec<_> = read.chain(write).chain(elsewhere).collect();
         // Outer directories first, so that an inner one is mounted on top.
         all.sort_by_key(|host| host.place.components().count());
@@ -171,7 +172,8 @@ fn overlay(root: &Utf8Path, layers: &[Utf8PathBuf], changes: &Utf8Path) -> Resul
     let lower: Vec<String> =
         layers.iter().rev().map(Utf8PathBuf::as_path).chain([root]).map(overlay_path).collect();
     let (upper, work) = (overlay_path(changes.join("upper")), overlay_path(changes.join("work")));
-    // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may write as well.
+    // `userxattr`: what an overlay notes about files goes into attributes that an ordinary user may
+    // write as well.
     let options = format!("lowerdir={},upperdir={upper},workdir={work},userxattr", lower.join(":"));
     let options = CString::new(options).context("a path holds a NUL")?;
     rustix::mount::mount("overlay", root.as_std_path(), "overlay", MountFlags::empty(), options.as_c_str())
@@ -211,7 +213,8 @@ fn tmpfs(target: &Utf8Path, mode: &CStr) -> Result<()> {
         .with_context(|| format!("mounting an empty {target}"))
 }
 
-/// Single nodes of the host's `/dev`, never the directory: what reaches into it could do harm there.
+/// Single nodes of the host's `/dev`, never the directory: what reaches into it could do harm
+/// there.
 fn devices(root: &Utf8Path) -> Result<()> {
     let dev = root.join("dev");
     for name in DEVICES {
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn outside_of_namespaces_of_its_own_it_refuses() {
-        let entry = Entry {
+        let entry = RootEntry {
             root: "/".into(),
             layer: Vec::new(),
             changes: None,

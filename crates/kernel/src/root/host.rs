@@ -1,74 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The host as a build root, where its distribution already is the right one.
 
-use anyhow::Result;
-
-use crate::root::ENVIRONMENT;
-use crate::root::recipe::Recipe;
-use report::Report;
-use report::failure::Failure;
 use report::process::Cmd;
 
-/// Whether the host can serve as the root for `recipe`; if not, why.
-pub fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
-    let names = suites(
-        &fs_err::read_to_string("/etc/os-release").unwrap_or_default(),
-        &fs_err::read_to_string("/etc/debian_version").unwrap_or_default(),
-    );
-    if !names.contains(&recipe.suite) {
-        let is = if names.is_empty() { "no Debian".to_owned() } else { names.join("/") };
-        return Ok(Err(Failure::refused(
-            "build root",
-            format!("the host is {is}, the kernel needs {}", recipe.suite),
-        )
-        .remedy("leave out --root-fs host: a root is made for the kernel's distribution")));
-    }
-    let missing = missing_packages(recipe, report)?;
-    if missing.is_empty() {
-        return Ok(Ok(()));
-    }
-    Ok(Err(Failure::missing("build root", format!("the host lacks {}", missing.join(", ")))
-        .remedy(format!("sudo apt-get install {}", missing.join(" ")))))
-}
+use crate::root::environment::ENVIRONMENT;
 
 /// `cmd` with the environment every root has.
 pub fn inside(cmd: Cmd) -> Cmd {
     cmd.environment_of(&ENVIRONMENT)
 }
 
-/// The suites a host may be: `VERSION_CODENAME` of os-release(5), and what `/etc/debian_version` says of a suite under
-/// development, `forky/sid`, where the two cannot be told apart. What differs then, the proof finds.
-fn suites(os_release: &str, debian_version: &str) -> Vec<String> {
-    let codename = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let development = debian_version.trim().split_once('/').map(|(_, unstable)| unstable);
-    codename.into_iter().chain(development).map(|name| name.trim_matches('"').to_owned()).collect()
-}
-
-fn missing_packages(recipe: &Recipe, report: &Report) -> Result<Vec<String>> {
-    let format = "${Package} ${db:Status-Status}\n";
-    let output =
-        Cmd::new("dpkg-query").args(["-W", "-f", format]).args(&recipe.packages).finish(report)?.text();
-    let installed = |name: &str| output.lines().any(|line| line == format!("{name} installed"));
-    Ok(recipe.packages.iter().filter(|name| !installed(name)).cloned().collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn suites_are_read() {
-        assert_eq!(suites("ID=debian\nVERSION_CODENAME=bookworm\n", "12.11\n"), ["bookworm"]);
-        assert_eq!(suites("ID=debian\nVERSION_CODENAME=forky\n", "forky/sid\n"), ["forky", "sid"]);
-        assert!(suites("ID=arch\n", "").is_empty());
-    }
-
-    #[test]
-    fn another_distribution_is_refused_by_name() {
-        let recipe = Recipe { suite: "nosuchsuite".into(), packages: Vec::new() };
-        let failure = serves(&recipe, &Report::silent()).unwrap().unwrap_err();
-        assert!(failure.to_string().contains("needs nosuchsuite"), "{failure}");
-    }
+    use report::Report;
 
     #[test]
     fn a_command_on_the_host_has_the_roots_environment() {

@@ -7,7 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 /// Mount points at or below `dir`, deepest first, in this process's mount namespace.
 pub fn below(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let dir = dir.canonicalize_utf8()?;
-    let mut points = points_below(&fs_err::read_to_string("/proc/self/mountinfo")?, &dir);
+    // A name that is no UTF-8 is none of ours, and must not hide the others.
+    let mountinfo = fs_err::read("/proc/self/mountinfo")?;
+    let mut points = points_below(&String::from_utf8_lossy(&mountinfo), &dir);
     points.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     Ok(points)
 }
@@ -18,10 +20,18 @@ fn points_below(mountinfo: &str, dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     mountinfo.lines().filter_map(point).filter(|point| point.starts_with(dir)).collect()
 }
 
-/// Undoes the octal escapes of blanks, tabs, newlines and backslashes.
+/// Undoes the octal escapes, by which no field holds a blank, a newline or a backslash.
 fn unescape(field: &str) -> Utf8PathBuf {
-    let escapes = [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", r"\")];
-    Utf8PathBuf::from(escapes.iter().fold(field.to_owned(), |text, (code, plain)| text.replace(code, plain)))
+    let mut parts = field.split('\\');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(byte) => text.extend([char::from(byte).to_string().as_str(), &part[3..]]),
+            None => text.extend(["\\", part]),
+        }
+    }
+    text.into()
 }
 
 #[cfg(test)]
@@ -40,5 +50,17 @@ mod tests {
     fn only_what_is_below_is_found() {
         let found = points_below(MOUNTINFO, Utf8Path::new("/cache/roots/a"));
         assert_eq!(found, ["/cache/roots/a/dev", "/cache/roots/a/with blank"]);
+    }
+
+    #[test]
+    fn every_escape_is_undone_once() {
+        for (field, path) in [
+            (r"/a\040b\011c\012d", "/a b\tc\nd"),
+            (r"/a\134040b", r"/a\040b"),
+            (r"/a:b,c\043d", "/a:b,c#d"),
+            (r"/kaputt\04", r"/kaputt\04"),
+        ] {
+            assert_eq!(unescape(field), path);
+        }
     }
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Removes a build root, and nothing else.
 //!
-//! A tree into which somebody bound the host's `/dev` must not be emptied through that mount. Refused first: a root
-//! below which anything is mounted. Then the removal runs in a private mount namespace where
-//! whatever may have been mounted meanwhile is detached and proven gone.
+//! A tree into which somebody bound the host's `/dev` must not be emptied through that mount.
+//! Refused first: a root below which anything is mounted. Then the removal runs in a private mount
+//! namespace where whatever may have been mounted meanwhile is detached and proven gone.
 
 use anyhow::Result;
 use camino::Utf8Path;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use crate::context::Context;
-use crate::root::debian::namespaces;
+use crate::root::environment::namespaces;
 use crate::root::mounts;
 use report::failure::Failure;
 
@@ -46,7 +46,10 @@ fn refuse_mounts(dir: &Utf8Path) -> Result<()> {
         return Ok(());
     }
     let list = points.iter().map(|point| point.as_str()).collect::<Vec<_>>();
-    Err(Failure::refused(dir.as_str(), format!("not removed: mounted below it are {}", list.join(", ")))
-        .remedy(format!("umount {}", list.join(" ")))
-        .into())
+    Err(Failure::refused(
+        dir.as_str(),
+        format!("not removed: file systems are mounted below it: {}", list.join(", ")),
+    )
+    .remedy(format!("umount {}", list.join(" ")))
+    .into())
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::Project;
@@ -15,11 +14,13 @@ use crate::build::place_of;
 use crate::source::fetch::{self, SourceKernel};
 use crate::source::patch::Patch;
 use crate::source::series::{self, Series};
-use crate::source::{SourceTree, difference, import, refused_path, write_whole};
+
+use crate::source::{SourceTree, difference, import, refused_path};
 use crate::stage::{LIST, Sources, is_source};
 use crate::target_dir;
 use kernel::context::Context;
 use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 
 /// The default name of the patch for an edit.
@@ -40,9 +41,7 @@ pub struct Refreshed {
 
 impl Record {
     fn of<'a>(files: impl Iterator<Item = (&'a Utf8PathBuf, &'a Vec<u8>)>) -> Self {
-        let hash =
-            |content: &[u8]| Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(files.map(|(path, content)| (path.clone(), hash(content))).collect())
+        Self(files.map(|(path, content)| (path.clone(), durable::digest(content))).collect())
     }
 
     fn read(place: &Utf8Path) -> Option<Self> {
@@ -50,7 +49,7 @@ impl Record {
     }
 
     fn write(&self, place: &Utf8Path) -> Result<()> {
-        write_whole(&Self::file(place), &serde_json::to_vec(self)?)
+        durable::replace(&Self::file(place), &serde_json::to_vec(self)?)
     }
 
     /// Beside the tree, where it is not edited by mistake.
@@ -216,7 +215,7 @@ fn write_patch(file: &Utf8Path, text: &[u8], release: &Release) -> Result<()> {
         content = format!("Edited in the source of {release}.\n\n").into_bytes();
     }
     content.extend(text);
-    write_whole(file, &content)
+    durable::replace(file, &content)
 }
 
 fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
@@ -229,7 +228,7 @@ fn add_to_series(dir: &Utf8Path, name: &str) -> Result<()> {
         text.push('\n');
     }
     text.push_str(&format!("{name}\n"));
-    write_whole(&file, text.as_bytes())
+    durable::replace(&file, text.as_bytes())
 }
 
 /// The files of an edited tree, without what a build has made there, and without copies made by

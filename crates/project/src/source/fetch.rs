@@ -5,20 +5,21 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use crate::source::SourceTree;
 use crate::source::import::{FILE, ImportList, KernelFiles};
-use crate::source::{SourceTree, write_whole};
-use kernel::archive::Archive;
-use kernel::archive::package::Package;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::package::Package;
+use kernel::distribution::{Age, Archive, SourceTar, known as distributions};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
 use report::cache::remove_plain;
+use report::durable;
 use report::failure::Failure;
+use report::fingerprint::Fingerprint;
 use report::process::{self, Cmd};
 
 /// The source package of a kernel, as the cache knows it.
@@ -58,15 +59,18 @@ pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList)
 /// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as
 /// this is for finding out what to import.
 pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
-    let mut archive = Archive::open(context)?;
-    let kernel = discover::find(&mut archive, release)?;
-    let source = prepare::source_package(archive.packages(), &kernel)?;
-    let deb = archive.fetch(&[source])?.remove(0);
+    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let kernel = discover::find(&mut *archive, release)?;
+    let source = archive.source(&kernel)?;
+    archive.provide(&[source], &context.report)?;
     let what = format!("the source {} {}", source.name, source.version);
     let step = context.report.step("Searching", &what);
-    let dir = tempfile::tempdir_in(context.cache.dir())?;
+    let tar = archive.source_tar(source, release)?;
+    tar.show_on(&step);
+    // There is more room in the cache, which a dry run leaves alone.
+    let dir = if context.dry_run { tempfile::tempdir()? } else { tempfile::tempdir_in(context.cache.dir())? };
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is not UTF-8")?;
-    match unpack(context, &deb, release, import, dir) {
+    match unpack(context, tar, import, dir) {
         Err(error) if error.to_string().contains(NOT_FOUND) => {}
         unpacked => unpacked?,
     }
@@ -82,34 +86,34 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
     }
-    let mut archive = Archive::open(context)?;
+    let mut archive = distributions::usual().archive(context, Age::Current)?;
     let release = prepared.kdir.release();
-    let kernel = discover::find(&mut archive, release)?;
+    let kernel = discover::find(&mut *archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
-    if prepare::inputs_of(&archive, &kernel, &prepared.root)? != *inputs {
+    if prepare::inputs_of(&*archive, &kernel, &prepared.root)? != *inputs {
         let reason = format!(
             "was prepared from other packages than those that are now in the archive ({})",
-            kernel.headers.version
+            kernel.version()
         );
         return Err(Failure::refused(release.as_str(), reason)
             .remedy(format!("cargo kmod kernel prepare {release}"))
             .into());
     }
-    let source = prepare::source_package(archive.packages(), &kernel)?;
-    let tree = of_package(context, &archive, release, source, import)?;
+    let source = archive.source(&kernel)?;
+    let tree = of_package(context, &*archive, release, source, import)?;
     let origin = Origin { version: source.version.clone(), sha256: source.sha256.clone() };
-    write_whole(&origin_file(context, inputs), &serde_json::to_vec(&origin)?)?;
+    durable::replace(&origin_file(context, inputs), &serde_json::to_vec(&origin)?)?;
     Ok(tree)
 }
 
 fn of_release(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
-    if let Some(place) = Kdir::open(context, release).and_then(|kdir| known(context, &kdir, import)) {
+    if let Some(place) = Kdir::open(&context.cache, release).and_then(|kdir| known(context, &kdir, import)) {
         return read_all(&place, import);
     }
-    let mut archive = Archive::open(context)?;
-    let kernel = discover::find(&mut archive, release)?;
-    let source = prepare::source_package(archive.packages(), &kernel)?;
-    of_package(context, &archive, release, source, import)
+    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let kernel = discover::find(&mut *archive, release)?;
+    let source = archive.source(&kernel)?;
+    of_package(context, &*archive, release, source, import)
 }
 
 /// The directory with the import for a prepared kernel, if it is cached: then the archive is not
@@ -127,7 +131,7 @@ fn origin_file(context: &Context, inputs: &str) -> Utf8PathBuf {
 
 fn of_package(
     context: &Context,
-    archive: &Archive<'_>,
+    archive: &dyn Archive,
     release: &Release,
     source: &Package,
     import: &ImportList,
@@ -136,11 +140,14 @@ fn of_package(
     let name = place.file_name().unwrap_or_default();
     let _lock = context.cache.lock(&format!("import {name}"), &context.report)?;
     if !place.exists() {
-        let deb = archive.fetch(&[source])?.remove(0);
+        archive.provide(&[source], &context.report)?;
+        context.require_wet_run("unpack the kernel's source")?;
         let what = format!("from the source {} {}", source.name, source.version);
         let step = context.report.step("Importing", &what);
+        let tar = archive.source_tar(source, release)?;
+        tar.show_on(&step);
         let partial = context.cache.partial(&place, &context.report, remove_plain)?;
-        let unpacked = unpack(context, &deb, release, import, &partial).or_else(|error| {
+        let unpacked = unpack(context, tar, import, &partial).or_else(|error| {
             // tar has unpacked the others, so the missing one can be named.
             let not_found = error.to_string().contains(NOT_FOUND);
             if not_found { read_all(&partial, import).and(Err(error)) } else { Err(error) }
@@ -148,7 +155,7 @@ fn of_package(
         unpacked.inspect_err(|_| {
             fs_err::remove_dir_all(&partial).ok();
         })?;
-        fs_err::rename(&partial, &place)?;
+        durable::publish(&partial, &place)?;
         step.done("Imported", &what);
     }
     read_all(&place, import)
@@ -156,25 +163,17 @@ fn of_package(
 
 /// The directory where these files of this source are cached.
 fn place_of(context: &Context, source: &str, import: &ImportList) -> Utf8PathBuf {
-    let mut hash = Sha256::new();
-    hash.update(source);
-    import.kernel.iter().for_each(|wanted| hash.update(format!("\0{}", wanted.as_str())));
-    let name: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    context.cache.path("imports").join(name)
+    let wanted = import.kernel.iter().map(KernelFiles::as_str);
+    let print = Fingerprint::new("import", 1).text("source", source).list("wanted", wanted).hex();
+    context.cache.path("imports").join(&print[..32])
 }
 
 /// Unpacks only the wanted files of the source package to `into`.
-fn unpack(
-    context: &Context,
-    deb: &Utf8Path,
-    release: &Release,
-    import: &ImportList,
-    into: &Utf8Path,
-) -> Result<()> {
-    let name = format!("linux-source-{}", release.line());
+fn unpack(context: &Context, source: SourceTar, import: &ImportList, into: &Utf8Path) -> Result<()> {
+    let SourceTar { mut commands, top, .. } = source;
     let (patterns, plain): (Vec<_>, Vec<_>) =
         import.kernel.iter().partition(|wanted| wanted.pattern().is_some());
-    let inside = |wanted: &&KernelFiles| format!("{name}/{}", wanted.as_str());
+    let inside = |wanted: &&KernelFiles| format!("{top}/{}", wanted.as_str());
     let tar = Cmd::new("tar")
         .args(["--extract", "--no-same-owner", "--strip-components=1", "--directory"])
         .arg(into)
@@ -183,15 +182,8 @@ fn unpack(
         .args(["--wildcards", "--no-wildcards-match-slash"])
         .args(patterns.iter().map(inside))
         .env("LC_ALL", "C.UTF-8");
-    process::pipeline(
-        &[
-            Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb),
-            Cmd::new("tar").args(["--extract", "--to-stdout"]).arg(format!("./usr/src/{name}.tar.xz")),
-            Cmd::new("xz").args(["--decompress", "--stdout", "--threads=0"]),
-            tar,
-        ],
-        &context.report,
-    )
+    commands.push(tar);
+    process::pipeline(&commands, &context.report)
 }
 
 /// Reads imported files, all of which must exist.

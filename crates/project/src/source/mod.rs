@@ -15,7 +15,6 @@ pub mod series;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 /// Files by their path below a common root.
@@ -41,14 +40,6 @@ pub fn refused_path(text: &str) -> Option<&'static str> {
     };
     (!text.split('/').all(plain))
         .then_some("is not a plain path: only letters, digits and _ - . + , between slashes")
-}
-
-/// Writes beside `file` and renames, so that `file` is never incomplete.
-fn write_whole(file: &Utf8Path, content: &[u8]) -> Result<()> {
-    fs_err::create_dir_all(file.parent().context("a file has a directory")?)?;
-    let partial = Utf8PathBuf::from(format!("{file}.{}.partial", std::process::id()));
-    fs_err::write(&partial, content)?;
-    Ok(fs_err::rename(partial, file)?)
 }
 
 #[cfg(test)]

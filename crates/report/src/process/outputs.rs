@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reads what a running program prints, until the program ends.
 //!
-//! Until it ends, not until nobody holds its outputs open any more: what it started and left behind has them, too, and may live
-//! on. dkms(8) leaves a `sleep 3` at each step that shows progress.
+//! Until it ends, not until nobody holds its outputs open any more: what it started and left behind
+//! has them, too, and may live on. dkms(8) leaves a `sleep 3` at each step that shows progress.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -37,7 +37,8 @@ pub(super) struct Turn {
     pub ended: Option<ExitStatus>,
 }
 
-/// A running program and its outputs, where they are pipes. Killed when dropped before its end, so that no error leaves it behind.
+/// A running program and its outputs, where they are pipes. Killed when dropped before its end, so
+/// that no error leaves it behind.
 #[derive(Debug)]
 pub(super) struct Outputs {
     child: Child,
@@ -117,7 +118,8 @@ impl Pipe {
         Ok(usize::try_from(ioctl_fionread(&self.fd)?).unwrap_or(AT_ONCE))
     }
 
-    /// Reads up to `most` bytes, at least one of which is there, or the end. Whether the pipe is still open.
+    /// Reads up to `most` bytes, at least one of which is there, or the end. Whether the pipe is
+    /// still open.
     fn read(&mut self, most: usize, turn: &mut Turn) -> io::Result<bool> {
         if most == 0 {
             return Ok(true);

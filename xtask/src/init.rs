@@ -1,32 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds the init that runs inside the machine.
+//! Builds the sample's init: the tool's, with the steps about a share. Who does not need those does
+//! not have it built.
 
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use guest::ShareStep;
 use sha2::{Digest as _, Sha256};
+use vm::Init;
 use walkdir::WalkDir;
 
+use crate::repository;
 use kernel::context::Context;
 use report::failure::{Exit, Failure};
 use report::process::Cmd;
 
-/// The initramfs holds no C library, so the init is linked statically; there is no need to relocate it either.
-/// Naming the target, though it is the host's, keeps these flags away from build scripts and from the ordinary builds.
+/// As the tool's own init is compiled (crates/vm/build.rs), so that what they have in common is
+/// compiled once.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
 
-fn repository() -> &'static Utf8Path {
-    Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
+/// Where the tool's own init was built; it is built again below the same directory if that is gone.
+const TARGET_DIR: &str = env!("VM_INIT_TARGET_DIR");
 
 /// What the init is made of, below the repository.
-const SOURCES: [&str; 4] = ["guest/Cargo.toml", "guest/src", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 8] = [
+    "guest/Cargo.toml",
+    "guest/src",
+    "crates/vm/init/Cargo.toml",
+    "crates/vm/init/src",
+    "crates/vm/protocol/Cargo.toml",
+    "crates/vm/protocol/src",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
-/// The init, built if need be. To ask cargo takes a twentieth of an emulated run, so it is asked only when the sources, or this
-/// program itself, are not those for which it last built the init.
-pub fn init(context: &Context) -> Result<Utf8PathBuf> {
+/// The sample's init, built if need be.
+pub fn init(context: &Context) -> Result<Init<ShareStep>> {
+    Init::read(&program(context)?)
+}
+
+/// Its program. To ask cargo takes a twentieth of an emulated run, so it is asked only when the
+/// sources, or this program itself, are not those for which it last built the init.
+fn program(context: &Context) -> Result<Utf8PathBuf> {
     let (sources, stamp) = (sources(context)?, repository().join("target/guest.stamp"));
     let built = fs_err::read_to_string(&stamp).unwrap_or_default();
     if let Some((_, executable)) = built.split_once('\n').filter(|(of, _)| *of == sources)
@@ -42,7 +59,8 @@ pub fn init(context: &Context) -> Result<Utf8PathBuf> {
     Ok(executable)
 }
 
-/// A hash over the sources of the init and what tells this program from another, which any other compiler would have made.
+/// A hash over the sources of the init and what tells this program from another, which any other
+/// compiler would have made.
 fn sources(context: &Context) -> Result<String> {
     let mut hash = Sha256::new();
     for entry in SOURCES.iter().flat_map(|source| WalkDir::new(repository().join(source)).sort_by_file_name())
@@ -62,8 +80,9 @@ fn sources(context: &Context) -> Result<String> {
 fn build(context: &Context) -> Result<Utf8PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Cmd::new(cargo)
-        .args(["build", "--locked", "--package", "guest", "--bin", "guest", "--profile", "guest"])
-        .args(["--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .args(["build", "--locked", "--package", "guest", "--bin", "guest", "--profile", "init"])
+        .args(["--target", TARGET, "--target-dir", TARGET_DIR])
+        .args(["--message-format", "json-render-diagnostics"])
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS)
         .cwd(repository())
         .run(&context.report)

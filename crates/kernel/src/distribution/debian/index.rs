@@ -1,52 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One binary package of the archive, as its index describes it (deb-control(5)).
+//! Debian's indexes of packages (deb-control(5)).
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
+use crate::distribution::package::{Dependency, Package};
+use crate::version;
 
-use crate::archive::version;
-
-/// A paragraph of a `Packages` index, and the suite it stands in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
-    /// Its Debian version.
-    pub version: String,
-    /// Codename of the suite, such as `trixie-backports`.
-    pub suite: String,
-    /// `amd64` or `all`.
-    pub architecture: String,
-    /// Names it depends on, with `(= VERSION)` where exact; of alternatives the first.
-    pub depends: Vec<Dependency>,
-    /// Size of the file in bytes.
-    pub size: u64,
-    /// SHA-256 of the file, in hex.
-    pub sha256: String,
-    /// Where the file is.
-    pub uri: String,
+/// The name of a package's file once fetched.
+pub fn file_name(package: &Package) -> String {
+    let version = package.version.replace(':', "%3a");
+    format!("{}_{version}_{}.deb", package.name, package.architecture)
 }
 
-/// One dependency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dependency {
-    /// Package name.
-    pub name: String,
-    /// The version, where exactly one is asked for.
-    pub exact: Option<String>,
-}
-
-impl Package {
-    /// The name of its file once fetched.
-    pub fn file_name(&self) -> String {
-        format!("{}_{}_{}.deb", self.name, self.version.replace(':', "%3a"), self.architecture)
-    }
-
-    /// Older to newer.
-    pub fn by_version(a: &Self, b: &Self) -> Ordering {
-        version::compare(&a.version, &b.version)
-    }
+/// Older to newer.
+pub fn by_version(a: &Package, b: &Package) -> Ordering {
+    version::compare(&a.version, &b.version)
 }
 
 /// Whether `text` can be the name of a package (Debian Policy, 5.6.7).
@@ -55,13 +23,9 @@ pub fn is_name(text: &str) -> bool {
     text.len() > 1 && text.starts_with(allowed) && text.chars().all(|c| allowed(c) || "+-.".contains(c))
 }
 
-/// The package of this name and exactly this version.
-pub fn find<'a>(packages: &'a [Package], name: &str, version: &str) -> Option<&'a Package> {
-    packages.iter().find(|package| package.name == name && package.version == version)
-}
-
-/// Reads a `Packages` index of `suite` in the repository at `uri`; keeps the packages whose name `wanted` says yes
-/// to. Paragraphs that lack a field are left out: an index is signed, so that is another kind of file.
+/// Reads a `Packages` index of `suite` in the repository at `uri`; keeps the packages whose name
+/// `wanted` says yes to. Paragraphs that lack a field are left out: an index is signed, so that is
+/// another kind of file.
 pub fn read_index(index: &str, uri: &str, suite: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {
     let name = |paragraph: &&str| field(paragraph, "Package").is_some_and(&wanted);
     index.split("\n\n").filter(name).filter_map(|paragraph| read_paragraph(paragraph, uri, suite)).collect()
@@ -137,7 +101,7 @@ Version: 1
         let packages =
             read_index(INDEX, "http://m/debian", "trixie-backports", |name| name.starts_with("linux-"));
         let [package] = packages.as_slice() else { panic!("{packages:?}") };
-        assert_eq!(package.file_name(), "linux-headers-7.2.11+deb13-cloud-amd64_7.2.11-1~bpo13+1_amd64.deb");
+        assert_eq!(file_name(package), "linux-headers-7.2.11+deb13-cloud-amd64_7.2.11-1~bpo13+1_amd64.deb");
         assert_eq!((package.size, package.suite.as_str()), (1_481_764, "trixie-backports"));
         assert!(
             package.uri.starts_with("http://m/debian/pool/main/l/linux/linux-headers-7.2.11"),

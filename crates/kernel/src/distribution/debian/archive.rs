@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Debian's archive, seen through an apt of our own: its state is in the cache, so that any user
-//! may look at suites the host does not follow and nothing of the host's changes. Signatures and hashes are
-//! apt's business.
-
-pub mod mirror;
-pub mod package;
-pub mod version;
+//! may look at suites the host does not follow and nothing of the host's changes. Signatures and
+//! hashes are apt's business.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +9,22 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
+use crate::distribution::archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
+use crate::distribution::debian::index::{self, file_name};
+use crate::distribution::debian::kernels;
+use crate::distribution::debian::mirror::{AptMirror, KEYRING};
+use crate::distribution::debian::parts;
+use crate::distribution::debian::recipe;
+use crate::distribution::debian::source;
+use crate::distribution::package::Package;
+use crate::distribution::recipe::Recipe;
 use crate::machine::{facts, programs};
-use mirror::{KEYRING, Mirror};
-use package::Package;
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, size};
+use report::{ProgressUnit, Report, size};
 
 /// Suites, by names that do not change with a release.
 #[derive(Debug)]
@@ -38,13 +44,18 @@ const CURRENT: Suites = Suites {
     security: "stable-security",
 };
 
-/// The release before. Nothing is built for its kernels without being asked to, so they are looked at only when one is named.
+/// The previous release. Nothing is built for its kernels by default, so they are consulted only
+/// when one is named.
 const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
+
+/// Directories in the cache for fetched packages, and for those that a stopped run left incomplete.
+pub(super) const FETCHED: &[&str] =
+    &["archive/debs", "archive/debs.partial", "archive/old/debs", "archive/old/debs.partial"];
 
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
 
-/// An apt that takes longer than this hangs; on a full disk it was seen to.
+/// If apt takes longer than this, it hangs; it does so on a full disk.
 const FETCH_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Indexes of this age are those of another run at the same time.
@@ -52,7 +63,7 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// The kernel packages of the archive.
 #[derive(Debug)]
-pub struct Archive<'a> {
+pub struct DebianArchive<'a> {
     context: &'a Context,
     suites: &'static Suites,
     dir: Utf8PathBuf,
@@ -60,34 +71,29 @@ pub struct Archive<'a> {
     refreshed: bool,
 }
 
-impl<'a> Archive<'a> {
-    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without a network,
-    /// old ones serve, with a warning.
-    pub fn open(context: &'a Context) -> Result<Self> {
-        Self::of(context, &CURRENT)
-    }
-
-    /// The same with the kernels of the release before the current one, and no others.
-    pub fn open_old(context: &'a Context) -> Result<Self> {
-        Self::of(context, &OLD)
+impl<'a> DebianArchive<'a> {
+    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without
+    /// a network, old ones serve, with a warning.
+    pub fn open(context: &'a Context, age: Age) -> Result<Self> {
+        match age {
+            Age::Current => Self::of(context, &CURRENT),
+            Age::Old => Self::of(context, &OLD),
+        }
     }
 
     fn of(context: &'a Context, suites: &'static Suites) -> Result<Self> {
         let dir = context.cache.path(suites.dir);
-        for part in ["lists/partial", "cache/archives/partial", "debs"] {
-            fs_err::create_dir_all(dir.join(part))?;
-        }
         let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
         let known = archive.age().zip(archive.load().ok());
         archive.packages = match known {
-            Some((age, packages)) if age <= FRESH => packages,
+            Some((age, packages)) if age <= FRESH || context.dry_run => packages,
             known => match (archive.refresh(), known) {
                 (Ok(()), _) => archive.load()?,
                 (Err(error), None) => return Err(error),
                 (Err(_), Some((age, packages))) => {
                     let hours = age.as_secs() / 3600;
                     context.report.warn(&format!(
-                        "the archive cannot be reached; its indexes of {hours} hours ago are used"
+                        "the archive cannot be reached; using its indexes from {hours} hours ago"
                     ));
                     packages
                 }
@@ -101,23 +107,15 @@ impl<'a> Archive<'a> {
         &self.packages
     }
 
-    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes, which takes a moment.
+    /// Packages of any kind whose name `wanted` says yes to, of all suites. Reads the indexes,
+    /// which takes a moment.
     pub fn named(&self, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let _lock = self.context.cache.lock("archive", &self.context.report)?;
-        self.read_lists(&Mirror::of_host(&self.context.report)?, wanted)
+        self.read_lists(&AptMirror::of_host(&self.context.report)?, wanted)
     }
 
-    /// Fetches the indexes anew. Gives false when that was already done in this run.
-    pub fn refresh_once(&mut self) -> Result<bool> {
-        if self.refreshed {
-            return Ok(false);
-        }
-        self.refresh()?;
-        self.packages = self.load()?;
-        Ok(true)
-    }
-
-    /// Fetches packages into the cache and gives their files, in order; what is there already is not fetched again.
+    /// Fetches packages into the cache and gives their files, in order; what is there already is
+    /// not fetched again.
     pub fn fetch(&self, wanted: &[&Package]) -> Result<Vec<Utf8PathBuf>> {
         self.fetch_quietly(wanted, &self.context.report)
     }
@@ -127,13 +125,14 @@ impl<'a> Archive<'a> {
         let _lock = self.context.cache.lock("archive", report)?;
         let debs = self.dir.join("debs");
         let there = |package: &Package| {
-            debs.join(package.file_name()).metadata().is_ok_and(|meta| meta.len() == package.size)
+            debs.join(file_name(package)).metadata().is_ok_and(|meta| meta.len() == package.size)
         };
         let missing: Vec<&Package> = wanted.iter().copied().filter(|package| !there(package)).collect();
         if !missing.is_empty() {
+            self.context.require_wet_run("fetch packages")?;
             self.download(&missing, &debs, report)?;
         }
-        Ok(wanted.iter().map(|package| debs.join(package.file_name())).collect())
+        Ok(self.files(wanted))
     }
 
     /// Downloads beside `debs` and renames in, so that a file there is whole.
@@ -149,11 +148,15 @@ impl<'a> Archive<'a> {
             fs_err::remove_dir_all(&partial)?;
         }
         fs_err::create_dir_all(&partial)?;
+        step.count(ProgressUnit::Bytes, bytes);
+        let growing = partial.clone();
+        step.watch(move || bytes_in(&growing));
+        fs_err::create_dir_all(debs)?;
         // One call for all; apt checks each against the hash of the signed index.
         let files = packages.iter().flat_map(|package| {
             [
                 package.uri.clone(),
-                partial.join(package.file_name()).into_string(),
+                partial.join(file_name(package)).into_string(),
                 format!("SHA256:{}", package.sha256),
             ]
         });
@@ -165,12 +168,36 @@ impl<'a> Archive<'a> {
             .run(report)
             .map_err(unreachable)?;
         for package in packages {
-            let file = partial.join(package.file_name());
-            fs_err::rename(&file, debs.join(package.file_name()))?;
+            let file = partial.join(file_name(package));
+            durable::publish(&file, &debs.join(file_name(package)))?;
         }
         fs_err::remove_dir_all(&partial)?;
         step.done("Fetched", &what);
         Ok(())
+    }
+
+    /// One file of a kernel's headers package, kept at `kept`.
+    fn of_headers(&self, kernel: &ArchiveKernel, name: &str, kept: &Utf8Path) -> Result<String> {
+        if !kept.exists() {
+            let deb = self.fetch(&[&kernel.headers])?.remove(0);
+            self.context.require_wet_run("unpack packages")?;
+            let content = source::header(&deb, &kernel.release, name, &self.context.report)?;
+            durable::replace(kept, &content)?;
+        }
+        Ok(fs_err::read_to_string(kept)?)
+    }
+
+    fn kept(&self, kind: &str, headers: &Package) -> Utf8PathBuf {
+        self.context.cache.path(format!("archive/{kind}/{}", headers.sha256))
+    }
+
+    /// Where packages are once fetched.
+    fn files(&self, packages: &[&Package]) -> Vec<Utf8PathBuf> {
+        packages.iter().map(|package| self.file(package)).collect()
+    }
+
+    fn file(&self, package: &Package) -> Utf8PathBuf {
+        self.dir.join("debs").join(file_name(package))
     }
 
     /// How long ago the indexes were fetched; none if never.
@@ -190,15 +217,19 @@ impl<'a> Archive<'a> {
 
     fn refresh(&mut self) -> Result<()> {
         let report = &self.context.report;
+        self.context.require_wet_run("fetch the archive's indexes")?;
         let _lock = self.context.cache.lock("archive", report)?;
         if self.age().is_some_and(|age| age < JUST_NOW) {
             // The run that was waited for has done it.
             self.refreshed = true;
             return Ok(());
         }
-        facts::require_space(self.context, facts::INDEXES, "the archive's indexes need")?;
+        facts::require_space(&self.context.cache, facts::INDEXES, "the archive's indexes need")?;
         let step = report.step("Reading", "the archive's indexes");
-        let mirror = Mirror::of_host(report)?;
+        let mirror = AptMirror::of_host(report)?;
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(self.dir.join(part))?;
+        }
         fs_err::write(self.dir.join("sources.list"), sources(self.suites, &mirror))?;
         fs_err::write(self.dir.join("status"), "")?;
         self.apt("apt-get")
@@ -207,17 +238,15 @@ impl<'a> Archive<'a> {
             .run(report)
             .map_err(unreachable)?;
         let packages = self.read_lists(&mirror, wanted)?;
-        let temporary = self.dir.join("packages.json.partial");
-        fs_err::write(&temporary, serde_json::to_vec(&packages)?)?;
-        fs_err::rename(temporary, self.index_file())?;
+        durable::replace(&self.index_file(), &serde_json::to_vec(&packages)?)?;
         self.refreshed = true;
         step.done("Read", &format!("the archive's indexes: {} kernel packages", packages.len()));
         Ok(())
     }
 
-    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release file gives: all at once,
-    /// as the large ones have 50 MB each.
-    fn read_lists(&self, mirror: &Mirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
+    /// Reads the `Packages` files that apt fetched, each with the codename that its suite's release
+    /// file gives: all at once, as the large ones have 50 MB each.
+    fn read_lists(&self, mirror: &AptMirror, wanted: impl Fn(&str) -> bool + Sync) -> Result<Vec<Package>> {
         let lists = self.dir.join("lists");
         let names: Vec<String> =
             lists.read_dir_utf8()?.map(|e| Ok(e?.file_name().to_owned())).collect::<Result<_>>()?;
@@ -231,7 +260,7 @@ impl<'a> Archive<'a> {
             let release = read(format!("_dists_{suite}_InRelease"))?;
             let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
             let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
-            Ok(package::read_index(&index, uri, codename, &wanted))
+            Ok(index::read_index(&index, uri, codename, &wanted))
         };
         let parts: Vec<Vec<Package>> = std::thread::scope(|scope| {
             let read_list = &read_list;
@@ -246,7 +275,8 @@ impl<'a> Archive<'a> {
         Ok(parts.concat())
     }
 
-    /// An apt program whose state is ours; fetching settings (proxies, the person's choices) stay the host's.
+    /// An apt program with a state of our own; settings for fetching, such as proxies, stay the
+    /// host's.
     fn apt(&self, program: &str) -> Cmd {
         let dir = &self.dir;
         let options = [
@@ -256,7 +286,8 @@ impl<'a> Archive<'a> {
             format!("Dir::State::lists={dir}/lists"),
             format!("Dir::State::status={dir}/status"),
             format!("Dir::Cache={dir}/cache"),
-            // Its cache over all packages takes seconds to make and is not needed: the indexes are read here.
+            // Its cache over all packages takes seconds to make and is not needed: the indexes are
+            // read here.
             "pkgCacheFile::Generate=false".to_owned(),
             "APT::Architecture=amd64".to_owned(),
             "APT::Architectures=amd64".to_owned(),
@@ -271,6 +302,85 @@ impl<'a> Archive<'a> {
     }
 }
 
+impl Archive for DebianArchive<'_> {
+    fn kernels(&self) -> Vec<ArchiveKernel> {
+        kernels::all(&self.packages)
+    }
+
+    fn refresh_once(&mut self) -> Result<bool> {
+        if self.refreshed || self.context.dry_run {
+            return Ok(false);
+        }
+        self.refresh()?;
+        self.packages = self.load()?;
+        Ok(true)
+    }
+
+    fn parts<'a>(&'a self, kernel: &'a ArchiveKernel) -> Result<Parts<'a>> {
+        parts::parts(&self.packages, kernel)
+    }
+
+    fn source(&self, kernel: &ArchiveKernel) -> Result<&Package> {
+        parts::source_package(&self.packages, kernel)
+    }
+
+    fn recipe(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe {
+        recipe::for_kernel(kernel.suite(), config)
+    }
+
+    fn config(&self, kernel: &ArchiveKernel) -> Result<Config> {
+        let kept = self.kept("configs", &kernel.headers);
+        Ok(Config::parse(&self.of_headers(kernel, ".config", &kept)?))
+    }
+
+    fn symvers(&self, kernel: &ArchiveKernel) -> Result<String> {
+        self.of_headers(kernel, "Module.symvers", &self.kept("symvers", &kernel.headers))
+    }
+
+    fn fetch_configs(&self, kernels: &[ArchiveKernel]) -> Result<()> {
+        let headers = kernels.iter().map(|kernel| &kernel.headers);
+        let unknown: Vec<&Package> =
+            headers.filter(|headers| !self.kept("configs", headers).exists()).collect();
+        self.fetch(&unknown).map(drop)
+    }
+
+    fn has_rustc(&self, kernel: &ArchiveKernel, version: &str) -> bool {
+        kernels::has_rustc(&self.packages, recipe::base_suite(kernel.suite()), version)
+    }
+
+    fn image_is_signed(&self, release: &Release) -> bool {
+        kernels::has_signed_image(&self.packages, release)
+    }
+
+    fn provide(&self, packages: &[&Package], report: &Report) -> Result<()> {
+        self.fetch_quietly(packages, report).map(drop)
+    }
+
+    fn source_tar(&self, source: &Package, release: &Release) -> Result<SourceTar> {
+        source::source_tar(&self.file(source), release)
+    }
+
+    fn unpack_headers(
+        &self,
+        parts: &Parts<'_>,
+        release: &Release,
+        into: &Utf8Path,
+        report: &Report,
+    ) -> Result<()> {
+        source::headers(&self.file(parts.headers), release, into, report)
+    }
+
+    fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {
+        source::unpack(&self.files(&parts.image), into, report)
+    }
+}
+
+/// Bytes of the files in `dir`.
+fn bytes_in(dir: &Utf8Path) -> u64 {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
 /// Kernel packages, and the compiler that a kernel with Rust was built with.
 fn wanted(name: &str) -> bool {
     name.starts_with("linux-") || name == "rustc"
@@ -278,14 +388,14 @@ fn wanted(name: &str) -> bool {
 
 impl Suites {
     /// Repository and suite of each index.
-    fn of<'a>(&self, mirror: &'a Mirror) -> impl Iterator<Item = (&'a str, &'static str)> {
+    fn of<'a>(&self, mirror: &'a AptMirror) -> impl Iterator<Item = (&'a str, &'static str)> {
         let main = self.main.iter().map(|suite| (mirror.main.as_str(), *suite));
         main.chain(mirror.security.as_deref().map(|security| (security, self.security)))
     }
 }
 
 /// The `sources.list` for the suites looked at.
-fn sources(suites: &Suites, mirror: &Mirror) -> String {
+fn sources(suites: &Suites, mirror: &AptMirror) -> String {
     let line = |(uri, suite)| format!("deb [signed-by={KEYRING}] {uri} {suite} main\n");
     suites.of(mirror).map(line).collect()
 }
@@ -305,7 +415,7 @@ mod tests {
 
     #[test]
     fn sources_name_suites_that_do_not_change_with_a_release() {
-        let mirror = Mirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
+        let mirror = AptMirror { main: "http://m/debian".into(), security: Some("http://m/security".into()) };
         let text = sources(&CURRENT, &mirror);
         assert_eq!(text.lines().count(), CURRENT.main.len() + 1);
         assert!(text.contains("http://m/debian stable-backports main\n"));

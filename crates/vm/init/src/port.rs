@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest::{Event, Message, PORT};
+use vm_protocol::{Event, Message, PORT};
 
 /// Where the kernel lists the ports.
 const CLASS: &str = "/sys/class/virtio-ports";

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The order of Debian package versions (deb-version(7)).
+//! The order of versions, of packages and of kernels: that of dpkg (deb-version(7)), in which `~`
+//! comes before everything and numbers count as numbers.
 
 use std::cmp::Ordering;
 
-/// Compares two Debian versions the way dpkg does: epoch, upstream version, revision.
+/// Compares two versions the way dpkg does: epoch, upstream version, revision.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (split(a), split(b));
     a.0.cmp(&b.0).then_with(|| part(a.1, b.1)).then_with(|| part(a.2, b.2))

@@ -9,7 +9,7 @@ use report::process::Cmd;
 
 /// The two repositories of a Debian mirror, as URIs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mirror {
+pub struct AptMirror {
     /// Main archive.
     pub main: String,
     /// Security updates; not every machine has them configured.
@@ -19,7 +19,7 @@ pub struct Mirror {
 /// The keyring that Debian's archive is signed with.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-impl Mirror {
+impl AptMirror {
     /// The mirror of the host's apt.
     pub fn of_host(report: &Report) -> Result<Self> {
         let format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
@@ -36,7 +36,7 @@ impl Mirror {
 
 /// Reads `URI|RELEASE|COMPONENT` lines. The main archive is the one that has `main` of a suite
 /// without a suffix; third parties' repositories have suites of other names.
-fn from_targets(targets: &str) -> Option<Mirror> {
+fn from_targets(targets: &str) -> Option<AptMirror> {
     let rows = || {
         targets.lines().filter_map(|line| line.split_once('|')).filter(|(_, rest)| rest.ends_with("|main"))
     };
@@ -46,15 +46,16 @@ fn from_targets(targets: &str) -> Option<Mirror> {
     };
     let main = find(&|suite| SUITES.contains(&suite))?;
     let security = find(&|suite| suite.strip_suffix("-security").is_some_and(|base| SUITES.contains(&base)));
-    Some(Mirror { main, security })
+    Some(AptMirror { main, security })
 }
 
 /// Names that Debian's suites have, old and new.
 const SUITES: &[&str] =
     &["oldstable", "stable", "testing", "unstable", "bookworm", "trixie", "forky", "duke", "sid"];
 
-/// Settings of the host's apt that concern fetching and that another apt must share to reach the same
-/// mirror: proxies, and what the person decided about expired Release files. As `NAME "VALUE";` lines.
+/// Settings of the host's apt that concern fetching and that another apt must share to reach the
+/// same mirror: proxies, and what the person decided about expired Release files. As `NAME
+/// "VALUE";` lines.
 pub fn settings_of_host(report: &Report) -> Result<Vec<String>> {
     let dump = Cmd::new("apt-config").args(["dump", "Acquire"]).read(report)?;
     Ok(relevant_settings(&dump))

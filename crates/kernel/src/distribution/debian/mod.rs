@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Debian: suites, their indexes through an apt of our own, `linux-*` packages, and roots made by
+//! mmdebstrap.
+
+pub mod archive;
+mod bootstrap;
+mod distribution;
+mod host;
+pub mod index;
+pub mod kernels;
+pub mod mirror;
+mod parts;
+mod recipe;
+mod source;
+
+pub use distribution::Debian;
+pub use recipe::{base_suite, recipe};

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a build root of a Debian suite must hold for a kernel.
+
+use kmodfile::config::Config;
+
+use crate::distribution::recipe::Recipe;
+
+/// What recipes and stamps call this distribution.
+pub(super) const ID: &str = "debian";
+
+/// Needed to build any kernel's host tools and modules. `python3` and `libdw-dev` are for
+/// `resolve_btfids`, which `prepare` builds, and `pahole` writes the modules' BTF.
+const KERNEL: &[&str] = &[
+    "bc",
+    "bison",
+    "cpio",
+    "flex",
+    "kmod",
+    "libc6-dev",
+    "libdw-dev",
+    "libelf-dev",
+    "libssl-dev",
+    "make",
+    "pahole",
+    "patch",
+    "perl",
+    "python3",
+    "rsync",
+    "xz-utils",
+    "zstd",
+];
+
+/// Needed besides for a kernel with Rust: bindgen reads C through libclang.
+const RUST: &[&str] = &["bindgen", "clang", "lld", "llvm", "rust-src", "rustc"];
+
+/// A root of this suite with these packages.
+pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
+    Recipe::new(ID, suite, packages)
+}
+
+/// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in
+/// `trixie`).
+pub(super) fn for_kernel(suite: &str, config: &Config) -> Recipe {
+    let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
+    let mut packages: Vec<String> =
+        [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
+    // The program's name is `x86_64-linux-gnu-gcc-14`, its package `gcc-14`.
+    packages.extend(config.compiler().and_then(|cc| cc.find("gcc").map(|at| cc[at..].to_owned())));
+    // Host tools are linked by plain `gcc`.
+    packages.push("gcc".to_owned());
+    recipe(base_suite(suite), packages)
+}
+
+/// The suite whose toolchain packages of `suite` are built with.
+pub fn base_suite(suite: &str) -> &str {
+    ["-backports", "-security", "-updates", "-proposed-updates"]
+        .iter()
+        .find_map(|suffix| suite.strip_suffix(suffix))
+        .unwrap_or(suite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backports_are_built_with_the_toolchain_of_their_base() {
+        let config = Config::parse(
+            "CONFIG_RUST=y\nCONFIG_CC_VERSION_TEXT=\"x86_64-linux-gnu-gcc-14 (Debian) 14.2.0\"\n",
+        );
+        let recipe = for_kernel("trixie-backports", &config);
+        assert_eq!(recipe.suite, "trixie");
+        assert!(
+            recipe.packages().contains(&"gcc-14".to_owned())
+                && recipe.packages().contains(&"rustc".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_rust_needs_no_rust() {
+        let config = Config::parse("# CONFIG_RUST is not set\n");
+        assert!(!for_kernel("trixie", &config).packages().contains(&"rustc".to_owned()));
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Makes the tree of a kernel that modules are built against.
+//!
+//! A distribution's headers packages hold no Rust artefacts. They are made again here from the
+//! kernel's source of exactly the same version, with the toolchain the kernel was built with, and
+//! then proven: see [`super::rust`].
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::context::Context;
+use crate::distribution::recipe::Recipe;
+use crate::distribution::{Archive, ArchiveKernel, Parts};
+use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
+use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step};
+use crate::root::{Access, Root};
+use crate::{rust, source};
+use kmodfile::config::{Config, OptionDifference};
+use kmodfile::release::Release;
+use report::failure::Failure;
+use report::process::Cmd;
+use report::{ProgressUnit, Report, Step, seconds};
+
+/// One kernel being made.
+pub(crate) struct Making<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) archive: &'a dyn Archive,
+    pub(crate) kernel: &'a ArchiveKernel,
+    pub(crate) root: &'a Root,
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) parts: &'a Parts<'a>,
+    pub(crate) inputs: String,
+    pub(crate) rust: bool,
+}
+
+impl Making<'_> {
+    /// Makes the tree in its final place. The caller holds the kernel's lock.
+    pub(crate) fn run(&self) -> Result<()> {
+        let (report, release) = (&self.context.report, &self.kernel.release);
+        self.context.require_wet_run(&format!("prepare kernel {release}"))?;
+        let started = Instant::now();
+        let place = Kdir::place_of(&self.context.cache, release);
+        discard(&place, self.context, release)?;
+        fs_err::create_dir_all(&place)?;
+        let make_time = self.make(&place).inspect_err(|_| {
+            // A refused or failed tree is useless, and the error names its log.
+            fs_err::remove_dir_all(&place).ok();
+        })?;
+        let rust_symbols = self.prove(&place).inspect_err(|_| {
+            fs_err::remove_dir_all(&place).ok();
+        })?;
+        let stamp = Stamp {
+            release: release.clone(),
+            inputs: self.inputs.clone(),
+            recipe: self.recipe.clone(),
+            suite: self.kernel.suite().to_owned(),
+            place: place.clone(),
+            rust_symbols,
+            seconds: started.elapsed().as_secs_f64(),
+            make_seconds: make_time.as_secs_f64(),
+            of_some: Vec::new(),
+        };
+        Kdir::made(stamp)?.write_stamp()?;
+        report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
+        Ok(())
+    }
+
+    /// The Rust symbols that were proven; none in a kernel without Rust.
+    fn prove(&self, place: &Utf8Path) -> Result<usize> {
+        if !self.rust {
+            return Ok(0);
+        }
+        let symvers = fs_err::read_to_string(build_of(place).join("Module.symvers"))?;
+        let proof = rust::prove(&self.kernel.release, &symvers, &build_of(place))?;
+        self.context.report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
+        Ok(proof.symbols)
+    }
+
+    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
+    /// by make: they are fetched and unpacked beside it. They begin with the source, whose
+    /// unpacking keeps one processor busy; make has use for all.
+    fn make(&self, place: &Utf8Path) -> Result<Duration> {
+        self.archive.provide(&[self.parts.headers, self.parts.source], &self.context.report)?;
+        std::thread::scope(|scope| {
+            let image = scope.spawn(|| self.unpack_image(place));
+            let made = self.unpack(place).and_then(|()| {
+                let config = self.check_toolchain(place)?;
+                self.make_steps(place, &config)
+            });
+            let image = image.join().expect("unpacking does not panic");
+            let made = made?;
+            image?;
+            Ok(made)
+        })
+    }
+
+    /// Source, configuration, symbols and BTF: without the image's BTF modules get none, and Kbuild
+    /// only skips it silently.
+    fn unpack(&self, place: &Utf8Path) -> Result<()> {
+        let (report, release) = (&self.context.report, &self.kernel.release);
+        let what = format!("source {}", self.parts.source.version);
+        let step = report.step("Unpacking", &what);
+        let source = self.archive.source_tar(self.parts.source, release)?;
+        source.show_on(&step);
+        source::unpack(source, &source_of(place), report)?;
+        fs_err::create_dir_all(build_of(place))?;
+        self.archive.unpack_headers(self.parts, release, &build_of(place), report)?;
+        step.done("Unpacked", &what);
+        Ok(())
+    }
+
+    fn unpack_image(&self, place: &Utf8Path) -> Result<()> {
+        let quiet = Report::silent();
+        self.archive.provide(&self.parts.image, &quiet)?;
+        self.archive.unpack_image(self.parts, &image_of(place), &quiet)
+    }
+
+    /// Compares the compilers in the build root with those in the configuration. The proof would
+    /// fail later, without naming the cause.
+    fn check_toolchain(&self, place: &Utf8Path) -> Result<Config> {
+        let config = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
+        let version = |program: &str| -> Result<String> {
+            let cmd = Cmd::new(program).arg("--version");
+            let text = self.inside(cmd, place).read(&self.context.report)?;
+            Ok(text.lines().next().unwrap_or_default().to_owned())
+        };
+        if self.rust {
+            let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+            let found = version("rustc")?;
+            if found != wanted {
+                return Err(self.wrong_compiler(wanted, &found).into());
+            }
+        }
+        let compiler = config.compiler().unwrap_or("gcc").to_owned();
+        let wanted = config.get("CONFIG_CC_VERSION_TEXT").unwrap_or_default();
+        let found = version(&compiler)?;
+        if found.split(' ').next_back() != wanted.split(' ').next_back() {
+            return Err(self.wrong_compiler(wanted, &found).into());
+        }
+        Ok(config)
+    }
+
+    fn wrong_compiler(&self, wanted: &str, found: &str) -> Failure {
+        Failure::refused(
+            self.kernel.release.as_str(),
+            format!("built with `{wanted}`, but build root {} has `{found}`", self.root.name()),
+        )
+        .remedy("choose a kernel built with what its suite has now: cargo kmod kernel list")
+    }
+
+    fn make_steps(&self, place: &Utf8Path, wanted: &Config) -> Result<Duration> {
+        let what = format!("kernel tree {}", self.kernel.release);
+        let step = self.context.report.step("Making", &what);
+        let started = Instant::now();
+        self.run_make(place, wanted, CONFIGURE, "olddefconfig.log", &step)?;
+        self.check_config(place, wanted)?;
+        let targets = if self.rust { PREPARE } else { PREPARE_WITHOUT_RUST };
+        self.run_make(place, wanted, targets, "prepare.log", &step)?;
+        let took = started.elapsed();
+        step.done("Made", &what);
+        Ok(took)
+    }
+
+    /// Runs a make step and counts what it makes; the log of the previous run gives an estimate of
+    /// the total.
+    fn run_make(
+        &self,
+        place: &Utf8Path,
+        config: &Config,
+        targets: &[&str],
+        log: &str,
+        step: &Step<'_>,
+    ) -> Result<()> {
+        let cmd = make_step(
+            &self.kernel.release,
+            config,
+            &source_of(place),
+            &build_of(place),
+            targets,
+            self.context.jobs,
+        );
+        let log = self.log_file(log)?;
+        let before = fs_err::read_to_string(&log).unwrap_or_default();
+        step.count(
+            ProgressUnit::Things("objects"),
+            before.lines().filter(|line| makes_something(line)).count() as u64,
+        );
+        let cmd = self.inside(cmd.log(log), place);
+        let mut made = 0;
+        let report = &self.context.report;
+        let output = cmd.finish_with(report, |line| {
+            made += u64::from(makes_something(line));
+            step.reach(made);
+            report.output_line(line);
+        })?;
+        if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
+    }
+
+    /// Where a log is kept. Logs survive a tree that failed and was removed.
+    fn log_file(&self, name: &str) -> Result<Utf8PathBuf> {
+        let dir = self.context.cache.path("logs");
+        fs_err::create_dir_all(&dir)?;
+        Ok(dir.join(format!("{}-{name}", self.kernel.release)))
+    }
+
+    /// `olddefconfig` must not change what was configured. Options that only record what the
+    /// building machine's libraries can do may differ; those of compilers and Rust may not.
+    fn check_config(&self, place: &Utf8Path, wanted: &Config) -> Result<()> {
+        let made = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
+        let differences = wanted.differences(&made);
+        let serious: Vec<_> = differences.iter().filter(|difference| matters(difference)).collect();
+        let show = |OptionDifference { option, first, second }: &OptionDifference<'_>| {
+            format!("{option} was {} and became {}", first.unwrap_or("not set"), second.unwrap_or("not set"))
+        };
+        for difference in &differences {
+            self.context.report.command(&format!("configuration: {}", show(difference)));
+        }
+        if serious.is_empty() {
+            return Ok(());
+        }
+        let list =
+            serious.into_iter().map(|difference| format!("\n    {}", show(difference))).collect::<String>();
+        Err(Failure::refused(
+            self.kernel.release.as_str(),
+            format!("its configuration cannot be reproduced in build root {}:{list}", self.root.name()),
+        )
+        .remedy("choose another kernel: cargo kmod kernel list")
+        .into())
+    }
+
+    fn inside(&self, cmd: Cmd, place: &Utf8Path) -> Cmd {
+        self.root.inside(self.context, cmd, &Access::default().write(place))
+    }
+}
+
+/// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.
+fn makes_something(line: &str) -> bool {
+    let tool = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
+    !tool.is_empty()
+        && tool.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-[]".contains(c))
+}
+
+/// Whether a changed option would change what modules are: everything but what Kconfig asks of the
+/// building machine's own libraries, for tools that run there.
+fn matters(difference: &OptionDifference<'_>) -> bool {
+    let of_build_machine = [
+        "CONFIG_OPENSSL_SUPPORTS_",
+        "CONFIG_MODULE_SIG_KEY_TYPE_",
+        "CONFIG_TOOLS_SUPPORT_",
+        "CONFIG_PAHOLE_VERSION",
+    ];
+    let version = |text: Option<&str>| text.and_then(|text| text.split(' ').next_back().map(str::to_owned));
+    let compiler_text = difference.option == "CONFIG_CC_VERSION_TEXT"
+        && version(difference.first) == version(difference.second);
+    !compiler_text && !of_build_machine.iter().any(|prefix| difference.option.starts_with(prefix))
+}
+
+/// Removes what an earlier run left at `place`, and says why.
+fn discard(place: &Utf8Path, context: &Context, release: &Release) -> Result<()> {
+    if !place.exists() {
+        return Ok(());
+    }
+    let why = match Kdir::lost(&context.cache, release) {
+        Some(file) => format!("which has lost {file}"),
+        None if place.join("stamp.json").exists() => "made from other packages".to_owned(),
+        None => "left incomplete by a run that was stopped".to_owned(),
+    };
+    context.report.note("Discarding", &format!("{place}, {why}"));
+    erase(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kbuild_makes_is_counted() {
+        for (line, counts) in [
+            ("  CC      scripts/mod/empty.o", true),
+            ("  RUSTC L rust/core.o", true),
+            ("  HOSTCC  scripts/basic/fixdep", true),
+            ("  DESCEND objtool", true),
+            ("make[1]: Entering directory '/x'", false),
+            ("warning: x", false),
+            ("    indented text", false),
+            ("", false),
+        ] {
+            assert_eq!(makes_something(line), counts, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_building_machine_may_differ_and_no_others() {
+        for ((option, first, second), serious) in [
+            (("CONFIG_OPENSSL_SUPPORTS_ML_DSA", Some("y"), None), false),
+            (
+                (
+                    "CONFIG_CC_VERSION_TEXT",
+                    Some("gcc-14 (Debian 14.2.0-19) 14.2.0"),
+                    Some("gcc-14 (Debian 14.2.0-21) 14.2.0"),
+                ),
+                false,
+            ),
+            (
+                (
+                    "CONFIG_CC_VERSION_TEXT",
+                    Some("gcc-14 (Debian 14.2.0-19) 14.2.0"),
+                    Some("gcc-12 (Debian) 12.2.0"),
+                ),
+                true,
+            ),
+            (("CONFIG_RUST", Some("y"), None), true),
+            (("CONFIG_PREEMPT", None, Some("y")), true),
+        ] {
+            let difference = OptionDifference { option, first, second };
+            assert_eq!(matters(&difference), serious, "{difference:?}");
+        }
+    }
+}

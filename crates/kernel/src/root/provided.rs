@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The root that was provided for a recipe: the host where it serves, or a tree.
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::distribution::known;
+use crate::distribution::recipe::Recipe;
+use crate::root::access::Access;
+use crate::root::choice::RootChoice;
+use crate::root::host;
+use crate::root::tree::TreeRoot;
+use report::process::Cmd;
+
+/// Where a command runs.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// The machine itself.
+    Host,
+    /// A tree in the cache.
+    Tree(TreeRoot),
+}
+
+impl Root {
+    /// The root for `recipe`, made if need be.
+    pub fn provide(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<Self> {
+        let serves = || known::named(&recipe.distribution)?.host_serves(recipe, &context.report);
+        let host_serves = match choice {
+            RootChoice::Made => false,
+            RootChoice::Auto => serves()?.is_ok(),
+            RootChoice::Host => serves()?.map(|()| true)?,
+        };
+        if host_serves { Ok(Self::Host) } else { TreeRoot::provide(context, recipe).map(Self::Tree) }
+    }
+
+    /// Whether it is the machine itself, where paths are what they are and no shell of a project's
+    /// is run.
+    pub fn is_host(&self) -> bool {
+        matches!(self, Self::Host)
+    }
+
+    /// The tree, if it is one.
+    pub fn tree(&self) -> Option<&TreeRoot> {
+        match self {
+            Self::Host => None,
+            Self::Tree(root) => Some(root),
+        }
+    }
+
+    /// Its name in messages.
+    pub fn name(&self) -> &str {
+        self.tree().map_or("host", TreeRoot::name)
+    }
+
+    /// What the contents of the root are known by: two roots with the same identity build the same.
+    pub fn identity(&self) -> &str {
+        self.tree().map_or("host", TreeRoot::identity)
+    }
+
+    /// `cmd` as it is to be run in this root: with a clean environment, the distribution's own
+    /// programs first, and only what `access` names of the host's files.
+    pub fn inside(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
+        match self {
+            Self::Host => host::inside(cmd),
+            Self::Tree(root) => root.inside(context, cmd, access),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds the init that the tool puts into its machines, so that it is inside the tool's own
+//! program: who has the program needs neither a checkout nor a compiler.
+//!
+//! A cargo in the cargo. What else there is, and why not: cargo's own dependencies on programs
+//! (`artifact = "bin"`) are unstable; the tool's program as its own init would have to be linked
+//! statically as a whole, and could not run in a machine of another architecture; a finished init
+//! in the repository could not be read or checked.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+/// For each architecture that the tool boots, the target that its init is compiled for, by the name
+/// that `src/init.rs` knows it by.
+const TARGETS: &[(&str, &str)] = &[("VM_INIT_X86_64", "x86_64-unknown-linux-gnu")];
+
+/// The initramfs holds no C library, so the init is linked statically, and nothing has to be
+/// relocated. The target is named, though it may be the host's, to keep these flags from build
+/// scripts.
+const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
+
+/// What the init is made of, below the directory of this package.
+const SOURCES: &[&str] =
+    &["build.rs", "init/Cargo.toml", "init/src", "protocol/Cargo.toml", "protocol/src", LOCK, WORKSPACE];
+const LOCK: &str = "../../Cargo.lock";
+const WORKSPACE: &str = "../../Cargo.toml";
+
+/// Variables that say how the outer cargo compiles. They are not meant for the init: its target,
+/// its profile and its place are its own, and what checks code (clippy, rust-analyzer) comes as a
+/// wrapper that does not compile.
+const FOREIGN: &[&str] = &[
+    "CARGO_BUILD_TARGET",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_BUILD_DIR",
+    "CARGO_INCREMENTAL",
+    "CARGO_TARGET_DIR",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTFLAGS",
+];
+
+fn main() {
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    let target_dir = target_dir(Path::new(&required("OUT_DIR")));
+    for (name, target) in TARGETS {
+        println!("cargo::rustc-env={name}={}", build(target, &target_dir).display());
+    }
+    // For whoever builds an init with steps of its own: what it has in common with this one is
+    // there.
+    println!("cargo::metadata=target_dir={}", target_dir.display());
+}
+
+/// Where the init is compiled. Cargo gives a directory of its own to the script of each of build,
+/// clippy and so on, and the init is the same for all of them: so it is compiled beside those
+/// directories, which is inside the outer cargo's, and yet not where that one writes.
+fn target_dir(out_dir: &Path) -> PathBuf {
+    let dirs = out_dir.ancestors().nth(3).unwrap_or(out_dir);
+    dirs.join("vm-init")
+}
+
+/// A variable that cargo sets for build scripts.
+fn required(name: &str) -> OsString {
+    env::var_os(name).unwrap_or_else(|| fail(&format!("{name} is not set: cargo runs this program")))
+}
+
+/// Builds the init for `target` and gives its path.
+fn build(target: &str, target_dir: &Path) -> PathBuf {
+    let manifest = Path::new(&required("CARGO_MANIFEST_DIR")).join("init/Cargo.toml");
+    #[expect(clippy::disallowed_methods, reason = "a build script has no report to show commands in")]
+    let mut cargo = Command::new(required("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--locked", "--bin", "vm-init", "--profile", "init"])
+        .args(["--target", target])
+        .arg("--manifest-path")
+        .arg(&manifest)
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS);
+    let profiles = env::vars_os().map(|(name, _)| name);
+    let profiles = profiles.filter(|name| name.to_string_lossy().starts_with("CARGO_PROFILE_"));
+    for name in profiles.chain(FOREIGN.iter().map(OsString::from)) {
+        cargo.env_remove(name);
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => fail(&format!(
+            "building the init of the virtual machine for {target} failed ({status}). It is linked \
+             statically, to libc.a: that is in Debian's libc6-dev and in Fedora's glibc-static"
+        )),
+        Err(error) => fail(&format!("starting cargo to build the init of the virtual machine: {error}")),
+    }
+    let init = target_dir.join(target).join("init/vm-init");
+    match fs::metadata(&init) {
+        Ok(_) => init,
+        Err(error) => fail(&format!("cargo built the init, and it is not where it should be: {error}")),
+    }
+}
+
+/// Ends the build with an error that cargo shows.
+fn fail(why: &str) -> ! {
+    println!("cargo::error={why}");
+    exit(1)
+}

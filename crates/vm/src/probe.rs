@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Chooses how the machine's instructions are executed.
+//!
+//! That `/dev/kvm` exists proves nothing: inside some containers and nested machines it can be
+//! opened, and a kernel started on it never gets to its first instruction that matters. So a kernel
+//! is started, and its first line waited for.
+
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use camino::Utf8Path;
+use serde::{Deserialize, Serialize};
+
+use crate::accelerator::Accelerator;
+use crate::qemu;
+use kernel::context::Context;
+use kernel::machine::programs;
+use report::durable;
+use report::process::Cmd;
+
+/// What was found, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Finding {
+    /// What it was found with: another boot, or another QEMU, may give another answer.
+    key: String,
+    accelerator: Accelerator,
+    why: String,
+}
+
+/// The first line of a kernel on KVM is there within a tenth of a second.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// The accelerator for this machine; `vmlinux` is started for a moment if that is not known yet.
+/// When it is not KVM, one line says why.
+pub fn choose(context: &Context, vmlinux: &Utf8Path) -> Result<Accelerator> {
+    let place = context.cache.path("accelerator.json");
+    let key = key();
+    let known = fs_err::read(&place).ok().and_then(|bytes| serde_json::from_slice::<Finding>(&bytes).ok());
+    let finding = match known.filter(|finding| finding.key == key) {
+        Some(finding) => finding,
+        None => {
+            let finding = probe(context, vmlinux, key)?;
+            durable::replace(&place, &serde_json::to_vec(&finding)?)?;
+            finding
+        }
+    };
+    if finding.accelerator == Accelerator::Tcg {
+        context.report.note("Emulating", &format!("without KVM: {}", finding.why));
+    }
+    Ok(finding.accelerator)
+}
+
+/// This boot of this machine, its `/dev/kvm` and its QEMU.
+fn key() -> String {
+    let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let kvm = Utf8Path::new("/dev/kvm").exists();
+    let user = rustix::process::geteuid().as_raw();
+    let qemu = programs::find(qemu::PROGRAM).and_then(|path| path.metadata().ok()?.modified().ok());
+    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let qemu = qemu.map_or(0, |time| since(time).as_nanos());
+    format!("{} kvm={kvm} user={user} qemu={qemu}", boot.trim())
+}
+
+fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> {
+    let tcg = |why: String| Finding { key: key.clone(), accelerator: Accelerator::Tcg, why };
+    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
+        return Ok(tcg(match error.kind() {
+            std::io::ErrorKind::NotFound => "this machine has no /dev/kvm".to_owned(),
+            std::io::ErrorKind::PermissionDenied => {
+                "/dev/kvm may not be opened by this user (add it to the group kvm)".to_owned()
+            }
+            _ => format!("/dev/kvm cannot be opened: {error}"),
+        }));
+    }
+    let cmd = probe_command(vmlinux);
+    context.report.command(&cmd.line());
+    Ok(match first_line(&cmd)? {
+        Some(line) if line.contains("Linux version") => {
+            Finding { key, accelerator: Accelerator::Kvm, why: "a kernel starts on it".to_owned() }
+        }
+        Some(line) => tcg(format!("/dev/kvm is there, but QEMU says: {line}")),
+        None => tcg(format!(
+            "/dev/kvm is there, but a kernel started on it prints nothing within {} s",
+            PROBE_LIMIT.as_secs()
+        )),
+    })
+}
+
+fn probe_command(vmlinux: &Utf8Path) -> Cmd {
+    Cmd::new(qemu::PROGRAM)
+        .bound("KILL")
+        .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
+        .args(["-machine", "q35", "-accel", "kvm", "-cpu", Accelerator::Kvm.cpu(), "-m", "256"])
+        .args(["-kernel", vmlinux.as_str(), "-append", "earlyprintk=ttyS0 console=ttyS0 panic=-1"])
+        .args(["-serial", "stdio", "-monitor", "none"])
+}
+
+/// The first line that `cmd` prints on either output, waited for not longer than the limit; `cmd`
+/// is killed then.
+fn first_line(cmd: &Cmd) -> Result<Option<String>> {
+    let mut child = cmd.spawn(Stdio::piped(), Stdio::piped())?;
+    let (sender, lines) = mpsc::channel();
+    let out = child.stdout.take().expect("is piped");
+    let err = child.stderr.take().expect("is piped");
+    let readers = [
+        thread::spawn({
+            let sender = sender.clone();
+            move || send_first_line(out, &sender)
+        }),
+        thread::spawn(move || send_first_line(err, &sender)),
+    ];
+    let line = lines.recv_timeout(PROBE_LIMIT).ok();
+    child.kill().ok();
+    child.wait()?;
+    for reader in readers {
+        reader.join().expect("a reader thread does not panic");
+    }
+    Ok(line)
+}
+
+fn send_first_line(mut pipe: impl std::io::Read, sender: &mpsc::Sender<String>) {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while pipe.by_ref().read(&mut byte).is_ok_and(|length| length == 1) {
+        if byte[0] == b'\n' {
+            let line = String::from_utf8_lossy(&text).trim().to_owned();
+            // QEMU warns of features that the processor lacks, and goes on.
+            if !line.is_empty() && !line.contains("warning:") {
+                sender.send(line).ok();
+                return;
+            }
+            text.clear();
+        } else if text.len() < 4096 {
+            text.push(byte[0]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_line_skips_warnings() {
+        let cmd = Cmd::new("sh").args(["-c", "echo 'x: warning: no SSE' >&2; echo >&2; echo 'x: error' >&2"]);
+        assert_eq!(first_line(&cmd).unwrap().as_deref(), Some("x: error"));
+        assert_eq!(first_line(&Cmd::new("true")).unwrap(), None);
+    }
+
+    #[test]
+    fn findings_survive_the_cache() {
+        let finding = Finding { key: "k".into(), accelerator: Accelerator::Tcg, why: "w".into() };
+        let text = serde_json::to_string(&finding).unwrap();
+        assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding);
+    }
+}
