@@ -16,7 +16,7 @@ const REPLACEMENT: &str = "--project tests/dkms/replacement --kernel $KERNEL";
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
-        suite.trial("dkms::the_guard_is_installed_found_and_taken_away", the_guard),
+        suite.trial("dkms::the_guard_is_installed_found_and_uninstalled", the_guard),
         suite.trial("dkms::what_a_killed_dkms_left_is_named_and_repaired", killed),
         suite.trial("dkms::what_cannot_be_is_refused_by_name", refused),
         suite.trial("dkms::a_kernel_that_nobody_prepared_is_passed_over_and_not_by_name", unprepared),

@@ -358,7 +358,8 @@ mod tests {
         fs_err::write(dir.path().join(odd), "").unwrap();
         let sources = Sources::read(&project).unwrap();
         sources.write(stage).unwrap();
-        // What make made is not taken for a source that is gone, and the odd file goes with its source.
+        // What make made is not taken for a source that is gone, and the odd file goes with its
+        // source.
         fs_err::write(stage.join("made.o"), "").unwrap();
         sources.write(stage).unwrap();
         assert!(stage.join("made.o").exists() && stage.join(odd).exists());

@@ -56,9 +56,9 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
     Utf8PathBuf::from(format!("{file}.debug"))
 }
 
-/// Writes `built`, which holds `module`, without debug information to `to`, and the debug information
-/// to `debug`, the name under which the module will look for it. `run` runs binutils where the module
-/// was built: they must know its architecture.
+/// Writes `built`, which holds `module`, without debug information to `to`, and the debug
+/// information to `debug`, whose name is recorded in the module. `run` runs binutils where the
+/// module was built, so that they support its architecture.
 ///
 /// The section `.gnu_debuglink` is not loaded, so the kernel sees the same module.
 ///

@@ -145,8 +145,8 @@ pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Relea
     Ok(())
 }
 
-/// An empty directory in the cache, or with `--dry-run` outside of it. It has a new name each time, so that a depmod left behind by a
-/// killed run cannot write into it.
+/// An empty directory in the cache, or with `--dry-run` outside of it. It has a new name each time,
+/// so that a depmod left behind by a killed run cannot write into it.
 fn empty_dir(context: &Context, system: &TargetSystem, release: &Release) -> Result<tempfile::TempDir> {
     if context.dry_run {
         return tempfile::tempdir().context("making a temporary directory");

@@ -11,7 +11,7 @@ use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
-/// What tells one build of a module from another.
+/// What distinguishes one build of a module from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {

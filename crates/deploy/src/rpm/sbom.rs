@@ -153,7 +153,8 @@ fn relation(from: &str, kind: &str, to: &str) -> Value {
     json!({ "spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to })
 }
 
-/// Seconds since 1970 as a time of SPDX: `2026-11-22T00:00:00Z`. A time that no calendar holds is the last that one does.
+/// Seconds since 1970 as a time of SPDX: `2026-11-22T00:00:00Z`. A time that no calendar holds is
+/// the last that one does.
 fn timestamp(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let time = time.unwrap_or_else(|| PrimitiveDateTime::MAX.assume_utc());

@@ -15,8 +15,6 @@ use crate::install::index::depmod_warnings;
 use crate::rpm::kabi::Kabi;
 use kernel::failures::OrFail as _;
 use kernel::installed;
-use kmodfile::name::of_file as name_of;
-
 use kernel::root::host;
 use kmodfile::module::Module;
 use kmodfile::name;
@@ -306,8 +304,8 @@ fn is_indexed(dep: &str, dir: &Utf8Path, change: &LinkChange) -> bool {
     let mut listed = dep.lines().filter_map(|line| Some(Utf8Path::new(line.split_once(':')?.0)));
     match change {
         LinkChange::Link { link, .. } => {
-            let name = link.file_name().and_then(name_of);
-            listed.any(|path| path.file_name().and_then(name_of) == name)
+            let name = link.file_name().and_then(name::of_file);
+            listed.any(|path| path.file_name().and_then(name::of_file) == name)
         }
         LinkChange::Unlink { link, .. } => listed.all(|path| dir.join(path) != *link),
     }
