@@ -41,7 +41,7 @@ impl fmt::Display for Dialect {
 
 /// What the verifier says of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplyVerdict {
     /// Sound at every level.
     Sound,
     /// Only the strict level would reject it.
@@ -65,10 +65,11 @@ pub struct Reply {
     pub dialect: Option<Dialect>,
     /// Whether it says that it is signed. The signature is not verified.
     pub signed: bool,
-    /// Whether its security blob was left out, as only an answer to raw NTLM is the client's affair.
+    /// Whether its security blob was left out, as only an answer to raw NTLM is the client's
+    /// affair.
     pub blob_unjudged: bool,
     /// What the verifier says.
-    pub verdict: Verdict,
+    pub verdict: ReplyVerdict,
 }
 
 /// What became of a message from the server.
@@ -132,8 +133,9 @@ impl Conversation {
                             last = reply;
                             self.judge(reply)
                         }
-                        // The step to what follows on a message is wrong: the client turns that one away.
-                        Err(malformed) => self.described(last, Verdict::Rejected(malformed)),
+                        // The step to what follows on a message is wrong: the client turns that one
+                        // away.
+                        Err(malformed) => self.described(last, ReplyVerdict::Rejected(malformed)),
                     };
                     give(Answer::Judged(judged));
                 }
@@ -163,7 +165,7 @@ impl Conversation {
     }
 
     /// What is told of a reply beside the verdict.
-    fn described(&self, reply: &[u8], verdict: Verdict) -> Reply {
+    fn described(&self, reply: &[u8], verdict: ReplyVerdict) -> Reply {
         let cursor = Cursor::new(reply);
         let header = Header::read(cursor);
         Reply {
@@ -195,12 +197,12 @@ fn begins_with_ntlm(request: Cursor<'_>) -> bool {
 }
 
 /// The verifier's judgement, at both levels.
-fn verdict(reply: &[u8], verify: fn(&[u8], Level) -> Outcome) -> Verdict {
+fn verdict(reply: &[u8], verify: fn(&[u8], Level) -> Outcome) -> ReplyVerdict {
     match (verify(reply, Level::Enforce), verify(reply, Level::Strict)) {
-        (Outcome::Malformed(malformed), _) => Verdict::Rejected(malformed),
-        (_, Outcome::Malformed(malformed)) => Verdict::Strict(malformed),
+        (Outcome::Malformed(malformed), _) => ReplyVerdict::Rejected(malformed),
+        (_, Outcome::Malformed(malformed)) => ReplyVerdict::Strict(malformed),
         // What does not begin as a message of SMB2 does not get here.
-        (Outcome::NotChecked | Outcome::Sound, _) => Verdict::Sound,
+        (Outcome::NotChecked | Outcome::Sound, _) => ReplyVerdict::Sound,
     }
 }
 

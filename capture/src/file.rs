@@ -10,7 +10,8 @@ use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
 
 use crate::segment::Link;
 
-/// The reader's memory in bytes, and how far it may grow for a longer packet: far more than a capture holds of one.
+/// The reader's memory in bytes, and how far it may grow for a longer packet: far more than a
+/// capture holds of one.
 const BUFFER: usize = 1 << 16;
 const LARGEST_BUFFER: usize = 1 << 21;
 
@@ -49,7 +50,8 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// Hands every packet of `capture` to `visit`: its number, from 1 on, how its bytes begin, and its bytes.
+/// Hands every packet of `capture` to `visit`: its number, from 1 on, how its bytes begin, and its
+/// bytes.
 ///
 /// # Errors
 ///
@@ -114,8 +116,8 @@ fn packet<'a>(block: &'a PcapBlockOwned<'_>, links: &mut Vec<Link>) -> Option<(L
     None
 }
 
-/// A reader that gives as much as is asked for, where there is as much: a pipe gives less, and the reader of
-/// captures takes what it is given first for the whole header.
+/// A reader that gives as much as is asked for, where there is as much: a pipe gives less, and the
+/// reader of captures takes what it is given first for the whole header.
 struct Whole<R>(R);
 
 impl<R: Read> Read for Whole<R> {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Messages in a stream of bytes: the transport header of SMB (MS-SMB2 2.1) and what follows it.
 //!
-//! Where bytes are missing within a message, its length still says where the next one begins. Where more is
-//! missing, or the capture began within a message, the next one is looked for at the start of each segment
-//! and taken for one only when its header is that of a message in this direction.
+//! Where bytes are missing within a message, its length still says where the next one begins. Where
+//! more is missing, or the capture began within a message, the next one is looked for at the start
+//! of each segment and taken for one only when its header is that of a message in this direction.
 
 use verify::{Cursor, Header, header};
 
@@ -11,7 +11,8 @@ use crate::stream::Piece;
 
 /// Length of the transport header, in bytes.
 const TRANSPORT: usize = 4;
-/// Length of the header of an encrypted message (MS-SMB2 2.2.41), and where its `OriginalMessageSize` stands.
+/// Length of the header of an encrypted message (MS-SMB2 2.2.41), and where its
+/// `OriginalMessageSize` stands.
 const TRANSFORM: usize = 52;
 const ORIGINAL_SIZE: usize = 36;
 
@@ -180,7 +181,8 @@ fn after(transport: [u8; TRANSPORT]) -> State {
     }
 }
 
-/// Whether a segment begins with a transport header and a message that can only be one in this direction.
+/// Whether a segment begins with a transport header and a message that can only be one in this
+/// direction.
 fn begins_a_message(segment: &[u8], sender: Sender) -> bool {
     let Some((transport, message)) = segment.split_first_chunk::<TRANSPORT>() else { return false };
     let State::Message { left: length, .. } = after(*transport) else { return false };

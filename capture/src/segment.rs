@@ -14,7 +14,8 @@ pub enum Link {
     Ip,
     /// The family of the address, in four bytes, then an IP header: loopback of BSD.
     Family,
-    /// The header of Linux for captures on `any`: of this length, and with the protocol at this place.
+    /// The header of Linux for captures on `any`: of this length, and with the protocol at this
+    /// place.
     Cooked {
         /// Its length, in bytes.
         length: usize,

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-/// How much may wait for what comes before it, in bytes, until that is given up as missing: the largest
-/// message that there is.
+/// How much may wait for what comes before it, in bytes, until that is given up as missing: the
+/// largest message that there is.
 const MOST_HELD: usize = 16 << 20;
 
 /// A part of the stream.
@@ -58,7 +58,8 @@ impl Stream {
         }
     }
 
-    /// The other side has everything before `sequence`: what is missing of that will not come again.
+    /// The other side has everything before `sequence`: what is missing of that will not come
+    /// again.
     pub(crate) fn acknowledge(&mut self, sequence: u32, give: &mut impl FnMut(Piece<'_>)) {
         let Some(next) = self.next else { return };
         let acknowledged = place(sequence, next);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
-use crate::conversation::{Answer, Conversation, Dialect, Reply, Verdict};
+use crate::conversation::{Answer, Conversation, Dialect, Reply, ReplyVerdict};
 use crate::framing::{Frame, Framing, Sender};
 use crate::segment::{Link, Packet, Segment};
 use crate::stream::{Piece, Stream};
@@ -292,13 +292,13 @@ impl Findings {
         let counts = self.tally.entry((reply.command, reply.dialect)).or_default();
         counts.replies += 1;
         match reply.verdict {
-            Verdict::Sound => counts.sound += 1,
-            Verdict::Strict(_) => counts.strict += 1,
-            Verdict::Rejected(_) => counts.rejected += 1,
+            ReplyVerdict::Sound => counts.sound += 1,
+            ReplyVerdict::Strict(_) => counts.strict += 1,
+            ReplyVerdict::Rejected(_) => counts.rejected += 1,
         }
         self.totals.signed += u64::from(reply.signed);
         self.totals.blobs_unjudged += u64::from(reply.blob_unjudged);
-        if self.keep_sound || reply.verdict != Verdict::Sound {
+        if self.keep_sound || reply.verdict != ReplyVerdict::Sound {
             let Place { file, packet } = self.place;
             let Ends { client, server } = ends;
             self.found.push(Found { file, packet, client, server, reply });

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use bytes::{Bytes, challenge, negotiate, read, session_setup, tree_connect};
 use capture::file::{End, Unreadable, packets};
-use capture::{Counts, Found, Link, Survey, Tally, Totals, Verdict};
+use capture::{Counts, Found, Link, ReplyVerdict, Survey, Tally, Totals};
 use etherparse::PacketBuilder;
 
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 1], 40_000);
@@ -99,9 +99,9 @@ fn request(id: u32, blob: &[u8]) -> Vec<u8> {
 /// The names of the rules broken, and how gravely.
 fn broken(found: &[Found]) -> Vec<(&'static str, &'static str)> {
     let word = |found: &Found| match found.reply.verdict {
-        Verdict::Sound => ("sound", ""),
-        Verdict::Strict(broken) => ("strict", broken.rule.name()),
-        Verdict::Rejected(broken) => ("rejected", broken.rule.name()),
+        ReplyVerdict::Sound => ("sound", ""),
+        ReplyVerdict::Strict(broken) => ("strict", broken.rule.name()),
+        ReplyVerdict::Rejected(broken) => ("rejected", broken.rule.name()),
     };
     found.iter().map(word).collect()
 }

@@ -2,7 +2,8 @@
 //! The entries of a directory (MS-FSCC 2.4), for callers that know which kind was asked for.
 //!
 //! The client takes the entries up to the first that is malformed, and reports success. So what is
-//! wrong with an entry is refused at the strict level only, and [`verify`] says how many were taken.
+//! wrong with an entry is refused at the strict level only, and [`verify`] says how many were
+//! taken.
 
 use super::cursor::Cursor;
 use super::malformed::{Level, Malformed, Rule};

@@ -159,7 +159,8 @@ fn verify_data(
     let after_fixed = data.offset >= fixed.saturating_sub(1);
     let received = message.holds(data.offset, data.length);
     if data.offset == 0 || data.offset > FARTHEST_DATA || data.length > LONGEST_DATA {
-        // What a large READ brings goes past these checks, off the connection to where it is wanted.
+        // What a large READ brings goes past these checks, off the connection to where it is
+        // wanted.
         let large_read = header.command == header::READ && after_fixed && received;
         return level.require(large_read, Rule::ReplyDataIgnored, data.field);
     }

@@ -17,9 +17,9 @@
 //!   too where its code says what it is. Notifications of broken oplocks and leases have neither
 //!   offsets nor lengths; their size is verified with the frame. The client looks at one although
 //!   its first check has refused it, so that refusing one is only telling of it.
-//! - **The request besides**: [`Content::verify`], for whoever can tell what was asked for: extended
-//!   attributes, POSIX information, security descriptors, entries of a directory, what a reparse
-//!   point holds.
+//! - **The request besides**: [`Content::verify`], for whoever can tell what was asked for:
+//!   extended attributes, POSIX information, security descriptors, entries of a directory, what a
+//!   reparse point holds.
 //! - **A whole compound**: [`compound::Messages`]. The client splits one before
 //!   `smb2_check_message`, so the rules `compound-next-outside` and `compound-too-many` are for the
 //!   offline verifier. Most READ replies never reach that function either.

@@ -9,7 +9,8 @@ const FIXED_LEN: usize = 80;
 /// Length of a SID without its parts, in bytes (MS-DTYP 2.4.2.2).
 const SID_LEN: usize = 8;
 
-/// The length of the SID at the start of `list`, in bytes: at least one part, at most 15, all there.
+/// The length of the SID at the start of `list`, in bytes: at least one part, at most 15, all
+/// there.
 #[must_use]
 pub fn sid_len(list: Cursor<'_>) -> Option<usize> {
     let parts = list.byte(1).filter(|parts| (1..=15).contains(parts))?;

@@ -22,7 +22,8 @@ const WSL_SYMLINK: u32 = 0xa000_001d;
 /// A socket; and a FIFO, a character and a block device of WSL.
 const BARE: [u32; 4] = [0x8000_0023, 0x8000_0024, 0x8000_0025, 0x8000_0026];
 
-/// The types of files in an NFS reparse point (MS-FSCC 2.1.2.6): "LNK", "CHR", "BLK", "FIFO", "SOCK".
+/// The types of files in an NFS reparse point (MS-FSCC 2.1.2.6): "LNK", "CHR", "BLK", "FIFO",
+/// "SOCK".
 const NFS_LINK: u64 = 0x014b_4e4c;
 const NFS_CHARACTER: u64 = 0x0052_4843;
 const NFS_BLOCK: u64 = 0x004b_4c42;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A SESSION_SETUP reply that asks for more: the server's challenge (MS-SMB2 2.2.6; MS-NLMP 2.2.1.2).
+//! A SESSION_SETUP reply that asks for more: the server's challenge (MS-SMB2 2.2.6; MS-NLMP
+//! 2.2.1.2).
 //!
 //! The client goes on from such a reply with raw NTLM only, and refuses every other. What a
 //! challenge must offer hangs on the mount's options, and is left to the client.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A system with DKMS on which a kernel is installed: an overlay over a build root of the kernel's own suite. What is
-//! run there is the distribution's dkms, kmod and compilers, and the tool itself.
+//! A system with DKMS on which a kernel is installed: an overlay over a build root of the kernel's
+//! own suite. What is run there is the distribution's dkms, kmod and compilers, and the tool
+//! itself.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
@@ -31,7 +32,8 @@ impl<'a> Machine<'a> {
         Self::with_kernels(context, std::slice::from_ref(kdir)).expect("one kernel is given")
     }
 
-    /// With several kernels that are built with the same compilers, the first of them `$KERNEL`; none for none.
+    /// With several kernels that are built with the same compilers, the first of them `$KERNEL`;
+    /// none for none.
     pub(crate) fn with_kernels(context: &'a Context, kdirs: &[Kdir]) -> Option<Self> {
         let layers = |tree| kdirs.iter().fold(tree, |tree: Scratch, kdir| tree.with_layer(kdir.image()));
         let machine = Self::over(context, kdirs.first()?, layers);
@@ -118,7 +120,8 @@ impl<'a> Machine<'a> {
 
 impl Drop for Machine<'_> {
     fn drop(&mut self) {
-        // Files of the tree's root user, and the work directory of the overlay, are not the temporary directory's to remove.
+        // Files of the tree's root user, and the work directory of the overlay, are not the
+        // temporary directory's to remove.
         let changes = Utf8Path::from_path(self.dir.path()).unwrap().join("changes");
         kernel::root::removal::remove(self.context, &changes).ok();
     }

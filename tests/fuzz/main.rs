@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Runs every fuzz target of `fuzz/`: for a minute when something of what it is made of has changed since it last passed,
-//! for a moment otherwise, for ten minutes with `CIFS_FIX_LONG_TESTS` set. What is found stays in the cache, so that each
-//! run begins where the last one ended.
+//! Runs every fuzz target of `fuzz/`: for a minute when something of what it is made of has changed
+//! since it last passed, for a moment otherwise, for ten minutes with `CIFS_FIX_LONG_TESTS` set.
+//! What is found stays in the cache, so that each run begins where the last one ended.
 //!
-//! The targets are compiled by the stable compiler: what libFuzzer needs of it is a pass of LLVM. They are safe code, in which
-//! a sanitizer of addresses would find nothing that a panic does not.
+//! The targets are compiled by the stable compiler: what libFuzzer needs of it is a pass of LLVM.
+//! They are safe code, in which a sanitizer of addresses would find nothing that a panic does not.
 
 mod seeds;
 
@@ -29,12 +29,14 @@ const CHANGED: Duration = Duration::from_secs(60);
 const UNCHANGED: Duration = Duration::from_secs(3);
 const LONG_RUN: Duration = Duration::from_secs(600);
 
-/// What makes a program count where it goes, for libFuzzer; and panic where it would go on with a wrong number.
+/// What makes a program count where it goes, for libFuzzer; and panic where it would go on with a
+/// wrong number.
 const INSTRUMENTED: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks --cfg=fuzzing";
 
-/// An input that takes longer is one that hangs, in seconds; and how much memory one may take, in MiB.
+/// An input that takes longer is one that hangs, in seconds; and how much memory one may take, in
+/// MiB.
 const INPUT_LIMIT: u32 = 10;
 const MEMORY_LIMIT: u32 = 1024;
 

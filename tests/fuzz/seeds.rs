@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What fuzzing begins with: the messages and modules that the tests are made of, and the `dkms.conf` of this repository.
+//! What fuzzing begins with: the messages and modules that the tests are made of, and the
+//! `dkms.conf` of this repository.
 
 #[path = "../../module/verify/tests/bytes/mod.rs"]
 mod bytes;

@@ -159,7 +159,8 @@ fn no_network_is_said_and_leaves_nothing_that_looks_whole() {
 #[test]
 fn programs_that_are_missing_are_named_with_their_package() {
     let scratch = Scratch::new();
-    // What is in administrators' directories is found without PATH; apt-get, tar and xz are not there.
+    // What is in administrators' directories is found without PATH; apt-get, tar and xz are not
+    // there.
     let tool = scratch.tool(&["kernel", "list"]).env("PATH", "/nonexistent");
     assert_refused(&tool, 3, "mmdebstrap", "not on this machine", "xz-utils");
 }

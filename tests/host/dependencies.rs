@@ -31,7 +31,8 @@ fn allowed() -> (BTreeSet<String>, Vec<(String, String)>) {
     (words(&licences["allow"]).into_iter().collect(), exceptions)
 }
 
-/// Whether an expression holds, if the licences for which `allowed` says so may be had. `OR` binds less than `AND`.
+/// Whether an expression holds, if the licences for which `allowed` says so may be had. `OR` binds
+/// less than `AND`.
 fn holds(expression: &str, allowed: &dyn Fn(&str) -> bool) -> bool {
     let expression = expression.trim();
     if let Some(inner) = expression.strip_prefix('(')
@@ -77,8 +78,8 @@ fn expressions_are_judged_as_spdx_means_them() {
     }
 }
 
-/// No dependency needs a newer compiler than this project says it needs. That its own code needs none, clippy says
-/// (`incompatible_msrv`).
+/// No dependency needs a newer compiler than this project says it needs. That its own code needs
+/// none, clippy says (`incompatible_msrv`).
 #[test]
 fn the_promised_compiler_compiles_every_dependency() {
     let numbers = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The frames of the proxy that the tests with machines use (`tests/vm/frames.rs`): each reply that it spoils breaks the
-//! rule that was asked for, and nothing else is touched.
+//! The frames of the proxy that the tests with machines use (`tests/vm/frames.rs`): each reply that
+//! it spoils breaks the rule that was asked for, and nothing else is touched.
 
 #[path = "../vm/frames.rs"]
 mod proxy;

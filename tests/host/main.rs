@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What needs neither the archive nor a virtual machine: the repository's own rules, and the command
-//! line as a user meets it.
+//! What needs neither the archive nor a virtual machine: the repository's own rules, and the
+//! command line as a user meets it.
 
 mod bad_input;
 mod command_line;
+mod committed;
 mod dependencies;
 mod dry_run;
 mod elf;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The repository's own rules, as tests: headers, names, where `unsafe` may be, and that no machine's
-//! paths and no archive's host is written down.
+//! The repository's own rules, as tests: headers, names, where `unsafe` may be, and that no
+//! machine's paths and no archive's host is written down.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use report::Report;
@@ -143,9 +143,9 @@ fn ci_runs_the_test_command_of_the_readme() {
 #[test]
 fn other_programs_are_run_through_one_door() {
     let door = concat!("Comm", "and::new(");
-    // The init in the machine has a door of its own; the build script that builds it has no report to show
-    // commands in. The oracle's program talks over pipes to one that it has just compiled, and is built
-    // without the tool.
+    // The init in the machine has a door of its own; the build script that builds it has no report
+    // to show commands in. The oracle's program talks over pipes to one that it has just compiled,
+    // and is built without the tool.
     let doors = [
         "crates/report/src/process.rs",
         "crates/vm/build.rs",

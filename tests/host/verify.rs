@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo xtask verify` as a user meets it: what is no capture, what holds nothing to judge, and a reply that enforcing
-//! would reject. What captures hold is tested in `capture/`, and over a real client's in `tests/vm/capture.rs`.
+//! `cargo xtask verify` as a user meets it: what is no capture, what holds nothing to judge, and a
+//! reply that enforcing would reject. What captures hold is tested in `capture/`, and over a real
+//! client's in `tests/vm/capture.rs`.
 
 use crate::tool::{Scratch, assert_refused, run};
 
-/// A TREE_CONNECT reply for a share of this type, from port 445 to an open connection, in pcap of raw IP.
+/// A TREE_CONNECT reply for a share of this type, from port 445 to an open connection, in pcap of
+/// raw IP.
 fn capture(share_type: u8) -> Vec<u8> {
     let mut message = vec![0; 80];
     message[..4].copy_from_slice(b"\xfeSMB");

@@ -44,7 +44,8 @@ fn the_guard(suite: &Suite) {
     assert!(object.size < object.unstripped_size);
 }
 
-/// The shipped module, asked for a place in itself, leads to `NAME.ko.debug` beside it and from there to the source.
+/// The shipped module, asked for a place in itself, leads to `NAME.ko.debug` beside it and from
+/// there to the source.
 fn debug_information_is_kept(suite: &Suite) {
     let built = build(suite.context(), &Project::open(&repository()).unwrap(), suite.prepared()).unwrap();
     let Object { file, debug, .. } = built.object("cifs_fix").unwrap();
@@ -129,7 +130,8 @@ fn an_error_is_shown(suite: &Suite) {
     assert!(output.contains("cifs_fix.rs:1") && output.contains("whole output: "), "{output}");
 }
 
-/// The object file of a project with a `PRE_BUILD` is kept from one build to the next, until that changes a file.
+/// The object file of a project with a `PRE_BUILD` is kept from one build to the next, until that
+/// changes a file.
 fn before_make(suite: &Suite) {
     let (_dir, path) = scratch();
     let source = repository().join("tests/dkms/replacement");

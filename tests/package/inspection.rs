@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Modules that nobody here wrote: those of a distribution's kernel, read beside modinfo(8) of its own build root.
+//! Modules that nobody here wrote: those of a distribution's kernel, read beside modinfo(8) of its
+//! own build root.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +57,8 @@ fn files(kdir: &Kdir) -> Vec<Utf8PathBuf> {
 /// Fields by name, several of a name in any order: modinfo(8) turns some around.
 type Fields = BTreeMap<String, Vec<String>>;
 
-/// What modinfo(8) says of `files`: one call, each field ended by a zero byte, a line with the name before each file's.
+/// What modinfo(8) says of `files`: one call, each field ended by a zero byte, a line with the name
+/// before each file's.
 fn modinfo(suite: &Suite, prepared: &Prepared, files: &[Utf8PathBuf]) -> Vec<Fields> {
     let cmd = Cmd::new("modinfo").arg("-0").args(files);
     let cmd = prepared.root.inside(suite.context(), cmd, &Access::default().read(prepared.kdir.place()));
@@ -131,7 +133,8 @@ fn agrees_with_modinfo(suite: &Suite) {
     }
 }
 
-/// What the modules say that they export is what the kernel's build wrote into `Module.symvers` of them.
+/// What the modules say that they export is what the kernel's build wrote into `Module.symvers` of
+/// them.
 fn finds_every_export(suite: &Suite) {
     for prepared in kernels(suite) {
         let text = fs_err::read_to_string(prepared.kdir.build().join("Module.symvers")).unwrap();
@@ -177,7 +180,8 @@ fn position(bytes: &[u8], text: &[u8]) -> usize {
     bytes.windows(text.len()).position(|window| window == text).unwrap()
 }
 
-/// A module of the kernel's own, spoilt in one way each; what is said must name the file and that way.
+/// A module of the kernel's own, spoilt in one way each; what is said must name the file and that
+/// way.
 fn refuses(suite: &Suite) {
     let kdir = &suite.prepared().kdir;
     let release = kdir.release().as_str();
@@ -214,7 +218,8 @@ fn refuses(suite: &Suite) {
     refused(b"#!/bin/sh\n", "not an ELF file");
 }
 
-/// The module that ships, as the kernel's packages have theirs; it is the same module, and would load.
+/// The module that ships, as the kernel's packages have theirs; it is the same module, and would
+/// load.
 fn compresses(suite: &Suite) {
     let kdir = &suite.prepared().kdir;
     let kernel = kdir.release().as_str();
@@ -242,7 +247,8 @@ fn compresses(suite: &Suite) {
     assert!(malformed.contains("an invalid signature"), "{malformed}");
 }
 
-/// The distribution's own gzip, xz and zstd take what is compressed here; each says so of a module of the kernel's.
+/// The distribution's own gzip, xz and zstd take what is compressed here; each says so of a module
+/// of the kernel's.
 fn every_program_undoes_it(suite: &Suite) {
     let stock = ModuleFile::read(&suite.prepared().kdir.stock_module("cifs").unwrap()).unwrap();
     let module = ModuleFile { compression: None, ..stock };

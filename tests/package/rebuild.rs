@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Rebuilding one of the kernel's own modules: the import, the patch series, an edit and its way back, and what is built.
+//! Rebuilding one of the kernel's own modules: the import, the patch series, an edit and its way
+//! back, and what is built.
 
 use std::collections::BTreeSet;
 

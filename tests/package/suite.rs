@@ -42,7 +42,8 @@ pub(crate) fn quiet_context(cache: Cache) -> Context {
 }
 
 impl Suite {
-    /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it goes.
+    /// Prepares the default kernel in the user's cache, or takes it from there, and says so as it
+    /// goes.
     pub(crate) fn prepare() -> Self {
         let cache = Cache::of_user().expect("the user's cache");
         let loud =
@@ -74,7 +75,8 @@ impl Suite {
         })
     }
 
-    /// Runs the trials, as many at once as there are processors: most wait for one program after the other.
+    /// Runs the trials, as many at once as there are processors: most wait for one program after
+    /// the other.
     pub(crate) fn run(&self, trials: Vec<Trial>) -> ExitCode {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(processors());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Other people's projects: the module packages of Debian. Every `dkms.conf` of theirs is read, and what DKMS builds is
-//! built by the tool, for the same kernel and with the same outcome.
+//! Other people's projects: the module packages of Debian. Every `dkms.conf` of theirs is read, and
+//! what DKMS builds is built by the tool, for the same kernel and with the same outcome.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -185,7 +185,8 @@ impl Outcome {
     }
 }
 
-/// A system with dkms on which the kernel is installed, and its own headers package. What the module packages need besides is installed, too.
+/// A system with dkms on which the kernel is installed, and its own headers package. What the
+/// module packages need besides is installed, too.
 fn system<'a>(
     context: &'a Context,
     archive: &mut DebianArchive<'_>,
@@ -201,7 +202,8 @@ fn system<'a>(
     machine
 }
 
-/// The packages that `modules` depend on, and those that these do, as far as the machine lacks them.
+/// The packages that `modules` depend on, and those that these do, as far as the machine lacks
+/// them.
 fn needs(archive: &DebianArchive<'_>, machine: &Machine<'_>, modules: &[Package]) -> Vec<Package> {
     let installed = machine.ok("dpkg-query --show --showformat '${Package}\\n'");
     let known = archive.named(|_| true).unwrap();
@@ -298,8 +300,9 @@ fn identity(dir: &Utf8Path) -> (String, String) {
     }
 }
 
-/// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has what the modules of
-/// others build on, media, sound, USB and wireless, which the cloud flavour lacks.
+/// The newest kernel without Rust, that of the stable suite, in the flavour for any machine: it has
+/// what the modules of others build on, media, sound, USB and wireless, which the cloud flavour
+/// lacks.
 fn stable(context: &Context, archive: &DebianArchive<'_>) -> Prepared {
     let without_rust = |kernel: &&ArchiveKernel| !KernelFacts::of(&archive.config(kernel).unwrap()).rust;
     let mut kernels = archive.kernels();
@@ -309,8 +312,8 @@ fn stable(context: &Context, archive: &DebianArchive<'_>) -> Prepared {
     prepare::provide_for(context, Some(&newest.release), RootChoice::Auto, Rust::Optional).unwrap()
 }
 
-/// What our own build makes of it, and the packages that it takes: those that the package depends on, if it is not built
-/// without.
+/// What our own build makes of it, and the packages that it takes: those that the package depends
+/// on, if it is not built without.
 fn build(dir: &Utf8Path, release: &str, package: &Package) -> (Outcome, Vec<String>) {
     let args = ["build", "--allow-shell", "--project", dir.as_str(), "--kernel", release];
     let build = |needs: &[String]| {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A build root made and entered by an ordinary user, through user namespaces. When the suite runs as
-//! root, an ordinary user is made up for it: files that name them are laid over `/etc` in a private
-//! mount namespace, so that the machine's own stay as they are.
+//! A build root made and entered by an ordinary user, through user namespaces. When the suite runs
+//! as root, an ordinary user is made up for it: files that name them are laid over `/etc` in a
+//! private mount namespace, so that the machine's own stay as they are.
 
 use std::os::unix::fs::chown;
 use std::process::ExitCode;
@@ -36,7 +36,8 @@ fn an_ordinary_user(suite: &Suite) {
     assert!(output.text().contains("made, entered and removed"), "{}", output.tail);
 }
 
-/// `program`, copied to where the made-up user can read it, in a mount namespace where that user exists.
+/// `program`, copied to where the made-up user can read it, in a mount namespace where that user
+/// exists.
 fn as_made_up_user(dir: &Utf8Path, program: &Utf8Path) -> Cmd {
     let lines = [
         ("passwd", format!("builder:x:{UID}:{UID}::{dir}:/bin/sh\n")),
@@ -62,7 +63,8 @@ fn as_made_up_user(dir: &Utf8Path, program: &Utf8Path) -> Cmd {
     Cmd::new("unshare").args(["--mount", "sh", "-eu", "-c", script, "sh", dir.as_str(), &UID.to_string()])
 }
 
-/// As the ordinary user: makes a small root, builds in it, and removes it. `None` in the suite's own run.
+/// As the ordinary user: makes a small root, builds in it, and removes it. `None` in the suite's
+/// own run.
 pub(crate) fn child() -> Option<ExitCode> {
     let dir = Utf8PathBuf::from(std::env::var(CHILD).ok()?);
     assert!(!user::is_root(), "this is to run as an ordinary user");

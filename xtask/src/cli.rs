@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The command line of `cargo xtask`: that of the tool, the names of DKMS's steps without a blank, and this repository's own
-//! commands.
+//! The command line of `cargo xtask`: that of the tool, the names of DKMS's steps without a blank,
+//! and this repository's own commands.
 
 use anyhow::Result;
 use cargo_kmod::cli::{Command as ToolCommand, EXIT_STATUS};
@@ -61,9 +61,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Judge the replies in network captures: what would the guard reject, were it enforcing?
     ///
-    /// Reads pcap and pcapng, puts TCP streams together, and prints a verdict on the replies of every SMB server in them.
-    /// Encrypted and compressed replies are counted, not guessed at. Ends with 0 when enforcing would reject none, 1 when it
-    /// would reject one, 4 when there is no reply to judge.
+    /// Reads pcap and pcapng, puts TCP streams together, and prints a verdict on the replies of
+    /// every SMB server in them. Encrypted and compressed replies are counted, not guessed at. Ends
+    /// with 0 when enforcing would reject none, 1 when it would reject one, 4 when there is no
+    /// reply to judge.
     Verify(VerifyArgs),
     /// Run the test suites
     Test(TestArgs),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The command line of `cargo kmod`: its commands by name, and the options that all of them take. A command's own options
-//! stand beside its `run()`, in `commands/`.
+//! The command line of `cargo kmod`: its commands by name, and the options that all of them take. A
+//! command's own options stand beside its `run()`, in `commands/`.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -53,8 +53,8 @@ Exit status:
 pub enum Command {
     /// Make a repository for a module: it builds, boots, packages and passes its own tests as it is
     ///
-    /// With --fix it is a rebuild of one of the kernel's own modules: a list of what is taken from the kernel's source, and an
-    /// empty patch series.
+    /// With --fix it is a rebuild of one of the kernel's own modules: a list of what is taken from
+    /// the kernel's source, and an empty patch series.
     #[command(after_help = "\
 Examples:
   cargo kmod new hello && cd hello && cargo kmod insmod
@@ -71,11 +71,13 @@ Examples:
     /// The patches of a project that is rebuilt from the kernel's own source
     #[command(subcommand)]
     Patch(PatchCommand),
-    /// Put modules into a system's /lib/modules, so that modprobe loads them instead of the distribution's
+    /// Put modules into a system's /lib/modules, so that modprobe loads them instead of the
+    /// distribution's
     ///
-    /// All or nothing for each kernel: what is new is made and checked beside what is there, then renamed in. A run that is
-    /// killed is finished or undone by the next install, uninstall or status. A module that the kernel would not load is
-    /// refused before that, with every reason why, as by inspect --kernel.
+    /// All or nothing for each kernel: what is new is made and checked beside what is there, then
+    /// renamed in. A run that is killed is finished or undone by the next install, uninstall or
+    /// status. A module that the kernel would not load is refused before that, with every reason
+    /// why, as by inspect --kernel.
     #[command(after_help = "\
 Examples:
   cargo kmod install --kernel 7.2.13+deb14-cloud-amd64       the project here, built for that kernel
@@ -84,14 +86,16 @@ Examples:
     Install(InstallArgs),
     /// Uninstall modules: with the last one, every byte and mode is as before the first
     Uninstall(UninstallArgs),
-    /// Say which file modprobe would load, why, and whether the distribution's own module has changed since
+    /// Say which file modprobe would load, why, and whether the distribution's own module has
+    /// changed since
     Status(StatusArgs),
     /// Say what is in a module or a package of modules, and whether a kernel would load it
     ///
-    /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols, signers and their keys, BTF,
-    /// compilers. With --kernel it says without booting whether that kernel would load it, and every reason why not: vermagic,
-    /// missing symbols, CRCs, namespaces, symbols for the GPL only, signatures. One file is shown in full, several as a
-    /// table. It ends with status 4 if one would not be loaded. Of a package it also says what it was made of.
+    /// Everything that the file holds: modinfo, vermagic, CRCs, imported and exported symbols,
+    /// signers and their keys, BTF, compilers. With --kernel it says without booting whether that
+    /// kernel would load it, and every reason why not: vermagic, missing symbols, CRCs, namespaces,
+    /// symbols for the GPL only, signatures. One file is shown in full, several as a table. It ends
+    /// with status 4 if one would not be loaded. Of a package it also says what it was made of.
     #[command(after_help = "\
 Examples:
   cargo kmod inspect hello.ko
@@ -104,18 +108,21 @@ Examples:
     Key(KeyCommand),
     /// Sign built modules in place with the kernel's own sign-file, and verify each signature
     ///
-    /// The hash is the one of the kernel's configuration. Everything is checked first: a key that does not fit the
-    /// certificate, an expired certificate, a module that is compressed or signed already is refused, and a file is only
-    /// replaced by one whose signature was verified. A passphrase or PIN is taken from KBUILD_SIGN_PIN.
+    /// The hash is the one of the kernel's configuration. Everything is checked first: a key that
+    /// does not fit the certificate, an expired certificate, a module that is compressed or signed
+    /// already is refused, and a file is only replaced by one whose signature was verified. A
+    /// passphrase or PIN is taken from KBUILD_SIGN_PIN.
     Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(InsmodArgs),
     /// Make kmod RPMs of a project, for several kernels at once
     Rpm(RpmArgs),
-    /// Link modules of one kernel into others that would load them, where the system has no weak-modules
+    /// Link modules of one kernel into others that would load them, where the system has no
+    /// weak-modules
     ///
-    /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if each symbol that it imports
-    /// has the CRC there that it was built against (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
+    /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if
+    /// each symbol that it imports has the CRC there that it was built against
+    /// (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
     WeakModules(WeakModulesArgs),
     /// Register a project with DKMS, build and install it, and the way back
     #[command(subcommand)]
@@ -126,7 +133,8 @@ Examples:
     Man(ManArgs),
     /// Print what a shell completes the tool's words with
     ///
-    /// For the program `xtask`, which `cargo kmod` runs: `alias xtask='cargo kmod'` gives it that name in a shell.
+    /// For the program `xtask`, which `cargo kmod` runs: `alias xtask='cargo kmod'` gives it that
+    /// name in a shell.
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -143,7 +151,8 @@ Examples:
 }
 
 impl Command {
-    /// A command that the tool starts itself, in namespaces of its own; it needs nothing of the user's. None for all others.
+    /// A command that the tool starts itself, in namespaces of its own; it needs nothing of the
+    /// user's. None for all others.
     pub fn run_inside(&self) -> Option<Result<()>> {
         match self {
             Self::EnterRoot(entry) => Some(entry.run()),
@@ -168,6 +177,7 @@ impl Command {
             Self::Install(args) => commands::install::run(context, args),
             Self::Uninstall(args) => commands::uninstall::run(context, args),
             Self::Status(args) => commands::status::run(context, args),
+            Self::Insmod(args) if args.secure_boot => commands::secure_boot::run(context, args),
             Self::Insmod(args) => commands::insmod::run(context, args),
             Self::Rpm(args) => commands::rpm::run(context, args),
             Self::WeakModules(args) => commands::weak_modules::run(context, args),

@@ -34,7 +34,8 @@ pub struct Global {
 }
 
 impl Global {
-    /// The directory for what is built, from the root of the file system; a variable that is set to nothing names none.
+    /// The directory for what is built, from the root of the file system; a variable that is set to
+    /// nothing names none.
     pub fn target(&self) -> Result<Option<Utf8PathBuf>> {
         let Some(dir) = self.target_dir.as_ref().filter(|dir| *dir != "") else { return Ok(None) };
         let here = std::env::current_dir().context("asking for the current directory")?;

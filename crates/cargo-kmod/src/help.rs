@@ -4,7 +4,8 @@
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 
-/// Commands that serve one task: what the task is, and the commands' names in the order in which one needs them.
+/// Commands that serve one task: what the task is, and the commands' names in the order in which
+/// one needs them.
 pub type Group = (&'static str, &'static [&'static str]);
 
 /// The commands of this crate, by task.

@@ -9,8 +9,8 @@ use crate::tool::Tool;
 /// The package of the program.
 const PACKAGE: &str = "cargo-kmod";
 
-/// Where a project's own `cargo xtask` can take the tool from: the directory, git repository or registry that this program
-/// was installed from, as long as that is there.
+/// Where a project's own `cargo xtask` can take the tool from: the directory, git repository or
+/// registry that this program was installed from, as long as that is there.
 pub(crate) fn source(tool: &Tool) -> Source {
     if let Some(home) = tool.home {
         return Source::Path(home().join("crates/cargo-kmod"));

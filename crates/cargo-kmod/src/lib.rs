@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod`: every command of the tool.
 //!
-//! A library, so that a project can have the commands as its own `cargo kmod` in three lines, and add to them. Commands are
-//! thin: they turn the user's words into calls of the crates below, and their results into what is printed.
+//! A library, so that a project can have the commands as its own `cargo kmod` in three lines, and
+//! add to them. Commands are thin: they turn the user's words into calls of the crates below, and
+//! their results into what is printed.
 
 pub mod cli;
 pub mod commands;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The program as it was called: what it is named, what it has besides this crate's commands, and how a run of it ends.
+//! The program as it was called: what it is named, what it has besides this crate's commands, and
+//! how a run of it ends.
 
 use std::ffi::OsString;
 use std::iter;
@@ -29,13 +30,14 @@ pub struct Tool {
     pub groups: &'static [help::Group],
     /// What its commands need of this machine, besides what those of this crate do.
     pub programs: &'static [&'static [Program]],
-    /// The directory of the project where none is named, and of what is built; by default they are looked for.
+    /// The directory of the project where none is named, and of what is built; by default they are
+    /// looked for.
     pub home: Option<fn() -> Utf8PathBuf>,
 }
 
 impl Tool {
-    /// Reads the command line; ends the program with a usage error where it makes no sense, and with the help where that was
-    /// asked for.
+    /// Reads the command line; ends the program with a usage error where it makes no sense, and
+    /// with the help where that was asked for.
     pub fn parse<Cli: CommandFactory + FromArgMatches>(&self, args: Vec<OsString>) -> Cli {
         let matches = self.command_line().get_matches_from(args);
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -119,6 +121,7 @@ impl Tool {
     }
 }
 
-/// What the commands of this crate need of a machine, besides what looking at a distribution's archive takes.
+/// What the commands of this crate need of a machine, besides what looking at a distribution's
+/// archive takes.
 pub const PROGRAMS: &[&[Program]] =
     &[vm::qemu::PROGRAMS, deploy::install::PROGRAMS, project::key::PROGRAMS, deploy::rpm::sign::PROGRAMS];

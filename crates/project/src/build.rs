@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a key is given.
+//! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a
+//! key is given.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -73,8 +74,8 @@ pub struct Object {
 }
 
 impl Built {
-    /// Writes each module beside itself as the modules of a kernel of this configuration are installed: compressed, if
-    /// they are.
+    /// Writes each module beside itself as the modules of a kernel of this configuration are
+    /// installed: compressed, if they are.
     pub fn pack(&mut self, config: &Config) -> Result<()> {
         let Some(compression) = Compression::of_config(config) else { return Ok(()) };
         for object in &mut self.objects {
@@ -112,7 +113,8 @@ pub fn build(context: &Context, project: &Project, prepared: &Prepared) -> Resul
 ///
 /// # Errors
 ///
-/// Besides what goes wrong in a build: refused without a key where the kernel loads no unsigned module.
+/// Besides what goes wrong in a build: refused without a key where the kernel loads no unsigned
+/// module.
 pub fn build_signed(
     context: &Context,
     project: &Project,
@@ -272,7 +274,8 @@ impl Building<'_> {
         stage_of(self.project, &self.target)
     }
 
-    /// The staged copy. One in which patches were applied, or that a program of the project changed, begins anew.
+    /// The staged copy. One in which patches were applied, or that a program of the project
+    /// changed, begins anew.
     fn lay_out(&self, sources: &Sources) -> Result<()> {
         let stage = self.stage();
         let by_program = self.project.pre_build.is_some() && !self.unchanged_by_program().exists();
@@ -322,7 +325,8 @@ impl Building<'_> {
         Ok(())
     }
 
-    /// Is there when `PRE_BUILD` was last run and changed nothing, so that what make did in the stage is still good.
+    /// Is there when `PRE_BUILD` was last run and changed nothing, so that what make did in the
+    /// stage is still good.
     fn unchanged_by_program(&self) -> Utf8PathBuf {
         self.place.join("pre_build.unchanged")
     }
@@ -336,7 +340,8 @@ impl Building<'_> {
         command::command(directive, line, &self.project.variables(&self.target), &self.prepared.root)
     }
 
-    /// In the staged copy, which alone it may write to, with the compiler that the kernel was built with.
+    /// In the staged copy, which alone it may write to, with the compiler that the kernel was built
+    /// with.
     fn in_stage(&self, cmd: Cmd) -> Cmd {
         let config = &self.target.config;
         let compiler = config.compiler().unwrap_or("gcc");
@@ -355,7 +360,8 @@ impl Building<'_> {
         self.inside(cmd)
     }
 
-    /// In the root it looks as on a machine that has the kernel and its headers: `/lib/modules/RELEASE` is there.
+    /// In the root it looks as on a machine that has the kernel and its headers:
+    /// `/lib/modules/RELEASE` is there.
     fn inside(&self, cmd: Cmd) -> Cmd {
         let kdir = &self.prepared.kdir;
         let modules = format!("/usr/lib/modules/{}", kdir.release());
@@ -371,7 +377,8 @@ impl Building<'_> {
         self.place.join("modules")
     }
 
-    /// What `/lib/modules/RELEASE` is for make: the kernel's own lists, and `build`, which headers packages bring.
+    /// What `/lib/modules/RELEASE` is for make: the kernel's own lists, and `build`, which headers
+    /// packages bring.
     fn write_library(&self) -> Result<()> {
         if self.prepared.root.is_host() {
             return Ok(());
@@ -390,7 +397,8 @@ impl Building<'_> {
         Ok(fs_err::os::unix::fs::symlink(kdir.build(), library.join("build"))?)
     }
 
-    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be signed.
+    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be
+    /// signed.
     fn finish(&self, module: &ModuleDirectives) -> Result<Object> {
         let file_name = format!("{}.ko", module.name);
         let unstripped = self.stage().join(&module.location).join(&file_name);
@@ -427,7 +435,8 @@ impl Building<'_> {
         })
     }
 
-    /// The modules to expect: those that the `dkms.conf` describes; without one, those that make says it built.
+    /// The modules to expect: those that the `dkms.conf` describes; without one, those that make
+    /// says it built.
     fn modules(&self) -> Result<Vec<ModuleDirectives>> {
         if !self.project.implied {
             return Ok(self.project.modules.clone());
@@ -447,7 +456,8 @@ impl Building<'_> {
         Ok(built)
     }
 
-    /// What is shipped of a module as `file`, before it is signed, and its debug information beside it.
+    /// What is shipped of a module as `file`, before it is signed, and its debug information beside
+    /// it.
     fn strip(
         &self,
         module: &ModuleDirectives,

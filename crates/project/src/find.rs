@@ -8,7 +8,8 @@ use crate::implied::is_implied;
 use kernel::context::Context;
 use report::failure::Failure;
 
-/// The directory of the project: `named`; else the tool's own; else the nearest one from here upwards that is a project.
+/// The directory of the project: `named`; else the tool's own; else the nearest one from here
+/// upwards that is a project.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The `dkms.conf` that a directory of module sources without one stands for: what its `Kbuild` or `Makefile` builds, under the
-//! name of its module or of the directory.
+//! The `dkms.conf` that a directory of module sources without one stands for: what its `Kbuild` or
+//! `Makefile` builds, under the name of its module or of the directory.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a `Kbuild` or a `Makefile` says it builds (Documentation/kbuild/modules.rst, "Creating a Kbuild File for an External
-//! Module"): enough to know a directory of module sources when one sees it. What is really built, `modules.order` says.
+//! What a `Kbuild` or a `Makefile` says it builds (Documentation/kbuild/modules.rst, "Creating a
+//! Kbuild File for an External Module"): enough to know a directory of module sources when one sees
+//! it. What is really built, `modules.order` says.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -81,8 +82,8 @@ pub struct OrderedModule {
     pub name: String,
 }
 
-/// The modules of a `modules.order`: a path a line, ending with `.o` or `.ko`. Kernels before 6.13 write it from the root of
-/// the file system, `build` being the directory.
+/// The modules of a `modules.order`: a path a line, ending with `.o` or `.ko`. Kernels before 6.13
+/// write it from the root of the file system, `build` being the directory.
 pub fn modules_order(text: &str, build: &Utf8Path) -> Vec<OrderedModule> {
     let module = |line: &str| {
         let path = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"))?;

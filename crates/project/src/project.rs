@@ -30,7 +30,8 @@ pub struct Project {
     pub name: String,
     /// `PACKAGE_VERSION`.
     pub version: String,
-    /// The modules it builds; of [`Project::for_kernel`] those that the kernel is not excluded from.
+    /// The modules it builds; of [`Project::for_kernel`] those that the kernel is not excluded
+    /// from.
     pub modules: Vec<ModuleDirectives>,
     /// The command that builds, with variables still in it unless it is for a kernel.
     pub make: String,
@@ -48,13 +49,15 @@ pub struct Project {
     pub import: Option<ImportList>,
     /// What the user should know of its `dkms.conf`.
     pub notices: Vec<String>,
-    /// Whether there is no `dkms.conf`: then its `Kbuild` or `Makefile` describes it, and what make built are its modules.
+    /// Whether there is no `dkms.conf`: then its `Kbuild` or `Makefile` describes it, and what make
+    /// built are its modules.
     pub implied: bool,
     settings: Settings,
     conf: Conf,
 }
 
-/// Directives that the user gives a value besides the `dkms.conf`, or instead of it (`--set NAME=VALUE`).
+/// Directives that the user gives a value besides the `dkms.conf`, or instead of it (`--set
+/// NAME=VALUE`).
 pub type Settings = BTreeMap<String, String>;
 
 /// Where the values of a project come from.
@@ -88,7 +91,8 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// Usage, if there is no `dkms.conf`; refused, if it is a program for a shell or describes no project.
+    /// Usage, if there is no `dkms.conf`; refused, if it is a program for a shell or describes no
+    /// project.
     pub fn open(dir: &Utf8Path) -> Result<Self> {
         match Self::open_any(dir, &Settings::new())? {
             Opened::Project(project) if project.implied => Err(no_dkms_conf(&project.dir).into()),
@@ -97,8 +101,8 @@ impl Project {
         }
     }
 
-    /// The same, with `settings`; neither a program for a shell is an error, nor a directory that has a `Kbuild` or a
-    /// `Makefile` alone.
+    /// The same, with `settings`; neither a program for a shell is an error, nor a directory that
+    /// has a `Kbuild` or a `Makefile` alone.
     pub fn open_any(dir: &Utf8Path, settings: &Settings) -> Result<Opened> {
         let dir = directory(dir)?;
         let file = dir.join("dkms.conf");
@@ -130,7 +134,8 @@ impl Project {
         project.for_kernel(&target)
     }
 
-    /// The project as it is for one kernel: variables have their values, and what depends on the kernel is chosen.
+    /// The project as it is for one kernel: variables have their values, and what depends on the
+    /// kernel is chosen.
     ///
     /// # Errors
     ///
@@ -253,8 +258,8 @@ fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option
     })
 }
 
-/// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is chosen, what depends
-/// on it stands for itself.
+/// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is
+/// chosen, what depends on it stands for itself.
 fn given(target: Option<&BuildTarget>, project: Option<&Project>) -> Given {
     let of_kernel = |name: &str, value: fn(&BuildTarget) -> &str| {
         target.map_or_else(|| format!("${{{name}}}"), |target| value(target).to_owned())

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The directory for what is built, marked as one that neither backups, nor git, nor the next build take for source.
+//! The directory for what is built, marked as one that neither backups, nor git, nor the next build
+//! take for source.
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 
-/// The file that marks a directory of things that can be made again (<https://bford.info/cachedir/>).
+/// The file that marks a directory of things that can be made again
+/// (<https://bford.info/cachedir/>).
 pub const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// What the file begins with.
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # Made by cargo kmod: everything in here can be made again.\n";
 
-/// Makes the directory, if it is not there yet. One that is there and has no mark, as cargo gives its own, gets the mark.
+/// Makes the directory, if it is not there yet. One that is there and has no mark, as cargo gives
+/// its own, gets the mark.
 pub fn make(dir: &Utf8Path) -> Result<()> {
     let (tag, ignored) = (dir.join(CACHE_TAG), dir.join(".gitignore"));
     if tag.exists() {

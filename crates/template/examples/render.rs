@@ -7,8 +7,9 @@
 //! render DIR NAME fix PATH LINE SOURCE [MODULE]...
 //! ```
 //!
-//! SOURCE is a directory with the kernel's source, as far as PATH needs it. What is asked of it here is what any caller has
-//! to ask. `CACHE` in the environment names the directory of prepared kernels below `~/.cache`.
+//! SOURCE is a directory with the kernel's source, as far as PATH needs it. What is asked of it
+//! here is what any caller has to ask. `CACHE` in the environment names the directory of prepared
+//! kernels below `~/.cache`.
 
 use std::error::Error;
 use std::fs;

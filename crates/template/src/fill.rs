@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Puts values into a template: `{{name}}` is replaced, and a line that is nothing but that is replaced by the value's
-//! lines, of which there may be none.
+//! Puts values into a template: `{{name}}` is replaced, and a line that is nothing but that is
+//! replaced by the value's lines, of which there may be none.
 //!
-//! The templates need nothing more: what differs between kinds of repositories is which files there are, not loops and
-//! conditions within them. So this is a page of code instead of a template engine. Values are never looked at for further
-//! places, and the templates are parts of this crate: one that names a value that there is not is a bug, found by the tests,
-//! which render every kind.
+//! The templates need nothing more: what differs between kinds of repositories is which files there
+//! are, not loops and conditions within them. So this is a page of code instead of a template
+//! engine. Values are never looked at for further places, and the templates are parts of this
+//! crate: one that names a value that there is not is a bug, found by the tests, which render every
+//! kind.
 
 /// The template with its places filled.
 ///

@@ -16,13 +16,14 @@ pub struct Fix {
     licence: Licence,
 }
 
-/// The beginning of releases that a patch series is for, such as `7.2` or `6.12.107`, or `default`, all of them.
+/// The beginning of releases that a patch series is for, such as `7.2` or `6.12.107`, or `default`,
+/// all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(String);
 
 impl Fix {
-    /// A fix of `modules`, which are built in the directory of `path` or of its one file; `also` is what of the kernel's
-    /// source they take besides.
+    /// A fix of `modules`, which are built in the directory of `path` or of its one file; `also` is
+    /// what of the kernel's source they take besides.
     ///
     /// # Errors
     ///

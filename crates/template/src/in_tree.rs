@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What has to be known of the kernel's source to rebuild a module of it: read from the text of its files.
+//! What has to be known of the kernel's source to rebuild a module of it: read from the text of its
+//! files.
 //!
-//! A `Makefile` is not run, only looked at: modules are what its `obj-$(CONFIG_…)` and `obj-m` lines name outright.
+//! A `Makefile` is not run, only looked at: modules are what its `obj-$(CONFIG_…)` and `obj-m`
+//! lines name outright.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +23,8 @@ pub struct InTreeModule {
 /// Files of the kernel's source, by their paths.
 pub type Files = BTreeMap<Utf8PathBuf, String>;
 
-/// The modules that a directory's `Makefile` makes in it, in order. Modules of directories below it are not among them.
+/// The modules that a directory's `Makefile` makes in it, in order. Modules of directories below it
+/// are not among them.
 pub fn modules(makefile: &str) -> Vec<InTreeModule> {
     let mut modules: Vec<InTreeModule> = Vec::new();
     for line in logical_lines(makefile) {
@@ -55,8 +58,9 @@ fn objects(line: &str) -> Option<(Option<ConfigOption>, &str)> {
     Some((Some(ConfigOption::parse(option?).ok()?), objects))
 }
 
-/// The headers that `files` include by a path relative to themselves (`#include "../x.h"`) and that are not among
-/// them. Those that the kernel's source has are to be imported, too; others are found in some other way (`-I`).
+/// The headers that `files` include by a path relative to themselves (`#include "../x.h"`) and that
+/// are not among them. Those that the kernel's source has are to be imported, too; others are found
+/// in some other way (`-I`).
 pub fn missing_includes(files: &Files) -> BTreeSet<Utf8PathBuf> {
     let sources = files.iter().filter(|(path, _)| matches!(path.extension(), Some("c" | "h" | "S")));
     let included = sources.flat_map(|(path, text)| {
@@ -141,12 +145,13 @@ pub fn makefile_of(path: &KernelPath) -> Utf8PathBuf {
     path.dir().join("Makefile")
 }
 
-/// The modules that are made of `path`, as the `Makefile` of its directory says: all of a directory, the one of a file.
+/// The modules that are made of `path`, as the `Makefile` of its directory says: all of a
+/// directory, the one of a file.
 ///
 /// # Errors
 ///
-/// Refused, if the `Makefile` names none; a file, too, that is one of several of a module, or that has compiler flags of
-/// its own, which would be lost.
+/// Refused, if the `Makefile` names none; a file, too, that is one of several of a module, or that
+/// has compiler flags of its own, which would be lost.
 pub fn modules_of(path: &KernelPath, makefile: &str) -> Result<Vec<InTreeModule>, Invalid> {
     let refuse = |reason: &str, remedy| Err(Invalid::new(&path.to_string(), reason, remedy));
     let mut modules = modules(makefile);

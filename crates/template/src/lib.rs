@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The files of a new repository for an out-of-tree kernel module, and the templates that files of every such repository
-//! come from: `kmod.spec`, `Makefile`.
+//! The files of a new repository for an out-of-tree kernel module, and the templates that files of
+//! every such repository come from: `kmod.spec`, `Makefile`.
 //!
-//! [`files`] takes a [`Request`] and gives a list of [`File`]s; whoever calls it writes them. What has to be known of a
-//! kernel's source for a rebuild of one of its own modules is read from text by [`in_tree`].
+//! [`files`] takes a [`Request`] and gives a list of [`File`]s; whoever calls it writes them. What
+//! has to be known of a kernel's source for a rebuild of one of its own modules is read from text
+//! by [`in_tree`].
 //!
-//! This crate must not know where anything is on a disk, what a kernel release is, or how anything is built: it has no
-//! file, process or network access. Its boundary is text: validated words in ([`Name`], [`Text`], [`KernelPath`], …),
-//! files out. What was let in needs no quoting, or is quoted for the place that it goes to.
+//! This crate must not know where anything is on a disk, what a kernel release is, or how anything
+//! is built: it has no file, process or network access. Its boundary is text: validated words in
+//! ([`Name`], [`Text`], [`KernelPath`], …), files out. What was let in needs no quoting, or is
+//! quoted for the place that it goes to.
 //!
 //! ```
 //! use template::{Date, Kind, Name, Request, Source, Text, files};

@@ -6,7 +6,8 @@ use camino::Utf8PathBuf;
 use crate::fill::fill;
 use crate::{ModuleName, Name, Text};
 
-/// What is the same in every `Makefile`, the repository's own included: from one comment that says so to the other.
+/// What is the same in every `Makefile`, the repository's own included: from one comment that says
+/// so to the other.
 pub const MAKEFILE_BODY: &str = include_str!("../files/makefile-body");
 
 /// What differs between the Makefiles of two projects.

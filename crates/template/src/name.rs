@@ -7,13 +7,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::Invalid;
 
-/// The kernel's `MODULE_NAME_LEN` on 64 bits, `64 - sizeof(unsigned long)`, with the NUL at the end.
+/// The kernel's `MODULE_NAME_LEN` on 64 bits, `64 - sizeof(unsigned long)`, with the NUL at the
+/// end.
 const MODULE_NAME_LEN: usize = 56;
 
-/// The name of a new repository and its package: lowercase letters, digits, `-` and `_`, a letter first.
+/// The name of a new repository and its package: lowercase letters, digits, `-` and `_`, a letter
+/// first.
 ///
-/// The module in it has the same name with `_` for `-`, as the kernel itself writes it: [`Name::module`]. Whether the
-/// kernel has a module of that name already is for who has a kernel to find out.
+/// The module in it has the same name with `_` for `-`, as the kernel itself writes it:
+/// [`Name::module`]. Whether the kernel has a module of that name already is for who has a kernel
+/// to find out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
@@ -27,12 +30,14 @@ pub struct ModuleName(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigOption(String);
 
-/// A file or directory of the kernel's source: plain names between slashes, relative to its root. The last name may begin
-/// with `*`, where files of a directory are meant by the end of their names.
+/// A file or directory of the kernel's source: plain names between slashes, relative to its root.
+/// The last name may begin with `*`, where files of a directory are meant by the end of their
+/// names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelPath(Utf8PathBuf);
 
-/// Words that C or Rust keeps for itself. A module's name becomes part of identifiers, and the name of a Rust crate.
+/// Words that C or Rust keeps for itself. A module's name becomes part of identifiers, and the name
+/// of a Rust crate.
 const KEYWORDS: &[&str] = &[
     // C, and what the kernel's headers define as one.
     "asm", "auto", "bool", "break", "case", "char", "const", "continue", "current", "default", "do", "double",
@@ -44,7 +49,8 @@ const KEYWORDS: &[&str] = &[
     "trait", "try", "type", "unsafe", "unsized", "use", "virtual", "where", "yield",
 ];
 
-/// Crates that every Rust module of the kernel sees, and what Kbuild and cargo make beside the sources.
+/// Crates that every Rust module of the kernel sees, and what Kbuild and cargo make beside the
+/// sources.
 const TAKEN: &[&str] = &[
     "alloc",
     "bindings",
@@ -76,8 +82,8 @@ impl Name {
     ///
     /// # Errors
     ///
-    /// Refused, with a reason: what is no such name, what C, Rust or the build keeps for itself, what is too long for the
-    /// kernel.
+    /// Refused, with a reason: what is no such name, what C, Rust or the build keeps for itself,
+    /// what is too long for the kernel.
     pub fn parse(word: &str) -> Result<Self, Invalid> {
         let refuse = |reason: &str| Err(Invalid::new(word, reason, NAME));
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -179,8 +185,8 @@ impl KernelPath {
     ///
     /// # Errors
     ///
-    /// Refused, if it is absolute, leads out of the source, or has in it what make, a shell or tar would take for more than
-    /// a part of a name.
+    /// Refused, if it is absolute, leads out of the source, or has in it what make, a shell or tar
+    /// would take for more than a part of a name.
     pub fn parse(word: &str) -> Result<Self, Invalid> {
         let refuse = |reason: &str| {
             Err(Invalid::new(

@@ -288,7 +288,8 @@ impl New<'_> {
                 "# A kernel without these cannot have it, and DKMS then leaves it out without an error.\nBUILD_EXCLUSIVE_CONFIG=\"{options}\"\n\n"
             ),
         };
-        // Of a kernel's source only one kernel's module is made, so DKMS does not build it for the next by itself.
+        // Of a kernel's source only one kernel's module is made, so DKMS does not build it for the
+        // next by itself.
         let auto = if matches!(self.request.kind, Kind::Fix(_)) { "no" } else { "yes" };
         let values = [
             ("modules", modules.collect::<String>()),

@@ -6,7 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::Invalid;
 use crate::text::{Version, shell, toml};
 
-/// Where the tool's package is, for `cargo install` and for the dependency of a repository's own `cargo xtask`.
+/// Where the tool's package is, for `cargo install` and for the dependency of a repository's own
+/// `cargo xtask`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A registry has this version.
@@ -15,7 +16,8 @@ pub enum Source {
     Git(GitUrl),
     /// A directory of this machine. What is written with it works here only.
     Path(Utf8PathBuf),
-    /// Nobody knows where: the program that is installed serves, and `cargo xtask` is another name for `cargo kmod`.
+    /// Nobody knows where: the program that is installed serves, and `cargo xtask` is another name
+    /// for `cargo kmod`.
     Installed,
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One-line texts that go into files of several languages, and quoting for those that cannot be limited.
+//! One-line texts that go into files of several languages, and quoting for those that cannot be
+//! limited.
 
 use std::fmt::{self, Display};
 
@@ -13,7 +14,8 @@ pub struct Text(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Licence(String);
 
-/// A version of the project's own, as both dkms and rpm take it: digits and letters, with `.`, `+`, `~`, `^` and `_` between.
+/// A version of the project's own, as both dkms and rpm take it: digits and letters, with `.`, `+`,
+/// `~`, `^` and `_` between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(String);
 
@@ -22,7 +24,8 @@ impl Text {
     ///
     /// # Errors
     ///
-    /// Refused, if it is empty, more than a line, or has in it what ends a string, begins a macro of rpm or a variable of make.
+    /// Refused, if it is empty, more than a line, or has in it what ends a string, begins a macro
+    /// of rpm or a variable of make.
     pub fn parse(line: &str) -> Result<Self, Invalid> {
         let refuse = |reason: String| Err(Invalid::new(line, reason, "give one line of plain words"));
         if line.trim() != line || line.is_empty() {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Finds modules in a `/lib/modules/RELEASE` tree, and what each needs loaded before it.
 //!
-//! `modules.dep` is not asked: a tree unpacked from a package has none, and depmod(8) would have to be there to
-//! make one. Every module says itself what it depends on (`depends=` in `.modinfo`, written by modpost), so only the modules
-//! that are needed are ever unpacked.
+//! `modules.dep` is not asked: a tree unpacked from a package has none, and depmod(8) would have to
+//! be there to make one. Every module says itself what it depends on (`depends=` in `.modinfo`,
+//! written by modpost), so only the modules that are needed are ever unpacked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,8 +106,8 @@ impl ModuleTree {
         GuestModule::read(&self.dir.join(file))
     }
 
-    /// The modules `names` and all that they depend on, each after what it needs, and after what modprobe(8) would load before
-    /// it. What the kernel has built in is left out.
+    /// The modules `names` and all that they depend on, each after what it needs, and after what
+    /// modprobe(8) would load before it. What the kernel has built in is left out.
     pub fn closure(&self, names: &[&str]) -> Result<Vec<GuestModule>> {
         let mut order = Vec::new();
         let mut path = Vec::new();
@@ -117,8 +117,8 @@ impl ModuleTree {
         Ok(order)
     }
 
-    /// The module that a soft dependency means: by its name or, for the name of an algorithm, that with the
-    /// kernel's generic implementation. Modprobe would find any by its aliases.
+    /// The module that a soft dependency means: by its name or, for the name of an algorithm, that
+    /// with the kernel's generic implementation. Modprobe would find any by its aliases.
     fn known(&self, name: &str) -> Option<String> {
         [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.contains(name))
     }
@@ -149,7 +149,8 @@ impl ModuleTree {
     }
 }
 
-/// `modules` in an order in which each comes after those of them that it depends on, and else as they were.
+/// `modules` in an order in which each comes after those of them that it depends on, and else as
+/// they were.
 ///
 /// # Errors
 ///
@@ -164,7 +165,8 @@ pub fn in_order(modules: Vec<GuestModule>) -> Result<Vec<GuestModule>> {
     Ok(order.into_iter().map(|at| modules[at].clone()).collect())
 }
 
-/// Positions in `names`, each after those of what it depends on; or those that cannot come after each other.
+/// Positions in `names`, each after those of what it depends on; or those that cannot come after
+/// each other.
 fn order(names: &[&str], depends: &[Vec<String>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut waiting: Vec<usize> = (0..names.len()).collect();
     let mut order = Vec::new();
@@ -177,8 +179,8 @@ fn order(names: &[&str], depends: &[Vec<String>]) -> Result<Vec<usize>, Vec<usiz
     Ok(order)
 }
 
-/// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with `extra`, which
-/// distributions put between them.
+/// The order in which depmod(8) searches by default (depmod.d(5): `search updates built-in`), with
+/// `extra`, which distributions put between them.
 fn precedence(relative: &Utf8Path) -> u8 {
     match relative.components().next().map(|first| first.as_str()) {
         Some("updates") => 0,
@@ -195,13 +197,13 @@ mod tests {
     fn updates_come_before_extra_before_the_rest() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
-        for file in ["kernel/fs/cifs.ko.xz", "extra/cifs.ko", "updates/dkms/cifs.ko.zst", "kernel/a-b.ko"] {
+        for file in ["kernel/fs/nfs.ko.xz", "extra/nfs.ko", "updates/dkms/nfs.ko.zst", "kernel/a-b.ko"] {
             fs_err::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
             fs_err::write(dir.join(file), "").unwrap();
         }
         fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
         let tree = ModuleTree::open(dir).unwrap();
-        assert_eq!(tree.files["cifs"], "updates/dkms/cifs.ko.zst");
+        assert_eq!(tree.files["nfs"], "updates/dkms/nfs.ko.zst");
         assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
         assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());
         assert!(tree.closure(&["nowhere"]).is_err());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, the distribution's signed shim, GRUB and
-//! kernel, and the Machine Owner Keys (MOK) that shim hands to it.
+//! The real chain of a machine with Secure Boot: firmware with Microsoft's keys, the distribution's
+//! signed shim, GRUB and kernel, and the Machine Owner Keys (MOK) that shim hands to it.
 //!
-//! Nothing is switched off or re-signed: what the machine refuses here, it refuses on a desk. The firmware's variables
-//! are a copy for each run, in which a certificate is enrolled as MokManager would have done.
+//! Nothing is switched off or re-signed: what the machine refuses here, it refuses on a desk. The
+//! firmware's variables are a copy for each run, in which a certificate is enrolled as MokManager
+//! would have done.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -95,7 +96,8 @@ impl Chain {
 }
 
 impl SecureBoot<'_> {
-    /// Lays out firmware and disk in `dir`, which is the run's own, for a kernel with `initrd` and these parameters.
+    /// Lays out firmware and disk in `dir`, which is the run's own, for a kernel with `initrd` and
+    /// these parameters.
     pub fn lay_out(
         &self,
         context: &Context,
@@ -123,9 +125,11 @@ impl SecureBoot<'_> {
     }
 }
 
-/// GRUB's configuration: starts the kernel, and where shim does not let it, resets the machine, which ends the run.
+/// GRUB's configuration: starts the kernel, and where shim does not let it, resets the machine,
+/// which ends the run.
 fn grub_cfg(parameters: &str) -> Result<String> {
-    // Inside single quotes GRUB changes nothing; but it escapes these for the kernel, which does not undo it.
+    // Inside single quotes GRUB changes nothing; but it escapes these for the kernel, which does
+    // not undo it.
     if let Some(word) = parameters.split_whitespace().find(|word| word.contains(['\'', '"', '\\'])) {
         return Err(Failure::usage(
             format!("--append {word}"),
@@ -138,7 +142,8 @@ fn grub_cfg(parameters: &str) -> Result<String> {
     Ok(format!("set timeout=0\nlinux /vmlinuz{words}\ninitrd /initrd\nboot\nreboot\n"))
 }
 
-/// Refuses a kernel whose image nobody signed: shim would not start it. `signed` names releases that have one.
+/// Refuses a kernel whose image nobody signed: shim would not start it. `signed` names releases
+/// that have one.
 pub fn require_signed_image(
     vmlinuz: &Utf8Path,
     release: &str,

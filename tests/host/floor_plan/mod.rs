@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The floor plan holds: crates depend downwards only, files of a crate do not import one another in a circle, the tool's crates
-//! know nothing of this repository's sample, and no two public types share a name.
+//! The floor plan holds: crates depend downwards only, files of a crate do not import one another
+//! in a circle, the tool's crates know nothing of this repository's sample, and no two public types
+//! share a name.
 
 mod imports;
 
@@ -14,7 +15,8 @@ use xtask::repository;
 
 use imports::Crate;
 
-/// The tool's crates, each on a floor above those that it may depend on. What is on the same floor does not know one another.
+/// The tool's crates, each on a floor above those that it may depend on. What is on the same floor
+/// does not know one another.
 const FLOORS: &[&[&str]] = &[
     &["report", "kmodfile", "dkms-conf", "template", "vm-protocol"],
     &["kernel", "vm-init"],

@@ -53,7 +53,8 @@ pub fn define(source: &str, name: &str) -> Result<String> {
 
 /// The definition around `at`: from after what precedes it to its closing brace, or on to `last`.
 fn definition(source: &str, code: &str, at: usize, last: char) -> Option<String> {
-    // At the left margin a definition follows on a blank line or a directive; comments are blank in `code`.
+    // At the left margin a definition follows on a blank line or a directive; comments are blank in
+    // `code`.
     let blank = |text: &str| text.trim().is_empty();
     let mut start = code[..at].rfind('\n').map_or(0, |end| end + 1);
     while let Some(line) =

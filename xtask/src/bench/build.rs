@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::{Subject, in_turns};
 use crate::repository;
 use kernel::context::Context;
@@ -19,8 +19,9 @@ const LIMIT: f64 = 0.150;
 /// What part of a make with nothing to do that may be.
 const RATIO: f64 = 0.2;
 
-/// Times the tool, by itself and through cargo, and make in the same staged copy: Kbuild alone, and the project's own make
-/// command. Make runs in the build root, as its compilers are there; what entering that takes is shown too.
+/// Times the tool, by itself and through cargo, and make in the same staged copy: Kbuild alone, and
+/// the project's own make command. Make runs in the build root, as its compilers are there; what
+/// entering that takes is shown too.
 pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let project = Project::open(&repository())?;
@@ -43,10 +44,10 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let timings = in_turns(report, runs, subjects)?;
     let [direct, cargo, kbuild, ..] = timings.as_slice() else { unreachable!("each subject is timed") };
     let judgements = vec![
-        Judgement::seconds(direct, LIMIT),
-        Judgement::seconds(cargo, LIMIT),
-        Judgement::ratio(direct, kbuild, RATIO),
-        Judgement::ratio(cargo, kbuild, RATIO),
+        LimitCheck::seconds(direct, LIMIT),
+        LimitCheck::seconds(cargo, LIMIT),
+        LimitCheck::ratio(direct, kbuild, RATIO),
+        LimitCheck::ratio(cargo, kbuild, RATIO),
     ];
     Ok(Results { timings, judgements })
 }
@@ -56,7 +57,8 @@ fn tool(program: &str, args: &[&str]) -> Cmd {
     Cmd::new(program).args(args).cwd(repository())
 }
 
-/// Runs a make, and makes sure that it found nothing to do: one that rebuilds would flatter the tool.
+/// Runs a make, and makes sure that it found nothing to do: one that rebuilds would flatter the
+/// tool.
 fn run_idle(make: &Cmd, objects: &[Object], context: &Context) -> Result<()> {
     let times = || {
         let modified = |object: &Object| fs_err::metadata(&object.unstripped)?.modified();

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::scratch;
 use crate::bench::timing::{Subject, Timing, in_turns};
 use crate::repository;
@@ -53,15 +53,15 @@ fn measure_on(system: &System<'_>, kdirs: &[Kdir], runs: usize) -> Result<Result
             system.subject("dkms add, build, install", system.theirs(&kdirs[..1])),
         ],
     )?;
-    let mut judgements = vec![Judgement::ratio(&timings[0], &timings[1], ONE)];
+    let mut judgements = vec![LimitCheck::ratio(&timings[0], &timings[1], ONE)];
     let mut all = timings;
     if let [_, _, _, ..] = kdirs {
         let three = system.three(&kdirs[..3], runs)?;
-        judgements.push(Judgement::ratio(&three[0], &three[1], THREE));
+        judgements.push(LimitCheck::ratio(&three[0], &three[1], THREE));
         all.extend(three);
     } else {
         let why = "no three kernels with Rust are prepared for one build root".to_owned();
-        judgements.push(Judgement::skipped("three kernels at once", THREE, why));
+        judgements.push(LimitCheck::skipped("three kernels at once", THREE, why));
     }
     Ok(Results { timings: all, judgements })
 }
@@ -115,7 +115,8 @@ impl<'a> System<'a> {
 
     /// A command that starts where DKMS knows nothing.
     fn subject(&self, what: &str, cmd: Cmd) -> Subject<'_> {
-        // What DKMS knows it must be able to remove: a figure over what an earlier run left would be wrong.
+        // What DKMS knows it must be able to remove: a figure over what an earlier run left would
+        // be wrong.
         let forget = "if dkms status -m cifs-fix | grep -q .; then dkms remove cifs-fix/$VERSION --all; fi
                       rm -rf /usr/src/cifs-fix-* /var/lib/dkms/cifs-fix";
         let before = move || self.run(self.sh(forget).env("VERSION", env!("CARGO_PKG_VERSION")));

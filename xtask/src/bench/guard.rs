@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the guard adds to opening files on a share: in guest instructions, with it and without it, on the same mount.
+//! What the guard adds to opening files on a share: in guest instructions, with it and without it,
+//! on the same mount.
 //!
-//! QEMU counts instructions and lets the guest's clock go on by a nanosecond with each, so that what the kernel writes down
-//! of how long its tasks ran are instructions, and a busy host changes nothing.
+//! QEMU counts instructions and lets the guest's clock go on by a nanosecond with each, so that
+//! what the kernel writes down of how long its tasks ran are instructions, and a busy host changes
+//! nothing.
 
 use anyhow::{Context as _, Result, ensure};
 use guest::ShareStep;
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::Timing;
 use crate::client::{
     ClientSteps as _, SampleMachine as Machine, SamplePayload as Payload, SampleStep as Step,
@@ -104,6 +106,6 @@ fn results(run: &Run, turns: &Turns) -> Result<Results> {
         Ok::<_, anyhow::Error>(Timing::new(what, steps.iter().map(seconds).collect::<Result<_>>()?))
     };
     let (with, without) = (timing("with", &turns.with)?, timing("without", &turns.without)?);
-    let judgements = vec![Judgement::ratio(&with, &without, RATIO)];
+    let judgements = vec![LimitCheck::ratio(&with, &without, RATIO)];
     Ok(Results { timings: vec![with, without], judgements })
 }

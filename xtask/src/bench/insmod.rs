@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::{Subject, in_turns};
 use crate::bench::virtme_ng::{Guest, VirtmeNg};
 use crate::repository;
@@ -39,15 +39,15 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     match compared {
         Ok(timings) => {
             let judgements = vec![
-                Judgement::seconds(&timings[0], LIMIT),
-                Judgement::ratio(&timings[0], &timings[1], RATIO),
+                LimitCheck::seconds(&timings[0], LIMIT),
+                LimitCheck::ratio(&timings[0], &timings[1], RATIO),
             ];
             Ok(Results { timings, judgements })
         }
         Err(error) => {
             let timings = in_turns(report, runs, vec![ours()])?;
-            let skipped = Judgement::skipped("xtask insmod / virtme-ng", RATIO, why(&error));
-            let judgements = vec![Judgement::seconds(&timings[0], LIMIT), skipped];
+            let skipped = LimitCheck::skipped("xtask insmod / virtme-ng", RATIO, why(&error));
+            let judgements = vec![LimitCheck::seconds(&timings[0], LIMIT), skipped];
             Ok(Results { timings, judgements })
         }
     }

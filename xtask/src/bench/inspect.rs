@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::{Subject, in_turns};
 use kernel::context::Context;
 use kernel::kdir::Kdir;
@@ -32,7 +32,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
         Subject::new(format!("modinfo, {count} times"), || theirs.run(report).map(drop)),
     ];
     let timings = in_turns(report, runs, subjects)?;
-    let judgements = vec![Judgement::ratio(&timings[0], &timings[1], RATIO)];
+    let judgements = vec![LimitCheck::ratio(&timings[0], &timings[1], RATIO)];
     Ok(Results { timings, judgements })
 }
 

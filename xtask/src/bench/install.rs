@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::scratch::Scratch;
 use crate::bench::timing::{Subject, in_turns};
 use crate::repository;
@@ -19,8 +19,9 @@ use report::process::Cmd;
 /// What part of the time by hand it may take.
 const RATIO: f64 = 1.2;
 
-/// Times both, each in a system of its own with all modules of the default kernel, in which the module is not installed. The
-/// tool has everything on the disk when it ends; by hand nobody waits for that.
+/// Times both, each in a system of its own with all modules of the default kernel, in which the
+/// module is not installed. The tool has everything on the disk when it ends; by hand nobody waits
+/// for that.
 pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let built = build(context, &Project::open(&repository())?, &prepared)?;
@@ -49,7 +50,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
         Subject::new("cp and depmod -a", || by_hand.install(&object.file)).before(|| by_hand.uninstall()),
     ];
     let timings = in_turns(&context.report, runs, subjects)?;
-    let judgements = vec![Judgement::ratio(&timings[0], &timings[1], RATIO)];
+    let judgements = vec![LimitCheck::ratio(&timings[0], &timings[1], RATIO)];
     Ok(Results { timings, judgements })
 }
 

@@ -29,7 +29,7 @@ pub enum Unit {
 
 /// One limit, held against the medians.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Judgement {
+pub struct LimitCheck {
     /// What is limited, and beside what.
     pub what: String,
     /// What the numbers are.
@@ -44,7 +44,7 @@ pub struct Judgement {
     pub why: Option<String>,
 }
 
-impl Judgement {
+impl LimitCheck {
     /// `timing` takes at most `limit` seconds.
     pub fn seconds(timing: &Timing, limit: f64) -> Self {
         Self::found(timing.what.clone(), Unit::Seconds, timing.median, limit)
@@ -76,17 +76,17 @@ mod tests {
     fn medians_are_held_against_limits() {
         let ours = Timing::new("ours", vec![1.0, 2.0, 30.0]);
         let theirs = Timing::new("theirs", vec![8.0, 8.0, 8.0]);
-        let ratio = Judgement::ratio(&ours, &theirs, 0.25);
+        let ratio = LimitCheck::ratio(&ours, &theirs, 0.25);
         assert_eq!((ratio.found, ratio.outcome), (Some(0.25), Outcome::Pass));
         assert_eq!(ratio.what, "ours / theirs");
-        assert_eq!(Judgement::ratio(&ours, &theirs, 0.24).outcome, Outcome::Over);
-        assert_eq!(Judgement::seconds(&ours, 2.0).outcome, Outcome::Pass);
-        assert_eq!(Judgement::seconds(&ours, 1.9).outcome, Outcome::Over);
+        assert_eq!(LimitCheck::ratio(&ours, &theirs, 0.24).outcome, Outcome::Over);
+        assert_eq!(LimitCheck::seconds(&ours, 2.0).outcome, Outcome::Pass);
+        assert_eq!(LimitCheck::seconds(&ours, 1.9).outcome, Outcome::Over);
     }
 
     #[test]
     fn what_is_no_number_is_never_a_pass() {
         let zero = Timing::new("zero", vec![0.0]);
-        assert_eq!(Judgement::ratio(&zero, &zero, 0.2).outcome, Outcome::Over);
+        assert_eq!(LimitCheck::ratio(&zero, &zero, 0.2).outcome, Outcome::Over);
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the tool's speed is judged by: in one run, on one machine, the tool beside what one would use otherwise.
+//! What the tool's speed is judged by: in one run, on one machine, the tool beside what one would
+//! use otherwise.
 //!
 //! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
 
@@ -22,10 +23,11 @@ mod virtme_ng;
 use kernel::machine::programs::{Program, program};
 use serde::Serialize;
 
-use judgement::Judgement;
+use judgement::LimitCheck;
 use timing::Timing;
 
-/// What the comparisons need of this machine, and nothing else does. virtme-ng itself comes from Python's registry.
+/// What the comparisons need of this machine, and nothing else does. virtme-ng itself comes from
+/// Python's registry.
 pub const PROGRAMS: &[Program] = &[
     program("busybox", "busybox-static", "the initramfs of virtme-ng"),
     program("python3", "python3-venv", "runs virtme-ng"),
@@ -38,7 +40,7 @@ pub struct Results {
     /// Everything that was timed.
     pub timings: Vec<Timing>,
     /// Every limit, and whether it was kept.
-    pub judgements: Vec<Judgement>,
+    pub judgements: Vec<LimitCheck>,
 }
 
 impl Results {

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use clap::ValueEnum as _;
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::scratch::Scratch;
 use crate::bench::timing::{Subject, Timing, once};
 use kernel::context::Context;
@@ -24,16 +24,18 @@ use report::process::Cmd;
 /// How much longer than the make steps alone it may take.
 const RATIO: f64 = 1.15;
 
-/// Prepares the default kernel once in a cache of its own, which shares only the build roots with the user's: indexes and
-/// packages are fetched, unpacked, made and proven. The same make lines run over source that is unpacked already, in an empty build
-/// directory, before it and after it: minutes pass, in which a machine's speed may change. Minutes each, so `--runs` does not count.
+/// Prepares the default kernel once in a cache of its own, which shares only the build roots with
+/// the user's: indexes and packages are fetched, unpacked, made and proven. The same make lines run
+/// over source that is unpacked already, in an empty build directory, before it and after it:
+/// minutes pass, in which a machine's speed may change. Minutes each, so `--runs` does not count.
 pub fn measure(context: &Context) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let release = prepared.kdir.release().clone();
     let cold = ColdCache::new(context)?;
     let bare = || cold.make_steps(context, &prepared);
     let report = &context.report;
-    // Not counted: it reads the compilers from the disk, which the first that is timed would do for the others.
+    // Not counted: it reads the compilers from the disk, which the first that is timed would do for
+    // the others.
     once(report, Subject::new("the bare make steps, not counted", bare))?;
     let before = once(report, Subject::new("the bare make steps, before", bare))?;
     let tool = cold.tool(context, &release);
@@ -42,7 +44,7 @@ pub fn measure(context: &Context) -> Result<Results> {
     let after = once(report, Subject::new("the bare make steps, after", bare))?;
     let theirs = Timing::new("the bare make steps", [before.runs, after.runs].concat());
     let within = Timing::new("make within kernel prepare", vec![made.stamp().make_seconds]);
-    let judgements = vec![Judgement::ratio(&ours, &theirs, RATIO)];
+    let judgements = vec![LimitCheck::ratio(&ours, &theirs, RATIO)];
     Ok(Results { timings: vec![ours, theirs, within], judgements })
 }
 

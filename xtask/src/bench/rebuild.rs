@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::{Subject, in_turns};
 use crate::repository;
 use kernel::context::Context;
@@ -22,7 +22,8 @@ const RATIO: f64 = 1.05;
 /// Each build takes the better part of a minute; more rounds than these tell no more.
 const MOST_RUNS: usize = 3;
 
-/// Times the tool, which stages, patches, makes, checks and strips, and the project's make over the sources that are staged.
+/// Times the tool, which stages, patches, makes, checks and strips, and the project's make over the
+/// sources that are staged.
 pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let prepared = prepare::provide(context, None, context.root_fs)?;
     let project = Project::open(&repository().join("cifs"))?;
@@ -45,7 +46,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     ];
     let timings = in_turns(report, runs.min(MOST_RUNS), subjects)?;
     let judgements = match timings.as_slice() {
-        [ours, bare] => vec![Judgement::ratio(ours, bare, RATIO)],
+        [ours, bare] => vec![LimitCheck::ratio(ours, bare, RATIO)],
         _ => unreachable!("each subject is timed"),
     };
     Ok(Results { timings, judgements })

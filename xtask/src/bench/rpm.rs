@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `rpm` beside rpmbuild with the same spec; and packages for several kernels, two at a time beside rpmbuild for one after
-//! another.
+//! `rpm` beside rpmbuild with the same spec; and packages for several kernels, two at a time beside
+//! rpmbuild for one after another.
 
 use std::cmp::Reverse;
 
 use anyhow::Result;
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::scratch::Scratch;
 use crate::bench::timing::{Subject, in_turns};
 use crate::repository;
@@ -28,7 +28,8 @@ const OVERHEAD: f64 = 1.05;
 /// What part of the time of one after another two at a time may take.
 const PARALLEL: f64 = 0.65;
 
-/// Packages of the second measure: two releases of three flavours, where so many kernels are prepared.
+/// Packages of the second measure: two releases of three flavours, where so many kernels are
+/// prepared.
 const KERNELS: usize = 6;
 
 /// Times both.
@@ -56,7 +57,7 @@ fn overhead(context: &Context, project: &Project, scratch: &Scratch, runs: usize
         Subject::new("rpmbuild -bb of the same spec", run(by_hand)),
     ];
     let timings = in_turns(report, runs, subjects)?;
-    let judgements = vec![Judgement::ratio(&timings[0], &timings[1], OVERHEAD)];
+    let judgements = vec![LimitCheck::ratio(&timings[0], &timings[1], OVERHEAD)];
     Ok(Results { timings, judgements })
 }
 
@@ -72,7 +73,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
         let why = "needs two prepared kernels and two processors".to_owned();
         return Ok(Results {
             timings: Vec::new(),
-            judgements: vec![Judgement::skipped(&what, PARALLEL, why)],
+            judgements: vec![LimitCheck::skipped(&what, PARALLEL, why)],
         });
     }
     let releases: Vec<&str> = targets.iter().map(|target| target.release.as_str()).collect();
@@ -96,7 +97,7 @@ fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<R
     ];
     // Minutes each: once has to do.
     let timings = in_turns(report, 1, subjects)?;
-    let judgements = vec![Judgement::ratio(&timings[0], &timings[1], PARALLEL)];
+    let judgements = vec![LimitCheck::ratio(&timings[0], &timings[1], PARALLEL)];
     Ok(Results { timings, judgements })
 }
 

@@ -11,7 +11,8 @@ use report::cache::{Lock, remove_plain};
 /// Where a measure in a root keeps its changes to it.
 pub(super) const CHANGES: &str = "changes";
 
-/// Empty at first, removed when dropped; what a stopped run left is removed by the next. Links in it are not followed then.
+/// Empty at first, removed when dropped; what a stopped run left is removed by the next. Links in
+/// it are not followed then.
 pub(super) struct Scratch {
     dir: Utf8PathBuf,
     _lock: Lock,

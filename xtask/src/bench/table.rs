@@ -2,7 +2,7 @@
 //! Results for people: what was timed, then each limit and whether it was kept.
 
 use crate::bench::Results;
-use crate::bench::judgement::{Judgement, Outcome, Unit};
+use crate::bench::judgement::{LimitCheck, Outcome, Unit};
 use crate::bench::timing::Timing;
 use report::table;
 
@@ -21,7 +21,7 @@ fn timing(timing: &Timing) -> Vec<String> {
     vec![what.clone(), runs.len().to_string(), time(*median), time(*min), time(*max)]
 }
 
-fn judgement(judgement: &Judgement) -> Vec<String> {
+fn judgement(judgement: &LimitCheck) -> Vec<String> {
     let value = |value: f64| match judgement.unit {
         Unit::Seconds => time(value),
         Unit::Ratio => format!("{value:.3}"),
@@ -55,9 +55,9 @@ mod tests {
         let ours = Timing::new("ours", vec![0.0071, 0.007]);
         let theirs = Timing::new("theirs", vec![1.5, 2.5]);
         let judgements = vec![
-            Judgement::seconds(&ours, 0.15),
-            Judgement::ratio(&ours, &theirs, 0.001),
-            Judgement::skipped("ours / others", 0.25, "they cannot be had".to_owned()),
+            LimitCheck::seconds(&ours, 0.15),
+            LimitCheck::ratio(&ours, &theirs, 0.001),
+            LimitCheck::skipped("ours / others", 0.25, "they cannot be had".to_owned()),
         ];
         let results = Results { timings: vec![ours, theirs], judgements };
         assert_eq!(

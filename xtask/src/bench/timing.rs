@@ -69,8 +69,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Times each subject `runs` times, in turns, so that what else the machine does meets all of them alike. A round before
-/// that does not count: it fills caches and builds what is not built yet.
+/// Times each subject `runs` times, in turns, so that what else the machine does meets all of them
+/// alike. A round before that does not count: it fills caches and builds what is not built yet.
 pub fn in_turns(report: &Report, runs: usize, mut subjects: Vec<Subject<'_>>) -> Result<Vec<Timing>> {
     let mut taken = vec![Vec::with_capacity(runs); subjects.len()];
     for round in 0..=runs {

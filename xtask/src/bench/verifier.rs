@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Results;
-use crate::bench::judgement::Judgement;
+use crate::bench::judgement::LimitCheck;
 use crate::bench::timing::Timing;
 use crate::repository;
 use kernel::context::Context;
@@ -14,7 +14,8 @@ use report::process::Cmd;
 /// What part of the client's time the verifier may take.
 const RATIO: f64 = 1.0;
 
-/// Times both in a program of their own, compiled as the kernel compiles: the C at `-O2`, the Rust at the same level.
+/// Times both in a program of their own, compiled as the kernel compiles: the C at `-O2`, the Rust
+/// at the same level.
 pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     // The client's source comes with a prepared kernel.
     prepare::provide(context, None, context.root_fs)?;
@@ -29,7 +30,8 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     results(&text)
 }
 
-/// Reads lines of what, nanoseconds of the verifier, nanoseconds of the client; those of one kind follow each other.
+/// Reads lines of what, nanoseconds of the verifier, nanoseconds of the client; those of one kind
+/// follow each other.
 fn results(text: &str) -> Result<Results> {
     let mut kinds: Vec<(&str, Vec<f64>, Vec<f64>)> = Vec::new();
     for line in text.lines() {
@@ -53,7 +55,7 @@ fn results(text: &str) -> Result<Results> {
     for (what, ours, theirs) in kinds {
         let ours = Timing::new(format!("verifier, {what}"), ours);
         let theirs = Timing::new(format!("client, {what}"), theirs);
-        results.judgements.push(Judgement::ratio(&ours, &theirs, RATIO));
+        results.judgements.push(LimitCheck::ratio(&ours, &theirs, RATIO));
         results.timings.extend([ours, theirs]);
     }
     Ok(results)

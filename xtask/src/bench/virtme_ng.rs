@@ -50,7 +50,8 @@ impl VirtmeNg {
     fn command(&self) -> Cmd {
         let path = std::env::var("PATH").unwrap_or_default();
         let daemon = self.virtiofsd.parent().unwrap_or(Utf8Path::new("/"));
-        // It starts QEMU and the daemon itself: its whole group ends when the limit is reached, or this program ends.
+        // It starts QEMU and the daemon itself: its whole group ends when the limit is reached, or
+        // this program ends.
         Cmd::new("timeout")
             .bound("TERM")
             .arg("--kill-after=5")
@@ -60,8 +61,8 @@ impl VirtmeNg {
     }
 }
 
-/// A virtual environment with virtme-ng. Its programs know where they are, so it cannot be made elsewhere and renamed
-/// in: a file written last says that it is whole.
+/// A virtual environment with virtme-ng. Its programs know where they are, so it cannot be made
+/// elsewhere and renamed in: a file written last says that it is whole.
 fn install(context: &Context, place: &Utf8Path) -> Result<()> {
     let step = context.report.step("Installing", "virtme-ng from the Python registry");
     if place.exists() {
@@ -75,8 +76,8 @@ fn install(context: &Context, place: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// The virtiofs daemon written in Rust: virtme-ng does not work with the C one in QEMU 7.2 (Debian 12). Debian has
-/// it since 13 as a package of its own; elsewhere cargo builds it.
+/// The virtiofs daemon written in Rust: virtme-ng does not work with the C one in QEMU 7.2 (Debian
+/// 12). Debian has it since 13 as a package of its own; elsewhere cargo builds it.
 fn virtiofsd(context: &Context) -> Result<Utf8PathBuf> {
     if let Some(found) = programs::find("virtiofsd") {
         return Ok(found);
@@ -114,8 +115,8 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Lays out kernel, modules and script. The modules are unpacked: the ones that virtme-ng puts into its initramfs are
-    /// loaded by busybox, which cannot read them otherwise.
+    /// Lays out kernel, modules and script. The modules are unpacked: the ones that virtme-ng puts
+    /// into its initramfs are loaded by busybox, which cannot read them otherwise.
     pub(super) fn new(
         context: &Context,
         virtme_ng: VirtmeNg,
@@ -170,7 +171,8 @@ fn lay_out(kdir: &Kdir, loads: &[String], into: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// What the tool's own init does too: the kernel's modules, the built one, out again, and the kernel log.
+/// What the tool's own init does too: the kernel's modules, the built one, out again, and the
+/// kernel log.
 fn script(loads: &[String], object: &Object) -> String {
     let load = loads.iter().map(|name| format!("modprobe {name}\n"));
     let unload = loads.iter().rev().map(|name| format!("rmmod {name}\n"));

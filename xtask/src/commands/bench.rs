@@ -99,7 +99,7 @@ fn judge(results: &Results) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::judgement::Judgement;
+    use crate::bench::judgement::LimitCheck;
     use crate::bench::timing::Timing;
     use report::failure::exit_of;
 
@@ -107,10 +107,10 @@ mod tests {
     fn only_a_limit_that_was_not_kept_fails() {
         let timing = Timing::new("x", vec![1.0]);
         let mut results = Results::default();
-        results.judgements.push(Judgement::seconds(&timing, 2.0));
-        results.judgements.push(Judgement::skipped("y", 2.0, "why".to_owned()));
+        results.judgements.push(LimitCheck::seconds(&timing, 2.0));
+        results.judgements.push(LimitCheck::skipped("y", 2.0, "why".to_owned()));
         judge(&results).unwrap();
-        results.judgements.push(Judgement::seconds(&timing, 0.5));
+        results.judgements.push(LimitCheck::seconds(&timing, 0.5));
         assert_eq!(exit_of(&judge(&results).unwrap_err()), Exit::Failed);
     }
 }

@@ -41,7 +41,8 @@ pub enum Suite {
     All,
 }
 
-/// What only the tests need of this machine: a program that kills the tool at each of its system calls.
+/// What only the tests need of this machine: a program that kills the tool at each of its system
+/// calls.
 pub const PROGRAMS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
 
 /// What the fuzz targets are compiled with.

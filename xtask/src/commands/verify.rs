@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use camino::Utf8Path;
 use capture::file::{End, Unreadable};
-use capture::{Counts, Dialect, Found, Survey, Tally, Totals, Verdict};
+use capture::{Counts, Dialect, Found, ReplyVerdict, Survey, Tally, Totals};
 use serde_json::{Value, json};
 use verify::Malformed;
 
@@ -128,9 +128,9 @@ fn dialect(dialect: Option<Dialect>) -> String {
 /// The verdict in a word, and the rule if one is broken.
 fn verdict(found: &Found) -> (&'static str, Option<Malformed>) {
     match found.reply.verdict {
-        Verdict::Sound => ("sound", None),
-        Verdict::Strict(malformed) => ("strict", Some(malformed)),
-        Verdict::Rejected(malformed) => ("rejected", Some(malformed)),
+        ReplyVerdict::Sound => ("sound", None),
+        ReplyVerdict::Strict(malformed) => ("strict", Some(malformed)),
+        ReplyVerdict::Rejected(malformed) => ("rejected", Some(malformed)),
     }
 }
 

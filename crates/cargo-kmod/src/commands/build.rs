@@ -29,7 +29,8 @@ pub struct BuildCommand {
     /// What to build.
     #[command(flatten)]
     pub build: BuildArgs,
-    /// Lay out the project's source for the kernel, imported and patched, to be edited, and build nothing
+    /// Lay out the project's source for the kernel, imported and patched, to be edited, and build
+    /// nothing
     #[arg(long, conflicts_with = "all_kernels")]
     pub import_only: bool,
     /// Also compress the modules as the kernel's own are (CONFIG_MODULE_COMPRESS_*), beside NAME.ko
@@ -43,7 +44,8 @@ pub struct BuildArgs {
     /// Directory of module sources [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest cloud-amd64 kernel with Rust]
+    /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest
+    /// cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<Release>,
     /// Give a directive of dkms.conf another value, such as PACKAGE_VERSION=1.2; may be repeated
@@ -51,15 +53,18 @@ pub struct BuildArgs {
     /// It names and numbers a project that has no dkms.conf, too.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub settings: Vec<(String, String)>,
-    /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no privilege
+    /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no
+    /// privilege
     ///
-    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got are shown.
+    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got
+    /// are shown.
     #[arg(long)]
     pub allow_shell: bool,
     /// Build for every prepared kernel
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
-    /// Package of the kernel's distribution that the project's build needs besides, such as libxtables-dev; may be repeated
+    /// Package of the kernel's distribution that the project's build needs besides, such as
+    /// libxtables-dev; may be repeated
     ///
     /// It is installed in a build root made for that, never on the host.
     #[arg(long = "package", value_name = "NAME")]
@@ -155,7 +160,8 @@ fn project(context: &Context, args: &BuildArgs) -> Result<Project> {
     Project::open(&find::directory(context, args.project.as_deref())?)
 }
 
-/// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and its root.
+/// What is to be built: read, or with `--allow-shell` to be evaluated once there is a kernel and
+/// its root.
 pub(super) fn opened(context: &Context, args: &BuildArgs) -> Result<Opened> {
     match Project::open_any(&find::directory(context, args.project.as_deref())?, &args.settings())? {
         Opened::Program { failure, .. } if !args.allow_shell => Err(failure.into()),
@@ -167,8 +173,8 @@ pub(super) fn opened(context: &Context, args: &BuildArgs) -> Result<Opened> {
 pub struct Batch {
     /// What was built.
     pub built: Vec<Built>,
-    /// The first kernel's failure; further ones were shown as warnings. Of kernels that the project is not for, only
-    /// when there is no other.
+    /// The first kernel's failure; further ones were shown as warnings. Of kernels that the project
+    /// is not for, only when there is no other.
     pub first_error: Option<anyhow::Error>,
 }
 
@@ -254,7 +260,8 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
     }
 }
 
-/// The kernels asked for; `None` is the default one. Of all that are prepared, those that the project can be built for.
+/// The kernels asked for; `None` is the default one. Of all that are prepared, those that the
+/// project can be built for.
 pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(&context.cache, &context.report);

@@ -11,7 +11,8 @@ pub fn run(tool: &Tool, shell: Shell) -> Result<()> {
     Ok(report::print(&script(tool, shell))?)
 }
 
-/// The script. It completes the program itself (`cargo-kmod`): after `cargo`, most shells ask cargo.
+/// The script. It completes the program itself (`cargo-kmod`): after `cargo`, most shells ask
+/// cargo.
 pub(super) fn script(tool: &Tool, shell: Shell) -> Vec<u8> {
     let name = tool.program_name();
     let mut command = tool.command_line().name(name.clone()).bin_name(name.clone());

@@ -7,8 +7,8 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
+use crate::commands::build;
 use crate::commands::build::BuildArgs;
-use crate::commands::{build, secure_boot};
 use clap::Args;
 use kernel::context::Context;
 use kernel::distribution::known;
@@ -42,8 +42,9 @@ pub struct InsmodArgs {
     /// Words added to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
     pub append: Vec<String>,
-    /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while its certificate is not
-    /// enrolled, and loaded once it is? With a key made for the run, or that of --sign-key
+    /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while
+    /// its certificate is not enrolled, and loaded once it is? With a key made for the run, or that
+    /// of --sign-key
     #[arg(long)]
     pub secure_boot: bool,
 }
@@ -62,9 +63,6 @@ struct Outcome {
 
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
-    if args.secure_boot {
-        return secure_boot::run(context, args);
-    }
     programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS])?;
     let mut outcomes = Vec::new();
     let batch = build::all(context, &args.build, |project, prepared, built| {
@@ -101,7 +99,8 @@ fn load(
     boot::boot(context, &prepared.kdir, &payload, &console, &options)
 }
 
-/// Inserts the project's `modules`, after the stock modules it names, and removes everything in reverse.
+/// Inserts the project's `modules`, after the stock modules it names, and removes everything in
+/// reverse.
 pub(super) fn payload(
     tree: &ModuleTree,
     project: &Project,

@@ -33,21 +33,22 @@ pub struct NewArgs {
     /// A module in C
     #[arg(long, group = "kind")]
     pub c: bool,
-    /// A rebuild of one of the kernel's own modules with patches: its directory or source file in the kernel, such as
-    /// fs/isofs or drivers/net/dummy.c
+    /// A rebuild of one of the kernel's own modules with patches: its directory or source file in
+    /// the kernel, such as fs/isofs or drivers/net/dummy.c
     #[arg(long, group = "kind", value_name = "PATH", value_parser = KernelPath::parse)]
     pub fix: Option<KernelPath>,
     /// Which of the modules of that directory; may be repeated [default: all]
     #[arg(long = "module", value_name = "NAME", requires = "fix", value_parser = ModuleName::parse)]
     pub modules: Vec<ModuleName>,
-    /// The kernel whose source is fixed, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+    /// The kernel whose source is fixed, as `uname -r` prints it [default: the newest cloud-amd64
+    /// kernel with Rust]
     #[arg(long, value_name = "RELEASE", requires = "fix")]
     pub kernel: Option<Release>,
     /// Who writes it [default: as git knows you]
     #[arg(long, value_name = "NAME <MAIL>", value_parser = Text::parse)]
     pub author: Option<Text>,
-    /// Where its own `cargo xtask` takes the tool from: a directory, the address of a git repository, or the version in a
-    /// registry [default: where this program was installed from]
+    /// Where its own `cargo xtask` takes the tool from: a directory, the address of a git
+    /// repository, or the version in a registry [default: where this program was installed from]
     #[arg(long, value_name = "DIR|URL|VERSION", value_parser = source)]
     pub tool: Option<Source>,
 }
@@ -158,8 +159,8 @@ fn write(dir: &Utf8Path, files: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// Puts the directory under version control, unless it is already, as `cargo new` does. Its files are added: packages are made
-/// of what git tracks. Whether it did.
+/// Puts the directory under version control, unless it is already, as `cargo new` does. Its files
+/// are added: packages are made of what git tracks. Whether it did.
 fn init_git(context: &Context, dir: &Utf8Path) -> Result<bool> {
     let inside = dir.canonicalize_utf8()?.ancestors().any(|dir| dir.join(".git").exists());
     if inside || programs::find("git").is_none() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo kmod insmod --secure-boot`: what a machine with Secure Boot does with the module, before one does.
+//! `cargo kmod insmod --secure-boot`: what a machine with Secure Boot does with the module, before
+//! one does.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long the verifier takes for a reply, and the client's own functions for the same bytes. Writes a line a run:
-//! what, nanoseconds of the verifier, nanoseconds of the client, with tabs between them. Takes the number of runs.
+//! How long the verifier takes for a reply, and the client's own functions for the same bytes.
+//! Writes a line a run: what, nanoseconds of the verifier, nanoseconds of the client, with tabs
+//! between them. Takes the number of runs.
 
 #[path = "../../../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
@@ -22,7 +23,8 @@ const FIGURE: u64 = 200_000_000;
 /// Length of the list of entries, in bytes.
 const LIST: usize = 64 * 1024;
 
-/// One kind of reply: the message, what it holds if the request tells, and what the client calls for it.
+/// One kind of reply: the message, what it holds if the request tells, and what the client calls
+/// for it.
 struct Kind {
     what: &'static str,
     message: Vec<u8>,

@@ -87,8 +87,8 @@ fn the_client_agrees() {
     every_rule_is_confirmed(&findings.confirmed);
 }
 
-/// Whatever is rejected in enforce mode must be seen to be rejected by the client, but for the rules whose
-/// function cannot be asked.
+/// Whatever is rejected in enforce mode must be seen to be rejected by the client, but for the
+/// rules whose function cannot be asked.
 fn every_rule_is_confirmed(confirmed: &BTreeSet<&'static str>) {
     let enforced = Rule::ALL.into_iter().filter(|rule| rule.level() == Level::Enforce);
     let unheard = |name: &str| UNHEARD.iter().any(|(rule, _)| rule.name() == name);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The projects of this repository and what the templates give: the same. Where a project says something of its own, in the
-//! head of its `kmod.spec` and around the body of its `Makefile`, that is read from it.
+//! The projects of this repository and what the templates give: the same. Where a project says
+//! something of its own, in the head of its `kmod.spec` and around the body of its `Makefile`, that
+//! is read from it.
 
-use std::fs;
-
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use template::{Date, Licence, MAKEFILE_BODY, ModuleName, Name, PREPARED, Spec, Text, Version, kmod_spec};
+use xtask::repository;
 
 /// The files of this name in the repository and in directories right below it.
 fn committed(name: &str) -> Vec<(Utf8PathBuf, String)> {
-    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let root = repository();
     let entries = root.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
-    let dirs = entries.filter(|path| path.is_dir()).chain([root.to_owned()]);
+    let dirs = entries.filter(|path| path.is_dir()).chain([root.clone()]);
     let files = dirs.map(|dir| dir.join(name)).filter(|file| file.is_file());
-    let files: Vec<_> = files.map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect();
+    let files: Vec<_> = files.map(|file| (file.clone(), fs_err::read_to_string(file).unwrap())).collect();
     assert!(files.len() >= 2, "{name}: {files:?}");
     files
 }
