@@ -2,6 +2,7 @@
 //! Builds: the guard through the tool, and through `make` alone.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::prepare::Prepared;
 use kernel::root::Access;
 use kmodfile::module::Module;
 use libtest_mimic::Trial;
@@ -26,6 +27,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         ),
         suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
         suite.trial("make::builds_installs_and_cleans_without_cargo", make_alone),
+        suite.trial("make::clippy_has_nothing_to_say_of_the_module", clippy_of_the_kernel),
+        suite.trial("make::checkpatch_has_nothing_to_say_of_what_is_c", checkpatch),
         suite.trial("make::a_module_that_lacks_the_function_is_refused", another_module_is_refused),
         suite.trial("make::a_kernel_without_artefacts_is_refused", without_artefacts),
     ]
@@ -159,13 +162,17 @@ fn before_make(suite: &Suite) {
 
 /// `make` in a copy, in the kernel's root, as on a machine that runs the kernel and has its tree.
 fn make(suite: &Suite, copy: &Utf8Path, words: &[&str]) -> Output {
-    let kdir = &suite.prepared().kdir;
+    make_with(suite, suite.prepared(), copy, words)
+}
+
+fn make_with(suite: &Suite, prepared: &Prepared, copy: &Utf8Path, words: &[&str]) -> Output {
+    let kdir = &prepared.kdir;
     let access = Access::default()
         .read(kdir.place())
         .read_at(kdir.modules(), format!("/usr/lib/modules/{}", kdir.release()))
         .write(copy.parent().unwrap());
     let cmd = Cmd::new("make").args(words).arg(format!("KDIR={}", kdir.build())).cwd(copy);
-    suite.prepared().root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap()
+    prepared.root.inside(suite.context(), cmd, &access).finish(&suite.context().report).unwrap()
 }
 
 fn make_alone(suite: &Suite) {
@@ -188,6 +195,47 @@ fn make_alone(suite: &Suite) {
     assert!(make(suite, &copy, &["clean"]).status.success());
     assert!(!copy.join("cifs_fix.ko").exists() && listing(&copy).len() < sources);
     assert!(copy.join("module/cifs_fix.rs").exists());
+}
+
+/// The kernel's own lints, by the clippy of the compiler that the kernel was built with.
+fn clippy_of_the_kernel(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let prepared =
+        suite.prepared().clone().with_packages(suite.context(), &["rust-clippy".to_owned()]).unwrap();
+    let clippy = |copy: &Utf8Path| make_with(suite, &prepared, copy, &["clippy"]);
+    let clean = clippy(&copy);
+    assert!(clean.status.success(), "{}", clean.tail);
+    let file = copy.join("module/counters.rs");
+    let text = fs_err::read_to_string(&file).unwrap();
+    fs_err::write(&file, format!("{text}\nfn _lint(x: u32) -> u32 {{\n    return x;\n}}\n")).unwrap();
+    let linted = clippy(&copy);
+    assert!(!linted.status.success() && linted.tail.contains("needless_return"), "{}", linted.tail);
+}
+
+/// The kernel's checkpatch.pl over the module's C, that of the rebuild, and that of the tests.
+fn checkpatch(suite: &Suite) {
+    let (_dir, copy) = project_copy();
+    let checked = make(suite, &copy, &["checkpatch"]);
+    assert!(checked.status.success(), "{}", checked.tail);
+    let script = suite.prepared().kdir.place().join("source/scripts/checkpatch.pl");
+    let strict = ["--strict"].map(str::to_owned).to_vec();
+    // What imitates the kernel's macros for the verifier's judge looks like them.
+    let oracle =
+        ["--ignore", "MACRO_ARG_UNUSED,NEW_TYPEDEFS,PREFER_DEFINED_ATTRIBUTE_MACRO,IS_ENABLED_CONFIG"];
+    let oracle = oracle.map(str::to_owned).to_vec();
+    let dirs =
+        [("cifs/fs", &strict), ("tests/vm", &strict), ("tests/dkms", &strict), ("tests/oracle/c", &oracle)];
+    for (dir, options) in dirs {
+        let walk =
+            walkdir::WalkDir::new(repository().join(dir)).into_iter().map(|entry| entry.unwrap().into_path());
+        let files: Vec<_> =
+            walk.filter(|path| path.extension().is_some_and(|end| end == "c" || end == "h")).collect();
+        assert!(!files.is_empty(), "{dir} has no C");
+        let perl = Cmd::new("perl").arg(&script).args(["--no-tree", "--terse"]).args(options).arg("--file");
+        // It writes a file beside what it checks with: into a directory of its own.
+        let output = perl.args(files).cwd(copy.parent().unwrap()).finish(&suite.context().report).unwrap();
+        assert!(output.status.success(), "{dir}: {}", output.tail);
+    }
 }
 
 fn another_module_is_refused(suite: &Suite) {

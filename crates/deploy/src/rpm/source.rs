@@ -84,6 +84,7 @@ fn tree_for(
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(&ready.prepared))?;
     let mut own: SourceTree = sources.own().clone();
     if let Some(tracked) = tracked {
+        tracked.require_some(project, &own)?;
         for path in tracked.retain(project, &mut own) {
             context.report.warn(&format!("{path} is not packaged: git does not track it"));
         }

@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use project::Project;
 use project::source::SourceTree;
 use report::Report;
+use report::failure::Failure;
 use report::process::Cmd;
 
 /// The files that git tracks.
@@ -31,6 +32,19 @@ impl Tracked {
         let text = list.text();
         let files = text.split('\0').filter(|name| !name.is_empty()).map(|name| top.join(name)).collect();
         Ok(Some(Self { files }))
+    }
+
+    /// Refuses a project of which git tracks nothing, as in a repository to which nothing was added
+    /// yet: its package would be empty.
+    pub fn require_some(&self, project: &Project, tree: &SourceTree) -> Result<(), Failure> {
+        if tree.keys().any(|path| self.files.contains(&origin(project, path))) {
+            return Ok(());
+        }
+        Err(Failure::refused(
+            project.dir.as_str(),
+            "git tracks none of its files, and packages are made of what it tracks",
+        )
+        .remedy(format!("git -C {} add --all", project.dir)))
     }
 
     /// Removes from `tree`, the project's own files, those that are not tracked, and returns their
@@ -97,5 +111,18 @@ mod tests {
             ["dkms.conf", "notes.txt"].into_iter().map(|name| (name.into(), Vec::new())).collect();
         assert_eq!(tracked.retain(&project, &mut tree), ["notes.txt"]);
         assert_eq!(tree.into_keys().collect::<Vec<_>>(), ["dkms.conf"]);
+    }
+
+    #[test]
+    fn a_project_of_which_git_tracks_nothing_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        Cmd::new("git").args(["-C", dir.as_str(), "init", "--quiet"]).run(&Report::silent()).unwrap();
+        fs_err::write(dir.join("dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n").unwrap();
+        let project = Project::open(dir).unwrap();
+        let tracked = Tracked::around(&project.dir, &Report::silent()).unwrap().unwrap();
+        let tree: SourceTree = [("dkms.conf".into(), Vec::new())].into();
+        let failure = tracked.require_some(&project, &tree).unwrap_err();
+        assert!(failure.remedy.unwrap().contains("add --all"));
     }
 }
