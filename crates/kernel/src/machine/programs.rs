@@ -8,7 +8,6 @@ use camino::Utf8PathBuf;
 
 use crate::context::Context;
 use crate::machine::user::is_root;
-use report::Report;
 use report::failure::Failure;
 use report::process::Cmd;
 
@@ -76,7 +75,7 @@ pub fn ensure(context: &Context, wanted: &[&[Program]]) -> Result<()> {
     if !context.agree(&format!("Install {} with apt", packages.join(", ")))? {
         return Err(refusal().into());
     }
-    install(&packages, &context.report)?;
+    install(context, &packages)?;
     match missing.iter().find(|program| find(program.name).is_none()) {
         None => Ok(()),
         Some(_) => Err(refusal().into()),
@@ -98,7 +97,7 @@ pub fn ensure_packages(context: &Context, packages: &[&str]) -> Result<()> {
         let failure = Failure::missing(missing.join(", "), "not on this machine");
         return Err(failure.remedy(install_line(&missing)).into());
     }
-    install(&missing, &context.report)
+    install(context, &missing)
 }
 
 /// The command that installs `packages`.
@@ -110,7 +109,10 @@ pub fn install_line(packages: &[&str]) -> String {
     format!("{sudo}apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
-fn install(packages: &[&str], report: &Report) -> Result<()> {
+fn install(context: &Context, packages: &[&str]) -> Result<()> {
+    let report = &context.report;
+    // `apt-get update` does not wait for another one, whatever DPkg::Lock::Timeout says.
+    let _lock = context.cache.lock("packages of this machine", report)?;
     let step = report.step("Installing", &packages.join(", "));
     apt(&["update"]).run(report)?;
     apt(&["install", "--yes", "--no-install-recommends"]).args(packages).run(report)?;
