@@ -84,8 +84,8 @@ fn unable(project: &Project, reason: &str) -> Failure {
         .remedy("write a kmod.spec; a project made with cargo kmod new has one to start from")
 }
 
-/// The file to add where there is no `LICENSE`: a copy of it under another name, or what the sources
-/// state.
+/// The file to add where there is no `LICENSE`: a copy of it under another name, or what the
+/// sources state.
 fn licence_file(sources: &SourceTree, licence: &Licence) -> Option<(Utf8PathBuf, Vec<u8>)> {
     if sources.contains_key(Utf8Path::new(LICENSE)) {
         return None;
