@@ -18,6 +18,12 @@ const RULE: &str = "# Added for rpmbuild: builds the modules as DKMS does by def
                     modules:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n\
                     .PHONY: modules\n";
 
+/// The file with the licence, which the spec packages.
+const LICENSE: &str = "LICENSE";
+
+/// Other names of it.
+const LICENCES: &[&str] = &["COPYING", "LICENSE.txt", "LICENSE.md", "LICENCE"];
+
 /// A spec, and what goes into the source package with it.
 #[derive(Debug)]
 pub(super) struct GeneratedSpec {
@@ -67,7 +73,8 @@ impl GeneratedSpec {
             name,
         };
         let rule = (!own_rule).then(|| (MAKEFILE.into(), RULE.into()));
-        Ok(Self { text: kmod_spec(&spec), files: rule.into_iter().collect() })
+        let files = rule.into_iter().chain(licence_file(sources, &spec.licence)).collect();
+        Ok(Self { text: kmod_spec(&spec), files })
     }
 }
 
@@ -75,6 +82,17 @@ fn unable(project: &Project, reason: &str) -> Failure {
     let reason = format!("has no kmod.spec, and none can be generated: {reason}");
     Failure::refused(format!("project {}", project.dir), reason)
         .remedy("write a kmod.spec; a project made with cargo kmod new has one to start from")
+}
+
+/// The file to add where there is no `LICENSE`: a copy of it under another name, or what the
+/// sources state.
+fn licence_file(sources: &SourceTree, licence: &Licence) -> Option<(Utf8PathBuf, Vec<u8>)> {
+    if sources.contains_key(Utf8Path::new(LICENSE)) {
+        return None;
+    }
+    let copy = LICENCES.iter().find_map(|name| sources.get(Utf8Path::new(name)).cloned());
+    let stated = || format!("The sources state this licence: {licence}\n").into_bytes();
+    Some((LICENSE.into(), copy.unwrap_or_else(stated)))
 }
 
 fn modules(project: &Project) -> Result<Vec<ModuleName>, Failure> {
@@ -195,9 +213,20 @@ mod tests {
         ] {
             assert!(spec.text.lines().any(|there| there == line), "{line}\n{}", spec.text);
         }
-        assert_eq!(spec.files.keys().collect::<Vec<_>>(), [MAKEFILE]);
+        assert_eq!(spec.files.keys().collect::<Vec<_>>(), [MAKEFILE, LICENSE]);
+        assert!(spec.files[Utf8Path::new(LICENSE)].ends_with(b"GPL-2.0-only\n"));
         let own_rule = generated("", "obj-m := hello.o\nall modules:\n\tmake\n", SOURCE).unwrap();
-        assert!(own_rule.files.is_empty());
+        assert_eq!(own_rule.files.keys().collect::<Vec<_>>(), [LICENSE]);
+    }
+
+    #[test]
+    fn a_licence_file_is_packaged_under_whatever_name_it_has() {
+        let licence = Licence::parse("MIT").unwrap();
+        let with = |name: &str| SourceTree::from([(name.into(), b"text".to_vec())]);
+        assert_eq!(licence_file(&with(LICENSE), &licence), None);
+        assert_eq!(licence_file(&with("COPYING"), &licence), Some((LICENSE.into(), b"text".to_vec())));
+        let (_, stated) = licence_file(&with("x.c"), &licence).unwrap();
+        assert_eq!(stated, b"The sources state this licence: MIT\n");
     }
 
     #[test]
