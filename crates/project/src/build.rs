@@ -404,7 +404,7 @@ impl Building<'_> {
         let unstripped = self.stage().join(&module.location).join(&file_name);
         // What the project's programs left is looked at without following links.
         if !unstripped.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
-            let reason = format!("make ended well and made no {unstripped}; {}", self.made());
+            let reason = format!("make reported success and did not make {unstripped}; {}", self.made());
             return Err(Failure::refused(file_name, reason)
                 .remedy(format!("see {}, and BUILT_MODULE_NAME in dkms.conf", self.place.join("make.log")))
                 .into());
@@ -448,7 +448,7 @@ impl Building<'_> {
             .map(|module| ModuleDirectives::plain(module.name, module.location))
             .collect();
         if built.is_empty() {
-            let reason = format!("make ended well and built no module; {}", self.made());
+            let reason = format!("make reported success and built no module; {}", self.made());
             return Err(Failure::refused(self.project.dir.as_str(), reason)
                 .remedy(format!("see {}, and obj-m in its Kbuild or Makefile", self.place.join("make.log")))
                 .into());

@@ -322,7 +322,7 @@ fn required(file: &Utf8Path, values: &Values, name: &str) -> Result<String, Fail
 }
 
 fn missing(file: &Utf8Path, name: &str) -> Failure {
-    Failure::refused(file.as_str(), format!("{name} is missing, or is no plain name"))
+    Failure::refused(file.as_str(), format!("{name} is missing or not a plain name"))
         .remedy(format!("set {name}=\"…\" in it"))
 }
 

@@ -80,7 +80,7 @@ impl ColdCache {
     /// What was prepared here.
     fn kdir(&self, context: &Context, release: &Release) -> Result<Kdir> {
         let here = Context::new(Report::silent(), Cache::at(self.dir())?, context.program.clone());
-        Kdir::open(&here.cache, release).context("the tool ended well but prepared nothing")
+        Kdir::open(&here.cache, release).context("the tool reported success and prepared nothing")
     }
 
     /// The steps as [`prepare`] runs them, in the same root, with nothing beside them.

@@ -148,7 +148,7 @@ impl Guest {
     pub(super) fn run(&self, report: &Report) -> Result<()> {
         let output = self.cmd.run(report)?;
         let said = output.text().contains(&self.witness) || output.tail.contains(&self.witness);
-        ensure!(said, "virtme-ng ended well, but nothing that begins with {:?} came out", self.witness);
+        ensure!(said, "virtme-ng reported success, but printed nothing that begins with {:?}", self.witness);
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
     }
     let reason = format!("enforcing would reject {} of {} replies", sum.rejected, sum.replies);
     Err(Failure::new(Exit::Failed, names(args), reason)
-        .remedy("load cifs_fix with mode=0, which counts and logs, until the server is mended")
+        .remedy("load cifs_fix with mode=0, which counts and logs, until the server is fixed")
         .into())
 }
 
