@@ -107,7 +107,10 @@ fn refused(suite: &Suite) {
     assert!(status == 3 && text.contains(machine.release.as_str()) && text.contains("--kernel"), "{text}");
     machine.ok("mv /usr/sbin/dkms /usr/bin/apt-get /root");
     let (status, text) = tool(&machine, "dkms-build --kernel $KERNEL");
-    assert!(status == 3 && text.contains("remedy: install the packages that your distribution has for dkms"), "{text}");
+    assert!(
+        status == 3 && text.contains("remedy: install the packages that your distribution has for dkms"),
+        "{text}"
+    );
     machine.ok("mv /root/dkms /usr/sbin; mv /root/apt-get /usr/bin");
 
     // A directory of somebody else's, and a project that was changed after it was added.

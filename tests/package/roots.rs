@@ -95,7 +95,9 @@ fn a_stopped_tool_leaves_no_process(suite: &Suite) {
         // A duration that nothing else sleeps for marks the process.
         let mark = format!("{}.{number}", 86_400 + std::process::id());
         fs_err::write(project.join("dkms.conf"), sleeper(&mark)).unwrap();
-        let cmd = Cmd::new("setsid").args([PROGRAM, "build", "--kernel", release, "--project"]).arg(&project);
+        // Whoever starts the tests in the background may have had them ignore the interrupt.
+        let outer = ["--default-signal=INT", "setsid", PROGRAM];
+        let cmd = Cmd::new("env").args(outer).args(["build", "--kernel", release, "--project"]).arg(&project);
         let mut parent = cmd.spawn(Stdio::null(), Stdio::null()).unwrap();
         wait_until(|| running(&mark), "the command never started");
         stop(Pid::from_child(&parent), signal).unwrap();
