@@ -39,7 +39,11 @@ impl Tool {
     /// Reads the command line; ends the program with a usage error where it makes no sense, and
     /// with the help where that was asked for.
     pub fn parse<Cli: CommandFactory + FromArgMatches>(&self, args: Vec<OsString>) -> Cli {
-        let matches = self.command_line().get_matches_from(args);
+        // The help's texts are only made where they are shown: that takes longer than all else.
+        let matches = match (self.command)().try_get_matches_from(&args) {
+            Ok(matches) => matches,
+            Err(_) => self.command_line().get_matches_from(args),
+        };
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
