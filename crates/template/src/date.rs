@@ -3,19 +3,13 @@
 
 use std::fmt::{self, Display};
 
+use time::{Month, OffsetDateTime};
+
 use crate::Invalid;
 
 /// A day of the Gregorian calendar. Shown as rpm wants it, weekday first: `Sun Nov 22 2026`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Date {
-    year: u16,
-    month: u8,
-    day: u8,
-}
-
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+pub struct Date(time::Date);
 
 impl Date {
     /// A day by its numbers, the first of which is 1.
@@ -24,52 +18,33 @@ impl Date {
     ///
     /// Refused, if there is no such day between 1970 and 9999.
     pub fn new(year: u16, month: u8, day: u8) -> Result<Self, Invalid> {
-        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        let days = match month {
-            2 => 28 + u8::from(leap),
-            4 | 6 | 9 | 11 => 30,
-            1..=12 => 31,
-            _ => 0,
-        };
-        if !(1970..=9999).contains(&year) || !(1..=days).contains(&day) {
-            let word = format!("{year}-{month}-{day}");
-            return Err(Invalid::new(&word, "there is no such day", "give year, month and day"));
-        }
-        Ok(Self { year, month, day })
+        let date = Month::try_from(month)
+            .ok()
+            .and_then(|month| time::Date::from_calendar_date(i32::from(year), month, day).ok());
+        date.filter(|_| (1970..=9999).contains(&year))
+            .map(Self)
+            .ok_or_else(|| no_such_day(&format!("{year}-{month}-{day}")))
     }
 
-    /// The day of a time in seconds since 1970, in UTC (Howard Hinnant's days to civil).
+    /// The day of a time in seconds since 1970, in UTC.
     ///
     /// # Errors
     ///
     /// Refused, if it is later than 9999.
     pub fn of_seconds(seconds: u64) -> Result<Self, Invalid> {
-        let days = seconds / 86_400 + 719_468;
-        let (era, day) = (days / 146_097, days % 146_097);
-        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-        let year = year + era * 400 + u64::from(month <= 2);
-        Self::new(u16::try_from(year).unwrap_or(u16::MAX), month as u8, day as u8)
+        let time = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        time.map(|time| Self(time.date())).ok_or_else(|| no_such_day(&seconds.to_string()))
     }
+}
 
-    /// Of the week, from Sunday on (Sakamoto's way).
-    fn weekday(self) -> usize {
-        const SHIFT: [usize; 12] = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4];
-        let year = usize::from(self.year) - usize::from(self.month < 3);
-        (year + year / 4 - year / 100
-            + year / 400
-            + SHIFT[usize::from(self.month) - 1]
-            + usize::from(self.day))
-            % 7
-    }
+fn no_such_day(word: &str) -> Invalid {
+    Invalid::new(word, "there is no such day", "give year, month and day")
 }
 
 impl Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let month = MONTHS[usize::from(self.month) - 1];
-        write!(f, "{} {month} {:02} {}", WEEKDAYS[self.weekday()], self.day, self.year)
+        let (weekday, month) = (self.0.weekday().to_string(), self.0.month().to_string());
+        write!(f, "{} {} {:02} {}", &weekday[..3], &month[..3], self.0.day(), self.0.year())
     }
 }
 
