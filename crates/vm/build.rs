@@ -60,10 +60,11 @@ fn main() {
 
 /// Where the init is compiled. Cargo gives a directory of its own to the script of each of build,
 /// clippy and so on, and the init is the same for all of them: so it is compiled beside those
-/// directories, which is inside the outer cargo's, and yet not where that one writes.
+/// directories, which is inside the outer cargo's, and yet not where that one writes: a file of its
+/// may have the name of any program of the workspace, and none of those has a dot.
 fn target_dir(out_dir: &Path) -> PathBuf {
     let dirs = out_dir.ancestors().nth(3).unwrap_or(out_dir);
-    dirs.join("vm-init")
+    dirs.join("init.target")
 }
 
 /// A variable that cargo sets for build scripts.
