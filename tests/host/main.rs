@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod committed;
 mod dependencies;
+mod dkms_conf;
 mod dry_run;
 mod elf;
 mod floor_plan;

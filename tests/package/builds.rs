@@ -26,6 +26,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
             before_make,
         ),
         suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
+        suite.trial("build::no_module_is_written_over_another", no_module_over_another),
         suite.trial("make::builds_installs_and_cleans_without_cargo", make_alone),
         suite.trial("make::clippy_has_nothing_to_say_of_the_module", clippy_of_the_kernel),
         suite.trial("make::checkpatch_has_nothing_to_say_of_what_is_c", checkpatch),
@@ -131,6 +132,63 @@ fn an_error_is_shown(suite: &Suite) {
     let (status, output) = run(&tool(&["build", "--project", copy.as_str(), "--kernel", release(suite)]));
     assert_eq!(status, 1, "{output}");
     assert!(output.contains("cifs_fix.rs:1") && output.contains("whole output: "), "{output}");
+}
+
+/// A module in C that says `text`.
+fn module_in_c(text: &str) -> String {
+    format!("#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\nMODULE_DESCRIPTION(\"{text}\");\n")
+}
+
+/// Names that are exchanged stay so in each form of the modules; two modules of which one would
+/// take the other's place are refused, with a `dkms.conf` and without.
+fn no_module_over_another(suite: &Suite) {
+    let (_dir, path) = scratch();
+    let write = |name: &str, text: &str| {
+        fs_err::create_dir_all(path.join(name).parent().unwrap()).unwrap();
+        fs_err::write(path.join(name), text).unwrap();
+    };
+    write("Kbuild", "obj-m := a.o b.o\n");
+    for name in ["a", "b"] {
+        write(&format!("{name}.c"), &module_in_c(&format!("was built as {name}")));
+    }
+    let conf = "PACKAGE_NAME=exchanged\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=(a b)\n\
+                DEST_MODULE_LOCATION=(/extra /extra)\n";
+    write("dkms.conf", &format!("{conf}DEST_MODULE_NAME=(b a)\n"));
+    let build = |more: &[&str]| {
+        let args = ["build", "--project", path.as_str(), "--kernel", release(suite)];
+        run(&tool(&[&args[..], more].concat()))
+    };
+    let (status, output) = build(&["--compress"]);
+    assert_eq!(status, 0, "{output}");
+    let built = build_of(suite, &path);
+    let out = built.objects[0].file.parent().unwrap();
+    let said = |file: &Utf8Path| Module::read(file).unwrap().modinfo.get("description").map(str::to_owned);
+    for (name, text) in [("a", "was built as b"), ("b", "was built as a")] {
+        for end in ["", ".xz"] {
+            assert_eq!(said(&out.join(format!("{name}.ko{end}"))).as_deref(), Some(text), "{name}.ko{end}");
+        }
+    }
+
+    write("dkms.conf", &format!("{conf}DEST_MODULE_NAME=(s s)\n"));
+    let (status, output) = build(&[]);
+    assert!(status == 4 && output.contains("DEST_MODULE_NAME[1]: s is the name of module 0"), "{output}");
+
+    // What make built is known only when it has. Kbuild refuses two files of one name, and takes
+    // these for two.
+    fs_err::remove_file(path.join("dkms.conf")).unwrap();
+    write("Kbuild", "obj-m := x/ y/\n");
+    for (dir, name) in [("x", "a-module"), ("y", "a_module")] {
+        write(&format!("{dir}/Kbuild"), &format!("obj-m := {name}.o\n"));
+        write(&format!("{dir}/{name}.c"), &module_in_c(dir));
+    }
+    let (status, output) = build(&[]);
+    assert!(status == 4 && output.contains("the name of x/a-module.ko and of y/a_module.ko"), "{output}");
+    assert!(output.contains("remedy: give each a DEST_MODULE_NAME"), "{output}");
+}
+
+/// What was built of the project in `path`.
+fn build_of(suite: &Suite, path: &Utf8Path) -> project::build::Built {
+    build(suite.context(), &Project::open(path).unwrap(), suite.prepared()).unwrap()
 }
 
 /// The object file of a project with a `PRE_BUILD` is kept from one build to the next, until that

@@ -95,7 +95,8 @@ pub fn all() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 ///
-/// A module has no name, or one that cannot be; it is described twice, or lies outside the package.
+/// A module has no name, or one that cannot be; it is described twice, is installed under the name
+/// of another, or lies outside the package.
 pub fn modules(values: &Values, package: &str) -> Result<Vec<ModuleDirectives>, DirectiveError> {
     let arrays = ["BUILT_MODULE_NAME", "BUILT_MODULE_LOCATION", "DEST_MODULE_NAME", "DEST_MODULE_LOCATION"];
     let highest = arrays.iter().flat_map(|name| values.array(name)).map(|(index, _)| index).max();
@@ -104,13 +105,38 @@ pub fn modules(values: &Values, package: &str) -> Result<Vec<ModuleDirectives>, 
     let count = highest.unwrap_or(0) + 1;
     let modules: Vec<ModuleDirectives> =
         (0..count).map(|index| module(values, package, index, count)).collect::<Result<_, _>>()?;
+    require_distinct(&modules)?;
+    Ok(modules)
+}
+
+/// Refuses two modules of which one would be the other: the same file that make built, or the same
+/// one that is installed. In which `DEST_MODULE_LOCATION` that lies is no difference, as
+/// modprobe(8) knows a module by its name alone, in which a dash is an underscore. DKMS refuses the
+/// same since 3.1.7 (`read_conf_strict`), though it takes dash and underscore for different.
+fn require_distinct(modules: &[ModuleDirectives]) -> Result<(), DirectiveError> {
+    let file = |module: &ModuleDirectives| (plain(&module.location), module.name.clone());
     for (index, module) in modules.iter().enumerate() {
-        let same = |other: &ModuleDirectives| other.name == module.name && other.location == module.location;
-        if modules[..index].iter().any(same) {
+        let before = &modules[..index];
+        if before.iter().any(|other| file(other) == file(module)) {
             return Err(DirectiveError::Twice { index, name: module.name.clone() });
         }
+        let installed = known_as(&module.installed_name);
+        if let Some(first) = before.iter().position(|other| known_as(&other.installed_name) == installed) {
+            let [name, other] = [module, &before[first]].map(|module| module.installed_name.clone());
+            return Err(DirectiveError::InstalledTwice { index, name, first, other });
+        }
     }
-    Ok(modules)
+    Ok(())
+}
+
+/// A module's name as depmod(8) and the kernel have it.
+fn known_as(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// A directory without the dots in it that lead nowhere.
+fn plain(dir: &Utf8Path) -> Utf8PathBuf {
+    dir.components().filter(|part| *part != Utf8Component::CurDir).collect()
 }
 
 fn module(
@@ -271,6 +297,10 @@ mod tests {
             ("BUILT_MODULE_NAME[1]=b", "BUILT_MODULE_NAME[0] is missing; 2 modules"),
             ("BUILT_MODULE_NAME[0]=a\nDEST_MODULE_LOCATION[9999]=/extra", "BUILT_MODULE_NAME[1] is missing"),
             ("BUILT_MODULE_NAME=(a a)", "BUILT_MODULE_NAME[1]: a a second time"),
+            (
+                "BUILT_MODULE_NAME=(a a)\nBUILT_MODULE_LOCATION=(s ./s/)\nDEST_MODULE_NAME[1]=b",
+                "a second time",
+            ),
             ("BUILT_MODULE_NAME=x.ko", "not a plain module name"),
             ("BUILT_MODULE_NAME=../x", "not a plain module name"),
             ("DEST_MODULE_NAME='x y'", "DEST_MODULE_NAME[0]"),
@@ -280,6 +310,31 @@ mod tests {
             let error = modules_of(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn two_modules_are_never_installed_as_one() {
+        let two = "BUILT_MODULE_NAME=(a b)\n";
+        for (text, reason) in [
+            ("DEST_MODULE_NAME=(s s)", "DEST_MODULE_NAME[1]: s is the name of module 0 as well"),
+            ("DEST_MODULE_NAME[1]=a", "DEST_MODULE_NAME[1]: a is the name of module 0 as well"),
+            ("DEST_MODULE_NAME[0]=b", "DEST_MODULE_NAME[1]: b is the name of module 0 as well"),
+            ("DEST_MODULE_NAME=(s-t s_t)", "DEST_MODULE_NAME[1]: s_t is, as s-t, the name of module 0"),
+            (
+                "DEST_MODULE_NAME=(s s)\nDEST_MODULE_LOCATION=(/extra /kernel/net)",
+                "DEST_MODULE_NAME[1]: s is",
+            ),
+            ("BUILT_MODULE_NAME[1]=a\nBUILT_MODULE_LOCATION=(x y)", "DEST_MODULE_NAME[1]: a is"),
+            ("DEST_MODULE_NAME=(s s)\nBUILD_EXCLUSIVE_KERNEL_MIN[1]=7", "DEST_MODULE_NAME[1]: s is"),
+        ] {
+            let error = modules_of(&format!("{two}{text}")).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+        // Each gets a name of its own, even if it is that of another file before.
+        let swapped = modules_of(&format!("{two}DEST_MODULE_NAME=(b a)")).unwrap();
+        assert_eq!(swapped.iter().map(|m| m.installed_name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        let apart = "BUILT_MODULE_NAME=(a a)\nBUILT_MODULE_LOCATION=(x y)\nDEST_MODULE_NAME=(a1 a2)";
+        assert_eq!(modules_of(apart).unwrap().len(), 2);
     }
 
     #[test]

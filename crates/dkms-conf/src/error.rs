@@ -41,6 +41,17 @@ pub enum DirectiveError {
         /// Its name.
         name: String,
     },
+    /// Two modules are installed under one name.
+    InstalledTwice {
+        /// The number of the second.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// The number of the first.
+        first: usize,
+        /// The name of the first, which may have dashes where the second has underscores.
+        other: String,
+    },
     /// A module's name that cannot be a file name, or has an ending.
     Name {
         /// The directive, with its number.
@@ -82,6 +93,14 @@ impl fmt::Display for DirectiveError {
                 write!(f, "BUILT_MODULE_NAME[{index}] is missing; {count} modules are described")
             }
             Self::Twice { index, name } => write!(f, "BUILT_MODULE_NAME[{index}]: {name} a second time"),
+            Self::InstalledTwice { index, name, first, other } => {
+                let both = if name == other {
+                    format!("{name} is the name of module {first} as well")
+                } else {
+                    format!("{name} is, as {other}, the name of module {first}: a dash is an underscore")
+                };
+                write!(f, "DEST_MODULE_NAME[{index}]: {both}; one would overwrite or hide the other")
+            }
             Self::Name { directive, name } => {
                 write!(f, "{directive}: {name:?} is not a plain module name without .ko")
             }

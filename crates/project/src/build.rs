@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::key::pair::KeyPair;
+use crate::outputs::{ModuleFiles, Outputs};
 use crate::packed::{Complete, Packed};
 use crate::sign::ModuleSigner;
 use crate::source::fetch::SourceKernel;
@@ -82,7 +83,9 @@ impl Built {
             let dir = object.file.parent().context("a module's file is in a directory")?;
             let complete = Complete::of(ModuleFile::read(&object.file).or_fail()?)?;
             let packed = Packed::of(complete, Some(compression))?;
-            object.packed = Some(packed.write(dir, &object.name)?);
+            // Under the name that it is installed with, as the file itself.
+            let name = object.file.file_stem().context("a module's file has a name")?;
+            object.packed = Some(packed.write(dir, name)?);
         }
         Ok(())
     }
@@ -251,7 +254,10 @@ impl Building<'_> {
         let make = self.command("MAKE", &self.make_line())?.log(self.place.join("make.log"));
         self.in_stage(make).run(&self.context.report)?;
         let modules = self.modules()?;
-        let objects = modules.iter().map(|module| self.finish(module)).collect::<Result<Vec<_>>>()?;
+        let mut outputs = Outputs::below(&self.place)?;
+        let files = modules.iter().map(|module| outputs.of(module)).collect::<Result<Vec<_>>>()?;
+        let finished = modules.iter().zip(files).map(|(module, files)| self.finish(module, files));
+        let objects = finished.collect::<Result<Vec<_>>>()?;
         let built = Built {
             release: self.target.release.clone(),
             project: format!("{}-{}", self.project.name, self.project.version),
@@ -289,13 +295,13 @@ impl Building<'_> {
 
     /// Applies the project's patches as DKMS does.
     fn patch(&self) -> Result<()> {
-        for name in &self.project.patches {
+        for (number, name) in self.project.patches.iter().enumerate() {
             let file = self.stage().join("patches").join(name);
             if !file.exists() {
                 let reason = "PATCH in dkms.conf names it, and there is no such file in patches/";
                 return Err(Failure::refused(name.as_str(), reason).into());
             }
-            let log = self.place.join("patch.log");
+            let log = self.place.join(format!("patch-{}.log", number + 1));
             let cmd = Cmd::new("patch").args(["-p1", "--force", "--input"]).arg(file);
             self.in_stage(cmd.log(log)).run(&self.context.report)?;
         }
@@ -397,9 +403,8 @@ impl Building<'_> {
         Ok(fs_err::os::unix::fs::symlink(kdir.build(), library.join("build"))?)
     }
 
-    /// Checks, strips and signs one module. What is in `out` is never unsigned where it should be
-    /// signed.
-    fn finish(&self, module: &ModuleDirectives) -> Result<Object> {
+    /// Checks, strips and signs one module. Its file is never unsigned where it should be signed.
+    fn finish(&self, module: &ModuleDirectives, files: ModuleFiles) -> Result<Object> {
         let file_name = format!("{}.ko", module.name);
         let unstripped = self.stage().join(&module.location).join(&file_name);
         // What the project's programs left is looked at without following links.
@@ -411,10 +416,8 @@ impl Building<'_> {
         }
         let content = Module::read(&unstripped).or_fail()?;
         content.modinfo.require_vermagic(&unstripped, self.prepared.kdir.release()).or_fail()?;
-        let out = self.place.join("out");
-        fs_err::create_dir_all(&out)?;
-        let file = out.join(format!("{}.ko", module.installed_name));
-        let stripped = self.strip(module, &unstripped, &content, &file)?;
+        let stripped = self.strip(module, &unstripped, &content, &files)?;
+        let file = files.file;
         let debug = stripped.debug().map(Utf8Path::to_owned);
         if let Some(pair) = self.pair {
             let signer = ModuleSigner::new(self.context, self.prepared, pair)?;
@@ -456,25 +459,21 @@ impl Building<'_> {
         Ok(built)
     }
 
-    /// What is shipped of a module as `file`, before it is signed, and its debug information beside
-    /// it.
+    /// What is shipped of a module, before it is signed, and its debug information.
     fn strip(
         &self,
         module: &ModuleDirectives,
         unstripped: &Utf8Path,
         content: &Module,
-        file: &Utf8Path,
+        files: &ModuleFiles,
     ) -> Result<Stripped> {
-        let stripped = self.place.join(format!("{}.ko.stripped", module.name));
-        let debug = strip::debug_of(file);
-        remove_old(file, &debug)?;
         if !module.strip {
-            return Stripped::left_as_built(unstripped, &stripped);
+            return Stripped::left_as_built(unstripped, &files.unsigned);
         }
         let access = Access::default().read(self.stage()).write(&self.place);
         let run =
             |cmd| self.prepared.root.inside(self.context, cmd, &access).run(&self.context.report).map(drop);
-        strip::strip(unstripped, content, &stripped, &debug, run)
+        strip::strip(unstripped, content, &files.unsigned, &files.debug, run)
     }
 
     /// What make did make, for a message.
@@ -495,18 +494,6 @@ impl Building<'_> {
     fn write_stamp(&self, built: &Built) -> Result<()> {
         durable::replace(&self.place.join("built.json"), &serde_json::to_vec_pretty(built)?)
     }
-}
-
-/// Removes what an earlier build left: nothing of it may stand beside what is made now.
-fn remove_old(file: &Utf8Path, debug: &Utf8Path) -> Result<()> {
-    let packed = Compression::ALL.map(|kind| Utf8PathBuf::from(format!("{file}{}", kind.suffix())));
-    for old in packed.iter().map(Utf8PathBuf::as_path).chain([file, debug]) {
-        match fs_err::remove_file(old) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

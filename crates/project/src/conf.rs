@@ -24,6 +24,9 @@ pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
         DirectiveError::Placeholder { package, .. } => {
             format!("set PACKAGE_VERSION=\"…\" in it, or name the directory {package}-VERSION")
         }
+        DirectiveError::InstalledTwice { .. } => {
+            "give each module a DEST_MODULE_NAME of its own; DKMS refuses this since 3.1.7".to_owned()
+        }
         DirectiveError::Unnamed { .. }
         | DirectiveError::Twice { .. }
         | DirectiveError::Name { .. }

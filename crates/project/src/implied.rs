@@ -2,12 +2,14 @@
 //! The `dkms.conf` that a directory of module sources without one stands for: what its `Kbuild` or
 //! `Makefile` builds, under the name of its module or of the directory.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::kbuild::KbuildFile;
 use dkms_conf::directives::plain_name;
+use kmodfile::name;
 
 /// The version of a project whose sources name none. `modinfo` of what was built says more.
 pub const NO_VERSION: &str = "0";
@@ -25,7 +27,13 @@ pub fn text(dir: &Utf8Path) -> Option<String> {
     let found = Found::below(dir)?;
     let name = found.name(dir);
     let mut text = format!("PACKAGE_NAME=\"{name}\"\nPACKAGE_VERSION=\"{}\"\n", found.version(dir));
-    for (index, (location, module)) in found.modules.iter().enumerate() {
+    let (modules, hidden) = found.by_name();
+    for (location, module) in hidden {
+        let file = location.join(module);
+        writeln!(text, "# {file}.ko has the name of another: DEST_MODULE_NAME can give it one of its own.")
+            .ok();
+    }
+    for (index, (location, module)) in modules.into_iter().enumerate() {
         writeln!(text, "BUILT_MODULE_NAME[{index}]=\"{module}\"").ok();
         if location != "" {
             writeln!(text, "BUILT_MODULE_LOCATION[{index}]=\"{location}\"").ok();
@@ -39,11 +47,13 @@ pub fn text(dir: &Utf8Path) -> Option<String> {
     Some(text)
 }
 
+/// A module's directory below the project's, and its name.
+type Place = (Utf8PathBuf, String);
+
 /// What the files of Kbuild below a directory name.
 #[derive(Default)]
 struct Found {
-    /// Modules, each with its directory below the project's.
-    modules: Vec<(Utf8PathBuf, String)>,
+    modules: Vec<Place>,
     /// Whether any object is made of Rust.
     rust: bool,
 }
@@ -73,6 +83,13 @@ impl Found {
                 self.add(project, &location, &file, depth - 1);
             }
         }
+    }
+
+    /// The modules that can be installed beside each other: of several with one name the first; and
+    /// the others. They may lie in branches of which make takes one.
+    fn by_name(&self) -> (Vec<&Place>, Vec<&Place>) {
+        let mut seen = BTreeSet::new();
+        self.modules.iter().partition(|(_, name)| seen.insert(name::loaded(name)))
     }
 
     /// The only module's name, or the directory's.
@@ -151,6 +168,20 @@ mod tests {
         assert!(text.contains("PACKAGE_NAME=\"the-project\"\nPACKAGE_VERSION=\"0\"\n"), "{text}");
         assert!(text.contains("BUILT_MODULE_NAME[1]=\"inner\"\nBUILT_MODULE_LOCATION[1]=\"a\"\n"), "{text}");
         assert!(text.contains("BUILD_EXCLUSIVE_CONFIG=\"CONFIG_RUST\""), "{text}");
+    }
+
+    #[test]
+    fn of_several_modules_with_one_name_one_is_described_and_the_others_are_named() {
+        let (_dir, path) = project(&[
+            ("Kbuild", "ifdef OLD\nobj-m += v5/\nelse\nobj-m += v6/\nendif\n"),
+            ("v5/Kbuild", "obj-m := a-b.o\n"),
+            ("v6/Kbuild", "obj-m := a_b.o c.o\n"),
+        ]);
+        let text = text(&path).unwrap();
+        assert!(text.contains("\n# v6/a_b.ko has the name of another"), "{text}");
+        let values = dkms_conf::DkmsConf::parse(&text).unwrap().evaluate(&Default::default()).unwrap().values;
+        let names = dkms_conf::directives::modules(&values, "p").unwrap();
+        assert_eq!(names.iter().map(|module| module.name.as_str()).collect::<Vec<_>>(), ["a-b", "c"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod implied;
 pub mod kbuild;
 pub mod key;
 pub mod notices;
+mod outputs;
 pub mod packed;
 mod project;
 pub mod shell;

@@ -56,6 +56,7 @@ impl Sources {
             let keep = |path: &Utf8Path| is_source(path);
             add(&mut sources.own, local.read(&project.dir, keep)?)?;
         }
+        sources.require_distinct()?;
         Ok(sources)
     }
 
@@ -71,7 +72,21 @@ impl Sources {
         };
         let mut both = sources.own.clone();
         add(&mut both, imported.clone())?;
-        Ok(Self { imported, ..sources })
+        let sources = Self { imported, ..sources };
+        sources.require_distinct()?;
+        Ok(sources)
+    }
+
+    /// Refuses two things that would be staged at one place: a file and a link, or either and a
+    /// directory.
+    fn require_distinct(&self) -> Result<(), Failure> {
+        let files = self.files().map(|(path, _)| path.as_path());
+        let links = self.links.keys().map(Utf8PathBuf::as_path);
+        let mut places: Vec<&Utf8Path> = files.chain(links).chain([Utf8Path::new(LIST)]).collect();
+        // By their parts: what is in a directory follows it.
+        places.sort_unstable();
+        let twice = places.windows(2).find(|pair| pair[1].starts_with(pair[0]));
+        twice.map_or(Ok(()), |pair| Err(both(pair[0])))
     }
 
     /// Its own files, and those that it takes from its repository.
@@ -156,7 +171,9 @@ impl Sources {
             let inner = path.strip_prefix(&project.dir).unwrap_or(path);
             project.import.is_some() && (inner == import::FILE || inner == series::DIR)
         };
-        let wanted = |path: &Utf8Path| is_source(path) && !of_import(path);
+        // A copy of a project may have one.
+        let list = |path: &Utf8Path| path == project.dir.join(LIST);
+        let wanted = |path: &Utf8Path| is_source(path) && !of_import(path) && !list(path);
         let walk = WalkDir::new(project.dir.join(root)).into_iter();
         for entry in walk.filter_entry(|entry| Utf8Path::from_path(entry.path()).is_some_and(wanted)) {
             let entry = entry?;
@@ -229,13 +246,17 @@ fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
 fn add(tree: &mut SourceTree, more: SourceTree) -> Result<()> {
     for (path, content) in more {
         if tree.contains_key(&path) {
-            return Err(Failure::refused(path.as_str(), "is both a file of the project and imported")
-                .remedy("rename it in the project, or change it by a patch")
-                .into());
+            return Err(both(&path).into());
         }
         tree.insert(path, content);
     }
     Ok(())
+}
+
+/// The failure for a place in the staged copy that two things would have.
+fn both(path: &Utf8Path) -> Failure {
+    Failure::refused(path.as_str(), "is both a file of the project and imported")
+        .remedy("rename it in the project, or change it by a patch")
 }
 
 /// Whether a file or directory is source: neither made by a build nor part of a repository's
@@ -303,6 +324,42 @@ mod tests {
         sources.write(stage).unwrap();
         assert_eq!(stage.join("sub/inner").read_link_utf8().unwrap(), "../dkms.conf");
         assert!(!stage.join("outer").exists());
+    }
+
+    /// A project in a repository, which takes files from there.
+    fn taking_from_repository(files: &[(&str, &str)], local: &str) -> (tempfile::TempDir, Project) {
+        let dir = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(dir.path()).unwrap();
+        for (name, text) in files {
+            fs_err::create_dir_all(base.join(name).parent().unwrap()).unwrap();
+            fs_err::write(base.join(name), text).unwrap();
+        }
+        fs_err::create_dir_all(base.join(".git")).unwrap();
+        fs_err::write(base.join("p/dkms.conf"), "PACKAGE_NAME=x\nPACKAGE_VERSION=1\n").unwrap();
+        fs_err::write(base.join("p/import.toml"), format!("kernel = [\"fs/a\"]\n{local}")).unwrap();
+        let project = Project::open(&base.join("p")).unwrap();
+        (dir, project)
+    }
+
+    #[test]
+    fn nothing_that_is_staged_takes_the_place_of_something_else() {
+        let local = |to: &str| format!("[[local]]\nfrom = \"../m/a.rs\"\nto = \"{to}\"\n");
+        let files = [("m/a.rs", ""), ("p/own/x.c", ""), ("p/plain", "")];
+        for (to, object) in [
+            ("own/x.c", "own/x.c"),
+            ("own", "own"),
+            ("plain/a.rs", "plain"),
+            ("link", "link"),
+            ("link/a.rs", "link"),
+            (LIST, LIST),
+        ] {
+            let (dir, project) = taking_from_repository(&files, &local(to));
+            std::os::unix::fs::symlink("plain", dir.path().join("p/link")).unwrap();
+            let error = Sources::read(&project).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{object}: ")), "{to}: {error}");
+        }
+        let (_dir, project) = taking_from_repository(&files, &local("own/a.rs"));
+        assert!(Sources::read(&project).is_ok());
     }
 
     #[test]

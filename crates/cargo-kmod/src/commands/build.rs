@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
 
-use crate::commands::patch;
+use crate::commands::{each_once, patch};
 use clap::Args;
 use kernel::context::Context;
 use kernel::distribution::known;
@@ -282,7 +282,7 @@ pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> 
     if args.kernels.is_empty() {
         Ok(vec![None])
     } else {
-        Ok(args.kernels.iter().cloned().map(Some).collect())
+        Ok(each_once(&args.kernels).into_iter().map(Some).collect())
     }
 }
 

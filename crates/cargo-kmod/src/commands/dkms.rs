@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::commands::each_once;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 use deploy::dkms::command::rows;
@@ -150,7 +151,7 @@ fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
 fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
-    let mut releases = args.kernels.clone();
+    let mut releases = each_once(&args.kernels);
     if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
         releases = target::releases(context, &place, wanted(args))?;
     }

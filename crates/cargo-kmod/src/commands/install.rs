@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::commands::build;
 use crate::commands::build::BuildArgs;
+use crate::commands::each_once;
 use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::install::initramfs;
@@ -95,7 +96,8 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
 fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<NamedModule>)>> {
     let files = args.files.iter().map(|file| NamedModule::read(file)).collect::<Result<Vec<_>>>()?;
     if !args.build.kernels.is_empty() {
-        return Ok(args.build.kernels.iter().map(|release| (release.clone(), files.clone())).collect());
+        let releases = each_once(&args.build.kernels);
+        return Ok(releases.into_iter().map(|release| (release, files.clone())).collect());
     }
     let mut groups: Vec<(Release, Vec<NamedModule>)> = Vec::new();
     for file in files {

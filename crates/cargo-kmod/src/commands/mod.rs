@@ -2,6 +2,10 @@
 //! One file a command: each turns the user's words into calls of the nouns, and their results into
 //! what is printed.
 
+use std::collections::BTreeSet;
+
+use kmodfile::release::Release;
+
 pub mod build;
 pub mod completions;
 pub mod dkms;
@@ -21,3 +25,24 @@ pub mod sign;
 pub mod status;
 pub mod uninstall;
 pub mod weak_modules;
+
+/// The releases that were named, each once and in this order: what is made for one would otherwise
+/// be made twice, into the same files.
+fn each_once(releases: &[Release]) -> Vec<Release> {
+    let mut seen = BTreeSet::new();
+    releases.iter().filter(|release| seen.insert(*release)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_that_is_named_twice_is_meant_once() {
+        let releases = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+        assert_eq!(
+            each_once(&releases(&["7.2.1-b", "7.2.1-a", "7.2.1-b"])),
+            releases(&["7.2.1-b", "7.2.1-a"])
+        );
+    }
+}

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod rpm`.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
+use crate::commands::each_once;
 use camino::Utf8PathBuf;
 use clap::Args;
 use deploy::rpm::audit::{self, Finding};
@@ -135,14 +138,31 @@ fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
 
 /// The kernels asked for; `None` is the default one.
 fn targets(args: &RpmArgs) -> Result<Vec<Option<KmodTarget>>> {
+    let kernels = each_once(&args.kernels);
     let all: Vec<KmodTarget> = match &args.kvariants {
-        None => args.kernels.iter().map(KmodTarget::of).collect(),
+        None => kernels.iter().map(KmodTarget::of).collect(),
         Some(kvariants) => {
-            let each = args.kernels.iter().map(|kernel| KmodTarget::all(kernel, kvariants));
+            let each = kernels.iter().map(|kernel| KmodTarget::all(kernel, kvariants));
             each.collect::<Result<Vec<_>, _>>()?.concat()
         }
     };
+    require_distinct(&all)?;
     Ok(if args.kernels.is_empty() { vec![None] } else { all.into_iter().map(Some).collect() })
+}
+
+/// Refuses targets whose packages would have the same name: of two variants that differ in their
+/// separator alone, or that are named twice, one would overwrite the other.
+fn require_distinct(targets: &[KmodTarget]) -> Result<(), Failure> {
+    let mut names = BTreeMap::new();
+    for target in targets {
+        let name = (&target.kversion, target.suffix());
+        if let Some(other) = names.insert(name, &target.release) {
+            let reason = format!("its package would have the name of that for {other}");
+            return Err(Failure::usage(target.release.as_str(), reason)
+                .remedy("name each kernel and each variant once, and make each package by itself"));
+        }
+    }
+    Ok(())
 }
 
 /// Prepares the kernels, and collects the source for each.

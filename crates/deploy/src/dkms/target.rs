@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernels that DKMS builds for, and the directory that each build uses.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -41,7 +43,11 @@ pub enum WantedKernels<'a> {
 pub fn releases(context: &Context, place: &Place, wanted: WantedKernels<'_>) -> Result<Vec<Release>> {
     match wanted {
         WantedKernels::Named([]) => Ok(vec![default(context, place)?]),
-        WantedKernels::Named(releases) => Ok(releases.to_vec()),
+        // Each once: two dkms would build in the same directory.
+        WantedKernels::Named(releases) => {
+            let mut seen = BTreeSet::new();
+            Ok(releases.iter().filter(|release| seen.insert(*release)).cloned().collect())
+        }
         WantedKernels::All => {
             let all = installed(place);
             if all.is_empty() {

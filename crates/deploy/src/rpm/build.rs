@@ -286,7 +286,7 @@ impl<'a> Rpmbuild<'a> {
     pub fn command(&self, args: &[&str], jobs: usize) -> Result<Cmd> {
         let smp = [("_smp_mflags".to_owned(), format!("-j{jobs}"))];
         let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
-        let log = self.topdir.with_file_name("rpmbuild.log");
+        let log = self.topdir.with_extension("log");
         self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
     }
 
