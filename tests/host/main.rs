@@ -15,6 +15,7 @@ mod key;
 mod modules;
 mod namespaces;
 mod outputs;
+mod patterns;
 mod rules;
 mod series;
 mod tidy;

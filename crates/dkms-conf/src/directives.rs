@@ -3,7 +3,7 @@
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use crate::error::DirectiveError;
+use crate::error::{DirectiveError, DirectivePlace};
 use crate::exclusive::Exclusive;
 use crate::pattern::Pattern;
 use crate::reader::values::Values;
@@ -152,13 +152,13 @@ fn module(
     let installed_name = text("DEST_MODULE_NAME").unwrap_or(name);
     for (directive, name) in [("BUILT_MODULE_NAME", name), ("DEST_MODULE_NAME", installed_name)] {
         if !plain_name(name) || name.ends_with(".ko") || name.ends_with(".o") {
-            let directive = format!("{directive}[{index}]");
-            return Err(DirectiveError::Name { directive, name: name.to_owned() });
+            let place = DirectivePlace::of(values, directive, index);
+            return Err(DirectiveError::Name { place, name: name.to_owned() });
         }
     }
     if leaves(&location) {
-        let directive = format!("BUILT_MODULE_LOCATION[{index}]");
-        return Err(DirectiveError::Outside { directive, path: location.into(), of: "the project" });
+        let place = DirectivePlace::of(values, "BUILT_MODULE_LOCATION", index);
+        return Err(DirectiveError::Outside { place, path: location.into(), of: "the project" });
     }
     Ok(ModuleDirectives {
         name: name.to_owned(),
@@ -185,8 +185,10 @@ pub fn make(values: &Values, release: Option<&str>) -> Result<String, DirectiveE
     let there = |name: &str, index: u32| values.element(name, index).filter(|text| !text.is_empty());
     let mut chosen = there("MAKE", 0).filter(|_| release.is_none() || there("MAKE_MATCH", 0).is_none());
     for (index, command) in values.array("MAKE").filter(|(_, command)| !command.is_empty()) {
-        let (Some(release), Some(pattern)) = (release, there("MAKE_MATCH", index)) else { continue };
-        if Pattern::new("MAKE_MATCH", pattern)?.matches(release) {
+        let pattern = Pattern::of(values, "MAKE_MATCH", index)?;
+        if let (Some(release), Some(pattern)) = (release, pattern)
+            && pattern.matches(release)
+        {
             chosen = Some(command);
         }
     }
@@ -204,15 +206,12 @@ pub const DEFAULT_MAKE: &str = "make -C $kernel_source_dir M=$dkms_tree/$module/
 pub fn patches(values: &Values, release: &str) -> Result<Vec<Utf8PathBuf>, DirectiveError> {
     let mut patches = Vec::new();
     for (index, name) in values.array("PATCH").filter(|(_, name)| !name.is_empty()) {
-        let pattern = values.element("PATCH_MATCH", index).filter(|text| !text.is_empty());
-        let wanted = match pattern {
-            Some(pattern) => Pattern::new("PATCH_MATCH", pattern)?.matches(release),
-            None => true,
-        };
+        let pattern = Pattern::of(values, "PATCH_MATCH", index)?;
+        let wanted = pattern.is_none_or(|pattern| pattern.matches(release));
         let path = Utf8PathBuf::from(name);
         if leaves(&path) {
-            let directive = format!("PATCH[{index}]");
-            return Err(DirectiveError::Outside { directive, path: name.to_owned(), of: "patches/" });
+            let place = DirectivePlace::of(values, "PATCH", index);
+            return Err(DirectiveError::Outside { place, path: name.to_owned(), of: "patches/" });
         }
         if wanted {
             patches.push(path);

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::reader::values::Values;
+
 /// Text that cannot be read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
@@ -23,6 +25,30 @@ impl fmt::Display for ReadError {
 }
 
 impl std::error::Error for ReadError {}
+
+/// An element of a directive, and where the file sets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectivePlace {
+    /// The directive.
+    pub directive: &'static str,
+    /// Its number.
+    pub index: u32,
+    /// The line of the file, from 1; `None` if a shell evaluated it, or the user set it.
+    pub line: Option<usize>,
+}
+
+impl DirectivePlace {
+    /// Where `values` have an element of `directive` from.
+    pub(crate) fn of(values: &Values, directive: &'static str, index: u32) -> Self {
+        Self { directive, index, line: values.line(directive, index) }
+    }
+}
+
+impl fmt::Display for DirectivePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.directive, self.index)
+    }
+}
 
 /// A directive whose value makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,15 +80,15 @@ pub enum DirectiveError {
     },
     /// A module's name that cannot be a file name, or has an ending.
     Name {
-        /// The directive, with its number.
-        directive: String,
+        /// Where.
+        place: DirectivePlace,
         /// The name.
         name: String,
     },
     /// A path that leads out of the directory it is in.
     Outside {
-        /// The directive, with its number.
-        directive: String,
+        /// Where.
+        place: DirectivePlace,
         /// The path.
         path: String,
         /// The directory.
@@ -70,8 +96,8 @@ pub enum DirectiveError {
     },
     /// Text that is not a regular expression.
     Pattern {
-        /// The directive.
-        directive: String,
+        /// Where.
+        place: DirectivePlace,
         /// The text.
         text: String,
         /// Why not.
@@ -84,6 +110,21 @@ pub enum DirectiveError {
         /// What stands in the file.
         stated: String,
     },
+}
+
+impl DirectiveError {
+    /// The line of the file, from 1, that is at fault, if one is.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Name { place, .. } | Self::Outside { place, .. } | Self::Pattern { place, .. } => {
+                place.line
+            }
+            Self::Unnamed { .. }
+            | Self::Twice { .. }
+            | Self::InstalledTwice { .. }
+            | Self::Placeholder { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for DirectiveError {
@@ -101,12 +142,12 @@ impl fmt::Display for DirectiveError {
                 };
                 write!(f, "DEST_MODULE_NAME[{index}]: {both}; one would overwrite or hide the other")
             }
-            Self::Name { directive, name } => {
-                write!(f, "{directive}: {name:?} is not a plain module name without .ko")
+            Self::Name { place, name } => {
+                write!(f, "{place}: {name:?} is not a plain module name without .ko")
             }
-            Self::Outside { directive, path, of } => write!(f, "{directive}: {path} is outside {of}"),
-            Self::Pattern { directive, text, reason } => {
-                write!(f, "{directive}: {text:?} is not a valid regular expression: {reason}")
+            Self::Outside { place, path, of } => write!(f, "{place}: {path} is outside {of}"),
+            Self::Pattern { place, text, reason } => {
+                write!(f, "{place}: {text:?} is not a valid regular expression: {reason}")
             }
             Self::Placeholder { stated, .. } => {
                 write!(f, "PACKAGE_VERSION is {stated}, a placeholder that packaging is to replace")

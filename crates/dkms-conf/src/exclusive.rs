@@ -43,14 +43,13 @@ impl Exclusive {
     /// A pattern is not a regular expression.
     pub fn read(values: &Values, index: u32) -> Result<Self, DirectiveError> {
         let text = |name: &str| values.element(name, index).filter(|text| !text.is_empty());
-        let pattern = |name: &str| text(name).map(|text| Pattern::new(name, text)).transpose();
         let owned = |name: &str| text(name).map(str::to_owned);
         let obsolete = || values.scalar("OBSOLETE_BY").filter(|text| !text.is_empty() && index == 0);
         Ok(Self {
-            kernel: pattern("BUILD_EXCLUSIVE_KERNEL")?,
+            kernel: Pattern::of(values, "BUILD_EXCLUSIVE_KERNEL", index)?,
             least: owned("BUILD_EXCLUSIVE_KERNEL_MIN"),
             most: owned("BUILD_EXCLUSIVE_KERNEL_MAX").or_else(|| obsolete().map(str::to_owned)),
-            architecture: pattern("BUILD_EXCLUSIVE_ARCH")?,
+            architecture: Pattern::of(values, "BUILD_EXCLUSIVE_ARCH", index)?,
             options: text("BUILD_EXCLUSIVE_CONFIG")
                 .map(|text| text.split_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),

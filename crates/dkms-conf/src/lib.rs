@@ -75,11 +75,12 @@
 //! ```
 
 pub mod directives;
+mod ere;
 mod error;
 pub mod exclusive;
 mod pattern;
 mod reader;
 
-pub use error::{DirectiveError, ReadError};
+pub use error::{DirectiveError, DirectivePlace, ReadError};
 pub use reader::values::Values;
 pub use reader::{DkmsConf, Evaluated, Given, HIGHEST, plain_words};

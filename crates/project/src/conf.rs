@@ -20,7 +20,10 @@ pub(crate) fn unreadable(file: &Utf8Path, error: ReadError) -> Failure {
 /// A `dkms.conf` with a directive that makes no sense.
 pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
     let remedy = match error {
-        DirectiveError::Pattern { .. } => "fix the expression: it is matched as by grep -E".to_owned(),
+        DirectiveError::Pattern { .. } => {
+            "fix the expression: it is an extended one of POSIX, which bash matches as grep -E does"
+                .to_owned()
+        }
         DirectiveError::Placeholder { package, .. } => {
             format!("set PACKAGE_VERSION=\"…\" in it, or name the directory {package}-VERSION")
         }
@@ -32,7 +35,8 @@ pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
         | DirectiveError::Name { .. }
         | DirectiveError::Outside { .. } => "fix it: dkms(8) describes each directive".to_owned(),
     };
-    Failure::refused(file.as_str(), error.to_string()).remedy(remedy)
+    let line = error.line().map_or_else(String::new, |line| format!(":{line}"));
+    Failure::refused(format!("{file}{line}"), error.to_string()).remedy(remedy)
 }
 
 #[cfg(test)]
@@ -58,12 +62,17 @@ mod tests {
         let values =
             |text: &str| DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap().values;
         let of = |error: DirectiveError| invalid("/p/dkms.conf".into(), &error);
-        for (failure, remedy) in [
-            (of(directives::modules(&values("BUILT_MODULE_NAME=../x"), "x").unwrap_err()), "dkms(8)"),
-            (of(directives::patches(&values("PATCH=a\nPATCH_MATCH='('"), "6.1").unwrap_err()), "grep -E"),
-            (of(directives::version("x", "#V#", "y").unwrap_err()), "name the directory x-VERSION"),
+        for (failure, line, remedy) in [
+            (of(directives::modules(&values("BUILT_MODULE_NAME=../x"), "x").unwrap_err()), ":1", "dkms(8)"),
+            (
+                of(directives::patches(&values("PATCH=a\nPATCH_MATCH='('"), "6.1").unwrap_err()),
+                ":2",
+                "grep -E",
+            ),
+            (of(directives::version("x", "#V#", "y").unwrap_err()), "", "name the directory x-VERSION"),
         ] {
-            assert_eq!((failure.exit, failure.object.as_str()), (Exit::Refused, "/p/dkms.conf"));
+            assert_eq!(failure.exit, Exit::Refused);
+            assert_eq!(failure.object, format!("/p/dkms.conf{line}"));
             assert!(failure.remedy.as_ref().unwrap().contains(remedy), "{failure:?}");
         }
     }

@@ -76,7 +76,7 @@ impl State<'_> {
             Value::Word(word) => {
                 let index = assignment.index.as_ref().map_or(Ok(0), |index| self.index(index, *at))?;
                 let value = self.word(word)?;
-                self.set(name, index, value, *append);
+                self.set(name, index, value, *append, *at);
             }
             Value::Array(elements) => {
                 // Read first: an element may refer to the array itself.
@@ -110,16 +110,16 @@ impl State<'_> {
                 if next > HIGHEST {
                     return Err(at.wrong(format!("an array of more than {HIGHEST} elements")));
                 }
-                self.set(name, next, value, false);
+                self.set(name, next, value, false, at);
                 next += 1;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, name: &str, index: u32, value: String, append: bool) {
+    fn set(&mut self, name: &str, index: u32, value: String, append: bool, at: Position) {
         let before = if append { self.get(name, index).unwrap_or_default() } else { String::new() };
-        self.done.values.set(name, index, before + &value);
+        self.done.values.set_in(at.line, name, index, before + &value);
     }
 
     /// What the file assigned, else what was given.

@@ -4,9 +4,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Values by name, then by array index; a scalar is index 0, as in bash.
+/// Values by name, then by array index; a scalar is index 0, as in bash. Each may know the line
+/// that it was last set in, which makes no difference to whether two are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values(BTreeMap<String, BTreeMap<u32, String>>);
+pub struct Values(BTreeMap<String, BTreeMap<u32, Value>>);
+
+#[derive(Clone, Debug)]
+struct Value {
+    text: String,
+    line: Option<usize>,
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Value {}
 
 impl Values {
     /// A variable's value; of an array, the element with index 0.
@@ -16,17 +31,32 @@ impl Values {
 
     /// One element of an array.
     pub fn element(&self, name: &str, index: u32) -> Option<&str> {
-        self.0.get(name)?.get(&index).map(String::as_str)
+        self.0.get(name)?.get(&index).map(|value| value.text.as_str())
     }
 
     /// The elements of an array, by index.
     pub fn array(&self, name: &str) -> impl Iterator<Item = (u32, &str)> {
-        self.0.get(name).into_iter().flatten().map(|(index, value)| (*index, value.as_str()))
+        self.0.get(name).into_iter().flatten().map(|(index, value)| (*index, value.text.as_str()))
+    }
+
+    /// The line of the file, from 1, in which an element was last set; `None` if it was not set
+    /// there.
+    pub fn line(&self, name: &str, index: u32) -> Option<usize> {
+        self.0.get(name)?.get(&index)?.line
     }
 
     /// Sets one element.
     pub fn set(&mut self, name: &str, index: u32, value: impl Into<String>) {
-        self.0.entry(name.to_owned()).or_default().insert(index, value.into());
+        self.set_value(name, index, Value { text: value.into(), line: None });
+    }
+
+    /// Sets one element, in this line of the file.
+    pub(crate) fn set_in(&mut self, line: usize, name: &str, index: u32, value: String) {
+        self.set_value(name, index, Value { text: value, line: Some(line) });
+    }
+
+    fn set_value(&mut self, name: &str, index: u32, value: Value) {
+        self.0.entry(name.to_owned()).or_default().insert(index, value);
     }
 
     /// Makes `name` an array without elements.
@@ -44,12 +74,12 @@ impl Values {
 impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, elements) in &self.0 {
-            match (elements.len(), elements.contains_key(&0)) {
+            match (elements.len(), elements.get(&0)) {
                 (0, _) => writeln!(f, "{name}=()")?,
-                (1, true) => writeln!(f, "{name}={}", Quoted(&elements[&0]))?,
+                (1, Some(value)) => writeln!(f, "{name}={}", Quoted(&value.text))?,
                 _ => {
                     for (index, value) in elements {
-                        writeln!(f, "{name}[{index}]={}", Quoted(value))?;
+                        writeln!(f, "{name}[{index}]={}", Quoted(&value.text))?;
                     }
                 }
             }
