@@ -19,4 +19,4 @@ pub use live::ProgressUnit;
 pub use outputs::{error_line, print};
 pub use progress::{Report, Step, TOOL};
 pub use table::table;
-pub use units::{seconds, size};
+pub use units::{counted, seconds, size};

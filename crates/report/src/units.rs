@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Times and sizes as people read them.
+//! Times, sizes and counts as people read them.
 
 use std::time::Duration;
 
@@ -23,6 +23,16 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// A count and what is counted, in the number that goes with it: `1 reply`, `2 replies`. What
+/// follows the noun may follow here as well: `1 reply is signed`, `0 replies are signed`.
+pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    // What does not fit is many.
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +44,14 @@ mod tests {
         assert_eq!(seconds(Duration::from_secs(134)), "2 min 14 s");
         assert_eq!(size(812), "812 B");
         assert_eq!(size(3_500_000), "3.5 MB");
+    }
+
+    #[test]
+    fn nouns_agree_with_their_numbers() {
+        let files = |count: usize| counted(count, "file is gone", "files are gone");
+        assert_eq!(
+            [0, 1, 2, 11].map(files),
+            ["0 files are gone", "1 file is gone", "2 files are gone", "11 files are gone"]
+        );
     }
 }
