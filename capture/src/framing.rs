@@ -15,6 +15,21 @@ const TRANSPORT: usize = 4;
 /// `OriginalMessageSize` stands.
 const TRANSFORM: usize = 52;
 const ORIGINAL_SIZE: usize = 36;
+/// Length of the header of a compressed message (MS-SMB2 2.2.42), chained or not, as far as both
+/// have the same fields: where the first says how it is compressed, and by how far it is.
+const COMPRESSED: usize = 16;
+const ALGORITHM: usize = 8;
+const COMPRESSED_FLAGS: usize = 10;
+const COMPRESSED_LENGTH: usize = 12;
+/// What a message is compressed with (2.2.3.1.3): by itself LZNT1, LZ77 with or without Huffman, or
+/// LZ4; the first part of a chained one also with nothing, or as a pattern.
+const ALONE: [u16; 4] = [1, 2, 3, 5];
+const CHAINED: [u16; 6] = [0, 1, 2, 3, 4, 5];
+/// Length of the shortest message of SMB1 (MS-CIFS 2.2.3), where its flags stand, and which of them
+/// says that it is a reply.
+const SMB1: usize = 35;
+const SMB1_FLAGS: usize = 9;
+const SMB1_REPLY: u8 = 0x80;
 
 /// A message, as it was carried.
 #[derive(Debug, PartialEq, Eq)]
@@ -199,8 +214,25 @@ fn begins_a_message(segment: &[u8], sender: Sender) -> bool {
         Some(b"\xfdSMB") => {
             cursor.size32(ORIGINAL_SIZE).and_then(|size| size.checked_add(TRANSFORM)) == Some(length)
         }
+        Some(b"\xfcSMB") => is_compressed(cursor, length),
+        Some(b"\xffSMB") => {
+            let reply = cursor.byte(SMB1_FLAGS).map(|flags| flags & SMB1_REPLY != 0);
+            reply == Some(sender == Sender::Server) && length >= SMB1
+        }
         _ => false,
     }
+}
+
+/// Whether a compressed message of this length begins so: chained or not, what is said to be there,
+/// compressed or before that, is no more than comes.
+fn is_compressed(message: Cursor<'_>, length: usize) -> bool {
+    let algorithm = message.le16(ALGORITHM).is_some_and(|algorithm| match message.le16(COMPRESSED_FLAGS) {
+        Some(0) => ALONE.contains(&algorithm),
+        Some(1) => CHAINED.contains(&algorithm),
+        _ => false,
+    });
+    let part = message.size32(COMPRESSED_LENGTH).and_then(|part| part.checked_add(COMPRESSED));
+    algorithm && message.le32(4) != Some(0) && part.is_some_and(|part| part <= length)
 }
 
 #[cfg(test)]
