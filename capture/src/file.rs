@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The packets in a capture: pcap, in either byte order and resolution, and pcapng.
+//! The packets in a capture: pcap, in either byte order and resolution, and pcapng; compressed or
+//! not.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use pcap_parser::pcapng::Block;
-use pcap_parser::traits::{PcapNGPacketBlock as _, PcapReaderIterator};
+use pcap_parser::traits::PcapNGPacketBlock as _;
 use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
 
+use crate::packed;
 use crate::segment::Link;
 
 /// The reader's memory in bytes, and how far it may grow for a longer packet: far more than a
@@ -29,8 +31,13 @@ pub enum End {
 pub enum Unreadable {
     /// It does not begin as one.
     NoCapture,
-    /// Reading failed.
-    Failed,
+    /// Reading or unpacking failed.
+    Failed {
+        /// How many packets came before.
+        after: u64,
+        /// Why.
+        reason: String,
+    },
     /// What follows so many packets makes no sense.
     Broken {
         /// How many packets came before.
@@ -42,7 +49,8 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCapture => write!(f, "it begins neither as pcap nor as pcapng"),
-            Self::Failed => write!(f, "reading it failed"),
+            Self::Failed { after: 0, reason } => write!(f, "reading it failed: {reason}"),
+            Self::Failed { after, reason } => write!(f, "reading it failed after packet {after}: {reason}"),
             Self::Broken { after } => write!(f, "what follows packet {after} is no packet"),
         }
     }
@@ -51,7 +59,7 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// Hands every packet of `capture` to `visit`: its number, from 1 on, how its bytes begin, and its
-/// bytes.
+/// bytes. What is compressed with gzip, xz or zstd is unpacked as it is read.
 ///
 /// # Errors
 ///
@@ -60,19 +68,33 @@ pub fn packets(
     capture: impl Read + Send,
     mut visit: impl FnMut(u64, Link, &[u8]),
 ) -> Result<End, Unreadable> {
-    let mut reader = create_reader(BUFFER, Whole(capture)).map_err(|error| match error {
-        PcapError::ReadError => Unreadable::Failed,
-        _ => Unreadable::NoCapture,
-    })?;
-    let mut links = Vec::new();
     let mut number = 0;
+    let failed = |error: io::Error, after| Unreadable::Failed { after, reason: error.to_string() };
+    let mut source = Whole::new(packed::unpacked(capture).map_err(|error| failed(error, 0))?);
+    let end = walk(&mut source, &mut number, &mut visit);
+    match source.ended {
+        // Of what is compressed too, the end may be missing.
+        Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => end.map(|_| End::Cut),
+        Some(error) => Err(failed(error, number)),
+        None => end,
+    }
+}
+
+/// Hands every packet of an open capture to `visit`, and counts them.
+fn walk(
+    source: &mut (impl Read + Send),
+    number: &mut u64,
+    visit: &mut impl FnMut(u64, Link, &[u8]),
+) -> Result<End, Unreadable> {
+    let mut reader = create_reader(BUFFER, source).map_err(|_| Unreadable::NoCapture)?;
+    let mut links = Vec::new();
     let mut buffer = BUFFER;
     loop {
         match reader.next() {
             Ok((length, block)) => {
                 if let Some((link, bytes)) = packet(&block, &mut links) {
-                    number += 1;
-                    visit(number, link, bytes);
+                    *number += 1;
+                    visit(*number, link, bytes);
                 }
                 reader.consume(length);
             }
@@ -80,19 +102,19 @@ pub fn packets(
             Err(PcapError::UnexpectedEof) => {
                 return Ok(if reader.data().is_empty() { End::Whole } else { End::Cut });
             }
-            Err(PcapError::Incomplete(_)) => refill(reader.as_mut())?,
+            // What could not be read is as if it ended there; the source says why.
+            Err(PcapError::Incomplete(_)) => reader.refill().map_err(|_| broken(*number))?,
             Err(PcapError::BufferTooSmall) if buffer < LARGEST_BUFFER => {
                 buffer *= 2;
                 reader.grow(buffer);
             }
-            Err(_) => return Err(Unreadable::Broken { after: number }),
+            Err(_) => return Err(broken(*number)),
         }
     }
 }
 
-/// Reads on.
-fn refill(reader: &mut (dyn PcapReaderIterator + Send)) -> Result<(), Unreadable> {
-    reader.refill().map_err(|_| Unreadable::Failed)
+const fn broken(after: u64) -> Unreadable {
+    Unreadable::Broken { after }
 }
 
 /// The packet that a block holds, if any. `links` are those of the section's interfaces so far.
@@ -117,18 +139,30 @@ fn packet<'a>(block: &'a PcapBlockOwned<'_>, links: &mut Vec<Link>) -> Option<(L
 }
 
 /// A reader that gives as much as is asked for, where there is as much: a pipe gives less, and the
-/// reader of captures takes what it is given first for the whole header.
-struct Whole<R>(R);
+/// reader of captures takes what it is given first for the whole header. Where reading fails it
+/// ends, and keeps the reason.
+struct Whole<R> {
+    inner: R,
+    ended: Option<io::Error>,
+}
+
+impl<R> Whole<R> {
+    const fn new(inner: R) -> Self {
+        Self { inner, ended: None }
+    }
+}
 
 impl<R: Read> Read for Whole<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
-        while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
-            match self.0.read(space) {
+        while self.ended.is_none()
+            && let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty())
+        {
+            match self.inner.read(space) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.ended = Some(error),
             }
         }
         Ok(filled)

@@ -2,7 +2,7 @@
 //! Runs the verifier over a network capture: what would enforcing reject on this network?
 //!
 //! From bytes to verdicts, each step in a file of its own, none of them doing anything but reading:
-//! a capture's packets (`file`), their TCP segments (`segment`), each direction's bytes in order,
+//! a capture's packets (`file`), unpacked (`packed`), their TCP segments (`segment`), each direction's bytes in order,
 //! with what is missing between them (`stream`), messages (`framing`), replies beside their
 //! requests and the verdict on each (`conversation`), and all of it for any number of connections
 //! (`survey`).
@@ -13,6 +13,7 @@
 mod conversation;
 pub mod file;
 mod framing;
+mod packed;
 mod segment;
 mod stream;
 mod survey;
