@@ -8,6 +8,7 @@ use super::{
     counters,
     verify::{
         self,
+        Asked,
         Cursor,
         Header,
         Malformed,
@@ -18,7 +19,7 @@ use kernel::prelude::*;
 
 /// Whether the client may go on with `message`.
 pub(crate) fn accepts(message: &[u8]) -> bool {
-    match verify::verify(message, counters::level()) {
+    match verify::verify(message, Asked::guarded(), counters::level()) {
         Outcome::NotChecked => {
             counters::foreign();
             true

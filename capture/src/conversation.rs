@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use verify::compound::{Carrier, Messages};
-use verify::{Cursor, Header, Level, Malformed, Outcome, frame, header};
+use verify::{Asked, Client, Cursor, Header, Level, Malformed, Outcome, Request, header};
+
+use crate::request;
 
 /// How many requests may wait for their replies; a client has credits for fewer.
 const MOST_WAITING: usize = 1 << 16;
@@ -15,8 +17,8 @@ const FLAGS: usize = 16;
 const MESSAGE_ID: usize = 24;
 /// `SMB2_FLAGS_SIGNED`.
 const SIGNED: u32 = 8;
-/// Where `SecurityBufferOffset` stands in a SESSION_SETUP request; the length follows it.
-const REQUEST_BLOB: usize = 76;
+/// `MessageId` of what the server sends unasked.
+const UNASKED: u64 = u64::MAX;
 /// Where `DialectRevision` stands in a NEGOTIATE reply.
 const DIALECT: usize = 68;
 
@@ -46,7 +48,10 @@ pub enum ReplyVerdict {
     Sound,
     /// Only the strict level would reject it.
     Strict(Malformed),
-    /// Enforcing would reject it.
+    /// Nothing is wrong with it as an answer to what was asked, as far as that is known. Linux's
+    /// client never asks for such an answer, and would not take it.
+    Linux(Malformed),
+    /// Wrong for whoever asked: enforcing would reject it.
     Rejected(Malformed),
 }
 
@@ -65,8 +70,7 @@ pub struct Reply {
     pub dialect: Option<Dialect>,
     /// Whether it says that it is signed. The signature is not verified.
     pub signed: bool,
-    /// Whether its security blob was left out, as only an answer to raw NTLM is the client's
-    /// affair.
+    /// Whether its security blob was left out, as only an answer to raw NTLM is judged.
     pub blob_unjudged: bool,
     /// What the verifier says.
     pub verdict: ReplyVerdict,
@@ -89,26 +93,35 @@ pub(crate) enum Answer {
 
 /// What is kept of a request until it is answered.
 #[derive(Clone, Copy, Debug)]
-struct Request {
-    /// A SESSION_SETUP whose security blob is raw NTLM, the only kind that the client goes on with.
-    raw_ntlm: bool,
+struct Waiting {
+    command: u16,
+    request: Request,
 }
 
 /// The state of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Conversation {
+    client: Client,
     dialect: Option<Dialect>,
-    waiting: BTreeMap<u64, Request>,
+    /// Whether the client has said that it takes notifications; `None` when that was not captured.
+    notifications: Option<bool>,
+    waiting: BTreeMap<u64, Waiting>,
 }
 
 impl Conversation {
+    /// With this client.
+    pub(crate) const fn new(client: Client) -> Self {
+        Self { client, dialect: None, notifications: None, waiting: BTreeMap::new() }
+    }
+
     /// The client sent a message.
     pub(crate) fn request(&mut self, message: &[u8]) {
-        for request in Messages::new(message, Carrier::Plain).map_while(Result::ok) {
-            let request = Cursor::new(request);
-            let Some((id, header)) = request.le64(MESSAGE_ID).zip(Header::read(request)) else { continue };
-            let raw_ntlm = header.command == header::SESSION_SETUP && begins_with_ntlm(request);
-            self.waiting.insert(id, Request { raw_ntlm });
+        for message in Messages::new(message, Carrier::Plain).map_while(Result::ok) {
+            let message = Cursor::new(message);
+            let Some((id, header)) = message.le64(MESSAGE_ID).zip(Header::read(message)) else { continue };
+            self.notifications = request::takes_notifications(message, header).or(self.notifications);
+            let Some(request) = request::read(message, header) else { continue };
+            self.waiting.insert(id, Waiting { command: header.command, request });
             if self.waiting.len() > MOST_WAITING {
                 self.waiting.pop_first();
             }
@@ -147,21 +160,36 @@ impl Conversation {
     fn judge(&mut self, reply: &[u8]) -> Reply {
         let cursor = Cursor::new(reply);
         let header = Header::read(cursor);
-        let id = cursor.le64(MESSAGE_ID).unwrap_or(0);
-        let request = self.waiting.get(&id).copied();
-        let pending = header.is_some_and(|header| header.status == PENDING);
-        if !pending {
-            self.waiting.remove(&id);
-        }
+        let mut request = header.map_or(Request::Unknown, |header| self.answered(header, cursor));
         if let Some(dialect) = header.and_then(|header| negotiated(header, cursor)) {
             self.dialect = Some(dialect);
         }
         let challenge = header.is_some_and(|header| {
             (header.command, header.status) == (header::SESSION_SETUP, header::MORE_PROCESSING)
         });
-        let blob_unjudged = challenge && !request.is_some_and(|request| request.raw_ntlm);
-        let verdict = if blob_unjudged { verdict(reply, frame_only) } else { verdict(reply, verify::verify) };
+        let blob_unjudged = challenge && request != Request::SessionSetup { raw_ntlm: true };
+        if blob_unjudged {
+            request = Request::SessionSetup { raw_ntlm: false };
+        }
+        let verdict = verdict(reply, Asked { client: self.client, request });
         Reply { blob_unjudged, ..self.described(reply, verdict) }
+    }
+
+    /// What a reply answers. It is no longer waited for, unless this one only says that it is still
+    /// to come.
+    fn answered(&mut self, header: Header, reply: Cursor<'_>) -> Request {
+        let id = reply.le64(MESSAGE_ID).unwrap_or(0);
+        if id == UNASKED {
+            return self
+                .notifications
+                .map_or(Request::Unknown, |notifications| Request::Unasked { notifications });
+        }
+        let waiting = self.waiting.get(&id).copied();
+        if header.status != PENDING {
+            self.waiting.remove(&id);
+        }
+        let of_this = waiting.filter(|waiting| waiting.command == header.command);
+        of_this.map_or(Request::Unknown, |waiting| waiting.request)
     }
 
     /// What is told of a reply beside the verdict.
@@ -190,23 +218,23 @@ fn negotiated(header: Header, reply: Cursor<'_>) -> Option<Dialect> {
     reply.le16(DIALECT).filter(|_| settles).map(Dialect)
 }
 
-/// Whether the security blob of a SESSION_SETUP request is raw NTLM, not wrapped in SPNEGO.
-fn begins_with_ntlm(request: Cursor<'_>) -> bool {
-    let offset = request.size16(REQUEST_BLOB).unwrap_or(0);
-    request.bytes(offset, 8) == Some(b"NTLMSSP\0")
-}
-
-/// The verifier's judgement, at both levels.
-fn verdict(reply: &[u8], verify: fn(&[u8], Level) -> Outcome) -> ReplyVerdict {
-    match (verify(reply, Level::Enforce), verify(reply, Level::Strict)) {
-        (Outcome::Malformed(malformed), _) => ReplyVerdict::Rejected(malformed),
-        (_, Outcome::Malformed(malformed)) => ReplyVerdict::Strict(malformed),
+/// The verifier's judgement of an answer to this: of the request that was captured, and of what
+/// Linux's client would have asked.
+fn verdict(reply: &[u8], asked: Asked) -> ReplyVerdict {
+    // Whether a challenge was waited for is not for the client alone to say.
+    let request = match asked.request {
+        request @ Request::SessionSetup { .. } => request,
+        _ => Request::Unknown,
+    };
+    let linux = Asked { request, ..Asked::by_kernel() };
+    let asked = if asked.client == Client::Any { asked } else { linux };
+    let broken = |asked, level| match verify::verify(reply, asked, level) {
+        Outcome::Malformed(malformed) => Some(malformed),
         // What does not begin as a message of SMB2 does not get here.
-        (Outcome::NotChecked | Outcome::Sound, _) => ReplyVerdict::Sound,
-    }
-}
-
-/// Verifies header and frame, and nothing of what the reply holds.
-fn frame_only(reply: &[u8], level: Level) -> Outcome {
-    frame::verify(Cursor::new(reply), level).map_or_else(Outcome::Malformed, |_| Outcome::Sound)
+        Outcome::NotChecked | Outcome::Sound => None,
+    };
+    let rejected = broken(asked, Level::Enforce).map(ReplyVerdict::Rejected);
+    let linux = || broken(linux, Level::Enforce).map(ReplyVerdict::Linux);
+    let strict = || broken(asked, Level::Strict).map(ReplyVerdict::Strict);
+    rejected.or_else(linux).or_else(strict).unwrap_or(ReplyVerdict::Sound)
 }

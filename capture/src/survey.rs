@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
+use verify::Client;
+
 use crate::conversation::{Answer, Conversation, Dialect, Reply, ReplyVerdict};
 use crate::framing::{Frame, Framing, Sender};
 use crate::segment::{Link, Packet, Segment};
@@ -18,7 +20,10 @@ pub struct Counts {
     pub sound: u64,
     /// The ones that only the strict level would reject.
     pub strict: u64,
-    /// The ones that enforcing would reject.
+    /// The ones that are sound for whoever asked, as far as that is known, and that Linux's client
+    /// would not take.
+    pub linux: u64,
+    /// The ones that enforcing would reject, whoever asked.
     pub rejected: u64,
 }
 
@@ -90,6 +95,7 @@ struct Findings {
 #[derive(Debug)]
 pub struct Survey {
     port: u16,
+    client: Client,
     connections: HashMap<Ends, Connection>,
     findings: Findings,
 }
@@ -105,7 +111,14 @@ impl Survey {
     /// For servers on `port`. What is not sound is kept; with `keep_sound`, every reply is.
     #[must_use]
     pub fn new(port: u16, keep_sound: bool) -> Self {
-        Self { port, connections: HashMap::new(), findings: Findings { keep_sound, ..Findings::default() } }
+        let findings = Findings { keep_sound, ..Findings::default() };
+        Self { port, client: Client::Any, connections: HashMap::new(), findings }
+    }
+
+    /// The same, for clients that are all known to be this one.
+    #[must_use]
+    pub fn asked_by(self, client: Client) -> Self {
+        Self { client, ..self }
     }
 
     /// A packet: in which file, its number there, how its bytes begin, and its bytes.
@@ -147,7 +160,7 @@ impl Survey {
         }
         let connection = self.connections.entry(ends).or_insert_with(|| {
             self.findings.totals.connections += 1;
-            Connection::default()
+            Connection::new(self.client)
         });
         connection.segment(sender, segment, ends, &mut self.findings);
     }
@@ -170,15 +183,15 @@ struct Direction {
     framing: Framing,
 }
 
-impl Default for Connection {
-    fn default() -> Self {
+impl Connection {
+    fn new(client: Client) -> Self {
         let direction =
             |sender| Direction { stream: Stream::default(), framing: Framing::new(sender, false) };
         Self {
             used: false,
             requests: direction(Sender::Client),
             replies: direction(Sender::Server),
-            conversation: Conversation::default(),
+            conversation: Conversation::new(client),
         }
     }
 }
@@ -294,6 +307,7 @@ impl Findings {
         match reply.verdict {
             ReplyVerdict::Sound => counts.sound += 1,
             ReplyVerdict::Strict(_) => counts.strict += 1,
+            ReplyVerdict::Linux(_) => counts.linux += 1,
             ReplyVerdict::Rejected(_) => counts.rejected += 1,
         }
         self.totals.signed += u64::from(reply.signed);

@@ -3,68 +3,14 @@
 
 #[path = "../../module/verify/tests/bytes/mod.rs"]
 mod bytes;
+mod connection;
 
 use std::io::Read;
 
 use bytes::{Bytes, challenge, negotiate, read, session_setup, tree_connect};
 use capture::file::{End, Unreadable, packets};
 use capture::{Counts, Found, Link, ReplyVerdict, Survey, Tally, Totals};
-use etherparse::PacketBuilder;
-
-const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 1], 40_000);
-const SERVER: ([u8; 4], u16) = ([10, 0, 0, 2], 445);
-
-/// One direction of a connection, at some place in its sequence numbers.
-struct Side {
-    from: ([u8; 4], u16),
-    to: ([u8; 4], u16),
-    next: u32,
-}
-
-impl Side {
-    fn client() -> Self {
-        Self { from: CLIENT, to: SERVER, next: 100 }
-    }
-
-    fn server() -> Self {
-        Self { from: SERVER, to: CLIENT, next: 0xffff_fff0 }
-    }
-
-    /// A packet from its IP header on.
-    fn packet(&self, sequence: u32, syn: bool, bytes: &[u8]) -> Vec<u8> {
-        let tcp = PacketBuilder::ipv4(self.from.0, self.to.0, 64).tcp(self.from.1, self.to.1, sequence, 1000);
-        let tcp = if syn { tcp.syn() } else { tcp };
-        let mut packet = Vec::new();
-        tcp.write(&mut packet, bytes).unwrap();
-        packet
-    }
-
-    /// Opens the connection.
-    fn open(&mut self) -> Vec<u8> {
-        let packet = self.packet(self.next, true, &[]);
-        self.next = self.next.wrapping_add(1);
-        packet
-    }
-
-    /// Sends one message with its transport header.
-    fn send(&mut self, message: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-        self.raw(&[&length[..], message].concat())
-    }
-
-    fn raw(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let packet = self.packet(self.next, false, bytes);
-        self.next = self.next.wrapping_add(u32::try_from(bytes.len()).unwrap());
-        packet
-    }
-}
-
-/// Both sides, their connection opened.
-fn opened() -> (Side, Side, Vec<Vec<u8>>) {
-    let (mut client, mut server) = (Side::client(), Side::server());
-    let packets = vec![client.open(), server.open()];
-    (client, server, packets)
-}
+use connection::opened;
 
 fn survey(packets: &[Vec<u8>]) -> (Counts, Totals, Vec<Found>) {
     let mut survey = Survey::new(445, false);
@@ -80,6 +26,7 @@ fn sum(tally: &Tally) -> Counts {
         replies: sum.replies + one.replies,
         sound: sum.sound + one.sound,
         strict: sum.strict + one.strict,
+        linux: sum.linux + one.linux,
         rejected: sum.rejected + one.rejected,
     })
 }
@@ -101,6 +48,7 @@ fn broken(found: &[Found]) -> Vec<(&'static str, &'static str)> {
     let word = |found: &Found| match found.reply.verdict {
         ReplyVerdict::Sound => ("sound", ""),
         ReplyVerdict::Strict(broken) => ("strict", broken.rule.name()),
+        ReplyVerdict::Linux(broken) => ("linux", broken.rule.name()),
         ReplyVerdict::Rejected(broken) => ("rejected", broken.rule.name()),
     };
     found.iter().map(word).collect()
@@ -114,7 +62,7 @@ fn every_reply_gets_a_verdict() {
     packets.push(server.send(&read(b"data").with(66, &[0]).0));
     packets.push(server.send(&read(b"data").with32(68, 5).with32(24, 77).0));
     let (counts, totals, found) = survey(&packets);
-    assert_eq!(counts, Counts { replies: 4, sound: 2, strict: 1, rejected: 1 });
+    assert_eq!(counts, Counts { replies: 4, sound: 2, strict: 1, linux: 0, rejected: 1 });
     assert_eq!(broken(&found), [("strict", "reply-data-ignored"), ("rejected", "reply-data-outside")]);
     assert_eq!((found[1].packet, found[1].reply.message_id), (6, 77));
     assert_eq!(found[1].reply.dialect.map(|dialect| dialect.to_string()).as_deref(), Some("3.1.1"));

@@ -5,7 +5,8 @@
 mod segment;
 
 use capture::Survey;
-use verify::{Content, Level, Outcome, compound, header};
+use verify::asked::Ciphers;
+use verify::{Asked, Content, Level, Outcome, Request, compound, header};
 
 pub use segment::segment;
 
@@ -22,15 +23,32 @@ pub fn reply(command: u16, status: u32, body: &[u8]) -> Vec<u8> {
     message
 }
 
+/// Everything that may have been asked.
+const ASKED: [Asked; 10] = [
+    Asked::guarded(),
+    Asked::by_kernel(),
+    Asked::by_anybody(Request::Unknown),
+    Asked::by_anybody(Request::Negotiate(Ciphers::none().with(3))),
+    Asked::by_anybody(Request::SessionSetup { raw_ntlm: true }),
+    Asked::by_anybody(Request::SessionSetup { raw_ntlm: false }),
+    Asked::by_anybody(Request::Directory { class: 1, most: 1 << 20 }),
+    Asked::by_anybody(Request::Referrals { level: 4, most: 1 << 16 }),
+    Asked::by_anybody(Request::Unasked { notifications: true }),
+    Asked::by_anybody(Request::Other),
+];
+
 /// Verifies a reply, and what it holds as each of `contents`.
 ///
 /// # Panics
 ///
 /// The strict level accepts what the lesser one refuses.
 pub fn judge(message: &[u8], contents: &[Content<'_>]) {
-    let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| verify::verify(message, level));
-    let refused = |outcome| matches!(outcome, Outcome::Malformed(_));
-    assert!(!refused(lesser) || refused(strict), "{lesser:?} and {strict:?}");
+    for asked in ASKED {
+        let [lesser, strict] =
+            [Level::Enforce, Level::Strict].map(|level| verify::verify(message, asked, level));
+        let refused = |outcome| matches!(outcome, Outcome::Malformed(_));
+        assert!(!refused(lesser) || refused(strict), "{asked:?}: {lesser:?} and {strict:?}");
+    }
     for content in contents {
         let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| content.verify(message, level));
         assert!(lesser.is_ok() || strict.is_err(), "{content:?}: {lesser:?}");

@@ -7,6 +7,7 @@
 //! mended client, in its order. Contents are judged at the strict level only (`create_data.rs`):
 //! the client passes over a lease, an id or a SID of the wrong size.
 
+use super::asked::Asked;
 use super::create_data;
 use super::cursor::Cursor;
 use super::malformed::{Level, Malformed, Rule};
@@ -42,7 +43,7 @@ struct Context {
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+pub fn verify(reply: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
     let short = Malformed {
         rule: Rule::CreateShort,
         offset: reply.len(),
@@ -53,10 +54,13 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     let offset = reply.le32(CONTEXTS_OFFSET).ok_or(short)?;
     let length = reply.le32(CONTEXTS_LENGTH).ok_or(short)?;
 
-    // Holds for an empty list too: the client refuses an offset outside the reply.
+    // The kernel's client refuses an offset outside the reply for an empty list too.
+    if length == 0 && asked.is_by_anybody() {
+        return Ok(());
+    }
     match (usize::try_from(offset), usize::try_from(length)) {
         (Ok(offset), Ok(length)) if reply.bytes(offset, length).is_some() => {
-            verify_contexts(reply, offset, length, level)
+            verify_contexts(reply, (offset, length), asked, level)
         }
         _ => Err(Malformed {
             rule: Rule::CreateContextsOutside,
@@ -68,8 +72,8 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 /// Verifies the `remaining` bytes of contexts at `at`, all of which were received.
 fn verify_contexts(
     reply: Cursor<'_>,
-    mut at: usize,
-    mut remaining: usize,
+    (mut at, mut remaining): (usize, usize),
+    asked: Asked,
     level: Level,
 ) -> Result<(), Malformed> {
     // Each turn consumes at least a header's length, or ends.
@@ -80,7 +84,7 @@ fn verify_contexts(
         };
         let list = reply.part(at, remaining).ok_or(trailing)?;
         let context = read_context(list).ok_or(trailing)?;
-        verify_context(context, remaining as u64).map_err(|(rule, field)| Malformed {
+        verify_context(context, remaining as u64, asked).map_err(|(rule, field)| Malformed {
             rule,
             offset: at.saturating_add(field),
         })?;
@@ -114,7 +118,7 @@ fn read_context(list: Cursor<'_>) -> Option<Context> {
 
 /// Verifies one context that begins `remaining` bytes before the end of the list. The error is
 /// the rule and where the offending field stands in the context.
-fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)> {
+fn verify_context(context: Context, remaining: u64, asked: Asked) -> Result<(), (Rule, usize)> {
     let extent = match context.next {
         0 => remaining,
         next if next % 8 != 0 => return Err((Rule::CreateNextMisaligned, 0)),
@@ -123,11 +127,14 @@ fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)>
         next => next,
     };
 
-    // A context without data is held to the same offset, as the client holds it.
-    if context.data_offset < HEADER_LEN {
+    // The kernel's client holds a context without data to the same offset; the specification says
+    // that it is 0.
+    let has_data = context.data_length > 0 || !asked.is_by_anybody();
+    if has_data && context.data_offset < HEADER_LEN {
         return Err((Rule::CreateDataInHeader, DATA_OFFSET));
     }
-    if context.data_offset.saturating_add(context.data_length) > extent {
+    let data_end = context.data_offset.saturating_add(context.data_length);
+    if has_data && data_end > extent {
         return Err((Rule::CreateDataOutside, DATA_OFFSET));
     }
 
@@ -138,7 +145,9 @@ fn verify_context(context: Context, remaining: u64) -> Result<(), (Rule, usize)>
     if name_end > extent {
         return Err((Rule::CreateNameOutside, NAME_OFFSET));
     }
-    if context.data_length > 0 && name_end > context.data_offset {
+    // The specification does not say which of the two comes first.
+    let data_first = asked.is_by_anybody() && data_end <= context.name_offset;
+    if context.data_length > 0 && name_end > context.data_offset && !data_first {
         return Err((Rule::CreateNameOverData, NAME_OFFSET));
     }
     Ok(())

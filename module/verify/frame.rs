@@ -5,6 +5,7 @@
 //! Older ones let through a reply whose data begin in its fixed part, and one that is a byte short
 //! with data.
 
+use super::asked::Asked;
 use super::cursor::Cursor;
 use super::header::{self, Header};
 use super::malformed::{Level, Malformed, Rule};
@@ -27,13 +28,13 @@ const LONGEST_DATA: usize = 128 * 1024;
 /// # Errors
 ///
 /// The first rule that it breaks.
-pub fn verify(message: Cursor<'_>, level: Level) -> Result<Header, Malformed> {
+pub fn verify(message: Cursor<'_>, asked: Asked, level: Level) -> Result<Header, Malformed> {
     let short = Malformed {
         rule: Rule::HeaderShort,
         offset: message.len(),
     };
     let header = Header::read(message).ok_or(short)?;
-    verify_header(header, level)?;
+    verify_header(header, asked, level)?;
     let Some(size) = message.le16(SIZE) else {
         // An error may come without a body.
         return if header.status == header::SUCCESS {
@@ -47,21 +48,22 @@ pub fn verify(message: Cursor<'_>, level: Level) -> Result<Header, Malformed> {
     let data = data_area(header, size, message).filter(|data| data.length > 0);
     verify_length(message, fixed, level)?;
     data.map_or(Ok(()), |data| {
-        verify_data(message, fixed, header, data, level)
+        verify_data(message, fixed, header, data, asked, level)
     })?;
     Ok(header)
 }
 
 /// Verifies what the header says by itself.
-fn verify_header(header: Header, level: Level) -> Result<(), Malformed> {
+fn verify_header(header: Header, asked: Asked, level: Level) -> Result<(), Malformed> {
     level.require(usize::from(header.size) == header::LEN, Rule::HeaderSize, 4)?;
+    let notification = header.command == header::NOTIFICATION && asked.takes_notifications();
     level.require(
-        header.command <= header::OPLOCK_BREAK,
+        header.command <= header::OPLOCK_BREAK || notification,
         Rule::HeaderCommand,
         12,
     )?;
     level.require(
-        header.reply || header.command == header::OPLOCK_BREAK,
+        header.reply || header.command >= header::OPLOCK_BREAK,
         Rule::HeaderNotReply,
         16,
     )?;
@@ -102,6 +104,7 @@ const fn expected_size(command: u16) -> Option<u16> {
         // SET_INFO.
         0x0011 => 2,
         header::OPLOCK_BREAK => 24,
+        header::NOTIFICATION => 4,
         _ => return None,
     })
 }
@@ -154,15 +157,17 @@ fn verify_data(
     fixed: usize,
     header: Header,
     data: Data,
+    asked: Asked,
     level: Level,
 ) -> Result<(), Malformed> {
     let after_fixed = data.offset >= fixed.saturating_sub(1);
     let received = message.holds(data.offset, data.length);
     if data.offset == 0 || data.offset > FARTHEST_DATA || data.length > LONGEST_DATA {
         // What a large READ brings goes past these checks, off the connection to where it is
-        // wanted.
-        let large_read = header.command == header::READ && after_fixed && received;
-        return level.require(large_read, Rule::ReplyDataIgnored, data.field);
+        // wanted. Of other replies the kernel's client never asks for so much.
+        let wanted = header.command == header::READ || data.length <= asked.longest_output();
+        let sound = wanted && after_fixed && received;
+        return level.require(sound, Rule::ReplyDataIgnored, data.field);
     }
     level.require(after_fixed, Rule::ReplyDataInHeader, data.field)?;
     level.require(received, Rule::ReplyDataOutside, data.field)

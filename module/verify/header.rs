@@ -24,8 +24,12 @@ pub const QUERY_DIRECTORY: u16 = 0x000e;
 pub const CHANGE_NOTIFY: u16 = 0x000f;
 /// QUERY_INFO.
 pub const QUERY_INFO: u16 = 0x0010;
-/// OPLOCK_BREAK, which the server also sends unasked; the last command there is.
+/// OPLOCK_BREAK, which the server also sends unasked; the last command that the kernel's client
+/// knows.
 pub const OPLOCK_BREAK: u16 = 0x0012;
+/// SERVER_TO_CLIENT_NOTIFICATION (MS-SMB2 2.2.44), which the server sends unasked to a client that
+/// takes it.
+pub const NOTIFICATION: u16 = 0x0013;
 
 /// `Status` of a reply that reports success (MS-ERREF 2.3).
 pub const SUCCESS: u32 = 0;
@@ -100,6 +104,7 @@ impl Header {
             QUERY_INFO => "QUERY_INFO",
             0x0011 => "SET_INFO",
             OPLOCK_BREAK => "OPLOCK_BREAK",
+            NOTIFICATION => "NOTIFICATION",
             _ => "OTHER",
         }
     }

@@ -5,6 +5,7 @@
 //! repeats another code gains nothing by it: the client then looks at the output as it would have
 //! without this.
 
+use super::asked::Asked;
 use super::cursor::Cursor;
 use super::header;
 use super::malformed::{Level, Malformed, Rule};
@@ -35,8 +36,8 @@ const RANGE_LEN: usize = 16;
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    output::verify(reply, header::IOCTL, level)?;
+pub fn verify(reply: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
+    output::verify(reply, header::IOCTL, asked, level)?;
     let Some(found) = output::find(reply, header::IOCTL).ok().flatten() else {
         return Ok(());
     };
@@ -44,17 +45,25 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
     let verdict = match reply.le32(CODE).unwrap_or(0) {
         GET_REPARSE_POINT => reparse::verify_header(list).map(drop),
         _ if list.is_empty() => Ok(()),
-        GET_REFERRALS => {
-            verify_copied(list, level).and_then(|()| referrals::verify(list, None, level))
-        }
+        GET_REFERRALS => verify_length(list, asked, level)
+            .and_then(|()| referrals::verify_asked(list, asked, level)),
         QUERY_INTERFACES => {
-            verify_copied(list, level).and_then(|()| interfaces::verify(list, level))
+            verify_length(list, asked, level).and_then(|()| interfaces::verify(list, level))
         }
         REQUEST_RESUME_KEY => verify_resume_key(list, level),
         QUERY_RANGES => verify_ranges(list, false, level),
         _ => Ok(()),
     };
     verdict.map_err(|broken| broken.at(found.at))
+}
+
+/// The same, where the client copies it for itself: what it does not take, it refuses before.
+fn verify_length(output: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
+    if asked.is_by_kernel_alone() {
+        verify_copied(output, level)
+    } else {
+        Ok(())
+    }
 }
 
 /// Verifies that an output is no longer than the client takes where it copies it.

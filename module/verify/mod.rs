@@ -10,7 +10,9 @@
 //!
 //! What can be judged depends on what is known:
 //!
-//! - **The reply alone**: [`verify`]. That is what the guard has, at `smb2_check_message`: header
+//! - **The reply, and who asked**: [`verify`]. A reply is honest or not as an answer to its request
+//!   ([`Asked`]). The guard has none of the requests, at `smb2_check_message`, but it knows whose
+//!   they are; whoever has them says what they were. Judged are header
 //!   and frame of every reply; the contexts of NEGOTIATE and CREATE, the challenge in
 //!   SESSION_SETUP, the share of TREE_CONNECT, the symbolic link in an error; of
 //!   QUERY_INFO, QUERY_DIRECTORY and CHANGE_NOTIFY the place of the output, and of IOCTL the output
@@ -28,6 +30,7 @@
 //! that can panic, and every loop consumes part of what remains. Paths are relative (`super::`)
 //! so that the tree can hang at any place of a crate.
 
+pub mod asked;
 pub mod compound;
 pub mod content;
 pub mod create;
@@ -50,6 +53,7 @@ pub mod session_setup;
 pub mod symlink;
 pub mod tree_connect;
 
+pub use self::asked::{Asked, Client, Request};
 pub use self::content::Content;
 pub use self::cursor::Cursor;
 pub use self::header::Header;
@@ -66,37 +70,40 @@ pub enum Outcome {
     Malformed(Malformed),
 }
 
-/// Verifies one SMB2 message (MS-SMB2 2.2.1), decrypted, without its transport header.
+/// Verifies one SMB2 message (MS-SMB2 2.2.1), decrypted, without its transport header, as an answer
+/// to what was `asked`.
 ///
 /// `message` is what was received of it, no more. Of a compound, each message is given by itself,
 /// which is also how the client takes them. A message that does not begin as SMB2 (of another
 /// version, encrypted, or compressed) is not checked.
 #[must_use]
-pub fn verify(message: &[u8], level: Level) -> Outcome {
+pub fn verify(message: &[u8], asked: Asked, level: Level) -> Outcome {
     let message = Cursor::new(message);
     if !header::is_smb2(message) {
         return Outcome::NotChecked;
     }
-    match verify_message(message, level) {
+    match verify_message(message, asked, level) {
         Ok(()) => Outcome::Sound,
         Err(malformed) => Outcome::Malformed(malformed),
     }
 }
 
 /// Verifies the frame, and then whatever the command and the status say is there.
-fn verify_message(message: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    let header = frame::verify(message, level)?;
+fn verify_message(message: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
+    let header = frame::verify(message, asked, level)?;
     match (header.command, header.status) {
-        (header::NEGOTIATE, header::SUCCESS) => negotiate::verify(message, level),
-        (header::SESSION_SETUP, header::MORE_PROCESSING) => session_setup::verify(message, level),
+        (header::NEGOTIATE, header::SUCCESS) => negotiate::verify(message, asked, level),
+        (header::SESSION_SETUP, header::MORE_PROCESSING) => {
+            session_setup::verify(message, asked, level)
+        }
         (header::TREE_CONNECT, header::SUCCESS) => tree_connect::verify(message, level),
-        (header::CREATE, header::SUCCESS) => create::verify(message, level),
-        (header::CREATE, header::STOPPED_ON_SYMLINK) => symlink::verify(message, level),
-        (header::IOCTL, header::SUCCESS) => ioctl::verify(message, level),
+        (header::CREATE, header::SUCCESS) => create::verify(message, asked, level),
+        (header::CREATE, header::STOPPED_ON_SYMLINK) => symlink::verify(message, asked, level),
+        (header::IOCTL, header::SUCCESS) => ioctl::verify(message, asked, level),
         (
             command @ (header::QUERY_DIRECTORY | header::CHANGE_NOTIFY | header::QUERY_INFO),
             header::SUCCESS,
-        ) => output::verify(message, command, level),
+        ) => output::verify(message, command, asked, level),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
 //! alone; what else is wrong with one it says in its log, and passes over. The security blob has
 //! been verified with the frame; that it is well-formed ASN.1 is not verified here.
 
+use super::asked::Asked;
 use super::cursor::Cursor;
 use super::malformed::{Level, Malformed, Rule};
 
@@ -31,7 +32,7 @@ const SIGNING: u16 = 8;
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+pub fn verify(reply: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
     let count = reply.le16(COUNT).unwrap_or(0);
     if reply.le16(DIALECT) != Some(SMB311) || count == 0 {
         return Ok(());
@@ -61,7 +62,7 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
         else {
             return level.require(false, Rule::NegotiateContextOutside, at);
         };
-        verify_context(context, level).map_err(|broken| broken.at(at))?;
+        verify_context(context, asked, level).map_err(|broken| broken.at(at))?;
         at = at.saturating_add(step);
     }
     Ok(())
@@ -69,7 +70,7 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 
 /// Verifies one context, header and data. A number that is not there reads as 0, which no rule
 /// lets pass.
-fn verify_context(context: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+fn verify_context(context: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
     let data = context.len().saturating_sub(HEADER_LEN);
     let number = |off| context.size16(off).unwrap_or(0);
     match context.le16(0).unwrap_or(0) {
@@ -80,12 +81,9 @@ fn verify_context(context: Cursor<'_>, level: Level) -> Result<(), Malformed> {
         CIPHER => {
             level.require(data >= 4, Rule::NegotiateCipherShort, DATA_LENGTH)?;
             level.require(number(8) == 1, Rule::NegotiateCipherCount, 8)?;
-            // None; AES-128 with CCM and GCM, AES-256 with GCM.
-            level.require(
-                matches!(number(10), 0 | 1 | 2 | 4),
-                Rule::NegotiateCipherUnknown,
-                10,
-            )
+            // What is not there is no cipher either.
+            let offered = asked.may_have_offered(context.le16(10).unwrap_or(0));
+            level.require(offered, Rule::NegotiateCipherUnknown, 10)
         }
         COMPRESSION => {
             let count = number(8);

@@ -4,12 +4,11 @@
 //!
 //! What the output holds is known to whoever knows the request; see [`Content`](super::Content).
 
+use super::asked::Asked;
 use super::cursor::Cursor;
 use super::header;
 use super::malformed::{Level, Malformed, Rule};
 
-/// Length of the smallest entry of a directory that the client asks for, in bytes.
-const ENTRY_LEN: usize = 64;
 /// Length of a change before the file's name, in bytes (MS-FSCC 2.7.1).
 const CHANGE_LEN: usize = 12;
 /// Where the output of a CHANGE_NOTIFY may begin. The client reads no output of a reply that ends
@@ -72,7 +71,12 @@ pub fn find(reply: Cursor<'_>, command: u16) -> Result<Option<Output<'_>>, Malfo
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify(reply: Cursor<'_>, command: u16, level: Level) -> Result<(), Malformed> {
+pub fn verify(
+    reply: Cursor<'_>,
+    command: u16,
+    asked: Asked,
+    level: Level,
+) -> Result<(), Malformed> {
     if command == header::CHANGE_NOTIFY && reply.len() <= NOTIFY_FIXED_LEN {
         return Ok(());
     }
@@ -80,12 +84,19 @@ pub fn verify(reply: Cursor<'_>, command: u16, level: Level) -> Result<(), Malfo
     if command == header::IOCTL && reply.le32(100) == Some(0) {
         return Ok(());
     }
+    // Nor is anybody else's affair where none stands. That there is none of a directory's entries is
+    // wrong by itself.
+    if asked.is_by_anybody() && command != header::QUERY_DIRECTORY && reply.le32(68) == Some(0) {
+        return Ok(());
+    }
     let Some(output) = find(reply, command)? else {
         return Ok(());
     };
     let len = output.bytes.len();
     match command {
-        header::QUERY_DIRECTORY => level.require(len >= ENTRY_LEN, Rule::DirectoryShort, 68),
+        header::QUERY_DIRECTORY => {
+            level.require(len >= asked.smallest_entry(), Rule::DirectoryShort, 68)
+        }
         header::CHANGE_NOTIFY => level.require(len >= CHANGE_LEN, Rule::NotifyShort, 68),
         _ => Ok(()),
     }

@@ -4,6 +4,7 @@
 //! It is the only thing that the client reads in an error reply. From dialect 3.1.1 on it stands in
 //! an error context, before that bare.
 
+use super::asked::Asked;
 use super::cursor::Cursor;
 use super::malformed::{Level, Malformed, Rule};
 use super::reparse;
@@ -27,12 +28,12 @@ const REPARSE_TAG: u32 = 0xa000_000c;
 /// # Errors
 ///
 /// The first rule that the reply breaks.
-pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+pub fn verify(reply: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
     let Some(at) = find_link(reply, level)? else {
         return Ok(());
     };
     let link = reply.after(at).unwrap_or(Cursor::new(&[]));
-    verify_link(link, level).map_err(|broken| broken.at(at))
+    verify_link(link, asked, level).map_err(|broken| broken.at(at))
 }
 
 /// Verifies besides what the link leads to: for callers that know that the client will follow it.
@@ -41,7 +42,7 @@ pub fn verify(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
 ///
 /// The first rule that the reply breaks.
 pub fn verify_followed(reply: Cursor<'_>, level: Level) -> Result<(), Malformed> {
-    verify(reply, level)?;
+    verify(reply, Asked::by_kernel(), level)?;
     let Some(at) = find_link(reply, level)? else {
         return Ok(());
     };
@@ -107,16 +108,17 @@ fn find_context(reply: Cursor<'_>) -> Result<usize, Malformed> {
 }
 
 /// Verifies the symbolic link that `link` begins with, and whose names may take all of it.
-fn verify_link(link: Cursor<'_>, level: Level) -> Result<(), Malformed> {
+fn verify_link(link: Cursor<'_>, asked: Asked, level: Level) -> Result<(), Malformed> {
     let names = link.after(LINK_LEN);
     level.require(names.is_some(), Rule::SymlinkShort, link.len())?;
     level.require(link.le32(4) == Some(LINK_TAG), Rule::SymlinkTag, 4)?;
     level.require(link.le32(8) == Some(REPARSE_TAG), Rule::SymlinkTag, 8)?;
     let holds = |field: usize| {
         let name = link.size16(field).zip(link.size16(field.saturating_add(2)));
-        names
-            .zip(name)
-            .is_some_and(|(names, (offset, length))| names.holds(offset, length))
+        names.zip(name).is_some_and(|(names, (offset, length))| {
+            let none = length == 0 && asked.is_by_anybody();
+            none || names.holds(offset, length)
+        })
     };
     level.require(holds(16), Rule::SymlinkTargetOutside, 16)?;
     level.require(holds(20), Rule::SymlinkPrintOutside, 20)

@@ -9,7 +9,7 @@ mod replies;
 
 use proxy::{Conversation, LeftOpen, Place, Spoil};
 use replies::{lease_v2, on_disk_id, put16, put32, reply};
-use verify::{Level, Outcome, verify};
+use verify::{Asked, Level, Outcome, verify};
 
 /// A CREATE request for `path`.
 fn request(path: &str, id: u8) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn close(id: u8) -> Vec<u8> {
 fn broken_rule(frame: &[u8]) -> Option<verify::Rule> {
     let next = u32::from_le_bytes(frame[20..24].try_into().unwrap()) as usize;
     let message = if next == 0 { frame } else { &frame[..next] };
-    match verify(message, Level::Enforce) {
+    match verify(message, Asked::guarded(), Level::Enforce) {
         Outcome::Malformed(found) => Some(found.rule),
         _ => None,
     }

@@ -11,10 +11,11 @@ use bytes::{
     posix_entry, read, referrals, session_setup, sid, stopped, symlink_point, wsl_attributes, Bytes,
 };
 use replies::{lease_v1, lease_v2, on_disk_id, posix, reply, Random};
+use verify::asked::Ciphers;
 use verify::compound::{Carrier, Messages};
 use verify::directory::Class;
 use verify::security::Use;
-use verify::{verify, Content, Level, Outcome};
+use verify::{verify, Asked, Client, Content, Level, Outcome, Request};
 
 /// One message of every kind that there are rules for.
 fn samples() -> Vec<Vec<u8>> {
@@ -83,15 +84,44 @@ fn spoil(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Verifies `bytes` in every way, and whether any of them refuses it.
-fn judge(bytes: &[u8]) -> bool {
-    let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| verify(bytes, level));
+/// Of every kind of request one.
+fn requests() -> [Request; 9] {
+    let most = 1 << 16;
+    [
+        Request::Unknown,
+        Request::Negotiate(Ciphers::none().with(3).with(4)),
+        Request::SessionSetup { raw_ntlm: true },
+        Request::SessionSetup { raw_ntlm: false },
+        Request::Directory { class: 12, most },
+        Request::Referrals { level: 4, most },
+        Request::Output { most },
+        Request::Unasked { notifications: true },
+        Request::Other,
+    ]
+}
+
+/// Verifies `bytes` at both levels, and whether the strict one refuses it.
+fn judge_asked(bytes: &[u8], asked: Asked) -> bool {
+    let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| verify(bytes, asked, level));
     let refused = |outcome: Outcome| matches!(outcome, Outcome::Malformed(_));
     if let Outcome::Malformed(broken) = lesser {
-        assert_eq!(broken.rule.level(), Level::Enforce, "{broken:?} for {bytes:02x?}");
+        assert_eq!(broken.rule.level(), Level::Enforce, "{asked:?}: {broken:?} for {bytes:02x?}");
     }
-    assert!(!refused(lesser) || refused(strict), "{lesser:?} and {strict:?} for {bytes:02x?}");
-    let mut any = refused(strict);
+    assert!(!refused(lesser) || refused(strict), "{asked:?}: {lesser:?} and {strict:?} for {bytes:02x?}");
+    refused(strict)
+}
+
+/// Verifies `bytes` in every way, and whether any of them refuses it.
+fn judge(bytes: &[u8]) -> bool {
+    let mut any = false;
+    for asked in requests().map(Asked::by_anybody).into_iter().chain([Asked::guarded()]) {
+        any |= judge_asked(bytes, asked);
+    }
+    let by_kernel = |client| Asked { client, ..Asked::by_kernel() };
+    let [kernel, guarded, anybody] = [Client::Kernel, Client::Guarded, Client::Any]
+        .map(|client| matches!(verify(bytes, by_kernel(client), Level::Enforce), Outcome::Malformed(_)));
+    assert!(kernel || !guarded, "the guard refuses what the client takes: {bytes:02x?}");
+    assert!(kernel || !anybody, "nobody's reply is refused that the client takes: {bytes:02x?}");
     for content in CONTENTS {
         let [lesser, strict] = [Level::Enforce, Level::Strict].map(|level| content.verify(bytes, level));
         assert!(lesser.is_ok() || strict.is_err(), "{content:?}: {lesser:?} for {bytes:02x?}");

@@ -5,7 +5,7 @@
 mod replies;
 
 use replies::{mutated, Random};
-use verify::{create, header, verify, Cursor, Header, Level, Outcome};
+use verify::{create, header, verify, Asked, Cursor, Header, Level, Outcome};
 
 /// Whether the mended client refuses the create contexts of this successful reply.
 ///
@@ -57,11 +57,14 @@ fn refused_here(bytes: &[u8]) -> Option<bool> {
     if !contexts || header.status != header::SUCCESS {
         return None;
     }
-    let verdict = create::verify(message, Level::Enforce);
+    let verdict = create::verify(message, Asked::guarded(), Level::Enforce);
     if let Err(malformed) = verdict {
         assert!(malformed.offset <= bytes.len(), "{malformed:?} of {}", bytes.len());
         // The frame may have been refused before.
-        assert!(matches!(verify(bytes, Level::Enforce), Outcome::Malformed(_)), "{malformed:?}");
+        assert!(
+            matches!(verify(bytes, Asked::guarded(), Level::Enforce), Outcome::Malformed(_)),
+            "{malformed:?}"
+        );
     }
     Some(verdict.is_err())
 }
@@ -114,5 +117,5 @@ fn the_longest_list_ends() {
     }
     let last = list.len() - 16;
     list[last] = 0;
-    assert_eq!(verify(&replies::with_list(&list), Level::Enforce), Outcome::Sound);
+    assert_eq!(verify(&replies::with_list(&list), Asked::guarded(), Level::Enforce), Outcome::Sound);
 }

@@ -2,27 +2,33 @@
 //! `cargo xtask verify`: the verifier over network captures.
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Read};
 
 use anyhow::Result;
 use camino::Utf8Path;
 use capture::file::{End, Unreadable};
 use capture::{Counts, Dialect, Found, ReplyVerdict, Survey, Tally, Totals};
 use serde_json::{Value, json};
-use verify::Malformed;
+use verify::{Client, Malformed};
 
 use camino::Utf8PathBuf;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kernel::context::Context;
 use report::failure::{Exit, Failure};
-use report::table;
+use report::{counted, table};
 
 /// `cargo xtask verify`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct VerifyArgs {
-    /// Captures, pcap or pcapng; parts of one capture in their order
+    /// Captures, pcap or pcapng, also compressed with gzip, xz or zstd; `-` is standard input. Parts
+    /// of one capture in their order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
+    /// Who asked: by default a reply is judged as an answer to its request, whoever sent that;
+    /// `linux` holds every reply to what the Linux client takes
+    #[arg(long, value_enum, default_value_t = Asking::Any)]
+    pub client: Asking,
     /// TCP port of the servers
     #[arg(long, default_value_t = capture::PORT)]
     pub port: u16,
@@ -31,10 +37,35 @@ pub struct VerifyArgs {
     pub each: bool,
 }
 
+/// Whose requests are in a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Asking {
+    /// Anybody's.
+    Any,
+    /// The kernel's client's alone.
+    Linux,
+}
+
 const AFTER: &str = "\
-Example:
+Verdicts:
+  sound      as an answer to what was asked
+  strict     a fault that the client passes over; mode 2 of the guard would reject it
+  linux      sound as far as is known of the request, and yet not what the Linux client takes or asks
+             for: it would not reach that one. Other clients ask for such
+  rejected   wrong for whoever asked; enforcing would reject it
+
+Exit status: 0 enforcing would reject nothing that was asked for, 1 it would, 4 there is nothing to judge.
+With --client linux both are about the Linux client, and no verdict is `linux`.
+
+Examples:
   tcpdump -i any -s 0 -w smb.pcap tcp port 445     while a share is mounted and used
-  cargo xtask verify smb.pcap";
+  cargo xtask verify smb.pcap
+  cargo xtask verify --client linux old.pcapng.zst
+  ssh server tcpdump -i any -s 0 -U -w - tcp port 445 | cargo xtask verify -";
+
+/// The name that means standard input, and what that is called.
+const STDIN: &str = "-";
+const STDIN_NAME: &str = "standard input";
 
 /// How many replies are listed for a person, unless all are asked for.
 const LISTED: usize = 50;
@@ -45,7 +76,15 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
         args.files.iter().for_each(|file| context.report.say(&format!("would read: {file}")));
         return Ok(());
     }
-    let mut survey = Survey::new(args.port, args.each);
+    if args.files.iter().filter(|file| *file == STDIN).count() > 1 {
+        let reason = "it is given more than once, and can be read only once";
+        return Err(Failure::new(Exit::Usage, STDIN_NAME, reason).remedy("give `-` once").into());
+    }
+    let client = match args.client {
+        Asking::Any => Client::Any,
+        Asking::Linux => Client::Kernel,
+    };
+    let mut survey = Survey::new(args.port, args.each).asked_by(client);
     for (number, file) in args.files.iter().enumerate() {
         read(context, file, number, &mut survey)?;
     }
@@ -57,44 +96,102 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
     }
     show(context, args, &tally, &found);
     notes(&totals).iter().for_each(|note| context.report.say(note));
-    context.report.say(&format!(
-        "{} replies judged: {} sound, {} only strict would reject, {} enforcing would reject",
-        sum.replies, sum.sound, sum.strict, sum.rejected
-    ));
+    conclusion(args.client, &sum).iter().for_each(|line| context.report.say(line));
     if sum.rejected == 0 {
         return Ok(());
     }
-    let reason = format!("enforcing would reject {} of {} replies", sum.rejected, sum.replies);
+    let of = counted(sum.replies, "reply", "replies");
+    let reason = format!("enforcing would reject {} of {of}, {}", sum.rejected, holds_for(args.client));
     Err(Failure::new(Exit::Failed, names(args), reason)
         .remedy("load cifs_fix with mode=0, which counts and logs, until the server is fixed")
         .into())
 }
 
+/// What to give instead.
+const REMEDY: &str = "give a file that tcpdump -w, dumpcap or Wireshark wrote";
+
+/// What a file is called.
+fn name(file: &Utf8Path) -> &str {
+    if file == STDIN { STDIN_NAME } else { file.as_str() }
+}
+
+/// Opens a capture.
+fn open(file: &Utf8Path) -> Result<Box<dyn Read + Send>> {
+    if file == STDIN {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            let failure = Failure::refused(STDIN_NAME, "it is a terminal, not a capture");
+            return Err(failure.remedy("pipe one into it: tcpdump -w - … | cargo xtask verify -").into());
+        }
+        return Ok(Box::new(stdin));
+    }
+    let missing = |error: std::io::Error| Failure::missing(file.as_str(), error.to_string()).remedy(REMEDY);
+    if file.metadata().map_err(missing)?.is_dir() {
+        let failure = Failure::refused(file.as_str(), "it is a directory, not a capture");
+        return Err(failure.remedy(format!("give the captures in it: {}", file.join("*.pcap"))).into());
+    }
+    Ok(Box::new(std::fs::File::open(file).map_err(missing)?))
+}
+
 /// Reads one capture.
 fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) -> Result<()> {
-    let step = context.report.step("Reading", file.as_str());
-    let remedy = "give a file that tcpdump -w, dumpcap or Wireshark wrote";
-    let capture = std::fs::File::open(file)
-        .map_err(|error| Failure::missing(file.as_str(), error.to_string()).remedy(remedy))?;
-    let mut packets = 0;
+    let capture = open(file)?;
+    let file = name(file);
+    let step = context.report.step("Reading", file);
+    let mut packets = 0u64;
     let end = capture::file::packets(capture, |packet, link, bytes| {
         packets = packet;
         survey.packet(number, packet, link, bytes);
     });
-    step.done("Read", &format!("{file}: {packets} packets"));
+    step.done("Read", &format!("{file}: {}", counted(packets, "packet", "packets")));
     match end {
         Ok(End::Whole) => {}
         Ok(End::Cut) => context.report.warn(&format!("{file}: it ends in the middle of a packet")),
         // What came before is worth a verdict; nothing at all is not.
-        Err(broken @ Unreadable::Broken { after: 1.. }) => context.report.warn(&format!("{file}: {broken}")),
-        Err(error) => return Err(Failure::refused(file.as_str(), error.to_string()).remedy(remedy).into()),
+        Err(broken @ (Unreadable::Broken { after: 1.. } | Unreadable::Failed { after: 1.., .. })) => {
+            context.report.warn(&format!("{file}: {broken}"));
+        }
+        Err(error) => return Err(Failure::refused(file, error.to_string()).remedy(REMEDY).into()),
     }
     Ok(())
 }
 
 /// The files, as one object.
 fn names(args: &VerifyArgs) -> String {
-    args.files.iter().map(|file| file.as_str()).collect::<Vec<_>>().join(", ")
+    args.files.iter().map(|file| name(file)).collect::<Vec<_>>().join(", ")
+}
+
+/// For whom it holds that enforcing would reject a reply.
+const fn holds_for(client: Asking) -> &'static str {
+    match client {
+        Asking::Any => "whoever asked for it",
+        Asking::Linux => "if the Linux client asked for it",
+    }
+}
+
+/// What it all comes to.
+fn conclusion(client: Asking, sum: &Counts) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} judged: {} sound, {} only strict would reject, {} would not reach the Linux client, \
+         {} enforcing would reject",
+        counted(sum.replies, "reply", "replies"),
+        sum.sound,
+        sum.strict,
+        sum.linux,
+        sum.rejected
+    )];
+    if sum.linux > 0 {
+        lines.push(format!(
+            "{} what that client does not take or never asks for, and nothing that is known to be wrong for \
+             whoever asked; to hold all to the Linux client: --client linux",
+            counted(sum.linux, "reply is", "replies are")
+        ));
+    }
+    let so_far = "enforcing would reject no reply";
+    if sum.rejected == 0 && client == Asking::Linux {
+        lines.push(format!("{so_far} that the Linux client asked for"));
+    }
+    lines
 }
 
 /// There was nothing to judge: no verdict, and no success either.
@@ -102,10 +199,10 @@ fn nothing(args: &VerifyArgs, totals: &Totals) -> Failure {
     let smb1 = if totals.smb1 > 0 { format!(", but {} of SMB1", totals.smb1) } else { String::new() };
     let links = match totals.unknown_links {
         0 => String::new(),
-        many => format!("; {many} are of a link type that is not known here"),
+        many => format!("; {}", counted(many, UNKNOWN_LINK.0, UNKNOWN_LINK.1)),
     };
-    let reason =
-        format!("no reply of SMB2 from TCP port {} in {} packets{smb1}{links}", args.port, totals.packets);
+    let packets = counted(totals.packets, "packet", "packets");
+    let reason = format!("no reply of SMB2 from TCP port {} in {packets}{smb1}{links}", args.port);
     Failure::refused(names(args), reason)
         .remedy("capture a whole connection (tcpdump -s 0 -w FILE tcp port 445), or give the server's port with --port")
 }
@@ -116,6 +213,7 @@ fn sum(tally: &Tally) -> Counts {
         replies: sum.replies + one.replies,
         sound: sum.sound + one.sound,
         strict: sum.strict + one.strict,
+        linux: sum.linux + one.linux,
         rejected: sum.rejected + one.rejected,
     })
 }
@@ -130,15 +228,17 @@ fn verdict(found: &Found) -> (&'static str, Option<Malformed>) {
     match found.reply.verdict {
         ReplyVerdict::Sound => ("sound", None),
         ReplyVerdict::Strict(malformed) => ("strict", Some(malformed)),
+        ReplyVerdict::Linux(malformed) => ("linux", Some(malformed)),
         ReplyVerdict::Rejected(malformed) => ("rejected", Some(malformed)),
     }
 }
 
 /// The tables.
 fn show(context: &Context, args: &VerifyArgs, tally: &Tally, found: &[Found]) {
-    let head = ["COMMAND", "DIALECT", "REPLIES", "SOUND", "STRICT", "REJECTED"].map(str::to_owned).to_vec();
+    let head =
+        ["COMMAND", "DIALECT", "REPLIES", "SOUND", "STRICT", "LINUX", "REJECTED"].map(str::to_owned).to_vec();
     let rows = tally.iter().map(|((command, of), counts)| {
-        let numbers = [counts.replies, counts.sound, counts.strict, counts.rejected];
+        let numbers = [counts.replies, counts.sound, counts.strict, counts.linux, counts.rejected];
         let mut row = vec![(*command).to_owned(), dialect(*of)];
         row.extend(numbers.map(|number| number.to_string()));
         row
@@ -161,7 +261,7 @@ fn show(context: &Context, args: &VerifyArgs, tally: &Tally, found: &[Found]) {
 /// One reply as a line. The file is named where there are several.
 fn row(args: &VerifyArgs, found: &Found) -> Vec<String> {
     let packet = match args.files.get(found.file) {
-        Some(file) if args.files.len() > 1 => format!("{file}:{}", found.packet),
+        Some(file) if args.files.len() > 1 => format!("{}:{}", name(file), found.packet),
         _ => found.packet.to_string(),
     };
     let (verdict, broken) = verdict(found);
@@ -186,27 +286,51 @@ fn row(args: &VerifyArgs, found: &Found) -> Vec<String> {
 fn notes(totals: &Totals) -> Vec<String> {
     let Totals { signed, blobs_unjudged, encrypted, compressed, smb1, .. } = *totals;
     let Totals { incomplete, foreign, missing_bytes, fragments, unknown_links, .. } = *totals;
-    [
-        (signed, "judged replies are signed; signatures are not verified"),
-        (blobs_unjudged, "answers to SESSION_SETUP are judged without their security blob: not to raw NTLM"),
-        (encrypted, "messages are encrypted, and not judged; the guard sees such replies decrypted"),
-        (compressed, "messages are compressed, and not judged; the client asks for none"),
-        (smb1, "messages are of SMB1, and not judged"),
-        (incomplete, "messages were not captured whole, and are not judged"),
-        (missing_bytes, "bytes of servers' streams were not captured"),
-        (foreign, "times a server's stream went on as something that is not SMB"),
-        (fragments, "packets are fragments of IP, which are not put together"),
-        (unknown_links, "packets are of a link type that is not known here"),
-    ]
-    .iter()
-    .filter(|(many, _)| *many > 0)
-    .map(|(many, what)| format!("{many} {what}"))
-    .collect()
+    const KINDS: [(&str, &str); 9] = [
+        (
+            "judged reply is signed; the signature is not verified",
+            "judged replies are signed; signatures are not verified",
+        ),
+        (
+            "answer to SESSION_SETUP is judged without its security blob: not to raw NTLM",
+            "answers to SESSION_SETUP are judged without their security blob: not to raw NTLM",
+        ),
+        (
+            "message is encrypted, and not judged; the guard sees such replies decrypted",
+            "messages are encrypted, and not judged; the guard sees such replies decrypted",
+        ),
+        (
+            "message is compressed, and not judged; the Linux client asks for none",
+            "messages are compressed, and not judged; the Linux client asks for none",
+        ),
+        ("message is of SMB1, and not judged", "messages are of SMB1, and not judged"),
+        (
+            "message was not captured whole, and is not judged",
+            "messages were not captured whole, and are not judged",
+        ),
+        ("byte of servers' streams was not captured", "bytes of servers' streams were not captured"),
+        (
+            "time a server's stream went on as something that is not SMB",
+            "times a server's stream went on as something that is not SMB",
+        ),
+        (
+            "packet is a fragment of IP, which is not put together",
+            "packets are fragments of IP, which are not put together",
+        ),
+    ];
+    let counts =
+        [signed, blobs_unjudged, encrypted, compressed, smb1, incomplete, missing_bytes, foreign, fragments];
+    let known = counts.into_iter().zip(KINDS).chain([(unknown_links, UNKNOWN_LINK)]);
+    known.filter(|(count, _)| *count > 0).map(|(count, (one, many))| counted(count, one, many)).collect()
 }
+
+/// Of packets of other networks, one and many.
+const UNKNOWN_LINK: (&str, &str) =
+    ("packet is of a link type that is not known here", "packets are of a link type that is not known here");
 
 /// The result for `--json`.
 fn value(args: &VerifyArgs, sum: &Counts, tally: &Tally, totals: &Totals, found: &[Found]) -> Value {
-    let counts = |counts: &Counts| json!({ "replies": counts.replies, "sound": counts.sound, "strict": counts.strict, "rejected": counts.rejected });
+    let counts = |counts: &Counts| json!({ "replies": counts.replies, "sound": counts.sound, "strict": counts.strict, "linux": counts.linux, "rejected": counts.rejected });
     let by_command: Vec<Value> = tally
         .iter()
         .map(|((command, of), one)| json!({ "command": command, "dialect": of.map(|of| of.to_string()), "counts": counts(one) }))
@@ -218,6 +342,7 @@ fn value(args: &VerifyArgs, sum: &Counts, tally: &Tally, totals: &Totals, found:
     json!({
         "files": args.files,
         "port": args.port,
+        "client": match args.client { Asking::Any => "any", Asking::Linux => "linux" },
         "packets": totals.packets,
         "connections": totals.connections,
         "counts": counts(sum),
@@ -249,6 +374,12 @@ fn reply_value(args: &VerifyArgs, found: &Found) -> Value {
         "dialect": found.reply.dialect.map(|dialect| dialect.to_string()),
         "signed": found.reply.signed,
         "verdict": verdict,
+        "holds_for": match (found.reply.verdict, args.client) {
+            (ReplyVerdict::Sound, _) => None,
+            (ReplyVerdict::Linux(_), _) | (_, Asking::Linux) => Some("linux"),
+            _ => Some("any"),
+        },
+        "would_reach_linux": matches!(found.reply.verdict, ReplyVerdict::Sound | ReplyVerdict::Strict(_)),
         "rule": broken.map(|broken| broken.rule.name()),
         "section": broken.map(|broken| broken.rule.section()),
         "offset": broken.map(|broken| broken.offset),

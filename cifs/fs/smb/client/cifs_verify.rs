@@ -9,7 +9,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod verify;
 
-use verify::{Level, Outcome};
+use verify::{Asked, Level, Outcome};
 
 /// What a reply was found to be. `struct cifs_verdict` of `cifs_verify.h` is the same.
 #[repr(C)]
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn cifs_verify(
 ) -> bool {
     // SAFETY: The caller guarantees the bytes, and the slice is not used after this returns.
     let message = unsafe { core::slice::from_raw_parts(message, len) };
-    let Outcome::Malformed(found) = verify::verify(message, Level::Enforce) else {
+    let Outcome::Malformed(found) = verify::verify(message, Asked::guarded(), Level::Enforce) else {
         return true;
     };
     let rule = found.rule.name();

@@ -6,11 +6,11 @@ use crate::replies::{
 };
 use crate::{verify as verdict, Rejected};
 use verify::Level::{Enforce, Strict};
-use verify::{create, Cursor, Malformed, Rule};
+use verify::{create, Asked, Cursor, Malformed, Rule};
 
 /// The verdict of the contexts by themselves, without the frame.
 fn contexts(reply: &[u8]) -> Result<(), Malformed> {
-    create::verify(Cursor::new(reply), Enforce)
+    create::verify(Cursor::new(reply), Asked::guarded(), Enforce)
 }
 
 #[test]

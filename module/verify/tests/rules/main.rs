@@ -9,16 +9,21 @@ mod messages;
 #[path = "../replies/mod.rs"]
 mod replies;
 
-use verify::{Level, Malformed, Rule};
+use verify::{Asked, Level, Malformed, Rule};
 
 /// Something that was verified, what it is, and the verdict.
 type Accepted = (&'static str, Result<(), Malformed>);
 /// Something that was verified, the rule it breaks, where, and the verdict.
 type Rejected = (Rule, usize, Result<(), Malformed>);
 
-/// What the whole verifier says of a message, as a result.
+/// What the whole verifier says of a message as the guard sees it, as a result.
 fn verify(message: &[u8], level: Level) -> Result<(), Malformed> {
-    match verify::verify(message, level) {
+    verify_asked(message, Asked::guarded(), level)
+}
+
+/// The same of an answer to what was `asked`.
+fn verify_asked(message: &[u8], asked: Asked, level: Level) -> Result<(), Malformed> {
+    match verify::verify(message, asked, level) {
         verify::Outcome::Sound => Ok(()),
         verify::Outcome::Malformed(malformed) => Err(malformed),
         verify::Outcome::NotChecked => panic!("not checked: {message:02x?}"),
@@ -65,6 +70,10 @@ fn what_is_no_message_of_smb2_is_left_alone() {
         ("less than its first field", sound[..3].to_vec()),
         ("nothing", vec![]),
     ] {
-        assert_eq!(verify::verify(&message, Level::Strict), verify::Outcome::NotChecked, "{what}");
+        assert_eq!(
+            verify::verify(&message, Asked::guarded(), Level::Strict),
+            verify::Outcome::NotChecked,
+            "{what}"
+        );
     }
 }

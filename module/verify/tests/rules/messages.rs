@@ -5,10 +5,10 @@ use crate::bytes::{
     attribute, challenge, error_context, interface, link, negotiate, negotiate_context, read, referrals,
     reparse, session_setup, stopped, symlink_point, tree_connect, Bytes,
 };
-use crate::{verify, Accepted, Rejected};
+use crate::{verify, verify_asked, Accepted, Rejected};
 use verify::compound::{Carrier, Messages};
 use verify::Level::{Enforce, Strict};
-use verify::{Malformed, Rule};
+use verify::{Asked, Malformed, Rule};
 
 const SUCCESS: u32 = 0;
 const ACCESS_DENIED: u32 = 0xc000_0022;
@@ -235,6 +235,7 @@ fn outputs() -> Vec<Rejected> {
         ResumeKeyShort,
     };
     let enforce = |bytes: Bytes| verify(&bytes.0, Enforce);
+    let by_kernel = |bytes: Bytes| verify_asked(&bytes.0, Asked::by_kernel(), Enforce);
     let far = |command| Bytes::output(command, &[0; 80]).with16(66, 4097);
     let long = vec![0; 0xff01];
     vec![
@@ -246,7 +247,7 @@ fn outputs() -> Vec<Rejected> {
         (NotifyShort, 68, enforce(Bytes::output(0x0f, &[0; 11]))),
         (IoctlOutside, 96, enforce(Bytes::ioctl(0x900a8, &[0; 8]).with32(100, u32::MAX))),
         (IoctlOutside, 96, enforce(Bytes::ioctl(0x900a8, &[0; 8]).with32(96, u32::MAX))),
-        (IoctlLong, 112, enforce(Bytes::ioctl(0x1401fc, &long))),
+        (IoctlLong, 112, by_kernel(Bytes::ioctl(0x1401fc, &long))),
         (InterfacesNextInEntry, 112, enforce(Bytes::ioctl(0x1401fc, &interface(151)))),
         (ReferralsPath, 112 + 8 + 12, enforce(Bytes::ioctl(0x60194, &referrals().with16(20, 33).0))),
         (ReparseShort, 112 + 7, enforce(Bytes::ioctl(0x900a8, &[0; 7]))),

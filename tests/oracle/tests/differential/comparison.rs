@@ -5,8 +5,8 @@ use oracle::{Function, Question};
 use verify::directory::Class;
 use verify::security::Use;
 use verify::{
-    Content, Cursor, Level, Malformed, create, directory, ea, frame, header, interfaces, negotiate, output,
-    referrals, reparse, security, session_setup, symlink,
+    Asked, Content, Cursor, Level, Malformed, create, directory, ea, frame, header, interfaces, negotiate,
+    output, referrals, reparse, security, session_setup, symlink,
 };
 
 use crate::replies::Random;
@@ -109,14 +109,14 @@ fn without_next(mut bytes: Vec<u8>) -> Vec<u8> {
 fn any_frame(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     let bytes = without_next(bytes);
     header::is_smb2(Cursor::new(&bytes)).then_some(())?;
-    let ours = frame::verify(Cursor::new(&bytes), Level::Enforce).map(drop);
+    let ours = frame::verify(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce).map(drop);
     Some(Comparison::new(Function::CheckMessage, 0, bytes, ours))
 }
 
 /// The whole verifier beside the frame's check and whatever the client then calls for sure.
 fn whole(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     let bytes = without_next(bytes);
-    let ours = match verify::verify(&bytes, Level::Enforce) {
+    let ours = match verify::verify(&bytes, Asked::by_kernel(), Level::Enforce) {
         verify::Outcome::NotChecked => return None,
         verify::Outcome::Sound => Ok(()),
         verify::Outcome::Malformed(malformed) => Err(malformed),
@@ -124,7 +124,7 @@ fn whole(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     let message = header::Header::read(Cursor::new(&bytes))?;
     let mut comparison = Comparison::new(Function::CheckMessage, 0, bytes.clone(), ours);
     // Only what passes the first check is parsed.
-    let framed = frame::verify(Cursor::new(&bytes), Level::Enforce).is_ok();
+    let framed = frame::verify(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce).is_ok();
     let then = match (message.command, message.status) {
         (header::CREATE, header::SUCCESS) => (Function::ParseContexts, 0),
         (header::CREATE, header::STOPPED_ON_SYMLINK) => (Function::ParseSymlink, 0),
@@ -148,14 +148,14 @@ fn is_311(bytes: &[u8]) -> bool {
 
 fn contexts(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     (bytes.len() >= 152).then_some(())?;
-    let ours = create::verify(Cursor::new(&bytes), Level::Enforce);
+    let ours = create::verify(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce);
     Some(Comparison::new(Function::ParseContexts, 0, bytes, ours))
 }
 
 fn link(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     // The frame has asked for as much.
     (bytes.len() >= 72).then_some(())?;
-    let ours = symlink::verify(Cursor::new(&bytes), Level::Enforce);
+    let ours = symlink::verify(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce);
     Some(Comparison::new(Function::ParseSymlink, 0, bytes, ours))
 }
 
@@ -168,12 +168,12 @@ fn followed_link(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
 
 fn negotiated(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
     is_311(&bytes).then_some(())?;
-    let ours = negotiate::verify(Cursor::new(&bytes), Level::Enforce);
+    let ours = negotiate::verify(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce);
     Some(Comparison::new(Function::DecodeNegotiate, 0, bytes, ours))
 }
 
 fn challenge(bytes: Vec<u8>, _: &mut Random) -> Option<Comparison> {
-    let ours = session_setup::verify_challenge(Cursor::new(&bytes), Level::Enforce);
+    let ours = session_setup::verify_challenge(Cursor::new(&bytes), Asked::by_kernel(), Level::Enforce);
     Some(Comparison::new(Function::DecodeChallenge, 0, bytes, ours))
 }
 
