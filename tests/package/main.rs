@@ -21,6 +21,7 @@ mod sign;
 mod suite;
 mod third_party;
 mod unprivileged;
+mod weak_modules;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         sign::trials(&suite),
         third_party::trials(&suite),
         unprivileged::trials(&suite),
+        weak_modules::trials(&suite),
     ];
     suite.run(trials.into_iter().flatten().collect())
 }

@@ -62,7 +62,7 @@ pub(crate) fn rebuild(suite: &Suite) -> &'static Made {
 }
 
 /// A kernel with MODVERSIONS: one that is prepared, else the newest of the archive.
-fn versioned(suite: &Suite) -> Release {
+pub(crate) fn versioned(suite: &Suite) -> Release {
     let prepared = Kdir::all(&suite.context().cache, &suite.context().report);
     let with = |kdir: &&Kdir| {
         kdir.release().flavour() == known::usual().default_flavour()

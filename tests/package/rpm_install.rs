@@ -23,7 +23,7 @@ use report::process::{Cmd, Output};
 use rpm::{BuildConfig, CompressionType, CompressionWithLevel, Dependency, PackageBuilder};
 use xtask::repository;
 
-use crate::rpm::{guard, module_in, rebuild, uname_version};
+use crate::rpm::{guard, rebuild, uname_version};
 use crate::suite::{Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
@@ -32,7 +32,6 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("rpm::the_guard_is_upgraded_downgraded_and_erased_without_a_trace", upgraded),
         suite.trial("rpm::the_rebuild_takes_the_place_of_the_stock_module_and_gives_it_back", replaced),
         suite.trial("rpm::a_kernel_with_another_crc_is_refused", another_crc),
-        suite.trial("rpm::weak_modules_links_where_every_crc_is_equal", weak_modules),
         suite.trial("rpm::dnf_installs_from_a_repository_and_removes", dnf),
     ]
 }
@@ -245,58 +244,6 @@ fn another_crc(suite: &Suite) {
     let needed = refused.tail.lines().filter(|line| line.contains("is needed by")).count();
     assert_eq!(needed, 1, "{}", refused.tail);
     system.sh(&format!("rpm --install --test kernel.rpm {package}"));
-}
-
-/// Kernels beside the one that the module is for: one with the same symbols, one in which one
-/// differs, and one of which nothing is known.
-fn weak_modules(suite: &Suite) {
-    let made = rebuild(suite);
-    let (_dir, root) = scratch();
-    let modules = root.join("lib/modules");
-    let inner = format!("lib/modules/{}/extra/cifs/cifs.ko", made.release);
-    fs_err::create_dir_all(root.join(&inner).parent().unwrap()).unwrap();
-    fs_err::write(root.join(&inner), module_in(suite, &made.package("kmod-cifs"))).unwrap();
-    let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
-    let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers")).unwrap();
-    let line = symvers.lines().find(|line| line.contains("\tregister_filesystem\t")).unwrap();
-    let changed = symvers.replace(line, &line.replacen(&line[..10], "0x00000001", 1));
-    for (kernel, text) in [("6.12.201", Some(symvers)), ("6.12.202", Some(changed)), ("6.12.203", None)] {
-        fs_err::create_dir(modules.join(kernel)).unwrap();
-        if let Some(text) = text {
-            fs_err::write(modules.join(kernel).join("symvers"), text).unwrap();
-        }
-    }
-    let weak = |args: &[&str], input: &str| {
-        let cmd = tool(&["weak-modules", "--root", root.as_str()]).args(args).input(input);
-        let (status, output) = run(&cmd);
-        assert_eq!(status, 0, "{output}");
-        output
-    };
-    let links = || {
-        let entries = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
-        let links = entries.filter(|entry| entry.path_is_symlink());
-        let shown = links.map(|entry| {
-            let link = Utf8Path::from_path(entry.path()).unwrap();
-            (link.strip_prefix(&modules).unwrap().to_string(), link.read_link_utf8().unwrap().to_string())
-        });
-        shown.collect::<Vec<_>>()
-    };
-    let file = format!("/{inner}");
-    let expected = [("6.12.201/weak-updates/cifs/cifs.ko".to_owned(), file.clone())];
-    let planned = weak(&["--add-modules", "--dry-run"], &file);
-    assert!(planned.contains("6.12.201") && !planned.contains("6.12.202"), "{planned}");
-    assert!(planned.contains("warning: kernel 6.12.203"), "{planned}");
-    assert!(links().is_empty(), "a dry run links nothing");
-    weak(&["--add-modules"], &file);
-    assert_eq!(links(), expected);
-    assert!(!weak(&["--add-modules"], &file).contains("weak-updates"), "again, there is nothing to do");
-    weak(&["--remove-modules"], &file);
-    assert!(links().is_empty() && !modules.join("6.12.201/weak-updates").exists());
-    weak(&["--add-kernel", "6.12.201"], "");
-    weak(&["--add-kernel", "6.12.202"], "");
-    assert_eq!(links(), expected);
-    weak(&["--remove-kernel", made.release.as_str()], "");
-    assert!(links().is_empty());
 }
 
 fn dnf(suite: &Suite) {

@@ -121,8 +121,10 @@ Examples:
     /// weak-modules
     ///
     /// A module in /lib/modules/RELEASE/extra is linked into /lib/modules/OTHER/weak-updates if
-    /// each symbol that it imports has the CRC there that it was built against
-    /// (CONFIG_MODVERSIONS). What a kernel exports, its symvers file says.
+    /// that kernel would load it: each symbol that it imports has the CRC there that it was built
+    /// against (CONFIG_MODVERSIONS), be it the kernel's or that of another module that is linked.
+    /// What a kernel exports, its symvers file says. Each module that is not linked is told, with
+    /// the reason; with -v every reason.
     WeakModules(WeakModulesArgs),
     /// Register a project with DKMS, build and install it, and the way back
     #[command(subcommand)]

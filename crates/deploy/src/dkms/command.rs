@@ -2,12 +2,17 @@
 //! The programs that are run: dkms itself, and depmod(8), which dkms only runs for the machine
 //! itself.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
+use camino::Utf8Path;
 
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
 use crate::dkms::status::{self, StatusRow};
-use crate::install::index::depmod_warnings;
+use crate::install::depmod::{self, is_complaint};
+use crate::install::system::TargetSystem;
+use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
 use kernel::machine::programs::{self, Program, program};
 use kernel::root::host;
@@ -50,21 +55,29 @@ pub fn rows(context: &Context, place: &Place, package: Option<&DkmsPackage>) -> 
     Ok(rows)
 }
 
-/// Runs depmod for a kernel.
+/// Runs depmod for a kernel. That the modules concerned are found afterwards, modprobe is asked
+/// ([`crate::dkms::check`]).
 pub fn depmod(context: &Context, place: &Place, release: &Release) -> Result<()> {
-    let cmd = Cmd::new("depmod");
-    let cmd = match place.root() {
-        Some(root) => cmd.arg("--basedir").arg(root),
-        None => cmd,
-    };
-    let warnings = depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)?;
-    warnings.iter().for_each(|warning| context.report.warn(warning));
-    Ok(())
+    depmod::in_place(&context.report, &system(place)?, release, &BTreeSet::new())
 }
 
-/// The lines in which dkms complains, which it also does when it exits with status 0.
+/// Names the links of a kernel that lead nowhere, which dkms's own depmod complains of without
+/// saying which they are. A kernel whose modules are gone has none.
+pub(super) fn name_dangling(context: &Context, place: &Place, release: &Release) {
+    let tree = system(place).and_then(|system| ReleaseTree::scan(&system, release));
+    let links = tree.iter().flat_map(ReleaseTree::dangling);
+    links.for_each(|link| context.report.warn(&link.to_string()));
+}
+
+fn system(place: &Place) -> Result<TargetSystem> {
+    TargetSystem::open(place.root().unwrap_or(Utf8Path::new("/")))
+}
+
+/// The lines in which dkms complains, or depmod, which it runs: both may end with status 0 then.
 pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
-    let complains = |line: &&str| ["Error! ", "Warning: "].iter().any(|start| line.starts_with(start));
+    let complains = |line: &&str| {
+        ["Error! ", "Warning: "].iter().any(|start| line.starts_with(start)) || is_complaint(line)
+    };
     said.lines().map(str::trim_end).filter(complains)
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::dkms::check::{Check, FoundModule};
-use crate::dkms::command::{self, PROGRAMS, depmod, rows};
+use crate::dkms::command::{self, PROGRAMS, depmod, name_dangling, rows};
 use crate::dkms::fault;
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
@@ -109,10 +109,14 @@ impl Dkms<'_> {
 
     /// dkms only runs depmod(8) for the machine itself, whatever `--installtree` says.
     pub(super) fn depmod_in_root(&self, release: &Release) -> Result<()> {
-        if self.place.root().is_none() || self.context.dry_run {
-            return Ok(());
+        match self.place.root() {
+            _ if self.context.dry_run => Ok(()),
+            Some(_) => depmod(self.context, self.place, release),
+            None => {
+                name_dangling(self.context, self.place, release);
+                Ok(())
+            }
         }
-        depmod(self.context, self.place, release)
     }
 
     /// Refuses, or repairs, what an interrupted dkms has left.

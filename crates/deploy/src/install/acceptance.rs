@@ -1,26 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Whether the kernel would load the modules that are to be installed for it, checked before
-//! anything is changed.
-//!
-//! What the kernel requires of a module is found in the system, or in the tree that was prepared
-//! for building modules, if that is of the same build of the kernel. What is not found is not
-//! checked: no module is refused because a file is missing.
-
-use std::collections::BTreeSet;
+//! anything is changed. What is not known of the kernel is not checked: no module is refused
+//! because a file is missing.
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::install::known_kernel::{self, KnownKernel};
 use crate::install::module::NamedModule;
 use crate::install::system::TargetSystem;
 use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
-use kernel::installed;
-use kernel::kdir::Kdir;
-use kmodfile::config::Config;
 use kmodfile::load::answer::{Answer, Refusal};
 use kmodfile::load::target::LoadTarget;
-use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -77,75 +68,23 @@ impl Candidates<'_> {
 
     /// The kernel, as far as it is known. `None` if it has no module of its own.
     fn target(&self) -> Result<Option<LoadTarget>> {
-        let Some(first) = self.tree.first() else { return Ok(None) };
-        let own = NamedModule::read(&self.system.path(TargetSystem::relative_dir(self.release)).join(first))?;
-        let prepared = self.prepared(first, &own.path)?;
-        let config = self.config(prepared.as_ref())?;
-        let symvers = self.symvers(prepared.as_ref())?;
-        if config.is_none() {
+        let known = KnownKernel::of(self.context, self.system, self.release, self.tree)?;
+        let Some(own) = &known.own else { return Ok(None) };
+        if known.config.is_none() {
             self.note("signatures are not checked: the configuration of the kernel was not found");
         }
-        if symvers.is_none() {
+        if known.symvers.is_none() {
             self.note("symbols and their CRCs are not checked: the kernel's Module.symvers was not found");
         }
-        let target = LoadTarget::as_far_as_known(config.as_ref(), symvers.as_deref(), &own.module);
-        let others = self.others();
-        let installed = self.tree.files().filter_map(Utf8Path::file_name).filter_map(name::of_file);
-        let mut target = target.with_modules(installed.collect());
+        let mut target = known.target(&own.module).with_modules(self.tree.names());
+        let others = known_kernel::added(self.system, self.release, self.tree);
         target.also(others.iter().chain(self.modules).map(|file| &file.module));
-        Ok(Some(if self.enforced() { target.secured() } else { target }))
-    }
-
-    /// The prepared kernel of this release, if its module `file` is byte for byte the `installed`
-    /// one.
-    fn prepared(&self, file: &Utf8Path, installed: &Utf8Path) -> Result<Option<Kdir>> {
-        let Some(kdir) = Kdir::open(&self.context.cache, self.release) else { return Ok(None) };
-        let same = fs_err::read(kdir.modules().join(file)).ok() == Some(fs_err::read(installed)?);
-        Ok(same.then_some(kdir))
-    }
-
-    fn config(&self, prepared: Option<&Kdir>) -> Result<Option<Config>> {
-        match installed::config(self.system.root(), self.release.as_str())? {
-            Some(config) => Ok(Some(config)),
-            None => prepared.map(Kdir::config).transpose(),
-        }
-    }
-
-    fn symvers(&self, prepared: Option<&Kdir>) -> Result<Option<String>> {
-        let found = installed::symvers(self.system.root(), self.release.as_str())?;
-        Ok(found.or_else(|| fs_err::read_to_string(prepared?.build().join("Module.symvers")).ok()))
-    }
-
-    /// Modules that did not come with the kernel: its `Module.symvers` does not list what they
-    /// export. One that cannot be read exports nothing.
-    fn others(&self) -> Vec<NamedModule> {
-        let dir = self.system.path(TargetSystem::relative_dir(self.release));
-        let foreign = self.tree.files().filter(|path| !path.starts_with("kernel"));
-        let files: BTreeSet<Utf8PathBuf> = foreign.map(|path| dir.join(path)).collect();
-        files.iter().filter_map(|file| NamedModule::read(file).ok()).collect()
-    }
-
-    /// Whether the machine enforces signatures, because of its kernel command line or Secure Boot,
-    /// whatever the kernel's configuration says.
-    fn enforced(&self) -> bool {
-        let read = |file: &str| fs_err::read_to_string(file).unwrap_or_default();
-        self.system.is_host()
-            && enforces(
-                &read("/sys/module/module/parameters/sig_enforce"),
-                &read("/sys/kernel/security/lockdown"),
-            )
+        Ok(Some(target))
     }
 
     fn note(&self, text: &str) {
         self.context.report.note("Noting", text);
     }
-}
-
-/// Reads what the running kernel shows: its parameter `module.sig_enforce`, and the levels of
-/// lockdown with the active one in brackets.
-fn enforces(sig_enforce: &str, lockdown: &str) -> bool {
-    let level = lockdown.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
-    sig_enforce.trim() == "Y" || level.is_some_and(|level| level != "none")
 }
 
 fn reasons(refusals: &[Refusal]) -> String {
@@ -158,19 +97,6 @@ fn reasons(refusals: &[Refusal]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_running_kernel_says_whether_it_enforces_signatures() {
-        for (sig_enforce, lockdown, expected) in [
-            ("", "", false),
-            ("N\n", "[none] integrity confidentiality\n", false),
-            ("Y\n", "[none] integrity confidentiality\n", true),
-            ("N\n", "none [integrity] confidentiality\n", true),
-            ("", "none integrity [confidentiality]\n", true),
-        ] {
-            assert_eq!(enforces(sig_enforce, lockdown), expected, "{sig_enforce:?} {lockdown:?}");
-        }
-    }
 
     #[test]
     fn not_every_reason_is_given() {

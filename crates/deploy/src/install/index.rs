@@ -10,18 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::install::depmod;
 use crate::install::modprobe::{self, ModprobeAnswer};
 use crate::install::system::TargetSystem;
-use crate::install::tree::{self, ReleaseTree};
+use crate::install::tree::{self, DanglingLink, ReleaseTree};
 use kernel::context::Context;
-use kernel::root::host;
 use kmodfile::name::of_file;
 use kmodfile::release::Release;
-use report::Report;
 use report::cache::remove_plain;
 use report::durable::digest;
-use report::failure::Failure;
-use report::process::Cmd;
 
 /// What is going to change in a release's directory and in depmod's configuration.
 #[derive(Clone, Debug, Default)]
@@ -58,10 +55,12 @@ impl ReleaseMirror {
         fs_err::create_dir_all(mirror.path().join("lib/modules"))?;
         let real = system.release_dir(release)?;
         reflect(&real, &mirror.release_dir(), Utf8Path::new(""), difference)?;
-        for warning in depmod(context, mirror.path(), &[conf], release)? {
-            context.report.warn(&warning.replace(mirror.path().as_str(), system.root().as_str()));
+        let remaining = |link: &&DanglingLink| !difference.removed.contains(&link.path);
+        for link in tree.dangling().iter().filter(remaining) {
+            context.report.warn(&link.to_string());
         }
-        mirror.require_all(&names(tree, difference))?;
+        let listed = depmod::over(&context.report, system, mirror.path(), &[conf], release)?;
+        depmod::require(release, &listed, &names(tree, difference))?;
         Ok(mirror)
     }
 
@@ -90,59 +89,6 @@ impl ReleaseMirror {
     pub fn ask(&self, context: &Context, system: &TargetSystem, name: &str) -> Result<ModprobeAnswer> {
         modprobe::ask(self.path(), system.root(), &self.release, name, &context.report)
     }
-
-    /// A depmod that does not follow links would index nothing.
-    fn require_all(&self, names: &BTreeSet<String>) -> Result<()> {
-        let dep = fs_err::read_to_string(self.release_dir().join("modules.dep"))?;
-        let missing = not_listed(&dep, names);
-        let Some(first) = missing.first() else { return Ok(()) };
-        Err(Failure::refused(
-            format!("kernel {}", self.release),
-            format!("depmod did not index {} of its modules, {first} among them", missing.len()),
-        )
-        .remedy("run the command again with -v and see what depmod says")
-        .into())
-    }
-}
-
-/// Runs depmod over the modules below `base`, with the configuration of `conf` alone; with none,
-/// depmod's own. Returns what depmod warns of, which does not show in its exit status.
-fn depmod(
-    context: &Context,
-    base: &Utf8Path,
-    conf: &[Utf8PathBuf],
-    release: &Release,
-) -> Result<Vec<String>> {
-    let mut cmd = Cmd::new("depmod").args(["-b", base.as_str()]);
-    for path in conf {
-        cmd = cmd.args(["-C", path.as_str()]);
-    }
-    depmod_warnings(&host::inside(cmd.arg(release.as_str())), &context.report)
-}
-
-/// Runs a depmod, and returns what it warns of.
-pub fn depmod_warnings(depmod: &Cmd, report: &Report) -> Result<Vec<String>> {
-    let mut warnings = Vec::new();
-    let output = depmod.finish_with(report, |line| {
-        report.output_line(line);
-        warnings.extend(is_warning(line).then(|| line.to_owned()));
-    })?;
-    if output.status.success() { Ok(warnings) } else { Err(depmod.failure(&output)) }
-}
-
-fn is_warning(line: &str) -> bool {
-    ["depmod: WARNING: ", "depmod: ERROR: "].iter().any(|start| line.starts_with(start))
-}
-
-/// Runs depmod in the system itself, after another program has changed what was about to be
-/// installed there.
-pub fn depmod_in_place(context: &Context, system: &TargetSystem, release: &Release) -> Result<()> {
-    let conf: Vec<Utf8PathBuf> =
-        if system.is_host() { Vec::new() } else { tree::depmod_d(system).into_values().collect() };
-    let conf = if conf.is_empty() && !system.is_host() { vec!["/dev/null".into()] } else { conf };
-    let warnings = depmod(context, system.root(), &conf, release)?;
-    warnings.iter().for_each(|warning| context.report.warn(warning));
-    Ok(())
 }
 
 /// An empty directory in the cache, or with `--dry-run` outside of it. It has a new name each time,
@@ -237,13 +183,6 @@ pub fn is_index(path: &Utf8Path) -> bool {
         )
 }
 
-/// Those of `there`, names of modules, that a modules.dep does not list.
-fn not_listed<'a>(dep: &str, there: &'a BTreeSet<String>) -> Vec<&'a str> {
-    let file = |line: &str| of_file(Utf8Path::new(line.split_once(':')?.0).file_name()?);
-    let listed: BTreeSet<String> = dep.lines().filter_map(file).collect();
-    there.iter().map(String::as_str).filter(|name| !listed.contains(*name)).collect()
-}
-
 /// The names of the modules that will be there.
 fn names(tree: &ReleaseTree, difference: &ReleaseChanges) -> BTreeSet<String> {
     let left = tree.files().filter(|path| !difference.removed.iter().any(|removed| removed == path));
@@ -268,18 +207,6 @@ mod tests {
             ("vmlinuz", false),
         ] {
             assert_eq!(is_index(name.into()), made, "{name}");
-        }
-    }
-
-    #[test]
-    fn modules_that_depmod_does_not_list_are_named() {
-        let there: BTreeSet<String> = ["a", "b_c"].map(str::to_owned).into();
-        for (dep, missing) in [
-            ("kernel/a.ko: extra/b-c.ko.xz\nextra/b-c.ko.xz:\n", vec![]),
-            ("kernel/a.ko:\nextra/a.ko:\n", vec!["b_c"]),
-            ("", vec!["a", "b_c"]),
-        ] {
-            assert_eq!(not_listed(dep, &there), missing, "{dep}");
         }
     }
 

@@ -90,7 +90,7 @@ pub fn plan(
     require_none(system, release)?;
     let record = Record::read(system, release)?;
     let others = Record::others(system, release)?;
-    let tree = ReleaseTree::scan(&dir)?;
+    let tree = ReleaseTree::scan(system, release)?;
     Planning { context, system, release, wish, dir, record, others, tree }.plan(modules)
 }
 

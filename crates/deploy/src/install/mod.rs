@@ -8,11 +8,13 @@
 
 mod acceptance;
 pub mod change;
+pub mod depmod;
 mod earlier;
 pub mod index;
 pub mod initramfs;
 pub mod installation;
 pub mod journal;
+pub mod known_kernel;
 pub mod memory;
 pub mod modprobe;
 pub mod module;

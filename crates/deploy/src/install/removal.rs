@@ -37,7 +37,7 @@ pub fn plan(
     require_none(system, release)?;
     let record = Record::read(system, release)?;
     let others = Record::others(system, release)?;
-    let tree = ReleaseTree::scan(&system.release_dir(release)?)?;
+    let tree = ReleaseTree::scan(system, release)?;
     Planning { context, system, release, record, others, tree }.plan(names, initramfs)
 }
 

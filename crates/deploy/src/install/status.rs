@@ -43,7 +43,7 @@ pub struct ModuleStatus {
 pub fn of(context: &Context, system: &TargetSystem, release: &Release, name: &str) -> Result<ModuleStatus> {
     let dir = system.release_dir(release)?;
     let record = Record::read(system, release)?;
-    let tree = ReleaseTree::scan(&dir)?;
+    let tree = ReleaseTree::scan(system, release)?;
     let answer = modprobe::ask(system.root(), system.root(), release, name, &context.report)?;
     let file = match &answer {
         ModprobeAnswer::File(file) => Some(file.clone()),

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use crate::install::change::{FileOwner, NewContent};
+use crate::install::depmod;
 use crate::install::earlier;
-use crate::install::index;
 use crate::install::initramfs;
 use crate::install::journal::{Action, Direction, Expected, Journal, STATE, remove_idle_state};
 use crate::install::memory;
@@ -56,7 +56,7 @@ impl Seen {
     }
 
     fn require_same(&self, system: &TargetSystem, release: &Release) -> Result<()> {
-        let tree = ReleaseTree::scan(&system.release_dir(release)?)?;
+        let tree = ReleaseTree::scan(system, release)?;
         if tree.fingerprint(system, |path| self.ours.contains(path))? == self.fingerprint {
             return Ok(());
         }
@@ -351,7 +351,7 @@ impl Work<'_> {
         self.context
             .report
             .note("Indexing", &format!("{release} again, because depmod has run since the interruption"));
-        index::depmod_in_place(self.context, self.system, release)
+        depmod::in_place(&self.context.report, self.system, release, &BTreeSet::new())
     }
 
     fn sync(&self) -> Result<()> {

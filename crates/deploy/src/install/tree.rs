@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The files of one release that depmod reads, and what changed among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::install::journal::STATE;
 use kmodfile::name::of_file;
+use kmodfile::release::Release;
 
 use crate::install::system::TargetSystem;
 use report::durable::{Digest, digest};
@@ -26,6 +27,30 @@ const DEPMOD_D: [&str; 5] =
 pub struct ReleaseTree {
     dir: Utf8PathBuf,
     files: BTreeMap<Utf8PathBuf, Stamp>,
+    dangling: Vec<DanglingLink>,
+}
+
+/// A link that is named like a module and that leads to no file, or out of the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DanglingLink {
+    /// The link, relative to the release's directory.
+    pub path: Utf8PathBuf,
+    /// The release's directory.
+    dir: Utf8PathBuf,
+    /// Where it leads, as it says.
+    target: Utf8PathBuf,
+}
+
+impl std::fmt::Display for DanglingLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, dir, target } = self;
+        write!(f, "{}: this link leads to {target}, where depmod finds no module", dir.join(path))?;
+        if !path.starts_with("weak-updates") {
+            return Ok(());
+        }
+        let kernel = dir.file_name().unwrap_or_default();
+        write!(f, "; cargo kmod weak-modules --add-kernel {kernel} makes it anew or removes it")
+    }
 }
 
 /// Metadata that changes whenever the file does.
@@ -52,25 +77,41 @@ impl std::fmt::Display for Stamp {
 
 impl ReleaseTree {
     /// Finds the modules in the directory of a release.
-    pub fn scan(dir: &Utf8Path) -> Result<Self> {
+    pub fn scan(system: &TargetSystem, release: &Release) -> Result<Self> {
+        let dir = &system.release_dir(release)?;
         let skipped = |entry: &walkdir::DirEntry| {
             let name = entry.file_name().to_str().unwrap_or_default();
             entry.depth() == 1 && matches!(name, "build" | "source" | STATE)
         };
-        let mut files = BTreeMap::new();
-        for entry in walkdir::WalkDir::new(dir).into_iter().filter_entry(|entry| !skipped(entry)) {
+        let (mut files, mut dangling) = (BTreeMap::new(), Vec::new());
+        let walk = walkdir::WalkDir::new(dir).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(|entry| !skipped(entry)) {
             let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
             let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
             if entry.file_type().is_dir() || of_file(entry.file_name().to_str().unwrap_or_default()).is_none()
             {
                 continue;
             }
+            let below = path.strip_prefix(dir).expect("the walk stays below").to_owned();
             // A dangling link is not a module; depmod skips it, too.
-            if let Ok(stamp) = Stamp::of(path) {
-                files.insert(path.strip_prefix(dir).expect("the walk stays below").to_owned(), stamp);
+            if entry.path_is_symlink() && leads_nowhere(system, path) {
+                let target = path.read_link_utf8().unwrap_or_default();
+                dangling.push(DanglingLink { path: below, dir: dir.clone(), target });
+            } else if let Ok(stamp) = Stamp::of(path) {
+                files.insert(below, stamp);
             }
         }
-        Ok(Self { dir: dir.to_owned(), files })
+        Ok(Self { dir: dir.clone(), files, dangling })
+    }
+
+    /// Links named like modules that lead to none.
+    pub fn dangling(&self) -> &[DanglingLink] {
+        &self.dangling
+    }
+
+    /// The names of its modules.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.files().filter_map(|path| of_file(path.file_name()?)).collect()
     }
 
     /// The files of the module `name`, relative to the release's directory.
@@ -109,6 +150,12 @@ impl ReleaseTree {
         }
         Ok(digest(text.as_bytes()))
     }
+}
+
+/// Whether there is no file at the end of a link, or one outside of the system: an absolute link of
+/// a tree is followed by depmod to what the machine itself has there.
+fn leads_nowhere(system: &TargetSystem, link: &Utf8Path) -> bool {
+    link.canonicalize_utf8().map_or(true, |end| !end.starts_with(system.root()))
 }
 
 /// depmod's configuration files that are in effect, by name. Of two files with the same name, the
