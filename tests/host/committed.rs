@@ -4,7 +4,9 @@
 //! is read from it.
 
 use camino::Utf8PathBuf;
-use template::{Date, Licence, MAKEFILE_BODY, ModuleName, Name, PREPARED, Spec, Text, Version, kmod_spec};
+use template::{
+    Date, Licence, MAKEFILE_BODY, ModuleName, PREPARED, PackageName, Spec, Text, Version, kmod_spec,
+};
 use xtask::repository;
 
 /// The files of this name in the repository and in directories right below it.
@@ -36,13 +38,12 @@ fn head(text: &str) -> Spec {
     let (day, who) = entry.split_at("Sun Nov 22 2026".len());
     Spec {
         about,
-        name: Name::parse(global("name")).unwrap(),
+        name: PackageName::parse(global("name")).unwrap(),
         version: Version::parse(global("version")).unwrap(),
         licence: Licence::parse(global("license")).unwrap(),
         summary: line(global("summary")),
         description,
         modules: global("modules").split(' ').map(|name| ModuleName::parse(name).unwrap()).collect(),
-        built: global("built").into(),
         packager: line(who.rsplit_once(" - ").unwrap().0.trim()),
         date: date(day),
     }

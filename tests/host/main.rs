@@ -18,6 +18,7 @@ mod outputs;
 mod patterns;
 mod rules;
 mod series;
+mod spec;
 mod tidy;
 mod tool;
 mod verify;

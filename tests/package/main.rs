@@ -13,6 +13,7 @@ mod machine;
 mod rebuild;
 mod roots;
 mod rpm;
+mod rpm_foreign;
 mod rpm_install;
 mod rpm_making;
 mod rpm_matrix;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let trials = [
         roots::trials(&suite),
         rpm::trials(&suite),
+        rpm_foreign::trials(&suite),
         rpm_install::trials(&suite),
         rpm_making::trials(&suite),
         rpm_matrix::trials(&suite),

@@ -80,7 +80,7 @@ pub(crate) fn versioned(suite: &Suite) -> Release {
 }
 
 impl Made {
-    fn by_the_tool(project: &str, release: &Release) -> Self {
+    pub(crate) fn by_the_tool(project: &str, release: &Release) -> Self {
         let (temporary, dir) = scratch();
         let args =
             ["rpm", "--srpm", "--project", project, "--kernel", release.as_str(), "--output", dir.as_str()];
@@ -319,7 +319,8 @@ pub(crate) fn edited(from: &str, to: &str) -> (tempfile::TempDir, Utf8PathBuf) {
     for file in ["Kbuild", "Makefile", "LICENSE"] {
         fs_err::copy(repository.join(file), path.join(file)).unwrap();
     }
-    fs_err::write(path.join("dkms.conf"), "PACKAGE_NAME=edited\nPACKAGE_VERSION=0.1.0\n").unwrap();
+    let conf = "PACKAGE_NAME=edited\nPACKAGE_VERSION=0.1.0\nBUILT_MODULE_NAME=cifs_fix\n";
+    fs_err::write(path.join("dkms.conf"), conf).unwrap();
     let text = fs_err::read_to_string(repository.join("kmod.spec")).unwrap();
     assert!(text.contains(from), "the spec has no {from:?}");
     fs_err::write(path.join("kmod.spec"), text.replacen(from, to, 1)).unwrap();

@@ -99,6 +99,16 @@ impl Sources {
         &self.imported
     }
 
+    /// Which of its own files are executable.
+    pub fn programs(&self) -> &BTreeSet<Utf8PathBuf> {
+        &self.programs
+    }
+
+    /// Its symbolic links that lead to something in it, with their targets.
+    pub fn links(&self) -> &BTreeMap<Utf8PathBuf, Utf8PathBuf> {
+        &self.links
+    }
+
     /// All files.
     pub fn files(&self) -> impl Iterator<Item = (&Utf8PathBuf, &Vec<u8>)> {
         self.own.iter().chain(&self.imported)

@@ -43,7 +43,7 @@ pub use date::Date;
 pub use fix::{Fix, Line};
 pub use invalid::Invalid;
 pub use makefile::{MAKEFILE_BODY, Makefile, makefile};
-pub use name::{ConfigOption, KernelPath, ModuleName, Name};
+pub use name::{ConfigOption, KernelPath, ModuleName, Name, PackageName};
 pub use repository::{File, Kind, PREPARED, Request, files};
 pub use source::{GitUrl, Source};
 pub use spec::{Spec, kmod_spec};

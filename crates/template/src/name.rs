@@ -20,6 +20,11 @@ const MODULE_NAME_LEN: usize = 56;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
+/// The name of a package that somebody else's project has, as rpm allows it: letters, digits and
+/// `. _ + -`, a letter or digit first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackageName(String);
+
 /// The name of a built module: the file's, without `.ko`.
 ///
 /// The kernel's own begin with digits and have capitals, too: `8021q`, `nf_conntrack`, `TEST`.
@@ -127,6 +132,33 @@ impl Name {
             first.to_ascii_uppercase() + rest
         };
         self.0.split(['-', '_']).map(capital).collect()
+    }
+}
+
+impl PackageName {
+    /// Takes a word as the name of a package.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if rpm takes no package of that name.
+    pub fn parse(word: &str) -> Result<Self, Invalid> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+        if word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(allowed) {
+            return Ok(Self(word.to_owned()));
+        }
+        let remedy = "give a name of letters, digits and . _ + - that begins with a letter or digit";
+        Err(Invalid::new(word, "is not the name of a package", remedy))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Name> for PackageName {
+    fn from(name: &Name) -> Self {
+        Self(name.0.clone())
     }
 }
 
@@ -241,6 +273,12 @@ impl Display for Name {
     }
 }
 
+impl Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Display for ModuleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -314,6 +352,16 @@ mod tests {
         ] {
             let invalid = Name::parse(word).unwrap_err();
             assert!(invalid.reason.contains(reason) && invalid.word == word, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn names_of_packages_are_those_of_rpm() {
+        for word in ["hello", "RTL8812AU", "8021q-fix", "a.b_c+d"] {
+            assert_eq!(PackageName::parse(word).unwrap().as_str(), word);
+        }
+        for word in ["", "-x", "a b", "a~b", "../x", "%{x}", "a\nb"] {
+            assert!(PackageName::parse(word).is_err(), "{word}");
         }
     }
 

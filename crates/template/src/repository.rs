@@ -7,7 +7,7 @@ use crate::fill::fill;
 use crate::in_tree::InTreeModule;
 use crate::makefile::{Makefile, makefile};
 use crate::spec::{Spec, kmod_spec};
-use crate::{Date, Fix, Licence, ModuleName, Name, Source, Text, Version};
+use crate::{Date, Fix, Licence, ModuleName, Name, PackageName, Source, Text, Version};
 
 /// What is in a new repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,13 +261,12 @@ impl New<'_> {
                 "kmod-{}: for one kernel version, a package for each of its variants.",
                 request.name
             ))],
-            name: request.name.clone(),
+            name: PackageName::from(&request.name),
             version: Version::parse(VERSION).expect("a version of our own"),
             licence,
             summary: self.summary(),
             description: vec![own(&description)],
             modules: self.modules(),
-            built: self.built().unwrap_or(Utf8Path::new(".")).to_owned(),
             packager: request.author.clone(),
             date: request.date,
         }
@@ -492,7 +491,7 @@ mod tests {
         assert!(text(&file, "Kbuild").ends_with("\nobj-m := drivers/net/one.o\n"));
         assert!(!text(&file, "dkms.conf").contains("BUILD_EXCLUSIVE_CONFIG"));
         assert_eq!(assigned(text(&file, "dkms.conf"), "DEST_MODULE_LOCATION[0]"), "/kernel/drivers/net");
-        assert!(text(&file, "kmod.spec").contains("%global kmod_built drivers/net\n"));
+        assert!(text(&file, "kmod.spec").contains("%global kmod_modules one\n"));
         assert!(text(&file, "Makefile").contains("imported := drivers/net/one.c\n"));
     }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `kmod.spec`: what makes kmod RPMs of a project, with this tool or with rpmbuild alone.
 
-use camino::Utf8PathBuf;
-
 use crate::fill::fill;
-use crate::{Date, Licence, ModuleName, Name, Text, Version};
+use crate::{Date, Licence, ModuleName, PackageName, Text, Version};
 
 /// What differs between the specs of two projects.
 #[derive(Clone, Debug)]
@@ -12,7 +10,7 @@ pub struct Spec {
     /// The comment at its head, line by line: what is packaged.
     pub about: Vec<Text>,
     /// `kmod_name`: packages are called `kmod-NAME`.
-    pub name: Name,
+    pub name: PackageName,
     /// `kmod_version`.
     pub version: Version,
     /// `kmod_license`.
@@ -21,10 +19,9 @@ pub struct Spec {
     pub summary: Text,
     /// `kmod_description`, line by line.
     pub description: Vec<Text>,
-    /// `kmod_modules`.
+    /// `kmod_modules`: by the names they are installed under. How they are built is for the
+    /// project's `dkms.conf` to say.
     pub modules: Vec<ModuleName>,
-    /// `kmod_built`: the directory in which make leaves them, `.` or one below.
-    pub built: Utf8PathBuf,
     /// Who made the first package.
     pub packager: Text,
     /// The day of the first package, which is also the time of everything in it.
@@ -47,7 +44,6 @@ pub fn kmod_spec(spec: &Spec) -> String {
             ("summary", &spec.summary.to_string()),
             ("description", &lines(&spec.description, "", "\\\n")),
             ("modules", &modules.join(" ")),
-            ("built", spec.built.as_str()),
             ("packager", &spec.packager.to_string()),
             ("date", &spec.date.to_string()),
         ],

@@ -15,10 +15,9 @@ use crate::rpm::source::SourcePackage;
 use kernel::context::Context;
 use kernel::root::Access;
 use kmodfile::release::Release;
-use project::Project;
 use project::build::place_of;
 use project::key::pair::{KeyPair, PrivateKey};
-use project::sign;
+use project::{Project, sign, target_dir};
 use report::cache::{Lock, remove_plain};
 use report::durable;
 
@@ -218,6 +217,8 @@ impl<'a> Rpmbuild<'a> {
         signing: &'a Signing,
     ) -> Result<Self> {
         let release = &ready.target.release;
+        // So that the next run does not take what this one makes for source.
+        target_dir::make(&context.target_of(&project.dir))?;
         let topdir = place_of(context, project, release).join(name);
         let lock = format!("{name} {} {} {release}", project.name, project.version);
         let lock = context.cache.lock(&lock, &context.report)?;

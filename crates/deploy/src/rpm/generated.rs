@@ -4,19 +4,11 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use template::in_tree::{Files, licence};
-use template::{Date, Invalid, Licence, ModuleName, Name, Spec, Text, Version, kmod_spec};
+use template::{Date, Invalid, Licence, ModuleName, PackageName, Spec, Text, Version, kmod_spec};
 
 use project::Project;
 use project::source::SourceTree;
 use report::failure::Failure;
-
-/// The name of the makefile that is added where the project's own has no rule for `modules`, with
-/// which the spec builds. make(1) reads it instead of `Makefile`, and Kbuild does not read it.
-const MAKEFILE: &str = "GNUmakefile";
-
-const RULE: &str = "# Added for rpmbuild: builds the modules as DKMS does by default.\n\
-                    modules:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n\
-                    .PHONY: modules\n";
 
 /// The file with the licence, which the spec packages.
 const LICENSE: &str = "LICENSE";
@@ -45,15 +37,9 @@ impl GeneratedSpec {
         if project.import.is_some() {
             return Err(unable(project, "the licence of the imported files is not known"));
         }
-        let own_rule = sources.get(Utf8Path::new("Makefile")).is_some_and(|text| has_rule(text));
-        let default = dkms_conf::directives::DEFAULT_MAKE.split(['$', ' ']).next();
-        if !own_rule && project.make.split(' ').next() != default {
-            let reason = format!("the spec runs `make modules`, and dkms.conf says `{}`", project.make);
-            return Err(unable(project, &reason));
-        }
         let texts = texts(sources);
         let licence = stated_licence(&texts).map_err(|reason| unable(project, &reason))?;
-        let name = Name::parse(&project.name).map_err(|why| invalid("the name", why))?;
+        let name = PackageName::parse(&project.name).map_err(|why| invalid("the name", why))?;
         let version = project.version.replace('-', "_");
         let text = |text: &str| Text::parse(text).map_err(|why| invalid("the text", why));
         let summary = match description(&texts).map(Text::parse) {
@@ -67,13 +53,11 @@ impl GeneratedSpec {
             description: vec![summary.clone()],
             summary,
             modules: modules(project)?,
-            built: built(project)?,
             packager: text(&format!("The developers of {name}"))?,
             date: Date::of_seconds(date).map_err(|why| invalid("the date", why))?,
             name,
         };
-        let rule = (!own_rule).then(|| (MAKEFILE.into(), RULE.into()));
-        let files = rule.into_iter().chain(licence_file(sources, &spec.licence)).collect();
+        let files = licence_file(sources, &spec.licence).into_iter().collect();
         Ok(Self { text: kmod_spec(&spec), files })
     }
 }
@@ -97,32 +81,9 @@ fn licence_file(sources: &SourceTree, licence: &Licence) -> Option<(Utf8PathBuf,
 
 fn modules(project: &Project) -> Result<Vec<ModuleName>, Failure> {
     let modules = project.modules.iter().map(|module| {
-        if module.name != module.installed_name {
-            return Err(unable(project, &format!("{} is installed under another name", module.name)));
-        }
-        ModuleName::parse(&module.name).map_err(|invalid| unable(project, &invalid.to_string()))
+        ModuleName::parse(&module.installed_name).map_err(|invalid| unable(project, &invalid.to_string()))
     });
     modules.collect()
-}
-
-/// The directory in which all modules are built.
-fn built(project: &Project) -> Result<Utf8PathBuf, Failure> {
-    let mut places: Vec<&Utf8Path> = project.modules.iter().map(|module| module.location.as_path()).collect();
-    places.dedup();
-    match places.as_slice() {
-        [place] if *place != "" => Ok((*place).to_owned()),
-        [_] => Ok(".".into()),
-        _ => Err(unable(project, "its modules are built in several directories")),
-    }
-}
-
-/// Whether a makefile has a rule for `modules`.
-fn has_rule(makefile: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(makefile);
-    text.lines().any(|line| {
-        let targets = line.split_once(':').filter(|(targets, _)| !targets.starts_with(['\t', '#']));
-        targets.is_some_and(|(targets, _)| targets.split_whitespace().any(|target| target == "modules"))
-    })
 }
 
 /// The files that modules are compiled from.
@@ -209,14 +170,14 @@ mod tests {
             "%global kmod_license GPL-2.0-only",
             "%global kmod_summary Says hello",
             "%global kmod_modules hello",
-            "%global kmod_built .",
         ] {
             assert!(spec.text.lines().any(|there| there == line), "{line}\n{}", spec.text);
         }
-        assert_eq!(spec.files.keys().collect::<Vec<_>>(), [MAKEFILE, LICENSE]);
+        assert_eq!(spec.files.keys().collect::<Vec<_>>(), [LICENSE]);
         assert!(spec.files[Utf8Path::new(LICENSE)].ends_with(b"GPL-2.0-only\n"));
-        let own_rule = generated("", "obj-m := hello.o\nall modules:\n\tmake\n", SOURCE).unwrap();
-        assert_eq!(own_rule.files.keys().collect::<Vec<_>>(), [LICENSE]);
+        let other = "BUILT_MODULE_NAME=(a b)\nBUILT_MODULE_LOCATION=(a b)\nDEST_MODULE_NAME=(c)\n";
+        let other = generated(other, "", SOURCE).unwrap();
+        assert!(other.text.contains("%global kmod_modules c b\n"), "{}", other.text);
     }
 
     #[test]
@@ -240,13 +201,9 @@ mod tests {
     #[test]
     fn what_cannot_be_known_is_refused_with_the_reason() {
         let bare = "MODULE_LICENSE(\"Dual BSD/GPL\");\n";
-        for (conf, source, reason) in [
-            ("MAKE=\"./build.sh\"\n", SOURCE, "dkms.conf says `./build.sh`"),
-            ("BUILT_MODULE_NAME=(a b)\nBUILT_MODULE_LOCATION=(a b)\n", SOURCE, "several directories"),
-            ("BUILT_MODULE_NAME=a\nDEST_MODULE_NAME=b\n", SOURCE, "another name"),
-            ("", bare, "does not say which licence"),
-            ("", "", "no source has an SPDX-License-Identifier"),
-        ] {
+        for (conf, source, reason) in
+            [("", bare, "does not say which licence"), ("", "", "no source has an SPDX-License-Identifier")]
+        {
             let error = generated(conf, "", source).unwrap_err().to_string();
             assert!(error.contains("none can be generated: ") && error.contains(reason), "{error}");
         }

@@ -25,9 +25,9 @@ use camino::Utf8Path;
 use report::Report;
 use report::process::Cmd;
 
-/// The oldest time that every archive format can represent, 1980-01-01, for a project without
-/// history.
-const OLDEST: u64 = 315_532_800;
+/// The time of a project without history: 2000-01-01. Every archive format can represent it, and rpm
+/// takes it in a changelog, where years before 1997 count as mistakes.
+const OLDEST: u64 = 946_684_800;
 
 /// The time of the files in a source package, in seconds since 1970: `SOURCE_DATE_EPOCH`
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>), otherwise the time of the last

@@ -6,7 +6,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use sha2::{Digest as _, Sha256};
 
-use crate::rpm::archive::SourceArchive;
+use crate::rpm::archive::{ArchiveTree, SourceArchive};
 use crate::rpm::ready::Ready;
 use crate::rpm::sbom::Sbom;
 use crate::rpm::spec::KmodSpec;
@@ -14,7 +14,6 @@ use crate::rpm::target::KmodTarget;
 use crate::rpm::tracked::Tracked;
 use kernel::context::Context;
 use project::Project;
-use project::source::SourceTree;
 use project::source::fetch::SourceKernel;
 use project::stage::Sources;
 use report::durable::digest;
@@ -42,7 +41,7 @@ pub fn packages(
     date: u64,
 ) -> Result<Vec<SourcePackage>> {
     let tracked = Tracked::around(&project.dir, &context.report)?;
-    let mut groups: Vec<(String, SourceTree, Vec<Ready>)> = Vec::new();
+    let mut groups: Vec<(String, ArchiveTree, Vec<Ready>)> = Vec::new();
     for ready in kernels {
         let tree = tree_for(context, project, spec, tracked.as_ref(), ready)?;
         let key = format!("{} {}", ready.target.kversion, hash(&tree));
@@ -58,18 +57,20 @@ pub fn packages(
 fn pack(
     project: &Project,
     spec: &KmodSpec,
-    mut tree: SourceTree,
+    mut tree: ArchiveTree,
     kernels: Vec<Ready>,
     date: u64,
 ) -> Result<SourcePackage> {
-    let source = tree.clone();
+    let source = tree.files.clone();
     for ready in &kernels {
         let sbom = Sbom { project, spec, source: &source, ready, date }.text()?;
-        tree.insert(format!("sbom/{}.spdx.json", ready.target.release).into(), sbom.into_bytes());
+        tree.files.insert(format!("sbom/{}.spdx.json", ready.target.release).into(), sbom.into_bytes());
     }
     let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
     let targets: Vec<KmodTarget> = kernels.iter().map(|ready| ready.target.clone()).collect();
-    Ok(SourcePackage { name: spec.name.clone(), spec: spec.for_source(&archive, &targets), archive, kernels })
+    let left_out: Vec<String> = kernels.iter().flat_map(Ready::left_out).collect();
+    let text = spec.for_source(&archive, &targets, &left_out);
+    Ok(SourcePackage { name: spec.name.clone(), spec: text, archive, kernels })
 }
 
 /// All files for one kernel. Those of the project that its repository does not track are left out,
@@ -80,25 +81,32 @@ fn tree_for(
     spec: &KmodSpec,
     tracked: Option<&Tracked>,
     ready: &Ready,
-) -> Result<SourceTree> {
+) -> Result<ArchiveTree> {
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(&ready.prepared))?;
-    let mut own: SourceTree = sources.own().clone();
+    let (mut own, mut links) = (sources.own().clone(), sources.links().clone());
     if let Some(tracked) = tracked {
         tracked.require_some(project, &own)?;
-        for path in tracked.retain(project, &mut own) {
+        let left_out = tracked.retain(project, &mut own).into_iter();
+        for path in left_out.chain(tracked.retain(project, &mut links)) {
             context.report.warn(&format!("{path} is not packaged: git does not track it"));
         }
     }
     own.remove(&Utf8PathBuf::from(super::spec::FILE));
     own.extend(spec.added.clone());
     own.extend(sources.imported().clone());
-    Ok(own)
+    // The spec builds as it says, whether PROJECT_FILES has it or not.
+    let conf = Utf8PathBuf::from("dkms.conf");
+    own.insert(conf.clone(), fs_err::read(project.dir.join(conf))?);
+    Ok(ArchiveTree { files: own, programs: sources.programs().clone(), links })
 }
 
-fn hash(tree: &SourceTree) -> String {
+fn hash(tree: &ArchiveTree) -> String {
     let mut all = Sha256::new();
-    for (path, content) in tree {
-        all.update(format!("{path}\0{}\0", digest(content)));
+    for (path, content) in &tree.files {
+        all.update(format!("{path}\0{}\0{}\0", tree.programs.contains(path), digest(content)));
+    }
+    for (path, target) in &tree.links {
+        all.update(format!("{path}\0{target}\0"));
     }
     all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

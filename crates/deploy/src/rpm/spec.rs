@@ -84,13 +84,18 @@ impl KmodSpec {
     }
 
     /// The spec for the source package: for these kernels by default, and for exactly this source.
-    pub fn for_source(&self, archive: &SourceArchive, targets: &[KmodTarget]) -> String {
+    /// `left_out` names the modules that some kernel is excluded from, `RELEASE/MODULE`.
+    pub fn for_source(&self, archive: &SourceArchive, targets: &[KmodTarget], left_out: &[String]) -> String {
         let kversion = targets.first().map_or("", |target| target.kversion.as_str());
         let kvariants = targets.iter().map(|target| target.kvariant()).collect::<Vec<_>>().join(" ");
+        let left_out = match left_out {
+            [] => String::new(),
+            some => format!("%{{!?kmod_left_out: %global kmod_left_out {}}}\n", some.join(" ")),
+        };
         let settings = format!(
             "%{{!?kversion: %global kversion {kversion}}}\n\
              %{{!?kvariants: %global kvariants {kvariants}}}\n\
-             %global source_sha256 {}\n",
+             {left_out}%global source_sha256 {}\n",
             archive.sha256()
         );
         let at = self.text.find("%global kmod_name").unwrap_or(0);
@@ -155,11 +160,13 @@ mod tests {
         let archive = SourceArchive { name: "x-1.tar.gz".into(), content: Vec::new() };
         let target = |release: &str| KmodTarget::of(&release.parse().unwrap());
         let targets = [target("6.12.107+deb13-amd64"), target("6.12.107+deb13-cloud-amd64")];
-        let text = parse(HEAD).unwrap().for_source(&archive, &targets);
+        let text = parse(HEAD).unwrap().for_source(&archive, &targets, &[]);
         assert!(text.starts_with("# a spec\n%{!?kversion: %global kversion 6.12.107+deb13}\n"), "{text}");
         assert!(text.contains("kvariants -amd64 -cloud-amd64}\n"), "{text}");
         assert!(text.contains(&format!("source_sha256 {}\n%global kmod_name", archive.sha256())), "{text}");
-        let plain = parse(HEAD).unwrap().for_source(&archive, &[target("6.18.44")]);
+        let plain =
+            parse(HEAD).unwrap().for_source(&archive, &[target("6.18.44")], &["6.18.44/y".to_owned()]);
+        assert!(plain.contains("%{!?kmod_left_out: %global kmod_left_out 6.18.44/y}\n"), "{plain}");
         assert!(plain.contains("kvariants \"\"}\n"), "{plain}");
     }
 }

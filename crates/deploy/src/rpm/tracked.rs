@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which files of a project are tracked by its repository: others are not packaged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -47,9 +47,9 @@ impl Tracked {
         .remedy(format!("git -C {} add --all", project.dir)))
     }
 
-    /// Removes from `tree`, the project's own files, those that are not tracked, and returns their
+    /// Removes from `tree`, the project's own files or links, those that are not tracked, and returns their
     /// names.
-    pub fn retain(&self, project: &Project, tree: &mut SourceTree) -> Vec<Utf8PathBuf> {
+    pub fn retain<V>(&self, project: &Project, tree: &mut BTreeMap<Utf8PathBuf, V>) -> Vec<Utf8PathBuf> {
         let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
         let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
         tree.retain(|path, _| known(path));
