@@ -94,7 +94,26 @@ no-kdir := $(if $(wildcard $(KDIR)/Makefile),, \
 	$(KDIR): no kernel build directory: install the kernel's headers$(,) or $(prepare))
 no-rust := $(if $(rust),$(if $(config-file),$(if $(filter y,$(call config,CONFIG_RUST)),, \
 	$(KDIR): this kernel is built without Rust (CONFIG_RUST is not set)$(,) which $(objects) needs)))
-refusal := $(strip $(or $(unimported),$(no-kdir),$(no-rust),$(unprepared)))
+
+# Empty, or why what is in KDIR cannot be used here, though it is whole. It was made on another
+# system: its programs may need another C library, and its Rust artefacts serve one rustc alone. With
+# another gcc the kernel's own Makefile only warns.
+in-root := run "$(tool) build --kernel $(release)"$(,) which builds where KDIR was made
+missing-libs = $(firstword $(shell for program in scripts/basic/fixdep scripts/mod/modpost; do \
+	LC_ALL=C LD_TRACE_LOADED_OBJECTS=1 '$(KDIR)'/$$program 2>&1; done | sed -n \
+	-e "s/.*version .\(GLIBC_[0-9.]*\). not found.*/\1/p" -e 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p'))
+no-libs = $(if $(missing-libs),$(KDIR): its own programs need $(missing-libs)$(,) which is not here: $(in-root))
+# As the kernel's Makefile has it: one from the environment does not count.
+rustc := $(if $(filter command,$(origin RUSTC)),$(RUSTC),rustc)
+rustc-there = $(subst ",,$(call config,CONFIG_RUSTC_VERSION_TEXT))
+rustc-here = $(or $(shell '$(rustc)' --version 2> /dev/null),no $(rustc))
+differ = $(subst x$1,,x$2)$(subst x$2,,x$1)
+no-rustc = $(if $(rust),$(if $(rustc-there),$(if $(call differ,$(rustc-there),$(rustc-here)), \
+	$(KDIR): its Rust artefacts are for $(rustc-there) alone$(,) and here is $(rustc-here): $(in-root))))
+foreign = $(strip $(or $(no-rustc),$(no-libs)))
+
+# Only targets that build ask: it runs programs.
+refusal = $(strip $(or $(unimported),$(no-kdir),$(no-rust),$(unprepared),$(foreign)))
 
 kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(compiler) $(arguments)
 
@@ -104,7 +123,7 @@ default: modules
 
 # What DKMS asks before it builds: prepared.sh.
 prepared:
-	$(if $(unprepared),$(error $(name): $(unprepared)))
+	$(if $(or $(unprepared),$(foreign)),$(error $(name): $(or $(unprepared),$(foreign))))
 
 modules:
 	$(if $(refusal),$(error $(name): $(refusal)))

@@ -12,6 +12,7 @@ mod elf;
 mod floor_plan;
 mod frames;
 mod key;
+mod makefile;
 mod modules;
 mod namespaces;
 mod outputs;

@@ -32,6 +32,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
             "kernel::a_release_without_rust_is_refused_with_those_that_have_it",
             a_release_without_rust,
         ),
+        suite.trial("kernel::make_by_hand_builds_or_says_what_does", by_hand),
         suite.trial("kernel::list_marks_the_default", list_marks_the_default),
         suite.trial("kernel::list_says_which_images_are_signed", list_says_which_are_signed),
         suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
@@ -53,6 +54,34 @@ fn every_symbol_is_proven(suite: &Suite) {
     assert!(exported > 500, "{exported} Rust symbols are too few for a kernel with Rust");
     assert_eq!(rust::prove(kdir.release(), &text, &kdir.build()).unwrap().symbols, exported);
     assert_eq!(kdir.stamp().rust_symbols, exported);
+}
+
+/// In a project made by `new`, with the prepared tree as KDIR: where this machine's compilers and
+/// libraries are not those of the root that it was made in, the command that make names does it.
+fn by_hand(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    for kind in ["--rust", "--c"] {
+        let (_dir, path) = scratch();
+        let words = ["new", "by-hand", kind, "--author", "Somebody <somebody@example.org>"];
+        let (status, output) = run(&tool(&words).cwd(&path));
+        assert_eq!(status, 0, "{output}");
+        let project = path.join("by-hand");
+        let make = Cmd::new("make").arg(format!("KDIR={}", kdir.build())).cwd(&project);
+        let (status, output) = run(&make);
+        if status == 0 {
+            assert!(project.join("by_hand.ko").exists(), "{output}");
+            continue;
+        }
+        let command = output.split_once("run \"cargo ").unwrap_or_else(|| panic!("{output}")).1;
+        let words: Vec<&str> = command.split_once('"').unwrap().0.split(' ').skip(1).collect();
+        let target = project.join("target");
+        // The tool of this repository does not look where it is started.
+        let said = tool(&["--target-dir", target.as_str()]).args(words);
+        let said = said.args(["--project", project.as_str()]);
+        let (status, output) = run(&said);
+        assert_eq!(status, 0, "{output}");
+        assert!(output.contains(target.as_str()) && output.contains("by_hand.ko"), "{output}");
+    }
 }
 
 fn a_missing_symbol_is_refused(suite: &Suite) {
