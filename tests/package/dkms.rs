@@ -43,6 +43,7 @@ fn the_guard(suite: &Suite) {
     let file = machine.resolved("cifs_fix");
     assert!(file.contains("/updates/dkms/cifs_fix.ko"), "{file}\n{output}");
     assert!(output.contains(&file) && output.contains("installed  yes"), "{output}");
+    assert!(machine.tool_ok(&format!("inspect {file}")).contains("rust:           yes"));
     let again = machine.tool_ok("dkms-install --kernel $KERNEL");
     assert!(again.contains("is already installed") && !again.contains("Building"), "{again}");
     let status = machine.tool_ok("dkms-status --json 2>/dev/null");

@@ -22,6 +22,7 @@ use report::process::Cmd;
 use serde_json::json;
 use xtask::commands::test::LONG;
 
+use crate::rpm::{guard, module_in};
 use crate::suite::{Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
@@ -32,6 +33,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("compress::what_is_built_is_compressed_as_the_kernels_own_modules", compresses),
         suite.trial("compress::every_program_undoes_it", every_program_undoes_it),
         suite.trial("inspect::what_a_kernel_would_refuse_is_refused", refuses),
+        suite.trial("inspect::rust_is_seen_in_whatever_ships", sees_rust),
     ]
 }
 
@@ -261,5 +263,30 @@ fn every_program_undoes_it(suite: &Suite) {
         let cmd = Cmd::new(program).args(["-dc"]).arg(&file);
         let cmd = suite.prepared().root.inside(suite.context(), cmd, &Access::default().read(&scratch));
         assert!(cmd.run(&suite.context().report).unwrap().stdout == module.image, "{program}");
+    }
+}
+
+/// The guard as Kbuild left it, stripped, compressed, out of its package, where rpm's strip has
+/// taken the compilers' names, and with nothing but what the kernel needs; and what is C. (What
+/// dkms makes of it is looked at where dkms is run.)
+fn sees_rust(suite: &Suite) {
+    let kernel = suite.prepared().kdir.release().as_str();
+    let built = tool(&["--json", "build", "--compress", "--kernel", kernel]);
+    let built = built.run(&suite.context().report).unwrap().stdout;
+    let built: serde_json::Value = serde_json::from_slice(&built).unwrap();
+    let path = |field: &str| Utf8PathBuf::from(built[0]["objects"][0][field].as_str().unwrap());
+    let (_dir, scratch) = scratch();
+    let packaged = scratch.join("packaged.ko");
+    fs_err::write(&packaged, module_in(suite, &guard(suite).package("kmod-cifs-fix"))).unwrap();
+    assert!(Module::read(&packaged).unwrap().compilers.is_empty(), "rpm leaves the compilers' names");
+    let bare = scratch.join("bare.ko");
+    fs_err::copy(path("unstripped"), &bare).unwrap();
+    let strip = Cmd::new("strip").args(["--strip-unneeded", "--remove-section=.comment"]).arg(&bare);
+    let strip = suite.prepared().root.inside(suite.context(), strip, &Access::default().write(&scratch));
+    strip.run(&suite.context().report).unwrap();
+    let c = suite.prepared().kdir.stock_module("nls_utf8").unwrap();
+    let rust = [path("unstripped"), path("file"), path("packed"), packaged, bare];
+    for (file, rust) in rust.into_iter().map(|file| (file, true)).chain([(c, false)]) {
+        assert_eq!(Module::read(&file).unwrap().rust, rust, "{file}");
     }
 }

@@ -28,7 +28,7 @@ pub struct Module {
     pub signature: Trailer,
     /// Type information.
     pub btf: Btf,
-    /// Whether Rust is in it.
+    /// Whether Rust is in it: its symbols say so, or the compilers that it names.
     pub rust: bool,
     /// The compilers that built it, each once.
     pub compilers: Vec<String>,
@@ -96,7 +96,7 @@ impl Module {
             exports: exports::read(&elf)?,
             signature,
             btf: btf(&elf),
-            rust: compilers.iter().any(|compiler| compiler.starts_with("rustc ")),
+            rust: compilers.iter().any(|compiler| compiler.starts_with("rustc ")) || has_rust_symbol(&elf),
             compilers,
             build_id: elf.build_id().ok().flatten().map(hex::encode),
             debug_info: elf.section_by_name(".debug_info").is_some(),
@@ -169,6 +169,17 @@ fn btf(elf: &object::File<'_>) -> Btf {
     }
 }
 
+/// Whether a symbol, of its own or imported, has a name as rustc makes them for kernels
+/// (`-Csymbol-mangling-version=v0`). The symbols are there whatever a packager strips: no kernel
+/// loads a module without them, while `.comment` is dropped by rpm's strip, for one.
+fn has_rust_symbol(elf: &object::File<'_>) -> bool {
+    elf.symbols().filter_map(|symbol| symbol.name().ok()).any(is_rust)
+}
+
+fn is_rust(symbol: &str) -> bool {
+    symbol.starts_with("_R") && rustc_demangle::try_demangle(symbol).is_ok()
+}
+
 /// The strings of `.comment`, each once: a compiler leaves one for each file that it compiled.
 fn compilers(comment: &[u8]) -> Vec<String> {
     let mut compilers: Vec<String> = Vec::new();
@@ -199,6 +210,23 @@ mod tests {
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(matches!(Module::parse(&program), Err(ParseError::NotAModule(_))));
         assert!(matches!(Module::parse(&program[..program.len() / 2]), Err(ParseError::Damaged(_))));
+    }
+
+    #[test]
+    fn symbols_show_rust() {
+        for (symbol, rust) in [
+            ("_RNvXsa_NtCsdJ13ReMSUMg_6kernel12module_paramiNtB5_11ModuleParam18try_from_param_arg", true),
+            ("_RINvNtCsbZfwWpAStWS_4core9panicking13assert_failedjjEB4_", true),
+            ("_RNvNtCsbZfwWpAStWS_4core9panicking9panic_fmt", true),
+            ("_READ_ONCE", false),
+            ("_R", false),
+            ("_RNvC", false),
+            ("_RCC_config", false),
+            ("init_module", false),
+            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", false),
+        ] {
+            assert_eq!(is_rust(symbol), rust, "{symbol}");
+        }
     }
 
     #[test]
