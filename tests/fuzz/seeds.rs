@@ -6,6 +6,9 @@
 mod bytes;
 #[path = "../host/elf.rs"]
 mod elf;
+#[expect(dead_code, reason = "what is said of each is for other suites")]
+#[path = "../packings.rs"]
+mod packings;
 #[path = "../../module/verify/tests/replies/mod.rs"]
 mod replies;
 #[expect(unreachable_pub, reason = "it is of a library")]
@@ -94,7 +97,8 @@ fn modules() -> Vec<Vec<u8>> {
     let forms = [elf::Exports::Tables, elf::Exports::Flags];
     let plain = forms.map(|form| elf::module(object::Architecture::X86_64, form));
     let signed = plain.iter().map(|module| elf::signed(module, "Made", &[1, 2, 3])).collect();
-    [plain.to_vec(), signed].concat()
+    let packed = packings::all(&plain[0]).into_iter().map(|packing| packing.bytes).collect();
+    [plain.to_vec(), signed, packed].concat()
 }
 
 /// Every `dkms.conf` here.

@@ -22,6 +22,7 @@ use report::process::Cmd;
 use serde_json::json;
 use xtask::commands::test::LONG;
 
+use crate::packings::{self, Kernel, Packing};
 use crate::rpm::{guard, module_in};
 use crate::suite::{Suite, run, scratch, tool};
 
@@ -34,6 +35,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("compress::every_program_undoes_it", every_program_undoes_it),
         suite.trial("inspect::what_a_kernel_would_refuse_is_refused", refuses),
         suite.trial("inspect::rust_is_seen_in_whatever_ships", sees_rust),
+        suite.trial("inspect::how_a_module_is_packed_is_part_of_whether_it_loads", judges_packing),
+        suite.trial("inspect::kmod_reads_what_is_said_to_be_read", kmod_agrees),
     ]
 }
 
@@ -234,7 +237,7 @@ fn compresses(suite: &Suite) {
     assert_eq!(path("packed").extension(), stock.extension());
     let (packed, plain) =
         (ModuleFile::read(&path("packed")).unwrap(), ModuleFile::read(&path("file")).unwrap());
-    assert_eq!(packed.compression, ModuleFile::read(&stock).unwrap().compression);
+    assert_eq!(packed.compression(), ModuleFile::read(&stock).unwrap().compression());
     assert!(packed.image == plain.image && packed.size < plain.size);
     let (status, output) = run(&tool(&["inspect", "--kernel", kernel, path("packed").as_str()]));
     assert!(status == 0 && output.contains(&format!("yes, into {kernel}")), "{output}");
@@ -253,7 +256,7 @@ fn compresses(suite: &Suite) {
 /// of the kernel's.
 fn every_program_undoes_it(suite: &Suite) {
     let stock = ModuleFile::read(&suite.prepared().kdir.stock_module("cifs").unwrap()).unwrap();
-    let module = ModuleFile { compression: None, ..stock };
+    let module = ModuleFile { packing: None, ..stock };
     let (_dir, scratch) = scratch();
     for (kind, program) in [(Compression::Gzip, "gzip"), (Compression::Xz, "xz"), (Compression::Zstd, "zstd")]
     {
@@ -263,6 +266,61 @@ fn every_program_undoes_it(suite: &Suite) {
         let cmd = Cmd::new(program).args(["-dc"]).arg(&file);
         let cmd = suite.prepared().root.inside(suite.context(), cmd, &Access::default().read(&scratch));
         assert!(cmd.run(&suite.context().report).unwrap().stdout == module.image, "{program}");
+    }
+}
+
+/// The smallest of what the tests load of the kernel's own.
+fn packed(suite: &Suite) -> Vec<Packing> {
+    packings::all(&ModuleFile::read(&suite.prepared().kdir.stock_module("nls_utf8").unwrap()).unwrap().image)
+}
+
+/// The kmod of the kernel's own distribution, and whether it reads a module that is packed so.
+fn reads(suite: &Suite) -> impl Fn(&Packing) -> bool {
+    let cmd = Cmd::new("kmod").arg("--version");
+    let cmd = suite.prepared().root.inside(suite.context(), cmd, &Access::default());
+    let version = cmd.read(&suite.context().report).unwrap();
+    move |packing| {
+        let without = packing.format == Compression::Gzip && version.contains("-ZLIB");
+        packing.kmod && !without
+    }
+}
+
+/// A kernel's own module, packed anew: the kernel is asked about what it unpacks itself, kmod about
+/// everything.
+fn judges_packing(suite: &Suite) {
+    let kdir = &suite.prepared().kdir;
+    let own = Compression::of_kernel(&kdir.config().unwrap()).expect("the kernel unpacks modules itself");
+    let reads = reads(suite);
+    let (_dir, scratch) = scratch();
+    let (mut taken, mut refused) = (0, 0);
+    for (number, packing) in packed(suite).iter().enumerate() {
+        let loads = reads(packing) && (packing.format != own || packing.kernel == Kernel::Loads);
+        let file = scratch.join(format!("packing-{number}.ko{}", packing.format.suffix()));
+        fs_err::write(&file, &packing.bytes).unwrap();
+        let (status, output) = run(&tool(&["inspect", "--kernel", kdir.release().as_str(), file.as_str()]));
+        assert_eq!(status, if loads { 0 } else { 4 }, "{}: {output}", packing.name);
+        let remedy = output.lines().any(|line| {
+            line.starts_with("remedy: leave it uncompressed: gzip -d")
+                || line.starts_with("remedy: decompress it (") && line.ends_with(packing.format.command())
+        });
+        assert_eq!(remedy, !loads, "{}: {output}", packing.name);
+        *(if loads { &mut taken } else { &mut refused }) += 1;
+    }
+    assert!(taken > 10 && refused > 10, "{taken} taken, {refused} refused");
+}
+
+/// modinfo(8) of the kernel's own distribution.
+fn kmod_agrees(suite: &Suite) {
+    let (prepared, reads) = (suite.prepared(), reads(suite));
+    let (_dir, scratch) = scratch();
+    for (number, packing) in packed(suite).iter().enumerate() {
+        let file = scratch.join(format!("packing_{number}.ko{}", packing.format.suffix()));
+        fs_err::write(&file, &packing.bytes).unwrap();
+        let cmd = Cmd::new("modinfo").args(["-F", "name"]).arg(&file);
+        let cmd = prepared.root.inside(suite.context(), cmd, &Access::default().read(&scratch));
+        let (status, output) = run(&cmd);
+        let read = status == 0 && output.lines().any(|line| line == "nls_utf8");
+        assert_eq!(read, reads(packing), "{}: {status} {output}", packing.name);
     }
 }
 

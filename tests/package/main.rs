@@ -10,6 +10,8 @@ mod install;
 mod kernels;
 #[path = "../dkms/machine.rs"]
 mod machine;
+#[path = "../packings.rs"]
+mod packings;
 mod rebuild;
 mod roots;
 mod rpm;

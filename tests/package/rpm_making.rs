@@ -31,6 +31,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("rpm::the_spec_is_shown_expanded_and_nothing_is_built", print_spec),
         suite.trial("rpm::each_variant_has_a_package", variants),
         suite.trial("rpm::audit_names_what_differs_in_other_releases", audited),
+        suite.trial("rpm::what_a_spec_compresses_the_kernel_must_be_able_to_unpack", packed_by_a_spec),
         suite.trial("inspect::says_what_a_package_was_made_of", made_of),
         suite.trial("inspect::says_what_an_installed_module_was_made_of", installed_made_of),
         suite.trial("rpm::a_disk_that_fills_is_named_and_nothing_is_left", full_disk),
@@ -68,6 +69,41 @@ fn print_spec(suite: &Suite) {
         release.as_str(),
     ]));
     assert_eq!(status, 1, "it was built: {output}");
+}
+
+/// xz as a packager calls it, and as the kernel has it.
+fn packed_by_a_spec(suite: &Suite) {
+    let (_dir, project) = edited("", "");
+    let spec = fs_err::read_to_string(project.join("kmod.spec")).unwrap();
+    let files = [
+        ("hello.c", "#include <linux/module.h>\nMODULE_DESCRIPTION(\"x\");\nMODULE_LICENSE(\"GPL\");\n"),
+        ("Kbuild", "obj-m := hello.o\n"),
+        ("Makefile", "modules:\n\t$(MAKE) -C $(KDIR) M=$(CURDIR) modules\n"),
+        ("dkms.conf", "PACKAGE_NAME=hello\nPACKAGE_VERSION=0.1.0\n"),
+    ];
+    for (name, text) in files {
+        fs_err::write(project.join(name), text).unwrap();
+    }
+    let release = suite.prepared().kdir.release().as_str();
+    for (command, status) in [("xz", 4), ("xz --check=crc32 --lzma2=dict=1MiB", 0)] {
+        let spec = spec
+            .replace("kmod_name cifs-fix", "kmod_name hello")
+            .replace("kmod_modules cifs_fix", "kmod_modules hello")
+            .replace("%undefine _debugsource_packages", "%global with_debuginfo 0")
+            .replace("module .. \".ko\"))", "module .. \".ko.xz\"))")
+            .replace(
+                "-exec chmod 0644 '{}' +",
+                &format!("-exec chmod 0644 '{{}}' + -exec {command} '{{}}' +"),
+            );
+        fs_err::write(project.join("kmod.spec"), spec).unwrap();
+        let made = project.join(format!("made-{status}"));
+        let words = ["rpm", "--project", project.as_str(), "--kernel", release, "--output", made.as_str()];
+        let (found, output) = run(&tool(&words));
+        assert_eq!(found, status, "{output}");
+        let refused = output.contains("hello.ko.xz in kmod-hello") && output.contains("its check is CRC64");
+        assert_eq!(refused, status == 4, "{output}");
+        assert_eq!(made.read_dir_utf8().map_or(0, Iterator::count), usize::from(status == 0), "{output}");
+    }
 }
 
 /// As rpmbuild is given them by hand: a plain kernel, one with a word behind it, one with a

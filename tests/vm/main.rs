@@ -19,6 +19,8 @@ mod ksmbd;
 mod machine;
 mod malformed;
 mod new;
+#[path = "../packings.rs"]
+mod packings;
 mod parameter;
 mod proxy;
 mod ranges;
@@ -103,7 +105,6 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             reload::what_is_in_memory_is_replaced_or_put_back,
         ),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
-        ("compressed_module_is_taken_by_the_kernel", compressed::taken_by_the_kernel),
         ("command_insmod_passes", commands::insmod),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (
@@ -132,6 +133,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(workload::trials(bench))
         .chain(new::trials(bench))
         .chain(ksmbd::trials(bench))
+        .chain(compressed::trials(bench))
         .collect()
 }
 

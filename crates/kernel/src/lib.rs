@@ -11,6 +11,7 @@ pub mod distribution;
 pub mod failures;
 pub mod installed;
 pub mod kdir;
+pub mod kmod;
 pub mod machine;
 pub mod make;
 mod making;

@@ -49,6 +49,12 @@ impl Compression {
         Self::ALL.into_iter().find(|kind| config.is_yes(kind.option()))
     }
 
+    /// What a kernel of this configuration decompresses itself, instead of leaving it to kmod.
+    pub fn of_kernel(config: &Config) -> Option<Self> {
+        let does = config.is_yes("CONFIG_MODULE_DECOMPRESS");
+        Self::ALL.into_iter().find(|kind| does && config.is_yes(kind.option()))
+    }
+
     /// The program that compresses and decompresses so.
     pub fn program(self) -> &'static str {
         match self {
@@ -67,17 +73,74 @@ impl Compression {
         }
     }
 
-    /// Decompresses.
+    /// How a file is compressed again so that whatever unpacks modules takes it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip -n",
+            Self::Xz => "xz --check=crc32 --lzma2=dict=1MiB",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// Decompresses, as the programs do: all units that follow each other.
     ///
     /// # Errors
     ///
     /// The bytes are damaged or incomplete, or become more than [`LIMIT`].
     pub fn decompress(self, packed: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Gzip => all(packed, flate2::bufread::GzDecoder::new(packed)),
-            Self::Xz => all(packed, liblzma::bufread::XzDecoder::new(packed)),
-            Self::Zstd => all(packed, zstd::Decoder::with_buffer(packed)?),
+        self.unpack(packed).map(|unpacked| unpacked.image)
+    }
+
+    /// Decompresses, and says what of it is in which unit.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are damaged or incomplete, become more than [`LIMIT`], or have more units than any
+    /// program makes.
+    pub fn unpack(self, packed: &[u8]) -> io::Result<Unpacked> {
+        // With enough room from the start nothing is copied as it grows; unused room costs nothing.
+        let mut image = Vec::with_capacity((packed.len() * USUAL_RATIO).min(LIMIT as usize));
+        let mut rest = self.unit(packed, &mut image)?;
+        let (first, first_image) = (packed.len() - rest.len(), image.len());
+        for _ in 1..MOST_UNITS {
+            rest = self.without_padding(rest);
+            if !self.continues(rest) {
+                return Ok(Unpacked { image, first, first_image, trailing: rest.len() });
+            }
+            rest = self.unit(rest, &mut image)?;
         }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "it is in more parts than any program makes"))
+    }
+
+    /// Decompresses one unit, and gives what follows it.
+    fn unit<'a>(self, packed: &'a [u8], image: &mut Vec<u8>) -> io::Result<&'a [u8]> {
+        let mut reader: Box<dyn Unit<'a> + 'a> = match self {
+            Self::Gzip => Box::new(flate2::bufread::GzDecoder::new(packed)),
+            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new(packed)),
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(packed)?.single_frame();
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        };
+        let room = LIMIT - image.len() as u64;
+        if reader.by_ref().take(room + 1).read_to_end(image)? as u64 > room {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any module"));
+        }
+        Ok(reader.rest())
+    }
+
+    /// What follows the zeros that may stand behind a stream of xz, four at a time (the .xz file
+    /// format, 2.2).
+    fn without_padding(self, rest: &[u8]) -> &[u8] {
+        let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+        if self == Self::Xz { &rest[zeros / 4 * 4..] } else { rest }
+    }
+
+    /// Whether another unit begins here; of zstd that may be a frame to be skipped (RFC 8878,
+    /// 3.1.2).
+    fn continues(self, rest: &[u8]) -> bool {
+        rest.starts_with(self.magic()) || (self == Self::Zstd && is_skippable(rest))
     }
 
     /// Compresses, with parameters that every kernel's decompressor takes: xz with CRC32 and a
@@ -134,19 +197,56 @@ fn xz_stream() -> io::Result<Stream> {
     Ok(Stream::new_stream_encoder(&filters, Check::Crc32)?)
 }
 
+/// What compressed bytes decompress to. They are one unit, which is all that a kernel reads, or
+/// several: streams of xz, members of gzip, frames of zstd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// What all units decompress to.
+    pub image: Vec<u8>,
+    /// The length of the first unit, compressed.
+    pub first: usize,
+    /// The length of what the first unit decompresses to.
+    pub first_image: usize,
+    /// How many bytes follow the last unit that belong to none.
+    pub trailing: usize,
+}
+
+/// Whether these bytes begin like a frame of zstd that decompressors skip (RFC 8878, 3.1.2).
+pub(crate) fn is_skippable(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
 /// Most modules become at most so many times smaller.
 const USUAL_RATIO: usize = 8;
 
-/// Reads all that `packed` decompresses to, but never more than the limit: a small file can become
-/// more than there is memory.
-fn all(packed: &[u8], reader: impl Read) -> io::Result<Vec<u8>> {
-    // With enough room from the start nothing is copied as it grows; unused room costs nothing.
-    let mut bytes = Vec::with_capacity((packed.len() * USUAL_RATIO).min(LIMIT as usize));
-    reader.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than any module"));
+/// More units than any program makes of a module; each costs time, however small it is.
+const MOST_UNITS: usize = 10_000;
+
+/// The largest window that zstd knows.
+const ZSTD_WINDOW_LOG: u32 = 31;
+
+/// A decompressor that stops at the end of a unit.
+trait Unit<'a>: Read {
+    /// The bytes that it has not read.
+    fn rest(self: Box<Self>) -> &'a [u8];
+}
+
+impl<'a> Unit<'a> for flate2::bufread::GzDecoder<&'a [u8]> {
+    fn rest(self: Box<Self>) -> &'a [u8] {
+        self.into_inner()
     }
-    Ok(bytes)
+}
+
+impl<'a> Unit<'a> for liblzma::bufread::XzDecoder<&'a [u8]> {
+    fn rest(self: Box<Self>) -> &'a [u8] {
+        self.into_inner()
+    }
+}
+
+impl<'a> Unit<'a> for zstd::Decoder<'_, &'a [u8]> {
+    fn rest(self: Box<Self>) -> &'a [u8] {
+        self.finish()
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +264,20 @@ mod tests {
             assert_eq!(kind.compress(&module).unwrap(), packed, "{kind:?}: twice the same");
         }
         assert_eq!(Compression::of(b"\x7fELF"), None);
+    }
+
+    #[test]
+    fn units_follow_each_other_until_something_else_does() {
+        for kind in Compression::ALL {
+            let (one, two) = (kind.compress(b"one").unwrap(), kind.compress(b"two").unwrap());
+            let whole = [&one[..], &two, b"rest"].concat();
+            let (first, first_image, trailing) = (one.len(), 3, 4);
+            let expected = Unpacked { image: b"onetwo".to_vec(), first, first_image, trailing };
+            assert_eq!(kind.unpack(&whole).unwrap(), expected, "{kind:?}");
+            let many = one.repeat(MOST_UNITS);
+            assert!(kind.unpack(&many).is_err(), "{kind:?}");
+            assert!(kind.unpack(&many[..one.len() * 100]).is_ok(), "{kind:?}");
+        }
     }
 
     #[test]
@@ -192,6 +306,9 @@ mod tests {
             Some(Compression::Xz)
         );
         assert_eq!(of("CONFIG_MODULE_COMPRESS_NONE=y\n"), None);
+        let of_kernel = |text: &str| Compression::of_kernel(&Config::parse(text));
+        assert_eq!(of_kernel(xz), None);
+        assert_eq!(of_kernel(&format!("CONFIG_MODULE_DECOMPRESS=y\n{xz}")), Some(Compression::Xz));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::compression::Compression;
 use crate::error::ParseError;
 use crate::module::Module;
+use crate::packing::Packing;
 
 /// A module's file as it was found.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,15 +17,15 @@ pub struct ModuleFile {
     pub path: Utf8PathBuf,
     /// Its size in bytes, compressed.
     pub size: u64,
-    /// What it is compressed with.
-    pub compression: Option<Compression>,
+    /// How it is compressed, if it is.
+    pub packing: Option<Packing>,
     /// Decompressed: the ELF file and, if there is one, the signature after it.
     pub image: Vec<u8>,
 }
 
 impl fmt::Debug for ModuleFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ModuleFile({}, {} bytes, {:?})", self.path, self.size, self.compression)
+        write!(f, "ModuleFile({}, {} bytes, {:?})", self.path, self.size, self.compression())
     }
 }
 
@@ -37,14 +38,18 @@ impl ModuleFile {
     /// They cannot be decompressed.
     pub fn of(path: &Utf8Path, bytes: Vec<u8>) -> Result<Self, FileError> {
         let size = bytes.len() as u64;
-        let compression = Compression::of(&bytes);
-        let image = match compression {
-            None => bytes,
-            Some(kind) => kind
-                .decompress(&bytes)
+        let (packing, image) = match Compression::of(&bytes) {
+            None => (None, bytes),
+            Some(kind) => Packing::unpack(kind, &bytes)
+                .map(|(packing, image)| (Some(packing), image))
                 .map_err(|error| FileError::new(path, FileProblem::Compressed { kind, error }))?,
         };
-        Ok(Self { path: path.to_owned(), size, compression, image })
+        Ok(Self { path: path.to_owned(), size, packing, image })
+    }
+
+    /// What it is compressed with.
+    pub fn compression(&self) -> Option<Compression> {
+        self.packing.as_ref().map(Packing::compression)
     }
 
     /// Parses what is in it.
@@ -137,11 +142,11 @@ mod tests {
         let packed = Compression::Zstd.compress(b"\x7fELF and so on").unwrap();
         let file = ModuleFile::of("x.ko.xz".into(), packed).unwrap();
         assert_eq!(
-            (file.compression, file.image.as_slice()),
+            (file.compression(), file.image.as_slice()),
             (Some(Compression::Zstd), &b"\x7fELF and so on"[..])
         );
         let plain = ModuleFile::of("x.ko.xz".into(), b"\x7fELF".to_vec()).unwrap();
-        assert_eq!((plain.compression, plain.size), (None, 4));
+        assert_eq!((plain.compression(), plain.size), (None, 4));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::file::{FileError, ModuleFile};
 use crate::load::answer::Answer;
 use crate::load::target::LoadTarget;
 use crate::module::Module;
+use crate::packing::Packing;
 
 /// A module's file, read and parsed; its bytes are not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +21,8 @@ pub struct Inspected {
     pub size: u64,
     /// What it is compressed with.
     pub compression: Option<Compression>,
+    /// How exactly.
+    pub packing: Option<Packing>,
     /// What is in it.
     #[serde(flatten)]
     pub module: Module,
@@ -35,7 +38,8 @@ impl Inspected {
     /// It is not a kernel module, or a damaged one.
     pub fn of(file: ModuleFile) -> Result<Self, FileError> {
         let module = file.module()?;
-        Ok(Self { file: file.path, size: file.size, compression: file.compression, module, load: None })
+        let compression = file.compression();
+        Ok(Self { file: file.path, size: file.size, compression, packing: file.packing, module, load: None })
     }
 }
 
@@ -44,6 +48,6 @@ pub fn judge_all<'a>(modules: impl Iterator<Item = &'a mut Inspected>, mut targe
     let modules: Vec<&mut Inspected> = modules.collect();
     target.also(modules.iter().map(|inspected| &inspected.module));
     for inspected in modules {
-        inspected.load = Some(target.judge(&inspected.module));
+        inspected.load = Some(target.judge_packed(&inspected.module, inspected.packing.as_ref()));
     }
 }

@@ -58,7 +58,8 @@
 //! let own = ModuleFile::of("own.ko".into(), kernels_own)?.module()?;
 //! let kernel = LoadTarget::new(&config, symvers, &own);
 //!
-//! // It would load the module, which taints it; where signatures are enforced, it would not.
+//! // It would load the module, which taints it; where signatures are enforced, it would not. A
+//! // compressed one is judged with `ModuleFile::packing`, by `judge_packed`.
 //! let answer = kernel.judge(&hello);
 //! assert!(answer.loads());
 //! assert_eq!(answer.notes[0].to_string(), "not signed: it taints the kernel");
@@ -80,6 +81,7 @@ pub mod load;
 pub mod modinfo;
 pub mod module;
 pub mod name;
+pub mod packing;
 pub mod release;
 pub mod signature;
 pub mod symvers;

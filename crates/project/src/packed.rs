@@ -36,7 +36,7 @@ impl Complete {
         let module = file.module().or_fail()?;
         let refused =
             |reason: String, remedy: &str| Failure::refused(file.path.as_str(), reason).remedy(remedy);
-        if file.compression.is_some() {
+        if file.packing.is_some() {
             return Err(refused(
                 "is compressed already".to_owned(),
                 "give FILE.ko, the module as it was built",

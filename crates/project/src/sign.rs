@@ -42,9 +42,9 @@ impl Unsigned {
         let file = file.canonicalize_utf8().map_err(|error| {
             Failure::usage(file.as_str(), error.to_string()).remedy("give FILE.ko, a built module")
         })?;
-        let ModuleFile { compression, image, .. } = ModuleFile::read(&file).or_fail()?;
+        let read = ModuleFile::read(&file).or_fail()?;
         let refused = |reason: String, remedy: String| Failure::refused(file.as_str(), reason).remedy(remedy);
-        if let Some(kind) = compression {
+        if let Some(kind) = read.compression() {
             let reason = "is compressed, but the signature must be made before compression";
             return Err(refused(
                 reason.to_owned(),
@@ -52,11 +52,11 @@ impl Unsigned {
             )
             .into());
         }
-        let Module { modinfo, signature, .. } = Module::parse(&image).map_err(|error| {
+        let Module { modinfo, signature, .. } = Module::parse(&read.image).map_err(|error| {
             refused(error.to_string(), "give FILE.ko, a module as it was built".to_owned())
         })?;
         let reason = match signature {
-            Trailer::Unsigned => return Ok(Self { file, image, modinfo }),
+            Trailer::Unsigned => return Ok(Self { file, image: read.image, modinfo }),
             Trailer::Signed(signature) => format!("is signed already, by {}", names(&signature)),
             Trailer::Malformed(why) => format!("has an invalid signature: {why}"),
         };

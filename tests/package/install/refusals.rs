@@ -2,16 +2,19 @@
 //! What is refused, with the system left as it was.
 
 use deploy::install::journal::STATE;
+use kmodfile::compression::Compression;
 use kmodfile::signature::{MARKER, split};
 use libtest_mimic::Trial;
 
 use super::{Fixture, MODULE, assert_same, copy};
+use crate::packings::{self, Kernel};
 use crate::suite::{Suite, run};
 
 pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("install::modules_that_are_none_or_for_another_kernel_are_refused", wrong_modules),
         suite.trial("install::a_foreign_file_at_the_target_is_refused", foreign_files),
+        suite.trial("install::what_the_kernel_cannot_unpack_is_refused", packed_otherwise),
         suite.trial("install::what_modprobe_would_not_load_is_refused", what_modprobe_would_not_load),
         suite.trial("install::what_the_kernel_would_not_load_is_refused", what_the_kernel_would_not_load),
         suite.trial("install::force_installs_what_may_be_loaded_later", what_may_be_loaded_later),
@@ -31,6 +34,29 @@ fn assert_refused(fixture: &Fixture, args: &[&str], status: i32, reason: &str) {
     assert!(output.contains(reason), "{reason:?} is not said: {output}");
     assert!(output.contains("remedy: "), "{output}");
     assert_same(&fixture.snapshot(), &before);
+}
+
+/// As xz makes it, with the check that no kernel knows; without the kernel's configuration nobody
+/// can say.
+fn packed_otherwise(suite: &Suite) {
+    let fixture = Fixture::new(suite);
+    let module = fs_err::read(fixture.first()).unwrap();
+    let own = Compression::of_kernel(&suite.prepared().kdir.config().unwrap()).unwrap();
+    let packings = packings::all(&module);
+    let other = packings.iter().find(|one| one.format == own && one.kernel != Kernel::Loads).unwrap();
+    let file = fixture.path().join("packed").join(fixture.second().file_name().unwrap());
+    fs_err::create_dir(file.parent().unwrap()).unwrap();
+    fs_err::write(&file, &other.bytes).unwrap();
+    let output = fixture.must(&["install", "--dry-run", file.as_str()]);
+    assert!(output.contains("packing are not checked"), "{output}");
+    let config = suite.prepared().kdir.build().join(".config");
+    fs_err::copy(config, fixture.modules().join("config")).unwrap();
+    let args = ["install", file.as_str()];
+    assert_refused(&fixture, &args, 4, "is not what the kernel, which unpacks it itself, takes");
+    assert_refused(&fixture, &["install", "--force", file.as_str()], 4, own.command());
+    // The same in the kernel's own way.
+    fs_err::write(&file, own.compress(&module).unwrap()).unwrap();
+    fixture.must(&args);
 }
 
 fn wrong_modules(suite: &Suite) {

@@ -14,12 +14,14 @@ use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
+use kernel::kmod;
 use kernel::machine::programs;
 use kernel::prepare::{self, Rust};
 use kmodfile::crc::Crc;
 use kmodfile::disk::read_all;
 use kmodfile::file::ModuleFile;
 use kmodfile::inspection::{Inspected, judge_all};
+use kmodfile::load::answer::Refusal;
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Btf;
 use kmodfile::name;
@@ -36,7 +38,8 @@ pub struct InspectArgs {
     /// also does so for an installed module whose package has installed such a document
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
-    /// Tell whether this kernel would load all of them together; it is prepared if need be
+    /// Tell whether this kernel would load all of them together, packed as they are; it is prepared
+    /// if need be
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<Release>,
     /// Assume a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
@@ -173,7 +176,7 @@ fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
         programs::ensure(context, &[known::usual().programs()])?;
     }
     let prepared = prepare::provide_for(context, Some(release), context.root_fs, Rust::Optional)?;
-    prepared.kdir.target()
+    Ok(prepared.kdir.target()?.with_kmod(kmod::of(context, &prepared.root)))
 }
 
 fn reports(read: Vec<(Utf8PathBuf, Result<Inspected>)>) -> impl Iterator<Item = FileReport> {
@@ -211,11 +214,13 @@ fn verdict(read: &[(Utf8PathBuf, Result<Inspected>)], args: &InspectArgs) -> Res
     } else {
         format!("{} and {} more", first.file, refused.len() - 1)
     };
-    let reasons = first.load.iter().flat_map(|answer| &answer.refusals).take(1).map(ToString::to_string);
-    let reason = format!("kernel {release} would not load it: {}", reasons.collect::<String>());
-    Err(Failure::refused(object, reason)
-        .remedy(format!("build it for that kernel: cargo kmod build --kernel {release}"))
-        .into())
+    let reasons = || first.load.iter().flat_map(|answer| &answer.refusals);
+    let said = reasons().take(1).map(ToString::to_string).collect::<String>();
+    let repacking = reasons().map(Refusal::repacking).collect::<Option<Vec<_>>>();
+    let remedy = repacking
+        .and_then(|all| all.into_iter().next())
+        .unwrap_or_else(|| format!("build it for that kernel: cargo kmod build --kernel {release}"));
+    Err(Failure::refused(object, format!("kernel {release} would not load it: {said}")).remedy(remedy).into())
 }
 
 fn shown(inspected: &[&Inspected], of: usize, args: &InspectArgs) -> String {

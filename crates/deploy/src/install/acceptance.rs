@@ -10,6 +10,7 @@ use crate::install::module::NamedModule;
 use crate::install::system::TargetSystem;
 use crate::install::tree::ReleaseTree;
 use kernel::context::Context;
+use kernel::kmod;
 use kmodfile::load::answer::{Answer, Refusal};
 use kmodfile::load::target::LoadTarget;
 use kmodfile::release::Release;
@@ -38,7 +39,10 @@ impl Candidates<'_> {
             self.note("modules are not checked: the kernel has none of its own to compare with");
             return Ok(());
         };
-        let refused = self.modules.iter().map(|module| (module, target.judge(&module.module)));
+        let refused = self
+            .modules
+            .iter()
+            .map(|module| (module, target.judge_packed(&module.module, module.packing.as_ref())));
         let refused: Vec<_> = refused.filter(|(module, answer)| !self.accepts(module, answer)).collect();
         let Some(((first, answer), more)) = refused.split_first() else { return Ok(()) };
         let mut reason = format!("kernel {} would not load it: {}", self.release, reasons(&answer.refusals));
@@ -46,7 +50,10 @@ impl Candidates<'_> {
             reason.push_str(&format!("; nor {} more modules", more.len()));
         }
         let all = || refused.iter().flat_map(|(_, answer)| &answer.refusals);
-        let remedy = if !all().all(Refusal::may_pass) {
+        let repacking = || all().map(Refusal::repacking).collect::<Option<Vec<_>>>()?.pop();
+        let remedy = if let Some(repacking) = repacking() {
+            repacking
+        } else if !all().all(Refusal::may_pass) {
             format!("build it for that kernel: cargo kmod build --kernel {}", self.release)
         } else if all().any(|refusal| *refusal == Refusal::Unsigned) {
             "sign it with a key that the kernel trusts: cargo kmod sign; or --force".to_owned()
@@ -71,7 +78,9 @@ impl Candidates<'_> {
         let known = KnownKernel::of(self.context, self.system, self.release, self.tree)?;
         let Some(own) = &known.own else { return Ok(None) };
         if known.config.is_none() {
-            self.note("signatures are not checked: the configuration of the kernel was not found");
+            self.note(
+                "signatures and packing are not checked: the configuration of the kernel was not found",
+            );
         }
         if known.symvers.is_none() {
             self.note("symbols and their CRCs are not checked: the kernel's Module.symvers was not found");
@@ -79,7 +88,9 @@ impl Candidates<'_> {
         let mut target = known.target(&own.module).with_modules(self.tree.names());
         let others = known_kernel::added(self.system, self.release, self.tree);
         target.also(others.iter().chain(self.modules).map(|file| &file.module));
-        Ok(Some(target))
+        let packed = self.modules.iter().any(|module| module.packing.is_some());
+        let kmod = packed.then(|| kmod::of_host(&self.context.report)).flatten();
+        Ok(Some(target.with_kmod(kmod)))
     }
 
     fn note(&self, text: &str) {

@@ -6,8 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use kernel::failures::OrFail as _;
+use kmodfile::file::ModuleFile;
 use kmodfile::module::Module;
 use kmodfile::name;
+use kmodfile::packing::Packing;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -32,6 +34,8 @@ pub struct NamedModule {
     pub name: String,
     /// What is in it.
     pub module: Module,
+    /// How it is compressed, if it is.
+    pub packing: Option<Packing>,
 }
 
 impl NamedModule {
@@ -45,7 +49,9 @@ impl NamedModule {
             Failure::refused(path.as_str(), "is not named like a module")
                 .remedy("name it NAME.ko, or NAME.ko.xz, .zst or .gz: modprobe finds a module by the name of its file")
         })?;
-        Ok(Self { path: path.to_owned(), name, module: Module::read(path).or_fail()? })
+        let file = ModuleFile::read(path).or_fail()?;
+        let module = file.module().or_fail()?;
+        Ok(Self { path: path.to_owned(), name, module, packing: file.packing })
     }
 
     /// Its file's name, with the ending of its compression.

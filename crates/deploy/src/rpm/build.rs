@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use crate::rpm::macros::with_defines;
+use crate::rpm::packing::require_unpackable;
 use crate::rpm::payload::OpenPackage;
 use crate::rpm::ready::Ready;
 use crate::rpm::sign::PackageKey;
@@ -158,7 +159,11 @@ impl PackagingOrder<'_> {
                 .into());
         }
         let modules = files.iter().filter(|file| kind_of(file) == PackageKind::Modules);
-        modules.into_iter().try_for_each(|file| self.signing.verify_modules(context, file))?;
+        let config = task.ready.prepared.kdir.config()?;
+        modules.into_iter().try_for_each(|file| {
+            require_unpackable(file, &config)?;
+            self.signing.verify_modules(context, file)
+        })?;
         if let Some(key) = &self.signing.packages {
             key.sign(context, &files)?;
         }

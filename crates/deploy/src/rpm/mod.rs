@@ -8,6 +8,7 @@ pub mod build;
 mod generated;
 pub mod kabi;
 mod macros;
+mod packing;
 pub mod payload;
 pub mod provenance;
 pub mod ready;

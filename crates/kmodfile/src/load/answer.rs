@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::compression::Compression;
 use crate::crc::Crc;
+use crate::load::unpacking::{KernelUnpacker, Kmod, PackingFault, Unpacker, kmod_faults};
+use crate::packing::Packing;
 
 /// Whether a kernel would load a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,6 +50,7 @@ pub enum Refusal {
     Exported { symbol: String },
     Unsigned,
     Signature { why: String },
+    Unpacking { by: Unpacker, compression: Compression, fault: PackingFault },
 }
 
 /// What the user should know of a module that would be loaded.
@@ -58,6 +62,7 @@ pub enum Note {
     ForeignKey { signer: String, key: String },
     AlsoExported { symbol: String, exporter: String },
     Namespace { symbol: String, namespace: String },
+    Memory { bytes: u64 },
 }
 
 impl Answer {
@@ -68,6 +73,26 @@ impl Answer {
 }
 
 impl Refusal {
+    /// Every reason why a module that is packed so cannot be unpacked where it is to be loaded:
+    /// by `kernel`, if that unpacks modules itself, and by `kmod`, which reads it in any case.
+    pub fn of_packing(packing: &Packing, kernel: Option<&KernelUnpacker>, kmod: Option<&Kmod>) -> Vec<Self> {
+        let compression = packing.compression();
+        let of = |by| move |fault| Self::Unpacking { by, compression, fault };
+        let kernel = kernel.into_iter().flat_map(|kernel| kernel.faults(packing));
+        let kmod = kmod_faults(packing, kmod).into_iter();
+        kernel.map(of(Unpacker::Kernel)).chain(kmod.map(of(Unpacker::Kmod))).collect()
+    }
+
+    /// How the module is packed again, if how it is packed is the reason.
+    pub fn repacking(&self) -> Option<String> {
+        let Self::Unpacking { compression, fault, .. } = self else { return None };
+        let (program, command) = (compression.program(), compression.command());
+        Some(match fault {
+            PackingFault::Format => format!("leave it uncompressed: {program} -d"),
+            _ => format!("decompress it ({program} -d), and compress it again: {command}"),
+        })
+    }
+
     /// Whether the same kernel may load the same module at another time: what the module needs may
     /// get installed, and signatures need not be enforced at every boot. All else is decided by the
     /// two files.
@@ -85,7 +110,8 @@ impl Refusal {
             | Self::GplOnly { .. }
             | Self::Namespace { .. }
             | Self::Exported { .. }
-            | Self::Signature { .. } => false,
+            | Self::Signature { .. }
+            | Self::Unpacking { .. } => false,
         }
     }
 }
@@ -133,6 +159,18 @@ impl fmt::Display for Refusal {
             Self::Exported { symbol } => write!(f, "it exports {symbol}, which the kernel exports itself"),
             Self::Unsigned => write!(f, "it is not signed, and the kernel enforces signatures"),
             Self::Signature { why } => write!(f, "its signature cannot be read: {why}"),
+            Self::Unpacking { by, compression, fault: PackingFault::Format } => {
+                write!(
+                    f,
+                    "it is compressed with {}, and {by} does not know that: {}",
+                    compression.program(),
+                    PackingFault::Format
+                )
+            }
+            Self::Unpacking { by, compression, fault } => {
+                let (program, command) = (compression.program(), compression.command());
+                write!(f, "its {program} is not what {by} takes: {fault}; compress it with: {command}")
+            }
         }
     }
 }
@@ -153,6 +191,13 @@ impl fmt::Display for Note {
             }
             Self::Namespace { symbol, namespace } => {
                 write!(f, "{symbol} is of namespace {namespace}, which it does not import: the kernel warns")
+            }
+            Self::Memory { bytes } => {
+                write!(
+                    f,
+                    "to unpack it the kernel needs {} MiB of memory in one piece",
+                    bytes.div_ceil(1 << 20)
+                )
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::load::answer::{Answer, Note, Refusal, Resolved};
 use crate::load::target::{Exported, LoadTarget, Signatures, VMLINUX};
 use crate::module::{Import, Module};
 use crate::name;
+use crate::packing::Packing;
 use crate::signature::Trailer;
 
 /// Licences compatible with the GPL (include/linux/license.h).
@@ -18,9 +19,18 @@ const PASSED_OVER: &str = "_GLOBAL_OFFSET_TABLE_";
 /// The symbol whose CRC stands for the layout of the kernel's `struct module`.
 const LAYOUT: &str = "module_layout";
 
+/// So much memory unpacking may need without a word about it: with the dictionary of xz -9.
+const USUAL_MEMORY: u64 = 64 << 20;
+
 impl LoadTarget {
-    /// Whether this kernel would load `module`; if not, every reason why, not only the first.
+    /// Whether this kernel would load `module`, not compressed; if not, every reason why, not only
+    /// the first.
     pub fn judge(&self, module: &Module) -> Answer {
+        self.judge_packed(module, None)
+    }
+
+    /// The same for a module whose file is packed so.
+    pub fn judge_packed(&self, module: &Module, packing: Option<&Packing>) -> Answer {
         let mut judging = Judging { target: self, module, answer: Answer::default() };
         judging.shape();
         judging.vermagic();
@@ -28,6 +38,7 @@ impl LoadTarget {
         judging.imports();
         judging.exports();
         judging.signature();
+        packing.into_iter().for_each(|packing| judging.packing(packing));
         judging.answer
     }
 }
@@ -45,6 +56,15 @@ impl Judging<'_> {
 
     fn note(&mut self, note: Note) {
         self.answer.notes.push(note);
+    }
+
+    fn packing(&mut self, packing: &Packing) {
+        let unpacker = self.target.unpacker.as_ref();
+        self.answer.refusals.extend(Refusal::of_packing(packing, unpacker, self.target.kmod.as_ref()));
+        let bytes = unpacker.map_or(0, |kernel| kernel.memory(packing));
+        if bytes > USUAL_MEMORY {
+            self.note(Note::Memory { bytes });
+        }
     }
 
     /// What the ELF file must look like.

@@ -8,3 +8,4 @@
 pub mod answer;
 mod judge;
 pub mod target;
+pub mod unpacking;

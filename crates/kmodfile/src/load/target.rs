@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::Config;
 use crate::crc::Crc;
+use crate::load::unpacking::{KernelUnpacker, Kmod};
 use crate::module::Module;
 use crate::{name, symvers};
 
@@ -29,6 +30,8 @@ pub struct LoadTarget {
     pub(super) namespaces_required: bool,
     pub(super) signatures: Option<Signatures>,
     pub(super) own_keys: Vec<Vec<u8>>,
+    pub(super) unpacker: Option<KernelUnpacker>,
+    pub(super) kmod: Option<Kmod>,
 }
 
 /// A symbol that the kernel or another module exports.
@@ -87,6 +90,8 @@ impl LoadTarget {
                 .is_some_and(|config| !config.is_yes("CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS")),
             signatures: config.map(Signatures::of),
             own_keys: signers.into_iter().flatten().map(|signer| signer.key.bytes().to_vec()).collect(),
+            unpacker: config.and_then(KernelUnpacker::of),
+            kmod: None,
         }
     }
 
@@ -104,6 +109,12 @@ impl LoadTarget {
     #[must_use]
     pub fn with_modules(self, names: BTreeSet<String>) -> Self {
         Self { modules: Some(names), ..self }
+    }
+
+    /// The same kernel in a system whose kmod is this one.
+    #[must_use]
+    pub fn with_kmod(self, kmod: Option<Kmod>) -> Self {
+        Self { kmod, ..self }
     }
 
     /// Counts `modules` as loaded before, as far as they are for this kernel: what they export is
