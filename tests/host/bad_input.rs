@@ -63,6 +63,52 @@ fn what_is_no_module_is_refused_and_does_not_hide_the_others() {
     assert!(status == 2 && output.contains("<FILE>"), "{output}");
 }
 
+/// What programs make of a module that modprobe does not read, whatever its name is.
+#[test]
+fn what_is_given_instead_of_a_module_is_called_by_its_name() {
+    let bzip2 = b"BZh91AY&SY\x191e=\0\0\0\x81\0\x02D\xa0\0!\x9ah3M\x073\x8b\xb9\"\x9c(H\x0c\x98\xb2\x9e\x80";
+    let mut lzma = liblzma::write::XzEncoder::new_stream(
+        Vec::new(),
+        liblzma::stream::Stream::new_lzma_encoder(&liblzma::stream::LzmaOptions::new_preset(6).unwrap())
+            .unwrap(),
+    );
+    std::io::Write::write_all(&mut lzma, b"\x7fELF").unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut tar::Header::new_gnu(), "a.ko", std::io::empty()).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let compression = kmodfile::compression::Compression::Xz;
+    let skipped = [b"\x50\x2a\x4d\x18\x01\0\0\0 ".to_vec(), zstd::encode_all(&b"\x7fELF"[..], 1).unwrap()];
+    let scratch = Scratch::new();
+    for (name, bytes, reason, remedy) in [
+        ("a.ko.bz2", bzip2.to_vec(), "is compressed with bzip2, ", "bzip2 -d "),
+        ("a.ko", bzip2.to_vec(), "is compressed with bzip2, ", "bzip2 -d "),
+        ("a.ko.lzma", lzma.finish().unwrap(), "is compressed with lzma, ", "xz --format=lzma -d "),
+        ("a.ko.lz4", b"\x04\x22\x4d\x18d@\xa7".to_vec(), "is compressed with lz4, ", "lz4 -d "),
+        ("a.ko.lz", b"LZIP\x01\x0c".to_vec(), "is compressed with lzip, ", "lzip -d "),
+        ("a.ko.lzo", b"\x89LZO\0\r\n\x1a\n".to_vec(), "is compressed with lzop, ", "lzop -d "),
+        ("a.ko.Z", b"\x1f\x9d\x90".to_vec(), "is compressed with compress, ", "uncompress "),
+        ("a.ko.zst", skipped.concat(), "is compressed with zstd behind a frame to be skipped, ", "zstd -d "),
+        ("a.zip", b"PK\x03\x04\x14\0".to_vec(), "is not a kernel module, but a zip archive", "unzip "),
+        ("a.tar.xz", compression.compress(&tar).unwrap(), "but a tar archive", "tar -xf "),
+        ("a.tar", tar, "is not a kernel module, but a tar archive", "tar -xf "),
+        ("a.deb", b"!<arch>\ndebian-binary   ".to_vec(), "but a Debian package", "dpkg-deb -x "),
+        ("a.a", b"!<arch>\n/               ".to_vec(), "but an archive of ar", "ar x "),
+        ("a.cpio", b"070701000002D1".to_vec(), "but a cpio archive", "cpio -id < "),
+    ] {
+        let file = scratch.path().join(name);
+        fs_err::write(&file, bytes).unwrap();
+        let remedy = format!("{remedy}{file}");
+        assert_refused(&scratch.tool(&["inspect", file.as_str()]), 4, file.as_str(), reason, &remedy);
+    }
+    // A package is read here; whoever takes only modules says what it is.
+    let file = scratch.path().join("a.ko");
+    fs_err::write(&file, b"\xed\xab\xee\xdb\x03\0\0\0").unwrap();
+    let root = scratch.path().as_str();
+    fs_err::create_dir_all(scratch.path().join("lib/modules/7.2.1")).unwrap();
+    let install = scratch.tool(&["install", "--root", root, "--kernel", "7.2.1", file.as_str()]);
+    assert_refused(&install, 4, file.as_str(), "but an rpm package", "rpm2cpio ");
+}
+
 #[test]
 fn inspect_with_dry_run_prepares_no_kernel() {
     let scratch = Scratch::new();

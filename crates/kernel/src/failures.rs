@@ -35,12 +35,16 @@ const AGAIN: &str = "it is truncated or corrupted: build it, or fetch its packag
 
 impl IntoFailure for FileError {
     fn into_failure(self) -> Failure {
+        let again = || Some(AGAIN.to_owned());
         let (exit, remedy) = match &self.problem {
             FileProblem::NotFound => (Exit::Usage, None),
             FileProblem::Io(_) => (Exit::Failed, None),
             FileProblem::NotAFile | FileProblem::TooLarge => (Exit::Refused, None),
-            FileProblem::Compressed { .. } => (Exit::Refused, Some(AGAIN)),
-            FileProblem::Content(ParseError::Damaged(_)) => (Exit::Refused, Some(AGAIN)),
+            FileProblem::Compressed { .. } => (Exit::Refused, again()),
+            FileProblem::Content(ParseError::Damaged(_)) => (Exit::Refused, again()),
+            FileProblem::Content(ParseError::Foreign(foreign)) => {
+                (Exit::Refused, Some(foreign.remedy(self.path.as_str())))
+            }
             FileProblem::Content(ParseError::NotElf | ParseError::NotAModule(_)) => (Exit::Refused, None),
         };
         let failure = Failure::new(exit, self.path.as_str(), self.problem.to_string());

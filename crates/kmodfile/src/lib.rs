@@ -76,6 +76,7 @@ pub mod disk;
 pub mod error;
 pub mod exports;
 pub mod file;
+pub mod foreign;
 pub mod inspection;
 pub mod load;
 pub mod modinfo;

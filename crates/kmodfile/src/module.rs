@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::ParseError;
 use crate::exports::{self, Export};
+use crate::foreign::Foreign;
 use crate::modinfo::Modinfo;
 use crate::name;
 use crate::signature::{self, Trailer};
@@ -77,7 +78,7 @@ impl Module {
     pub fn parse(image: &[u8]) -> Result<Self, ParseError> {
         let (bytes, signature) = signature::split(image);
         if !bytes.starts_with(b"\x7fELF") {
-            return Err(ParseError::NotElf);
+            return Err(Foreign::of(bytes).map_or(ParseError::NotElf, ParseError::Foreign));
         }
         let elf = object::File::parse(bytes).map_err(|error| ParseError::Damaged(error.to_string()))?;
         require_whole(&elf)?;
