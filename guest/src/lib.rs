@@ -59,6 +59,16 @@ pub enum ShareStep {
         /// Which.
         path: String,
     },
+    /// Asks the server about a file by an IOCTL of SMB that the client hands on as it is
+    /// (`CIFS_QUERY_INFO`); how many bytes it answers comes back as the step's output.
+    Ask {
+        /// About which.
+        path: String,
+        /// `CtlCode` (MS-FSCC 2.3).
+        code: u32,
+        /// What goes with it.
+        input: Vec<u8>,
+    },
     /// Opens a file that another mount of the share has made, reads it, and has that one write to
     /// it: from then on the server forbids to keep what was read. `ESTALE` when the client keeps it
     /// because it cannot make sense of what the server sent.
@@ -146,6 +156,7 @@ impl fmt::Display for ShareStep {
             Self::PunchHole { path } => write!(f, "fallocate --punch-hole {path}"),
             Self::StatFileSystem { path } => write!(f, "stat -f {path}"),
             Self::Watch { path } => write!(f, "watch {path}"),
+            Self::Ask { path, code, .. } => write!(f, "ask about {path} by {code:#010x}"),
             Self::BreakLease { path, .. } => write!(f, "break the lease of {path}"),
             Self::LayOut { directory, .. } => write!(f, "lay out {directory}"),
             Self::Digest { path } => write!(f, "sha256sum {path}"),

@@ -6,6 +6,7 @@ mod files;
 mod layout;
 mod notifications;
 mod processor;
+mod questions;
 mod steps;
 mod workload;
 

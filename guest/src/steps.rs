@@ -6,7 +6,7 @@ use std::io;
 use guest::ShareStep;
 use vm_init::{StepError, StepResult};
 
-use crate::{digest, files, layout, notifications, processor, workload};
+use crate::{digest, files, layout, notifications, processor, questions, workload};
 
 /// Performs `step`; what it brings back is its output.
 pub(crate) fn perform(step: &ShareStep) -> StepResult {
@@ -19,6 +19,7 @@ pub(crate) fn perform(step: &ShareStep) -> StepResult {
         ShareStep::PunchHole { path } => done(path, files::punch_hole(path)),
         ShareStep::StatFileSystem { path } => done(path, files::stat_file_system(path)),
         ShareStep::Watch { path } => told(path, notifications::watch(path)),
+        ShareStep::Ask { path, code, input } => told(path, questions::ask(path, *code, input)),
         ShareStep::BreakLease { path, other } => notifications::break_lease(path, other).map(|()| None),
         ShareStep::LayOut { directory, listed } => done(directory, layout::lay_out(directory, *listed)),
         ShareStep::Digest { path } => told(path, digest::of_file(path)),

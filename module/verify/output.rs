@@ -84,9 +84,14 @@ pub fn verify(
     if command == header::IOCTL && reply.le32(100) == Some(0) {
         return Ok(());
     }
-    // Nor is anybody else's affair where none stands. That there is none of a directory's entries is
-    // wrong by itself.
-    if asked.is_by_anybody() && command != header::QUERY_DIRECTORY && reply.le32(68) == Some(0) {
+    // Where none stands matters to its own parsers alone. That there is none of a directory's
+    // entries is wrong by itself.
+    let may_be_none = match command {
+        header::QUERY_INFO => !asked.is_by_kernel_alone(),
+        header::QUERY_DIRECTORY => false,
+        _ => asked.is_by_anybody(),
+    };
+    if may_be_none && reply.le32(68) == Some(0) {
         return Ok(());
     }
     let Some(output) = find(reply, command)? else {

@@ -5,6 +5,7 @@
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary
 //! project.
 
+mod asks;
 mod bench;
 mod capture;
 mod commands;

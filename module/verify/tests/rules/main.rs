@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A table for each structure: what is accepted, and for each rule something that breaks it.
 
+mod asked;
 #[path = "../bytes/mod.rs"]
 mod bytes;
 mod contents;

@@ -231,8 +231,8 @@ fn links() -> Vec<Rejected> {
 fn outputs() -> Vec<Rejected> {
     use Rule::{
         DirectoryOutside, DirectoryShort, InfoOutside, InterfacesNextInEntry, IoctlLong, IoctlOutside,
-        NotifyOutside, NotifyShort, RangesPartial, ReferralsPath, ReparseDataOutside, ReparseShort,
-        ResumeKeyShort,
+        NotifyOutside, NotifyShort, RangesPartial, ReferralsPath, ReferralsVersion, ReparseDataOutside,
+        ReparseShort, ResumeKeyShort,
     };
     let enforce = |bytes: Bytes| verify(&bytes.0, Enforce);
     let by_kernel = |bytes: Bytes| verify_asked(&bytes.0, Asked::by_kernel(), Enforce);
@@ -249,6 +249,8 @@ fn outputs() -> Vec<Rejected> {
         (IoctlOutside, 96, enforce(Bytes::ioctl(0x900a8, &[0; 8]).with32(96, u32::MAX))),
         (IoctlLong, 112, by_kernel(Bytes::ioctl(0x1401fc, &long))),
         (InterfacesNextInEntry, 112, enforce(Bytes::ioctl(0x1401fc, &interface(151)))),
+        (ReferralsVersion, 112 + 8, by_kernel(Bytes::ioctl(0x60194, &referrals().with16(8, 4).0))),
+        (InfoOutside, 66, by_kernel(Bytes::output(0x10, &[]).with16(66, 80))),
         (ReferralsPath, 112 + 8 + 12, enforce(Bytes::ioctl(0x60194, &referrals().with16(20, 33).0))),
         (ReparseShort, 112 + 7, enforce(Bytes::ioctl(0x900a8, &[0; 7]))),
         (ReparseDataOutside, 112 + 4, enforce(Bytes::ioctl(0x900a8, &reparse(7, b"ab").with16(4, 3).0))),
