@@ -2,6 +2,7 @@
 //! What needs neither the archive nor a virtual machine: the repository's own rules, and the
 //! command line as a user meets it.
 
+mod again;
 mod bad_input;
 mod command_line;
 mod committed;

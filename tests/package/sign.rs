@@ -103,8 +103,14 @@ fn in_place(suite: &Suite) {
     let config = suite.prepared().kdir.config().unwrap();
     assert_eq!(modinfo(suite, "sig_hashalgo", &file), config.get("CONFIG_MODULE_SIG_HASH").unwrap());
     // Once is enough, and nothing but the module and the key is there.
+    let signed = fs_err::read(&file).unwrap();
     let (status, output) = run(&bench.sign(&[file.as_str()]));
-    assert!(status == 4 && output.contains("is signed already"), "{output}");
+    assert!(status == 0 && output.contains("is signed by CN=package suite"), "{output}");
+    assert!(fs_err::read(&file).unwrap() == signed);
+    let other = Bench::new(suite, false);
+    fs_err::write(other.module(), &signed).unwrap();
+    let (status, output) = run(&other.sign(&[other.module().as_str()]));
+    assert!(status == 4 && output.contains("is signed already"), "by another key: {output}");
     assert_eq!(bench.path.read_dir().unwrap().count(), 2);
 }
 

@@ -201,11 +201,20 @@ fn inputs(parts: &Parts<'_>, root: &Root) -> String {
         .hex()
 }
 
-/// Removes a prepared kernel; with `--dry-run` it says so only.
+/// Removes a prepared kernel; with `--dry-run` it says so only. One that was prepared here and is
+/// no longer is said to be removed.
+///
+/// # Errors
+///
+/// Missing, if it never was.
 pub fn remove(context: &Context, release: &Release) -> Result<()> {
     let place = Kdir::place_of(&context.cache, release);
     if !place.exists() {
-        return Err(Failure::new(Exit::Missing, release.as_str(), "is not prepared")
+        if context.cache.has_known(&lock_name(release)) {
+            context.report.note("Fresh", &format!("{release} is not prepared, nothing is left to remove"));
+            return Ok(());
+        }
+        return Err(Failure::new(Exit::Missing, release.as_str(), "is not prepared, nor was it")
             .remedy("cargo kmod kernel list")
             .into());
     }

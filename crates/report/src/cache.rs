@@ -113,6 +113,11 @@ impl Cache {
         }
     }
 
+    /// Whether any run has ever locked `name`: it is, or was, or was to be in the cache.
+    pub fn has_known(&self, name: &str) -> bool {
+        self.lock_path(name).exists()
+    }
+
     fn lock_path(&self, name: &str) -> Utf8PathBuf {
         self.dir.join("locks").join(format!("{}.lock", name.replace('/', "_")))
     }

@@ -34,7 +34,10 @@ const CALLS: [&str; 11] = [
 const LEAST: usize = 200;
 
 pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
-    vec![suite.trial("install::killed_at_each_file_operation", killed_at_each_file_operation)]
+    vec![
+        suite.trial("install::killed_at_each_file_operation", killed_at_each_file_operation),
+        suite.trial("install::a_command_run_again_after_a_kill_ends_well", run_again),
+    ]
 }
 
 fn killed_at_each_file_operation(suite: &Suite) {
@@ -64,6 +67,49 @@ fn killed_at_each_file_operation(suite: &Suite) {
     println!("killed at {all} points: {points:?}");
     assert!(all >= LEAST, "{points:?}");
     assert!(points.iter().all(|(_, count)| *count >= 20), "{points:?}");
+}
+
+/// What was asked for is so in the end, whoever got it there: the run that was killed, the one that
+/// finishes it, or both.
+fn run_again(suite: &Suite) {
+    let fixture = Fixture::new(suite);
+    let bench = Bench::new(&fixture);
+    let before = bench.template("before");
+    fixture.install();
+    let installed = bench.template("installed");
+    let install = ["install", fixture.first().as_str()].map(str::to_owned);
+    let uninstall = ["uninstall", MODULE].map(str::to_owned);
+    for (from, command, after) in [(&before, install, &installed), (&installed, uninstall, &before)] {
+        let after = snapshot(after);
+        let mut ends = 0;
+        // Also where nothing of it is left but that the run has not ended.
+        for call in ["rename", "unlink", "rmdir", "exit_group"] {
+            for n in 1.. {
+                let work = bench.copy_of(from);
+                fs_err::remove_dir_all(fixture.path().join("cache")).ok();
+                if !bench.killed(&work, &command, call, n) {
+                    break;
+                }
+                let (status, output) = run(&bench.tool(&work, &command));
+                assert_eq!(status, 0, "{command:?}, killed at {call} {n} and run again: {output}");
+                let differing = differences(&snapshot(&work), &after);
+                assert!(differing.is_empty(), "{command:?}, killed at {call} {n}: {differing:?}");
+                let (status, output) = run(&bench.tool(&work, &command));
+                assert_eq!(status, 0, "{command:?}, a third time: {output}");
+                ends += 1;
+            }
+        }
+        assert!(ends > 10, "{command:?}: killed {ends} times");
+    }
+    // One that never was is still a mistake, and is named with those that are there.
+    for words in [&["uninstall", "dns_resolvr"][..], &["uninstall", MODULE, "dns_resolvr"]] {
+        let (status, output) = run(&fixture.tool(words));
+        assert!(status == 3 && output.contains("dns_resolvr: is not installed"), "{output}");
+        assert!(output.contains(&format!("installed: {MODULE}")), "{output}");
+    }
+    let (status, output) = run(&fixture.tool(&["uninstall", "dns_resolver.ko"]));
+    assert!(status == 2 && output.contains("uninstall dns_resolver"), "{output}");
+    assert!(differences(&fixture.snapshot(), &snapshot(&installed)).is_empty());
 }
 
 /// Where copies of systems are killed.

@@ -205,7 +205,7 @@ fn changed_since(suite: &Suite) {
     assert_refused(&fixture, &["uninstall", MODULE], 4, "has been changed since it was installed");
     fs_err::remove_file(&conf).unwrap();
     fixture.must(&["uninstall", MODULE]);
-    assert_refused(&fixture, &["uninstall", MODULE], 3, "is not installed by this tool");
+    assert!(fixture.must(&["uninstall", MODULE]).contains("nothing is left to do"));
 }
 
 fn link_out_of_the_root(suite: &Suite) {

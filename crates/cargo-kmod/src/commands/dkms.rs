@@ -79,10 +79,19 @@ pub struct DkmsConfArgs {
 fn conf(context: &Context, args: &DkmsConfArgs) -> Result<()> {
     let dir = find::directory(context, args.project.as_deref())?;
     let file = dir.join("dkms.conf");
-    if file.exists() {
-        return Err(Failure::refused(file.as_str(), "is there already").remedy("edit it").into());
+    let there = fs_err::read_to_string(&file).ok();
+    let implied = implied::text(&dir);
+    if there.is_some() && there == implied {
+        context.report.note("Fresh", &format!("{file} is just what would be written"));
+        context.report.data(&serde_json::json!({ "file": file, "text": implied }));
+        return Ok(());
     }
-    let text = implied::text(&dir).ok_or_else(|| {
+    if file.exists() {
+        return Err(Failure::refused(file.as_str(), "is there already, with other content")
+            .remedy("edit it")
+            .into());
+    }
+    let text = implied.ok_or_else(|| {
         Failure::refused(dir.as_str(), "has no Kbuild or Makefile with obj-m, which would say what is built")
             .remedy("write one, or begin with cargo kmod new NAME")
     })?;

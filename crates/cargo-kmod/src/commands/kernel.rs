@@ -43,7 +43,10 @@ pub enum KernelCommand {
 
 /// Runs one of them.
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs()])?;
+    // Removing takes no program.
+    if !matches!(command, KernelCommand::Remove { .. }) {
+        programs::ensure(context, &[known::usual().programs()])?;
+    }
     match command {
         KernelCommand::List => list(context),
         KernelCommand::Prepare { release } => prepare(context, release.as_ref()),

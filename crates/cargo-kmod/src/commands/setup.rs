@@ -27,6 +27,7 @@ pub struct SetupArgs {
 pub fn run(context: &Context, tool: &Tool, args: &SetupArgs) -> Result<()> {
     let prefix = args.prefix.clone().map_or_else(default_prefix, Ok)?;
     let files = files(tool)?;
+    let there = files.iter().any(|(path, _)| prefix.join("share").join(path).exists());
     for (path, content) in &files {
         let file = prefix.join("share").join(path);
         match (context.dry_run, args.uninstall) {
@@ -43,7 +44,11 @@ pub fn run(context: &Context, tool: &Tool, args: &SetupArgs) -> Result<()> {
     }
     let names: Vec<&Utf8PathBuf> = files.iter().map(|(path, _)| path).collect();
     context.report.data(&serde_json::json!({ "prefix": prefix, "files": names }));
-    if !context.dry_run {
+    if args.uninstall && !there {
+        context
+            .report
+            .note("Fresh", &format!("none of the files is in {prefix}/share, nothing is left to do"));
+    } else if !context.dry_run {
         let verb = if args.uninstall { "removed from" } else { "are in" };
         context.report.say(&format!(
             "{} manual pages, and completions for bash, zsh and fish, {verb} {prefix}/share",

@@ -2,17 +2,19 @@
 //! `cargo kmod sign`: signs built modules in place.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use clap::Args;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::prepare::{self, Rust};
+use kmodfile::file::ModuleFile;
 use kmodfile::release::Release;
+use kmodfile::signature::Trailer;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::{ModuleSigner, Unsigned};
+use project::sign::{self, ModuleSigner, Unsigned};
 use report::failure::Failure;
 use report::table;
 
@@ -43,10 +45,23 @@ struct SignedFile {
 }
 
 /// Checks every file before the first is signed. Each is replaced after its signature was verified.
+/// One that has just this signature, as a run that was killed leaves it, is passed over.
 pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
-    let modules = args.files.iter().map(|file| Unsigned::read(file)).collect::<Result<Vec<_>>>()?;
-    let release = release(args, &modules)?;
     let pair = KeyPair::open(context, &args.key, &args.cert)?;
+    let mut modules = Vec::new();
+    for file in &args.files {
+        if is_signed(context, &pair, file)? {
+            let signer = &pair.certificate.facts.subject;
+            context.report.note("Fresh", &format!("{file} is signed by {signer}"));
+        } else {
+            modules.push(Unsigned::read(file)?);
+        }
+    }
+    if modules.is_empty() {
+        context.report.data(&Vec::<SignedFile>::new());
+        return Ok(());
+    }
+    let release = release(args, &modules)?;
     if context.dry_run {
         for module in &modules {
             context.report.say(&format!(
@@ -73,6 +88,14 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
     context.report.data(&outcomes);
     context.report.say(&summary(&outcomes));
     Ok(())
+}
+
+/// Whether the key has signed a file already.
+fn is_signed(context: &Context, pair: &KeyPair, file: &Utf8Path) -> Result<bool> {
+    let read = ModuleFile::read(file).or_fail()?;
+    let signed = read.compression.is_none()
+        && read.module().is_ok_and(|module| matches!(module.signature, Trailer::Signed(_)));
+    Ok(signed && sign::verify(context, &pair.certificate, file, &read.image).is_ok())
 }
 
 /// The kernel that all modules are for.

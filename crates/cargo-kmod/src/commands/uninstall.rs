@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod uninstall`.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use crate::commands::install::SystemArgs;
@@ -9,9 +11,11 @@ use deploy::install::initramfs;
 use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
 use deploy::install::record::Record;
 use deploy::install::system::TargetSystem;
+use deploy::install::uninstalled::Uninstalled;
 use deploy::install::{removal, transaction};
 use kernel::context::Context;
 use kernel::machine::programs;
+use kmodfile::name;
 use kmodfile::release::Release;
 use report::failure::Failure;
 
@@ -36,7 +40,7 @@ pub struct UninstallArgs {
 pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
     let system = TargetSystem::open(&args.system.root)?;
-    let names: Vec<String> = args.names.iter().map(|name| name.replace('-', "_")).collect();
+    let names = args.names.iter().map(|name| module_name(name)).collect::<Result<Vec<_>, _>>()?;
     let mut outcomes = InstallOutcomes::default();
     for (release, names) in wanted(context, &system, args, &names)? {
         outcomes.add(release.as_str(), one(context, &system, &release, &names, args));
@@ -44,33 +48,78 @@ pub fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     outcomes.show(context)
 }
 
+/// A module's name as it is recorded.
+fn module_name(text: &str) -> Result<String, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.+".contains(c);
+    match name::of_file(text.rsplit('/').next().unwrap_or(text)) {
+        Some(name) => Err(Failure::usage(text, "is a file; modules are uninstalled by their names")
+            .remedy(format!("cargo kmod uninstall {name}"))),
+        None if text.is_empty() || !text.chars().all(plain) => {
+            Err(Failure::usage(format!("{text:?}"), "is not the name of a module")
+                .remedy("cargo kmod status"))
+        }
+        None => Ok(name::loaded(text)),
+    }
+}
+
 /// The kernels asked for, or all for which any of the modules is installed; each with the modules
-/// to uninstall.
+/// to uninstall. What was uninstalled by an earlier run, or by this one in finishing that, is said
+/// to be so.
+///
+/// # Errors
+///
+/// Missing: a kernel that is not there, or a module that never was.
 fn wanted(
     context: &Context,
     system: &TargetSystem,
     args: &UninstallArgs,
     names: &[String],
 ) -> Result<Vec<(Release, Vec<String>)>> {
-    if !args.kernels.is_empty() {
-        return Ok(args.kernels.iter().map(|release| (release.clone(), names.to_vec())).collect());
-    }
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, system);
-    let mut wanted = Vec::new();
+    let mut records = Vec::new();
     for release in system.releases() {
-        let record = Record::read(system, &release)?;
-        let there: Vec<String> =
-            names.iter().filter(|name| record.modules.contains_key(*name)).cloned().collect();
-        if !there.is_empty() {
-            wanted.push((release, there));
-        }
+        records.push((release.clone(), Record::read(system, &release)?));
     }
-    if wanted.is_empty() {
-        let reason = format!("is not installed by this tool for any kernel in {}", system.root());
-        return Err(Failure::missing(names.join(", "), reason).remedy("cargo kmod status").into());
+    args.kernels.iter().try_for_each(|release| system.release_dir(release).map(drop))?;
+    let asked = |release: &Release| args.kernels.is_empty() || args.kernels.contains(release);
+    let of = |record: &Record| -> Vec<String> {
+        names.iter().filter(|name| record.modules.contains_key(*name)).cloned().collect()
+    };
+    let wanted: Vec<(Release, Vec<String>)> = records
+        .iter()
+        .filter(|(release, _)| asked(release))
+        .map(|(release, record)| (release.clone(), of(record)))
+        .filter(|(_, there)| !there.is_empty())
+        .collect();
+    let missing: Vec<&String> =
+        names.iter().filter(|name| !wanted.iter().any(|(_, there)| there.contains(name))).collect();
+    if !missing.is_empty() {
+        // What a run was interrupted in may be just this.
+        records.iter().try_for_each(|(release, _)| transaction::require_none(system, release))?;
+    }
+    let gone = Uninstalled::of(&context.cache, system);
+    let place = if args.kernels.is_empty() {
+        format!("for any kernel in {}", system.root())
+    } else {
+        format!("for {}", args.kernels.iter().map(Release::as_str).collect::<Vec<_>>().join(", "))
+    };
+    for name in missing {
+        let known = records.iter().any(|(_, record)| record.modules.contains_key(name));
+        if !known && !gone.has(name) {
+            return Err(never_installed(name, &place, &records).into());
+        }
+        context.report.note("Fresh", &format!("{name} is not installed {place}, nothing is left to do"));
     }
     Ok(wanted)
+}
+
+fn never_installed(name: &str, place: &str, records: &[(Release, Record)]) -> Failure {
+    let there: BTreeSet<&str> =
+        records.iter().flat_map(|(_, record)| record.modules.keys().map(String::as_str)).collect();
+    let there = if there.is_empty() { "nothing".to_owned() } else { Vec::from_iter(there).join(", ") };
+    let reason = format!("is not installed by this tool {place}, nor was it; installed: {there}");
+    Failure::missing(name, reason).remedy("cargo kmod status")
 }
 
 fn one(
@@ -83,5 +132,24 @@ fn one(
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, system);
     let plan = removal::plan(context, system, release, names, args.initramfs)?;
+    if !context.dry_run
+        && let Err(error) = Uninstalled::of(&context.cache, system).add(names)
+    {
+        context.report.warn(&format!("what is uninstalled could not be noted: {error:#}"));
+    }
     transaction::run_or_say(context, system, &plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::failure::Exit;
+
+    #[test]
+    fn modules_are_named_as_they_are_loaded() {
+        assert_eq!(module_name("virtio-rng").unwrap(), "virtio_rng");
+        for text in ["x.ko", "extra/x.ko.xz", "a/b", "", "a b"] {
+            assert_eq!(module_name(text).unwrap_err().exit, Exit::Usage, "{text}");
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub mod status;
 pub mod system;
 pub mod transaction;
 pub mod tree;
+pub mod uninstalled;
 
 use kernel::machine::programs::{Program, program};
 
