@@ -17,7 +17,8 @@ use kernel::distribution::known;
 use kernel::machine::programs::{self, Program};
 use report::Report;
 use report::cache::Cache;
-use report::failure::{exit_of, explained, program_of, remedy_of};
+use report::failure::{exit_of, program_of, remedy_of};
+use report::storage::explained;
 
 /// The program that users call.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +62,7 @@ impl Tool {
         let result =
             command(&context).and_then(|()| context.report.lost().map_or(Ok(()), |lost| Err(lost.into())));
         let Err(error) = result else { return ExitCode::SUCCESS };
-        let error = explained(error, context.cache.dir().as_str());
+        let error = explained(error, context.cache.dir());
         if !context.report.answered() {
             context.report.data(&self.as_value(&error));
         }

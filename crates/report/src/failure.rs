@@ -125,23 +125,6 @@ pub fn program_of(error: &anyhow::Error) -> Option<&str> {
     find(error)?.program.as_deref()
 }
 
-/// Adds an explanation to an error that is caused by a full disk, whether it was met by this
-/// program or by one that it ran.
-pub fn explained(error: anyhow::Error, cache: &str) -> anyhow::Error {
-    let ours = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
-    };
-    if !error.chain().any(ours) && !format!("{error:#}").contains("No space left on device") {
-        return error;
-    }
-    let remedy = format!(
-        "make room (the cache is {cache}; cargo kmod kernel gc), or move it: export XDG_CACHE_HOME=/some/directory"
-    );
-    error.context(Failure::missing("disk", "no space is left on it").remedy(remedy))
-}
-
 fn find(error: &anyhow::Error) -> Option<&Failure> {
     // The first sees failures that were added as context, the second those that another error
     // holds.
@@ -161,18 +144,6 @@ mod tests {
         assert_eq!(exit_of(&error), Exit::Refused);
         assert_eq!(remedy_of(&error), Some("choose another"));
         assert_eq!(format!("{error:#}"), "preparing: 7.0: no Rust");
-    }
-
-    #[test]
-    fn a_full_disk_is_recognised_in_both_forms() {
-        let ours = anyhow::Error::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
-        let theirs = anyhow::anyhow!("`tar`: ended with status 2\n | tar: x: No space left on device");
-        for error in [ours, theirs] {
-            let error = explained(error, "/c");
-            assert_eq!(exit_of(&error), Exit::Missing);
-            assert!(remedy_of(&error).unwrap().contains("/c"));
-        }
-        assert_eq!(exit_of(&explained(anyhow::anyhow!("other"), "/c")), Exit::Failed);
     }
 
     #[test]

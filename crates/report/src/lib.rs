@@ -12,6 +12,7 @@ mod live;
 mod outputs;
 pub mod process;
 mod progress;
+pub mod storage;
 mod table;
 mod units;
 

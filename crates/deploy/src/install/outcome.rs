@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::install::journal::Expected;
+use crate::install::journal::{Expected, Journal};
 use kernel::context::Context;
 use report::failure::remedy_of;
 use report::table;
@@ -27,6 +27,25 @@ impl InstallOutcome {
     }
 }
 
+/// What was asked for is done, and something of it is left to be cleared away: the context of an
+/// error, so that nobody takes it for undone.
+#[derive(Clone, Debug)]
+pub struct DoneBut {
+    pub(super) journal: Journal,
+}
+
+impl std::fmt::Display for DoneBut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verb = if self.journal.expected.len() == 1 { "is" } else { "are" };
+        let (subject, done) = (self.journal.subject(), self.journal.action.verbs().1.to_lowercase());
+        write!(
+            f,
+            "{subject} {verb} {done}, but what that left could not be cleared away; the next install, uninstall or \
+             status does that"
+        )
+    }
+}
+
 /// One kernel's result or failure, as it is printed.
 #[derive(Serialize)]
 struct Entry {
@@ -35,6 +54,9 @@ struct Entry {
     outcome: InstallOutcome,
     error: Option<String>,
     remedy: Option<String>,
+    /// Whether it is done in spite of the error.
+    #[serde(skip)]
+    done: bool,
 }
 
 /// The results for all kernels.
@@ -49,11 +71,15 @@ impl InstallOutcomes {
     pub fn add(&mut self, kernel: &str, outcome: Result<InstallOutcome>) {
         let kernel = kernel.to_owned();
         match outcome {
-            Ok(outcome) => self.entries.push(Entry { kernel, outcome, error: None, remedy: None }),
+            Ok(outcome) => {
+                self.entries.push(Entry { kernel, outcome, error: None, remedy: None, done: true });
+            }
             Err(error) => {
                 let text = Some(format!("{error:#}"));
                 let remedy = remedy_of(&error).map(str::to_owned);
-                self.entries.push(Entry { kernel, outcome: InstallOutcome::default(), error: text, remedy });
+                let done = error.downcast_ref::<DoneBut>().is_some();
+                let outcome = InstallOutcome::default();
+                self.entries.push(Entry { kernel, outcome, error: text, remedy, done });
                 self.first_error.get_or_insert(error);
             }
         }
@@ -76,7 +102,8 @@ impl InstallOutcomes {
         for entry in &self.entries {
             if let Some(error) = &entry.error {
                 let first = error.lines().next().unwrap_or_default();
-                rows.push(vec![entry.kernel.clone(), "-".to_owned(), format!("unchanged: {first}")]);
+                let state = if entry.done { "" } else { "unchanged: " };
+                rows.push(vec![entry.kernel.clone(), "-".to_owned(), format!("{state}{first}")]);
             }
             for (name, expected) in &entry.outcome.modules {
                 let loads = match expected {

@@ -18,7 +18,7 @@ use crate::install::journal::{Action, Direction, Expected, Journal, STATE, remov
 use crate::install::memory;
 use crate::install::modprobe::{self, ModprobeAnswer};
 use crate::install::module::{Identity, NamedModule};
-use crate::install::outcome::InstallOutcome;
+use crate::install::outcome::{DoneBut, InstallOutcome};
 use crate::install::record::Record;
 use crate::install::system::TargetSystem;
 use crate::install::tree::ReleaseTree;
@@ -239,7 +239,9 @@ impl Work<'_> {
             .and_then(|()| self.check())
             .and_then(|()| self.rebuild())
             .and_then(|()| self.reload());
-        let Err(error) = done else { return self.finish(&self.journal.drop_dirs) };
+        let Err(error) = done else {
+            return self.finish(&self.journal.drop_dirs).map_err(|error| self.done_but(error));
+        };
         if let Err(error) = self.withdraw() {
             self.context.report.warn(&format!("the modules that were loaded stay in memory: {error:#}"));
         }
@@ -306,11 +308,24 @@ impl Work<'_> {
         files.map(|(name, file)| Ok((name, NamedModule::read(&file)?.identity()))).collect()
     }
 
+    /// All is done and checked, and what that leaves could not be removed: the state is told before
+    /// the reason.
+    fn done_but(&self, error: anyhow::Error) -> anyhow::Error {
+        error.context(DoneBut { journal: self.journal.clone() })
+    }
+
     /// After a failure, when the journal says undo: returns the error to report.
     fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
-        match self.undo() {
-            Ok(()) => error,
-            Err(second) => self.half_done(error, &second),
+        let what = self.journal.name();
+        if let Err(second) = self.put_back() {
+            return self.half_done(error, &second);
+        }
+        match self.finish(&self.made_dirs()) {
+            Ok(()) => error.context(format!("{what} failed, and all is as before")),
+            Err(second) => error.context(format!(
+                "{what} failed, and all is as before, but what it left could not be removed ({second:#}); the next run \
+                 does that"
+            )),
         }
     }
 
@@ -322,12 +337,21 @@ impl Work<'_> {
     }
 
     fn undo(&self) -> Result<()> {
+        self.put_back()?;
+        self.finish(&self.made_dirs())
+    }
+
+    /// Restores the old files.
+    fn put_back(&self) -> Result<()> {
         let found = all(self.journal.changes.iter().rev().map(|change| change.undo(self.system.root())))?;
         self.sync()?;
         self.make_index_if(found == FileOwner::Foreign)?;
-        memory::put_back(self.context, &self.journal.reload)?;
-        let made: Vec<Utf8PathBuf> = self.journal.make_dirs.iter().rev().cloned().collect();
-        self.finish(&made)
+        memory::put_back(self.context, &self.journal.reload)
+    }
+
+    /// The directories that were created, the inner ones first.
+    fn made_dirs(&self) -> Vec<Utf8PathBuf> {
+        self.journal.make_dirs.iter().rev().cloned().collect()
     }
 
     /// Removes the files beside the changed ones, then the journal.
