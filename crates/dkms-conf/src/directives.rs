@@ -8,12 +8,15 @@ use crate::exclusive::Exclusive;
 use crate::pattern::Pattern;
 use crate::reader::values::Values;
 
+pub use crate::names::{HOOKS, REMOVED, all};
+
 /// What a `dkms.conf` says of one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleDirectives {
     /// `BUILT_MODULE_NAME`: the file name without `.ko`.
     pub name: String,
-    /// `BUILT_MODULE_LOCATION`: the directory of its file in the built tree.
+    /// `BUILT_MODULE_LOCATION`: the directory of its file in the built tree, with the directory
+    /// that `BUILT_MODULE_NAME` may have before the name.
     pub location: Utf8PathBuf,
     /// `DEST_MODULE_NAME`: the name of its installed file, without `.ko`.
     pub installed_name: String,
@@ -41,56 +44,6 @@ impl ModuleDirectives {
     }
 }
 
-/// The directives that DKMS follows.
-const FOLLOWED: &[&str] = &[
-    "AUTOINSTALL",
-    "BUILD_DEPENDS",
-    "BUILD_DEPENDS_REBUILD",
-    "BUILD_EXCLUSIVE_ARCH",
-    "BUILD_EXCLUSIVE_CONFIG",
-    "BUILD_EXCLUSIVE_KERNEL",
-    "BUILD_EXCLUSIVE_KERNEL_MAX",
-    "BUILD_EXCLUSIVE_KERNEL_MIN",
-    "BUILT_MODULE_LOCATION",
-    "BUILT_MODULE_NAME",
-    "CLEAN",
-    "DEST_MODULE_LOCATION",
-    "DEST_MODULE_NAME",
-    "MAKE",
-    "MAKE_MATCH",
-    "NO_WEAK_MODULES",
-    "OBSOLETE_BY",
-    "PACKAGE_NAME",
-    "PACKAGE_VERSION",
-    "PATCH",
-    "PATCH_MATCH",
-    "POST_ADD",
-    "POST_BUILD",
-    "POST_INSTALL",
-    "POST_REMOVE",
-    "PRE_BUILD",
-    "PRE_INSTALL",
-    "STRIP",
-];
-
-/// Directives without effect since DKMS 3.0.
-pub const REMOVED: &[&str] = &[
-    "MODULES_CONF",
-    "MODULES_CONF_ALIAS_TYPE",
-    "MODULES_CONF_OBSOLETES",
-    "MODULES_CONF_OBSOLETE_ONLY",
-    "REMAKE_INITRD",
-];
-
-/// Directives that name programs which DKMS runs when it adds, installs or removes a package, and
-/// not when it builds one.
-pub const HOOKS: &[&str] = &["POST_ADD", "POST_INSTALL", "POST_REMOVE", "PRE_INSTALL"];
-
-/// The names of all directives of DKMS. What else a file assigns are variables of its own.
-pub fn all() -> impl Iterator<Item = &'static str> {
-    [FOLLOWED, REMOVED].into_iter().flatten().copied()
-}
-
 /// The modules of `package`, by their numbers.
 ///
 /// # Errors
@@ -105,7 +58,7 @@ pub fn modules(values: &Values, package: &str) -> Result<Vec<ModuleDirectives>, 
     let count = highest.unwrap_or(0) + 1;
     let modules: Vec<ModuleDirectives> =
         (0..count).map(|index| module(values, package, index, count)).collect::<Result<_, _>>()?;
-    require_distinct(&modules)?;
+    require_distinct(values, &modules)?;
     Ok(modules)
 }
 
@@ -113,17 +66,20 @@ pub fn modules(values: &Values, package: &str) -> Result<Vec<ModuleDirectives>, 
 /// one that is installed. In which `DEST_MODULE_LOCATION` that lies is no difference, as
 /// modprobe(8) knows a module by its name alone, in which a dash is an underscore. DKMS refuses the
 /// same since 3.1.7 (`read_conf_strict`), though it takes dash and underscore for different.
-fn require_distinct(modules: &[ModuleDirectives]) -> Result<(), DirectiveError> {
+fn require_distinct(values: &Values, modules: &[ModuleDirectives]) -> Result<(), DirectiveError> {
     let file = |module: &ModuleDirectives| (plain(&module.location), module.name.clone());
-    for (index, module) in modules.iter().enumerate() {
-        let before = &modules[..index];
+    for ((number, index), module) in (0..).zip(0u32..).zip(modules) {
+        let before = &modules[..number];
+        let place = |directive| DirectivePlace::of(values, directive, index);
         if before.iter().any(|other| file(other) == file(module)) {
-            return Err(DirectiveError::Twice { index, name: module.name.clone() });
+            let place = place("BUILT_MODULE_NAME");
+            return Err(DirectiveError::Twice { place, name: module.name.clone() });
         }
         let installed = known_as(&module.installed_name);
         if let Some(first) = before.iter().position(|other| known_as(&other.installed_name) == installed) {
             let [name, other] = [module, &before[first]].map(|module| module.installed_name.clone());
-            return Err(DirectiveError::InstalledTwice { index, name, first, other });
+            let place = place("DEST_MODULE_NAME");
+            return Err(DirectiveError::InstalledTwice { place, name, first, other });
         }
     }
     Ok(())
@@ -147,19 +103,32 @@ fn module(
 ) -> Result<ModuleDirectives, DirectiveError> {
     let text = |name: &str| values.element(name, index).filter(|text| !text.is_empty());
     let single = (count == 1).then_some(package);
-    let name = text("BUILT_MODULE_NAME").or(single).ok_or(DirectiveError::Unnamed { index, count })?;
-    let location = Utf8PathBuf::from(text("BUILT_MODULE_LOCATION").unwrap_or_default());
-    let installed_name = text("DEST_MODULE_NAME").unwrap_or(name);
+    let stated = text("BUILT_MODULE_NAME").or(single).ok_or(DirectiveError::Unnamed { index, count })?;
+    let (directory, name) = split(stated);
+    let place = |directive| DirectivePlace::of(values, directive, index);
+    let installed_name = match text("DEST_MODULE_NAME") {
+        Some(installed) => installed.strip_prefix("./").unwrap_or(installed),
+        None if matches!(directory, "" | ".") => name,
+        None => {
+            let place = place("BUILT_MODULE_NAME");
+            return Err(DirectiveError::NoInstalledName { place, name: stated.to_owned() });
+        }
+    };
     for (directive, name) in [("BUILT_MODULE_NAME", name), ("DEST_MODULE_NAME", installed_name)] {
         if !plain_name(name) || name.ends_with(".ko") || name.ends_with(".o") {
-            let place = DirectivePlace::of(values, directive, index);
+            let place = place(directive);
             return Err(DirectiveError::Name { place, name: name.to_owned() });
         }
     }
-    if leaves(&location) {
-        let place = DirectivePlace::of(values, "BUILT_MODULE_LOCATION", index);
-        return Err(DirectiveError::Outside { place, path: location.into(), of: "the project" });
+    let location = text("BUILT_MODULE_LOCATION").unwrap_or_default();
+    for (directive, path) in [("BUILT_MODULE_LOCATION", location), ("BUILT_MODULE_NAME", directory)] {
+        if leaves(Utf8Path::new(path)) {
+            let place = place(directive);
+            return Err(DirectiveError::Outside { place, path: path.to_owned(), of: "the project" });
+        }
     }
+    let location = Utf8PathBuf::from(location);
+    let location = if directory.is_empty() { location } else { plain(&location.join(directory)) };
     Ok(ModuleDirectives {
         name: name.to_owned(),
         location,
@@ -168,6 +137,15 @@ fn module(
         strip: strip(values, index),
         exclusive: if index == 0 { Exclusive::default() } else { Exclusive::read(values, index)? },
     })
+}
+
+/// A name's directory, which DKMS lets it have, and what is after the last slash.
+fn split(name: &str) -> (&str, &str) {
+    match name.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((directory, name)) => (directory, name),
+        None => ("", name),
+    }
 }
 
 fn strip(values: &Values, index: u32) -> bool {
@@ -290,6 +268,22 @@ mod tests {
         assert!(all[1].exclusive == Exclusive::default() && all[2].exclusive != Exclusive::default());
     }
 
+    /// What the real dkms makes of it: `package::corpus` builds such a project with it.
+    #[test]
+    fn a_name_may_have_a_directory() {
+        for (text, location, name, installed) in [
+            ("BUILT_MODULE_NAME=sub/x\nDEST_MODULE_NAME=y", "sub", "x", "y"),
+            ("BUILT_MODULE_NAME=sub//x\nDEST_MODULE_NAME=x", "sub", "x", "x"),
+            ("BUILT_MODULE_NAME=sub/x\nBUILT_MODULE_LOCATION=a/\nDEST_MODULE_NAME=x", "a/sub", "x", "x"),
+            ("BUILT_MODULE_NAME=./x", "", "x", "x"),
+            ("BUILT_MODULE_NAME=x\nDEST_MODULE_NAME=./y", "", "x", "y"),
+        ] {
+            let module = &modules_of(text).unwrap()[0];
+            let found = (module.location.as_str(), module.name.as_str(), module.installed_name.as_str());
+            assert_eq!(found, (location, name, installed), "{text}");
+        }
+    }
+
     #[test]
     fn modules_that_cannot_be_are_refused_with_their_number() {
         for (text, reason) in [
@@ -301,7 +295,12 @@ mod tests {
                 "a second time",
             ),
             ("BUILT_MODULE_NAME=x.ko", "not a plain module name"),
-            ("BUILT_MODULE_NAME=../x", "not a plain module name"),
+            ("BUILT_MODULE_NAME=../x", "and no DEST_MODULE_NAME"),
+            ("BUILT_MODULE_NAME=../x\nDEST_MODULE_NAME=x", "is outside the project"),
+            ("BUILT_MODULE_NAME=/x\nDEST_MODULE_NAME=x", "is outside the project"),
+            ("BUILT_MODULE_NAME=sub/x", "and no DEST_MODULE_NAME"),
+            ("BUILT_MODULE_NAME=sub/\nDEST_MODULE_NAME=x", "not a plain module name"),
+            ("DEST_MODULE_NAME=sub/x", "not a plain module name"),
             ("DEST_MODULE_NAME='x y'", "DEST_MODULE_NAME[0]"),
             ("BUILT_MODULE_LOCATION=/etc", "is outside the project"),
             ("BUILT_MODULE_LOCATION=a/../../b", "is outside the project"),

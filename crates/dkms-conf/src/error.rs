@@ -62,15 +62,15 @@ pub enum DirectiveError {
     },
     /// Two modules have the same name and place.
     Twice {
-        /// The number of the second.
-        index: usize,
+        /// Where the second is.
+        place: DirectivePlace,
         /// Its name.
         name: String,
     },
     /// Two modules are installed under one name.
     InstalledTwice {
-        /// The number of the second.
-        index: usize,
+        /// Where the second is.
+        place: DirectivePlace,
         /// Its name.
         name: String,
         /// The number of the first.
@@ -80,6 +80,13 @@ pub enum DirectiveError {
     },
     /// A module's name that cannot be a file name, or has an ending.
     Name {
+        /// Where.
+        place: DirectivePlace,
+        /// The name.
+        name: String,
+    },
+    /// A module's name with a directory before it, which DKMS then also installs it into.
+    NoInstalledName {
         /// Where.
         place: DirectivePlace,
         /// The name.
@@ -116,13 +123,13 @@ impl DirectiveError {
     /// The line of the file, from 1, that is at fault, if one is.
     pub fn line(&self) -> Option<usize> {
         match self {
-            Self::Name { place, .. } | Self::Outside { place, .. } | Self::Pattern { place, .. } => {
-                place.line
-            }
-            Self::Unnamed { .. }
-            | Self::Twice { .. }
-            | Self::InstalledTwice { .. }
-            | Self::Placeholder { .. } => None,
+            Self::Twice { place, .. }
+            | Self::InstalledTwice { place, .. }
+            | Self::Name { place, .. }
+            | Self::NoInstalledName { place, .. }
+            | Self::Outside { place, .. }
+            | Self::Pattern { place, .. } => place.line,
+            Self::Unnamed { .. } | Self::Placeholder { .. } => None,
         }
     }
 }
@@ -133,17 +140,23 @@ impl fmt::Display for DirectiveError {
             Self::Unnamed { index, count } => {
                 write!(f, "BUILT_MODULE_NAME[{index}] is missing; {count} modules are described")
             }
-            Self::Twice { index, name } => write!(f, "BUILT_MODULE_NAME[{index}]: {name} a second time"),
-            Self::InstalledTwice { index, name, first, other } => {
+            Self::Twice { place, name } => write!(f, "{place}: {name} a second time"),
+            Self::InstalledTwice { place, name, first, other } => {
                 let both = if name == other {
                     format!("{name} is the name of module {first} as well")
                 } else {
                     format!("{name} is, as {other}, the name of module {first}: a dash is an underscore")
                 };
-                write!(f, "DEST_MODULE_NAME[{index}]: {both}; one would overwrite or hide the other")
+                write!(f, "{place}: {both}; one would overwrite or hide the other")
             }
             Self::Name { place, name } => {
                 write!(f, "{place}: {name:?} is not a plain module name without .ko")
+            }
+            Self::NoInstalledName { place, name } => {
+                write!(
+                    f,
+                    "{place}: {name} has a directory and no DEST_MODULE_NAME: no DKMS puts such a module away"
+                )
             }
             Self::Outside { place, path, of } => write!(f, "{place}: {path} is outside {of}"),
             Self::Pattern { place, text, reason } => {

@@ -8,6 +8,7 @@
 //!   with its place.
 //! - [`directives`] gives what DKMS takes from these values: the modules, and the make command and
 //!   the patches for a kernel.
+//! - [`objections`] says what which DKMS refuses or passes over in what is read here.
 //! - [`exclusive::Exclusive`] says which kernels and architectures a package or a module is for.
 //! - [`plain_words`] splits a command that takes no shell into its words.
 //!
@@ -78,9 +79,11 @@ pub mod directives;
 mod ere;
 mod error;
 pub mod exclusive;
+mod names;
+pub mod objections;
 mod pattern;
 mod reader;
 
 pub use error::{DirectiveError, DirectivePlace, ReadError};
 pub use reader::values::Values;
-pub use reader::{DkmsConf, Evaluated, Given, HIGHEST, plain_words};
+pub use reader::{DkmsConf, Evaluated, Given, HIGHEST, plain_words, reread};

@@ -30,6 +30,10 @@ pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
         DirectiveError::InstalledTwice { .. } => {
             "give each module a DEST_MODULE_NAME of its own; DKMS refuses this since 3.1.7".to_owned()
         }
+        DirectiveError::NoInstalledName { name, .. } => {
+            let plain = name.rsplit('/').next().unwrap_or_default();
+            format!("set DEST_MODULE_NAME=\"{plain}\", too")
+        }
         DirectiveError::Unnamed { .. }
         | DirectiveError::Twice { .. }
         | DirectiveError::Name { .. }
@@ -63,7 +67,8 @@ mod tests {
             |text: &str| DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap().values;
         let of = |error: DirectiveError| invalid("/p/dkms.conf".into(), &error);
         for (failure, line, remedy) in [
-            (of(directives::modules(&values("BUILT_MODULE_NAME=../x"), "x").unwrap_err()), ":1", "dkms(8)"),
+            (of(directives::modules(&values("BUILT_MODULE_NAME=x.ko"), "x").unwrap_err()), ":1", "dkms(8)"),
+            (of(directives::modules(&values("BUILT_MODULE_NAME=a/x"), "x").unwrap_err()), ":1", "=\"x\""),
             (
                 of(directives::patches(&values("PATCH=a\nPATCH_MATCH='('"), "6.1").unwrap_err()),
                 ":2",

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the user should know of a `dkms.conf` that can be read: what in it has no effect here.
+//! What the user should know of a `dkms.conf` that can be read: what in it has no effect here, and
+//! what some DKMS makes otherwise of it.
 
 use dkms_conf::Evaluated;
 use dkms_conf::directives::{self, HOOKS, REMOVED};
+use dkms_conf::objections::objections;
 
 /// Directives that DKMS does not know: they are for this tool alone.
 pub const OURS: &[&str] = &["PROJECT_FILES", "PROJECT_LOADS"];
@@ -24,7 +26,8 @@ pub fn notices(evaluated: &Evaluated) -> Vec<String> {
         unset.map(|(name, line)| format!("line {line}: ${name} is not set; it is empty, as for DKMS"));
     let names = evaluated.values.names();
     let of_names = names.filter_map(|name| Some(format!("{name} {}", without_effect(name, evaluated)?)));
-    unset.chain(of_names).collect()
+    let of_dkms = objections(evaluated).into_iter().map(|objection| objection.to_string());
+    unset.chain(of_names).chain(of_dkms).collect()
 }
 
 /// Why what the file assigns to `name` has no effect on a build; `None` if it has one.
@@ -52,14 +55,17 @@ mod tests {
     #[test]
     fn what_has_no_effect_is_said() {
         let text = "PACKAGE_NAME=x\nAUTO_INSTALL=yes\nDIR=src\nBUILT_MODULE_LOCATION=$DIR\nREMAKE_INITRD=no\n\
-                    MAKE=\"m $OTHER\"\nPRE_INSTALL=x.sh\nPRE_BUILD=y.sh\nPROJECT_LOADS=z\n";
+                    MAKE=\"m $OTHER\"\nPRE_INSTALL=x.sh\nPRE_BUILD=y.sh\nPROJECT_LOADS=z\nPATCH[2]=p\n\
+                    AUTOINSTALL=Y\nDEST_MODULE_LOCATION=/extra\n";
         let notices = notices(&DkmsConf::parse(text).unwrap().evaluate(&Default::default()).unwrap());
-        assert_eq!(notices.len(), 4, "{notices:?}");
+        assert_eq!(notices.len(), 6, "{notices:?}");
         for (notice, said) in notices.iter().zip([
             "line 6: $OTHER",
             "AUTO_INSTALL is not a directive",
             "PRE_INSTALL is run by DKMS alone",
             "REMAKE_INITRD",
+            "line 11: AUTOINSTALL[0] is \"Y\"",
+            "line 10: PATCH[2] is the only one",
         ]) {
             assert!(notice.starts_with(said), "{notice}");
         }

@@ -14,7 +14,8 @@ use crate::target::BuildTarget;
 use crate::{implied, shell};
 use dkms_conf::directives::{self, ModuleDirectives, leaves, plain_name, words};
 use dkms_conf::exclusive::{Exclusive, TargetKernel};
-use dkms_conf::{DkmsConf, Evaluated, Given, Values};
+use dkms_conf::objections::{Objection, objections};
+use dkms_conf::{DkmsConf, Evaluated, Given, Values, reread};
 use kernel::context::Context;
 use kernel::prepare::{Prepared, Rust};
 use kmodfile::config::Config;
@@ -128,9 +129,11 @@ impl Project {
         prepared: &Prepared,
     ) -> Result<Self> {
         let target = BuildTarget::of(context, dir, prepared)?;
-        let mut values = shell::evaluate(context, dir, prepared, &target, &given(Some(&target), None))?;
-        set(&mut values, settings);
-        let project = Self::described(directory(dir)?, &values, Conf::Shell(values.clone()), settings)?;
+        let given = given(Some(&target), None);
+        let values = shell::evaluate(context, dir, prepared, &target, &given)?;
+        let mut taken = reread(values.clone(), &given).values;
+        set(&mut taken, settings);
+        let project = Self::described(directory(dir)?, &taken, Conf::Shell(values), settings)?;
         project.for_kernel(&target)
     }
 
@@ -142,13 +145,7 @@ impl Project {
     /// Skipped, if it is not for this kernel (`BUILD_EXCLUSIVE_*`).
     pub fn for_kernel(&self, target: &BuildTarget) -> Result<Self> {
         let file = self.dir.join("dkms.conf");
-        let mut evaluated = match &self.conf {
-            Conf::Shell(values) => Evaluated { values: values.clone(), ..Evaluated::default() },
-            Conf::Read(conf) => {
-                conf.evaluate(&given(Some(target), Some(self))).map_err(|error| unreadable(&file, error))?
-            }
-        };
-        set(&mut evaluated.values, &self.settings);
+        let evaluated = self.values_for(Some(target))?;
         let described =
             Self::described(self.dir.clone(), &evaluated.values, self.conf.clone(), &self.settings)?;
         let mut project = Self { implied: self.implied, ..described };
@@ -156,12 +153,28 @@ impl Project {
         let refused = |error| invalid(&file, &error);
         project.make = directives::make(&evaluated.values, Some(release)).map_err(refused)?;
         project.patches = directives::patches(&evaluated.values, release).map_err(refused)?;
-        if matches!(self.conf, Conf::Read(_)) {
-            project.notices = notices(&evaluated);
-        }
+        project.notices = notices(&evaluated);
         project.import = self.import.clone();
         project.leave_out_excluded(target)?;
         Ok(project)
+    }
+
+    /// What some DKMS refuses, or makes otherwise, of its `dkms.conf`.
+    pub fn objections(&self) -> Result<Vec<Objection>> {
+        Ok(objections(&self.values_for(None)?))
+    }
+
+    /// Its values, with the settings; for no kernel, if none is given.
+    fn values_for(&self, target: Option<&BuildTarget>) -> Result<Evaluated> {
+        let given = given(target, Some(self));
+        let mut evaluated = match &self.conf {
+            Conf::Shell(values) => reread(values.clone(), &given),
+            Conf::Read(conf) => {
+                conf.evaluate(&given).map_err(|error| unreadable(&self.dir.join("dkms.conf"), error))?
+            }
+        };
+        set(&mut evaluated.values, &self.settings);
+        Ok(evaluated)
     }
 
     /// The variables that DKMS has when it runs what the `dkms.conf` says.
@@ -330,7 +343,7 @@ fn missing(file: &Utf8Path, name: &str) -> Failure {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "PACKAGE_NAME=x\nPACKAGE_VERSION=1.0\n";
+    const HEAD: &str = "PACKAGE_NAME=x\nPACKAGE_VERSION=1.0\nDEST_MODULE_LOCATION=/extra\n";
 
     fn project(text: &str) -> Result<Project> {
         let dir = tempfile::tempdir().unwrap();
@@ -381,7 +394,9 @@ mod tests {
 
     #[test]
     fn a_module_that_is_not_for_a_kernel_is_left_out() {
-        let text = format!("{HEAD}BUILT_MODULE_NAME=(a b)\nBUILD_EXCLUSIVE_KERNEL_MIN[1]=7\n");
+        let text = format!(
+            "{HEAD}DEST_MODULE_LOCATION[1]=/extra\nBUILT_MODULE_NAME=(a b)\nBUILD_EXCLUSIVE_KERNEL_MIN[1]=7\n"
+        );
         let project = project(&text).unwrap().for_kernel(&target()).unwrap();
         assert_eq!(project.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert!(project.notices[0].contains("b is left out"), "{:?}", project.notices);

@@ -133,7 +133,7 @@ fn one(
     transaction::recover(context, system);
     let plan = removal::plan(context, system, release, names, args.initramfs)?;
     if !context.dry_run
-        && let Err(error) = Uninstalled::of(&context.cache, system).add(names)
+        && let Err(error) = Uninstalled::of(&context.cache, system).remember(names)
     {
         context.report.warn(&format!("what is uninstalled could not be noted: {error:#}"));
     }

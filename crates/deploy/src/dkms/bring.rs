@@ -65,6 +65,7 @@ impl Dkms<'_> {
     /// interrupted dkms has left is refused or, with `repair`, repaired first. Returns one result
     /// for each kernel, in their order.
     pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<DkmsOutcome>>> {
+        self.require_acceptable()?;
         let _lock = self.lock()?;
         let mut results: Vec<Option<Result<DkmsOutcome>>> = Vec::new();
         let mut work = VecDeque::new();

@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use dkms_conf::objections::{DkmsVersion, Objection};
 use serde::Serialize;
 
 use crate::dkms::package::DkmsPackage;
@@ -143,6 +144,24 @@ impl Check<'_> {
     }
 }
 
+/// Refuses a `dkms.conf` that this machine's dkms, of `version`, refuses or builds nothing of. What
+/// only others make otherwise of it is said.
+pub fn require_acceptable(context: &Context, project: &Project, version: Option<DkmsVersion>) -> Result<()> {
+    let (refused, said): (Vec<Objection>, Vec<Objection>) = project
+        .objections()?
+        .into_iter()
+        .partition(|objection| version.is_some_and(|version| objection.refused_by(version)));
+    if let (Some(objection), Some(version)) = (refused.first(), version) {
+        let line = objection.place.as_ref().and_then(|place| place.line);
+        let file = project.dir.join("dkms.conf");
+        let file = line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
+        let reason = format!("{}; this machine has DKMS {version}", objection.without_line());
+        return Err(Failure::refused(file, reason).remedy("fix it: dkms(8) describes each directive").into());
+    }
+    said.iter().for_each(|objection| context.report.warn(&objection.to_string()));
+    Ok(())
+}
+
 /// Refuses unsigned modules for a kernel that only loads signed ones, and warns about them for a
 /// kernel that verifies signatures.
 pub fn require_signatures(context: &Context, found: &[FoundModule], config: &Config) -> Result<()> {
@@ -185,6 +204,25 @@ mod tests {
         {
             assert_eq!(module_name(Utf8Path::new(file)), name, "{file}");
         }
+    }
+
+    #[test]
+    fn what_this_dkms_refuses_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let conf = "PACKAGE_NAME=x\nPACKAGE_VERSION=1\nDEST_MODULE_LOCATION=/extra\nNO_WEAK_MODULES=true\n";
+        fs_err::write(dir.join("dkms.conf"), conf).unwrap();
+        let project = Project::open(dir).unwrap();
+        let cache = report::cache::Cache::at(dir.join("cache")).unwrap();
+        let context = Context::new(report::Report::silent(), cache, "".into());
+        let error = require_acceptable(&context, &project, Some(DkmsVersion::new(3, 2, 2))).unwrap_err();
+        assert_eq!(exit_of(&error), report::failure::Exit::Refused);
+        let said = error.to_string();
+        assert!(said.contains("dkms.conf:4: NO_WEAK_MODULES[0] is \"true\", neither yes nor no"), "{said}");
+        assert!(said.ends_with("this machine has DKMS 3.2.2"), "{said}");
+        // Before, it was no question; and where there is no dkms, none refuses it.
+        require_acceptable(&context, &project, Some(DkmsVersion::new(3, 1, 8))).unwrap();
+        require_acceptable(&context, &project, None).unwrap();
     }
 
     #[test]

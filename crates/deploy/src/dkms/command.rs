@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use camino::Utf8Path;
+use dkms_conf::objections::DkmsVersion;
 
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::Place;
@@ -32,6 +33,15 @@ pub(super) fn sparing(context: &Context) -> Result<&'static [&'static str]> {
     }
     let help = host::inside(Cmd::new("dkms").arg("--help")).finish(&context.report)?;
     Ok(if help.text().contains(SPARING[0]) { SPARING } else { &[] })
+}
+
+/// Which dkms this machine has; `None` if it has none, or one that does not say.
+pub(super) fn version(context: &Context) -> Result<Option<DkmsVersion>> {
+    if programs::find("dkms").is_none() {
+        return Ok(None);
+    }
+    let output = host::inside(Cmd::new("dkms").arg("--version")).finish(&context.report)?;
+    Ok(output.text().parse().ok())
 }
 
 const SPARING: &[&str] = &["--no-prepare-kernel", "--no-clean-kernel"];

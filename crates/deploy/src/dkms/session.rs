@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::dkms::check::{Check, FoundModule};
+use crate::dkms::check::{Check, FoundModule, require_acceptable};
 use crate::dkms::command::{self, PROGRAMS, depmod, name_dangling, rows};
 use crate::dkms::fault;
 use crate::dkms::package::DkmsPackage;
@@ -64,6 +64,16 @@ impl<'a> Dkms<'a> {
 }
 
 impl Dkms<'_> {
+    /// Refuses a `dkms.conf` that this machine's dkms does not build from, and says what others make
+    /// of it.
+    ///
+    /// # Errors
+    ///
+    /// Refused, with the line.
+    pub fn require_acceptable(&self) -> Result<()> {
+        require_acceptable(self.context, self.project, command::version(self.context)?)
+    }
+
     pub(super) fn dkms(&self, action: &str, package: &DkmsPackage) -> Cmd {
         command::dkms(self.context, self.place, action).args(["-m", &package.name, "-v", &package.version])
     }

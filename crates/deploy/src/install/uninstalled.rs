@@ -38,7 +38,7 @@ impl Uninstalled {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn add(mut self, names: &[String]) -> Result<()> {
+    pub fn remember(mut self, names: &[String]) -> Result<()> {
         self.names.extend(names.iter().cloned());
         let text: String = self.names.iter().map(|name| format!("{name}\n")).collect();
         durable::replace(&self.file, text.as_bytes())
@@ -59,8 +59,8 @@ mod tests {
             fs_err::create_dir_all(dir.join(name).join("lib/modules")).unwrap();
             TargetSystem::open(&dir.join(name)).unwrap()
         });
-        Uninstalled::of(&cache, &systems[0]).add(&["x".to_owned(), "y_z".to_owned()]).unwrap();
-        Uninstalled::of(&cache, &systems[0]).add(&["x".to_owned()]).unwrap();
+        Uninstalled::of(&cache, &systems[0]).remember(&["x".to_owned(), "y_z".to_owned()]).unwrap();
+        Uninstalled::of(&cache, &systems[0]).remember(&["x".to_owned()]).unwrap();
         let has = |system, name| Uninstalled::of(&cache, system).has(name);
         assert!(has(&systems[0], "x") && has(&systems[0], "y_z"));
         assert!(!has(&systems[0], "y") && !has(&systems[1], "x"));

@@ -5,13 +5,16 @@
 //! shell's grammar, of text and of the values of other variables. Whatever else a shell would do is
 //! refused, with its place.
 
+mod again;
 mod statement;
 pub(crate) mod values;
 mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::ReadError;
+use crate::error::{DirectivePlace, ReadError};
+use crate::names;
+use crate::reader::again::{Shape, respaced, shape};
 use crate::reader::statement::{Assignment, Value};
 use crate::reader::values::Values;
 use crate::reader::word::{Cursor, Part, Position, Word, ends_word};
@@ -24,7 +27,10 @@ pub const HIGHEST: u32 = 9999;
 
 /// The assignments of a `dkms.conf`, read and not yet evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DkmsConf(Vec<Assignment>);
+pub struct DkmsConf {
+    assignments: Vec<Assignment>,
+    carriage_returns: bool,
+}
 
 /// Variables that are set before the file is read, such as `kernelver`.
 pub type Given = BTreeMap<&'static str, String>;
@@ -32,12 +38,16 @@ pub type Given = BTreeMap<&'static str, String>;
 /// What evaluating gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evaluated {
-    /// What the file assigned.
+    /// What the file assigned; the directives of DKMS as DKMS takes them.
     pub values: Values,
     /// Variables that were used and are not set, with the line; they are empty, as in a shell.
     pub unset: Vec<(String, usize)>,
     /// Variables that were used.
     pub used: BTreeSet<String>,
+    /// Directives whose quotes are such that DKMS loses the value; here they keep it.
+    pub lost: Vec<DirectivePlace>,
+    /// Whether lines end with a carriage return.
+    pub carriage_returns: bool,
 }
 
 impl DkmsConf {
@@ -48,19 +58,70 @@ impl DkmsConf {
     /// It has something other than assignments, or an error in its syntax.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
         // DKMS drops carriage returns at the ends of lines, too.
-        statement::all(&text.replace("\r\n", "\n")).map(Self)
+        let carriage_returns = text.contains("\r\n");
+        let assignments = statement::all(&text.replace("\r\n", "\n"))?;
+        Ok(Self { assignments, carriage_returns })
     }
 
-    /// Carries out the assignments, one after another.
+    /// Carries out the assignments, one after another, and then reads each directive a second time,
+    /// as DKMS does ([`reread`]).
     ///
     /// # Errors
     ///
     /// A value would be split into words by a shell, grows without measure, or is not an index.
     pub fn evaluate(&self, given: &Given) -> Result<Evaluated, ReadError> {
-        let mut state = State { given, done: Evaluated::default(), length: 0 };
-        self.0.iter().try_for_each(|assignment| state.assign(assignment))?;
-        Ok(state.done)
+        let mut state = State::new(given, Evaluated::default());
+        self.assignments.iter().try_for_each(|assignment| state.assign(assignment))?;
+        let done = Evaluated { carriage_returns: self.carriage_returns, ..state.done };
+        Ok(read_again(done, given))
     }
+}
+
+/// What DKMS takes of `values` that bash has read. It reads each directive a second time, as the
+/// text between double quotes, where only `given` and directives are set: of several blanks one is
+/// left, `\\` is `\`, quotes vanish, and `$NAME` in what was quoted has its value after all.
+///
+/// A value that runs programs stays as it is, and so does one that DKMS loses by this: it is named
+/// in [`Evaluated::lost`].
+///
+/// ```
+/// use dkms_conf::{Given, Values, reread};
+///
+/// let mut values = Values::default();
+/// values.set("MAKE", 0, "make  V=\"1\" KVER=$kernelver");
+/// values.set("PRE_BUILD", 0, "x.sh \"a b\"");
+/// let given = Given::from([("kernelver", "6.12.1".to_owned())]);
+/// let taken = reread(values, &given);
+/// assert_eq!(taken.values.scalar("MAKE"), Some("make V=1 KVER=6.12.1"));
+/// assert_eq!(taken.lost[0].directive, "PRE_BUILD");
+/// ```
+pub fn reread(values: Values, given: &Given) -> Evaluated {
+    read_again(Evaluated { values, ..Evaluated::default() }, given)
+}
+
+fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
+    let mut state = State::new(given, Evaluated::default());
+    for name in names::all() {
+        let elements: Vec<(u32, String)> =
+            done.values.array(name).map(|(index, value)| (index, respaced(value))).collect();
+        for (index, text) in elements {
+            let place = DirectivePlace::of(&done.values, name, index);
+            let value = match shape(&text) {
+                Shape::Word => state.between_quotes(&text).unwrap_or(text),
+                Shape::Program => text,
+                Shape::Broken => {
+                    done.lost.push(place.clone());
+                    text
+                }
+            };
+            let line = place.line.unwrap_or(1);
+            done.unset.extend(state.done.unset.drain(..).map(|(name, _)| (name, line)));
+            state.done.values.set(name, index, value.clone());
+            done.values.replace(name, index, value);
+        }
+    }
+    done.used.append(&mut state.done.used);
+    done
 }
 
 struct State<'a> {
@@ -69,7 +130,19 @@ struct State<'a> {
     length: usize,
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
+    fn new(given: &'a Given, done: Evaluated) -> Self {
+        Self { given, done, length: 0 }
+    }
+
+    /// The value of what stands between double quotes; `None` if that takes a shell, or too much.
+    fn between_quotes(&mut self, text: &str) -> Option<String> {
+        let line = format!("\"{text}\"");
+        let mut cursor = Cursor::new(&line);
+        let word = Word::read(&mut cursor, None).ok().filter(|_| cursor.peek().is_none())?;
+        self.word(&word).ok()
+    }
+
     fn assign(&mut self, assignment: &Assignment) -> Result<(), ReadError> {
         let Assignment { name, at, append, .. } = assignment;
         match &assignment.value {
@@ -202,7 +275,7 @@ impl State<'_> {
 /// assert_eq!(plain_words("make && make install", &given), None);
 /// ```
 pub fn plain_words(command: &str, given: &Given) -> Option<Vec<String>> {
-    let mut state = State { given, done: Evaluated::default(), length: 0 };
+    let mut state = State::new(given, Evaluated::default());
     let mut cursor = Cursor::new(command);
     let mut words = Vec::new();
     loop {

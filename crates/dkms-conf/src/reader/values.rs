@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::names;
+
 /// Values by name, then by array index; a scalar is index 0, as in bash. Each may know the line
 /// that it was last set in, which makes no difference to whether two are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,12 @@ impl Values {
         self.set_value(name, index, Value { text: value, line: Some(line) });
     }
 
+    /// Gives an element that is there another value, of the same line.
+    pub(crate) fn replace(&mut self, name: &str, index: u32, text: String) {
+        let line = self.line(name, index);
+        self.set_value(name, index, Value { text, line });
+    }
+
     fn set_value(&mut self, name: &str, index: u32, value: Value) {
         self.0.entry(name.to_owned()).or_default().insert(index, value);
     }
@@ -76,10 +84,10 @@ impl fmt::Display for Values {
         for (name, elements) in &self.0 {
             match (elements.len(), elements.get(&0)) {
                 (0, _) => writeln!(f, "{name}=()")?,
-                (1, Some(value)) => writeln!(f, "{name}={}", Quoted(&value.text))?,
+                (1, Some(value)) => writeln!(f, "{name}={}", quoted(name, &value.text))?,
                 _ => {
                     for (index, value) in elements {
-                        writeln!(f, "{name}[{index}]={}", Quoted(&value.text))?;
+                        writeln!(f, "{name}[{index}]={}", quoted(name, &value.text))?;
                     }
                 }
             }
@@ -88,11 +96,20 @@ impl fmt::Display for Values {
     }
 }
 
+/// A value as one word, that of a directive as one that also the second reading gives again.
+fn quoted(name: &str, text: &str) -> Quoted {
+    if !names::all().any(|known| known == name) {
+        return Quoted(text.to_owned());
+    }
+    let special = |c: char| "\"$`\\".contains(c);
+    Quoted(text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect())
+}
+
 /// Text as one word of the shell, in which nothing is special. The crate `shlex` quotes only where
 /// it must and refuses NUL, which a value may have.
-struct Quoted<'a>(&'a str);
+struct Quoted(String);
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for Quoted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "'{}'", self.0.replace('\'', "'\\''"))
     }
