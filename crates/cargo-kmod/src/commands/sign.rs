@@ -93,7 +93,7 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
 /// Whether the key has signed a file already.
 fn is_signed(context: &Context, pair: &KeyPair, file: &Utf8Path) -> Result<bool> {
     let read = ModuleFile::read(file).or_fail()?;
-    let signed = read.compression.is_none()
+    let signed = read.compression().is_none()
         && read.module().is_ok_and(|module| matches!(module.signature, Trailer::Signed(_)));
     Ok(signed && sign::verify(context, &pair.certificate, file, &read.image).is_ok())
 }
