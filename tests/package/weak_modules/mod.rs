@@ -4,6 +4,7 @@
 
 mod dependence;
 mod links;
+mod packing;
 mod upgrade;
 
 use std::sync::OnceLock;
@@ -19,7 +20,10 @@ use crate::rpm::versioned;
 use crate::suite::{Suite, run, scratch, tool};
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
-    [links::trials(suite), dependence::trials(suite), upgrade::trials(suite)].into_iter().flatten().collect()
+    [links::trials(suite), dependence::trials(suite), upgrade::trials(suite), packing::trials(suite)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A kernel that would load what is built for the first one: all its symbols are the same.

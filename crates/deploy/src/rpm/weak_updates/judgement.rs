@@ -10,6 +10,7 @@ use crate::rpm::weak_updates::order::{self, Order};
 use crate::rpm::weak_updates::reason::WhyNot;
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Module;
+use kmodfile::packing::Packing;
 
 /// A module that was read.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct ReadModule {
     pub(super) seen: Utf8PathBuf,
     /// What is in it.
     pub(super) module: Module,
+    /// How it is compressed, if it is.
+    pub(super) packing: Option<Packing>,
 }
 
 /// A file that could be the module of its name in a kernel.
@@ -104,7 +107,7 @@ fn pass(kernel: &LoadTarget, current: &[(&str, usize, &Offer)]) -> BTreeMap<usiz
             unknown.insert(at);
             continue;
         }
-        let answer = kernel.judge(modules[at]);
+        let answer = kernel.judge_packed(modules[at], current[at].2.file.packing.as_ref());
         if !answer.loads() {
             unknown.insert(at);
             refused.insert(at, answer.refusals.into_iter().map(WhyNot::Kernel).collect());
@@ -150,7 +153,7 @@ mod tests {
             let text =
                 format!("license=GPL\0name={name}\0vermagic=6.12.{at} SMP preempt mod_unload modversions \0");
             module.modinfo = kmodfile::modinfo::Modinfo::parse(text.as_bytes());
-            let file = Rc::new(ReadModule { seen, module });
+            let file = Rc::new(ReadModule { seen, module, packing: None });
             offers.entry((*name).to_owned()).or_default().push(Offer { file, package: *package });
         }
         offers

@@ -17,6 +17,7 @@ use crate::rpm::weak_updates::link::LinkChange;
 use crate::rpm::weak_updates::reason::{NotLinked, WhyNot};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
+use kmodfile::file::{FileError, ModuleFile};
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Module;
 use kmodfile::name;
@@ -349,10 +350,11 @@ impl Planning<'_> {
     }
 
     fn read_file(&mut self, file: &Utf8Path, seen: Utf8PathBuf) -> Result<Rc<ReadModule>, String> {
-        let read = || match Module::read(file) {
-            Ok(module) => Ok(Rc::new(ReadModule { seen, module })),
-            Err(error) => Err(error.problem.to_string()),
+        let read = || {
+            let file = ModuleFile::read(file)?;
+            Ok(Rc::new(ReadModule { seen, module: file.module()?, packing: file.packing }))
         };
+        let read = || read().map_err(|error: FileError| error.problem.to_string());
         self.read.entry(file.to_owned()).or_insert_with(read).clone()
     }
 }
