@@ -46,3 +46,34 @@ fn a_kernel_that_is_named_twice_is_built_for_once() {
     let tool = scratch.tool(&variants);
     assert_refused(&tool, 2, "7.2.13+rt", "the name of that for 7.2.13-rt", "each variant once");
 }
+
+#[test]
+fn what_is_there_in_place_of_a_dkms_conf_is_named() {
+    let scratch = Scratch::new();
+    let dir = project(&scratch, &[("dkms.conf.in", ""), ("dkms/dkms.conf", HEAD), ("src/x.c", "")]);
+    let tool = scratch.tool(&["build", "--project", dir.as_str()]);
+    assert_refused(&tool, 2, dir.as_str(), "there is dkms.conf.in, a template", "--project DIR");
+    let (_, output) = run(&tool);
+    assert!(output.contains(&format!("there is dkms/dkms.conf: --project {dir}/dkms")), "{output}");
+    // And by a command that cannot do without.
+    fs_err::write(dir.join("Kbuild"), "obj-m := x.o\n").unwrap();
+    let (_, output) = run(&scratch.tool(&["rpm", "--project", dir.as_str()]));
+    assert!(output.contains("there is dkms/dkms.conf"), "{output}");
+}
+
+#[test]
+fn a_placeholder_for_the_version_is_shown_and_replaced() {
+    let scratch = Scratch::new();
+    let conf = "PACKAGE_NAME=x\nPACKAGE_VERSION=__VERSION__\n";
+    let dir = project(&scratch, &[("dkms.conf", conf)]);
+    let build = |more: &[&str]| {
+        let words = ["build", "--dry-run", "--kernel", "7.2.1", "--project", dir.as_str()];
+        scratch.tool(&[&words[..], more].concat())
+    };
+    let reason = "PACKAGE_VERSION is __VERSION__, a placeholder";
+    assert_refused(&build(&[]), 4, dir.join("dkms.conf").as_str(), reason, "--set PACKAGE_VERSION=…");
+    let (status, output) = run(&build(&["--set", "PACKAGE_VERSION=2.5"]));
+    assert!(status == 0 && output.contains("would build x 2.5 for 7.2.1"), "{output}");
+    let malformed = build(&["--set", "PACKAGE_VERSION=2 5"]);
+    assert_refused(&malformed, 4, "dkms.conf", "PACKAGE_VERSION is \"2 5\"", "--set PACKAGE_VERSION=…");
+}

@@ -5,6 +5,7 @@
 mod builds;
 mod dkms;
 mod dkms_versions;
+mod given;
 mod inspection;
 mod install;
 mod kernels;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         rpm_sign::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        given::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),
         dkms::trials(&suite),

@@ -199,8 +199,8 @@ pub fn patches(values: &Values, release: &str) -> Result<Vec<Utf8PathBuf>, Direc
 }
 
 /// The version of `package`, of which its `PACKAGE_VERSION` has `stated` this. If that is still a
-/// placeholder (`#MODULE_VERSION#`, `@VERSION@`), the version is in the name of the file's
-/// `directory`, `NAME-VERSION`, which is what DKMS itself goes by.
+/// placeholder, the version is in the name of the file's `directory`, `NAME-VERSION`, which is what
+/// DKMS itself goes by.
 ///
 /// # Errors
 ///
@@ -214,15 +214,43 @@ pub fn patches(values: &Values, release: &str) -> Result<Vec<Utf8PathBuf>, Direc
 /// # Ok::<(), dkms_conf::DirectiveError>(())
 /// ```
 pub fn version(package: &str, stated: &str, directory: &str) -> Result<String, DirectiveError> {
-    let mark = |c: char| stated.len() > 2 && stated.starts_with(c) && stated.ends_with(c);
-    if !mark('#') && !mark('@') {
+    if !is_placeholder(stated) {
         return Ok(stated.to_owned());
     }
     let version = directory.strip_prefix(package).and_then(|rest| rest.strip_prefix('-'));
-    version
-        .filter(|version| plain_name(version))
-        .map(str::to_owned)
-        .ok_or_else(|| DirectiveError::Placeholder { package: package.to_owned(), stated: stated.to_owned() })
+    version.filter(|version| plain_name(version)).map(str::to_owned).ok_or_else(|| {
+        DirectiveError::Placeholder {
+            directive: "PACKAGE_VERSION".to_owned(),
+            package: package.to_owned(),
+            stated: stated.to_owned(),
+        }
+    })
+}
+
+/// Whether `text` holds the place for what packaging is to write there: a word between marks
+/// (`#MODULE_VERSION#`, `1.0-@REV@`, `__VERSION__`, `%{version}`), or one that says of itself what
+/// it is (`VERSION_PLACEHOLDER`).
+///
+/// ```
+/// use dkms_conf::directives::is_placeholder;
+///
+/// assert!(is_placeholder("@PKGVER@") && is_placeholder("__VERSION__"));
+/// assert!(!is_placeholder("1.0") && !is_placeholder("2.0__beta__1") && !is_placeholder("git"));
+/// ```
+pub fn is_placeholder(text: &str) -> bool {
+    let marks = [("#", "#"), ("@", "@"), ("%", "%"), ("{{", "}}"), ("%{", "}"), ("<", ">"), ("[", "]")];
+    let word = |text: &str| {
+        text.contains(|c: char| c.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c))
+    };
+    let between = |(open, close): (&str, &str)| {
+        let rest = text.split_once(open)?.1;
+        rest.split_once(close).map(|(inner, _)| word(inner))
+    };
+    let underscored = text.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")).is_some_and(word);
+    let named = !text.contains(|c: char| c.is_ascii_digit() || c.is_ascii_lowercase())
+        && ["VERSION", "PKGVER", "PLACEHOLDER", "PKGNAME"].iter().any(|name| text.contains(name));
+    underscored || named || marks.into_iter().any(|pair| between(pair) == Some(true))
 }
 
 /// The words of a list; `None` if the variable is not set.
@@ -365,6 +393,24 @@ mod tests {
         assert_eq!(version("x", "1.0", "x-2.0").unwrap(), "1.0");
         assert_eq!(version("x", "#MODULE_VERSION#", "x-2.0").unwrap(), "2.0");
         assert_eq!(version("x", "@VERSION@", "x-2.0").unwrap(), "2.0");
+        for placeholder in [
+            "__VERSION__",
+            "@PKGVER@",
+            "VERSION_PLACEHOLDER",
+            "INSERT_VERSION_HERE",
+            "%{version}",
+            "{{ version }}",
+            "<version>",
+            "1.2-@REV@",
+            "%VERSION%",
+        ] {
+            assert_eq!(version("x", placeholder, "x-2.0").unwrap(), "2.0", "{placeholder}");
+        }
+        for version_itself in
+            ["1.0", "git", "r42", "20260101", "1.0-rc1", "A", "1.0+VERSION2", "v__1__", "#", "@@"]
+        {
+            assert_eq!(version("x", version_itself, "x-2.0").unwrap(), version_itself);
+        }
         for directory in ["y-2.0", "x", "x-", "x-../y"] {
             let error = version("x", "#MODULE_VERSION#", directory).unwrap_err();
             assert!(error.to_string().contains("placeholder"), "{directory}: {error}");

@@ -110,9 +110,12 @@ pub enum DirectiveError {
         /// Why not.
         reason: String,
     },
-    /// A version that is a placeholder (`#MODULE_VERSION#`), in a directory that says none either.
+    /// A value that is a placeholder (`#MODULE_VERSION#`); of a version, in a directory that says
+    /// none either.
     Placeholder {
-        /// The package's name.
+        /// The directive.
+        directive: String,
+        /// The package's name; empty, if that is what is not known.
         package: String,
         /// What stands in the file.
         stated: String,
@@ -162,8 +165,8 @@ impl fmt::Display for DirectiveError {
             Self::Pattern { place, text, reason } => {
                 write!(f, "{place}: {text:?} is not a valid regular expression: {reason}")
             }
-            Self::Placeholder { stated, .. } => {
-                write!(f, "PACKAGE_VERSION is {stated}, a placeholder that packaging is to replace")
+            Self::Placeholder { directive, stated, .. } => {
+                write!(f, "{directive} is {stated}, a placeholder that packaging is to replace")
             }
         }
     }

@@ -10,6 +10,8 @@
 //!   the patches for a kernel.
 //! - [`objections`] says what which DKMS refuses or passes over in what is read here.
 //! - [`exclusive::Exclusive`] says which kernels and architectures a package or a module is for.
+//! - A [`KnownCommand`], such as `$(nproc)`, has the value of a variable that is given; it is not
+//!   run.
 //! - [`plain_words`] splits a command that takes no shell into its words.
 //!
 //! # What it does not know
@@ -85,5 +87,6 @@ mod pattern;
 mod reader;
 
 pub use error::{DirectiveError, DirectivePlace, ReadError};
+pub use reader::known::KnownCommand;
 pub use reader::values::Values;
-pub use reader::{DkmsConf, Evaluated, Given, HIGHEST, plain_words, reread};
+pub use reader::{DkmsConf, Evaluated, Given, HIGHEST, Taken, plain_words, reread};

@@ -64,6 +64,21 @@ pub enum Rust {
     Optional,
 }
 
+/// The kernel of this release with a build root that has `packages` as well, if both are there
+/// without making anything.
+pub fn made(
+    context: &Context,
+    release: &Release,
+    choice: RootChoice,
+    packages: &[String],
+) -> Result<Option<Prepared>> {
+    let Some(kdir) = Kdir::open(&context.cache, release) else { return Ok(None) };
+    let recipe = kdir.stamp().recipe.clone().with(packages);
+    let choice = if packages.is_empty() { choice } else { RootChoice::Made };
+    let Some(root) = Root::made(context, &recipe, choice)? else { return Ok(None) };
+    Ok(Some(Prepared { kdir, root, _used: use_of(context, release)? }))
+}
+
 /// Prepares `kernel` for modules in Rust: takes it from the cache, or makes it while other runs
 /// wait. Says so when there was nothing to do.
 pub fn prepare(

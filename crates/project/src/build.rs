@@ -15,7 +15,7 @@ use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
 use dkms_conf::directives::ModuleDirectives;
 
-use crate::{BuildTarget, Project, command, kbuild, target_dir};
+use crate::{BuildTarget, Project, command, given, kbuild, target_dir};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::make::require_path;
@@ -32,7 +32,7 @@ use report::fingerprint::Fingerprint;
 use report::process::Cmd;
 
 /// Changes when the way of building does.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// The remedy where the staged copy would be in a directory that make cannot handle.
 pub const ELSEWHERE: &str = "build in another directory: --target-dir DIR";
@@ -184,7 +184,7 @@ pub fn place_of(context: &Context, project: &Project, release: &Release) -> Utf8
 
 /// Where DKMS has its copy of a project, below the tree that `$dkms_tree` names.
 fn stage_of(project: &Project, target: &BuildTarget) -> Utf8PathBuf {
-    target.tree.join(&project.name).join(&project.version).join("build")
+    target.stage(&project.name, &project.version)
 }
 
 /// What was built of the same inputs, if it is still there whole.
@@ -354,6 +354,8 @@ impl Building<'_> {
         // As on make's own command line, for every make that is run.
         let flags =
             if config.is_yes("CONFIG_CC_IS_CLANG") { "LLVM=1".to_owned() } else { format!("CC={compiler}") };
+        let variables = self.project.variables(&self.target);
+        let cmd = given::exported(&variables).fold(cmd, |cmd, (name, value)| cmd.env(name, value));
         let cmd = cmd
             .cwd(self.stage())
             // Which a shell sets, and Makefiles use: `M=$(PWD)`.

@@ -6,7 +6,8 @@
 
 use camino::Utf8Path;
 
-use dkms_conf::{Given, Values, plain_words};
+use crate::given;
+use dkms_conf::{Given, plain_words};
 use kernel::root::Root;
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -46,9 +47,7 @@ pub fn command(directive: &str, line: &str, variables: &Given, root: &Root) -> R
 /// The script for the shell: the variables that DKMS sets before it evaluates the line, and the
 /// line.
 fn script(line: &str, variables: &Given) -> String {
-    let mut values = Values::default();
-    variables.iter().for_each(|(name, value)| values.set(name, 0, value));
-    format!("{values}{line}")
+    format!("{}{line}", given::for_shell(variables))
 }
 
 /// Whether `file` exists and is executable.
@@ -91,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_shell_has_the_variables() {
-        let script = script("make V=$kernelver && true", &variables());
+        // It has those of its own already, and would refuse to have some of them set.
+        let with_its_own = Given::from([("UID", "0".to_owned()), ("PWD", "/x".to_owned())]);
+        let variables: Given = variables().into_iter().chain(with_its_own).collect();
+        let script = script("make V=$kernelver && true", &variables);
         assert_eq!(script, "kernelver='7.2'\nmodule='it'\\''s'\nmake V=$kernelver && true");
     }
 }

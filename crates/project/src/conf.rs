@@ -24,9 +24,12 @@ pub(crate) fn invalid(file: &Utf8Path, error: &DirectiveError) -> Failure {
             "fix the expression: it is an extended one of POSIX, which bash matches as grep -E does"
                 .to_owned()
         }
-        DirectiveError::Placeholder { package, .. } => {
-            format!("set PACKAGE_VERSION=\"…\" in it, or name the directory {package}-VERSION")
+        DirectiveError::Placeholder { directive, package, .. } if package.is_empty() => {
+            format!("set {directive}=\"…\" in it, or --set {directive}=…")
         }
+        DirectiveError::Placeholder { directive, package, .. } => format!(
+            "--set {directive}=…; or set it in the file, name the directory {package}-VERSION, or tag the version in git"
+        ),
         DirectiveError::InstalledTwice { .. } => {
             "give each module a DEST_MODULE_NAME of its own; DKMS refuses this since 3.1.7".to_owned()
         }

@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::elsewhere;
 use crate::implied::is_implied;
 use kernel::context::Context;
 use report::failure::Failure;
@@ -21,7 +22,8 @@ pub fn directory(context: &Context, named: Option<&Utf8Path>) -> Result<Utf8Path
     let here = std::env::current_dir().context("asking for the current directory")?;
     let here = Utf8PathBuf::try_from(here).context("the current directory's path is not UTF-8")?;
     nearest(&here).map(Utf8Path::to_owned).ok_or_else(|| {
-        Failure::usage(here.as_str(), "no module project here or in a directory above: no dkms.conf, and no Kbuild or Makefile with obj-m")
+        let reason = "no module project here or in a directory above: no dkms.conf, and no Kbuild or Makefile with obj-m";
+        Failure::usage(here.as_str(), format!("{reason}{}", elsewhere::found(&here)))
             .remedy("cd into one, name it with --project DIR, or make one: cargo kmod new NAME")
             .into()
     })

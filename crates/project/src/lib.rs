@@ -10,7 +10,10 @@
 pub mod build;
 pub mod command;
 mod conf;
+mod elsewhere;
 pub mod find;
+pub mod given;
+mod identity;
 pub mod implied;
 pub mod kbuild;
 pub mod key;

@@ -2,6 +2,7 @@
 //! What the user should know of a `dkms.conf` that can be read: what in it has no effect here, and
 //! what some DKMS makes otherwise of it.
 
+use crate::given;
 use dkms_conf::Evaluated;
 use dkms_conf::directives::{self, HOOKS, REMOVED};
 use dkms_conf::objections::objections;
@@ -22,12 +23,14 @@ pub fn is_directive(name: &str) -> bool {
 /// What the user should know, a line each.
 pub fn notices(evaluated: &Evaluated) -> Vec<String> {
     let unset = evaluated.unset.iter();
-    let unset =
-        unset.map(|(name, line)| format!("line {line}: ${name} is not set; it is empty, as for DKMS"));
+    let unset = unset.map(|(name, line)| format!("line {line}: ${name} {}", given::why_unset(name)));
+    let taken = evaluated.taken.iter();
+    let taken =
+        taken.filter_map(|(taken, line)| Some(format!("line {line}: {}", given::differs_from_dkms(taken)?)));
     let names = evaluated.values.names();
     let of_names = names.filter_map(|name| Some(format!("{name} {}", without_effect(name, evaluated)?)));
     let of_dkms = objections(evaluated).into_iter().map(|objection| objection.to_string());
-    unset.chain(of_names).chain(of_dkms).collect()
+    unset.chain(taken).chain(of_names).chain(of_dkms).collect()
 }
 
 /// Why what the file assigns to `name` has no effect on a build; `None` if it has one.
@@ -51,6 +54,36 @@ fn without_effect(name: &str, evaluated: &Evaluated) -> Option<&'static str> {
 mod tests {
     use super::*;
     use dkms_conf::DkmsConf;
+
+    #[test]
+    fn what_is_said_of_a_variable_is_true() {
+        let values = given::given(given::Facts { package: Some(("x", "1")), target: None });
+        let said = |text: &str| {
+            let whole = format!("{text}BUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/extra\n");
+            notices(&DkmsConf::parse(&whole).unwrap().evaluate(&values).unwrap())
+        };
+        for text in [
+            "A=$UID$EUID",
+            "A=$HOSTTYPE-$MACHTYPE-$OSTYPE",
+            "A=-j$parallel_jobs",
+            "A=-j$(nproc)",
+            "A=$SHELL$IFS",
+        ] {
+            let said = said(&format!("{text}\nMAKE=$A\n"));
+            assert!(said.is_empty(), "{text}: {said:?}");
+        }
+        for (text, expected) in [
+            ("$PWD", "line 1: the current directory is that of the build here"),
+            ("$(pwd)", "line 1: the current directory is that of the build here"),
+            ("$(uname -r)", "line 1: $(uname -r) is the running kernel for DKMS"),
+            ("$HOME", "line 1: $HOME is of the environment that DKMS is called in"),
+            ("$current_kernel", "line 1: $current_kernel is set by DKMS for its own use"),
+            ("$OTHER", "line 1: $OTHER is not set; it is empty, as for DKMS"),
+        ] {
+            let said = said(&format!("MAKE=\"make {text}\"\n"));
+            assert!(said.len() == 1 && said[0].starts_with(expected), "{text}: {said:?}");
+        }
+    }
 
     #[test]
     fn what_has_no_effect_is_said() {

@@ -7,12 +7,15 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::conf::{invalid, unreadable};
+use crate::elsewhere;
+use crate::given::{ARCHITECTURE, Facts, given};
+use crate::identity::Identity;
 use crate::notices::notices;
 
 use crate::source::import::ImportList;
 use crate::target::BuildTarget;
 use crate::{implied, shell};
-use dkms_conf::directives::{self, ModuleDirectives, leaves, plain_name, words};
+use dkms_conf::directives::{self, ModuleDirectives, leaves, words};
 use dkms_conf::exclusive::{Exclusive, TargetKernel};
 use dkms_conf::objections::{Objection, objections};
 use dkms_conf::{DkmsConf, Evaluated, Given, Values, reread};
@@ -84,6 +87,11 @@ pub enum Opened {
     },
 }
 
+/// What to do where a shell gave no name or version.
+const IN_SANDBOX: &str = "see what it says above: it is evaluated in the project's directory, without a \
+                          network, in a build root, which has the programs of --package NAME as well; \
+                          or give the value: --set NAME=VALUE";
+
 /// The longest `dkms.conf` that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -109,16 +117,22 @@ impl Project {
         let file = dir.join("dkms.conf");
         let implied = if file.exists() { None } else { implied::text(&dir) };
         let text = implied.clone().map_or_else(|| text(&file), Ok)?;
-        let read = DkmsConf::parse(&text).and_then(|conf| Ok((conf.evaluate(&given(None, None))?, conf)));
-        match read {
-            Ok((mut evaluated, conf)) => {
-                set(&mut evaluated.values, settings);
-                let project = Self::described(dir, &evaluated.values, Conf::Read(conf), settings)?;
-                Ok(Opened::Project(Box::new(Self { implied: implied.is_some(), ..project })))
+        let read =
+            DkmsConf::parse(&text).and_then(|conf| Ok((conf.evaluate(&given(Facts::default()))?, conf)));
+        let (mut first, conf) = match read {
+            Ok(read) => read,
+            Err(error) if error.needs_shell => {
+                return Ok(Opened::Program { failure: unreadable(&file, error), dir });
             }
-            Err(error) if error.needs_shell => Ok(Opened::Program { failure: unreadable(&file, error), dir }),
-            Err(error) => Err(unreadable(&file, error).into()),
-        }
+            Err(error) => return Err(unreadable(&file, error).into()),
+        };
+        set(&mut first.values, settings);
+        let named = Identity::of(&dir, &first.values)?;
+        let facts = Facts { package: Some((&named.name, &named.version)), target: None };
+        let mut values = conf.evaluate(&given(facts)).map_err(|error| unreadable(&file, error))?.values;
+        set(&mut values, settings);
+        let project = Self::described(dir, &values, Conf::Read(conf), settings)?;
+        Ok(Opened::Project(Box::new(Self { implied: implied.is_some(), ..project })))
     }
 
     /// The project in `dir` for a kernel, as a shell in a sandbox evaluates its `dkms.conf`.
@@ -129,11 +143,18 @@ impl Project {
         prepared: &Prepared,
     ) -> Result<Self> {
         let target = BuildTarget::of(context, dir, prepared)?;
-        let given = given(Some(&target), None);
-        let values = shell::evaluate(context, dir, prepared, &target, &given)?;
+        let dir = directory(dir)?;
+        let facts = Facts { target: Some(&target), package: None };
+        // DKMS knows what the package is called when it reads the file: from an earlier reading.
+        let mut first = shell::source(context, &dir, prepared, &target, &given(facts))?.values;
+        set(&mut first, settings);
+        let named = Identity::of(&dir, &first).ok();
+        let package = named.as_ref().map(|named| (named.name.as_str(), named.version.as_str()));
+        let given = given(Facts { package, ..facts });
+        let values = shell::evaluate(context, &dir, prepared, &target, &given)?;
         let mut taken = reread(values.clone(), &given).values;
         set(&mut taken, settings);
-        let project = Self::described(directory(dir)?, &taken, Conf::Shell(values), settings)?;
+        let project = Self::described(dir, &taken, Conf::Shell(values), settings)?;
         project.for_kernel(&target)
     }
 
@@ -153,7 +174,8 @@ impl Project {
         let refused = |error| invalid(&file, &error);
         project.make = directives::make(&evaluated.values, Some(release)).map_err(refused)?;
         project.patches = directives::patches(&evaluated.values, release).map_err(refused)?;
-        project.notices = notices(&evaluated);
+        // Of a file that a shell evaluated, only what DKMS would make of its values is known.
+        project.notices.extend(notices(&evaluated));
         project.import = self.import.clone();
         project.leave_out_excluded(target)?;
         Ok(project)
@@ -166,7 +188,7 @@ impl Project {
 
     /// Its values, with the settings; for no kernel, if none is given.
     fn values_for(&self, target: Option<&BuildTarget>) -> Result<Evaluated> {
-        let given = given(target, Some(self));
+        let given = given(self.facts(target));
         let mut evaluated = match &self.conf {
             Conf::Shell(values) => reread(values.clone(), &given),
             Conf::Read(conf) => {
@@ -179,10 +201,14 @@ impl Project {
 
     /// The variables that DKMS has when it runs what the `dkms.conf` says.
     pub fn variables(&self, target: &BuildTarget) -> Given {
-        let mut variables = given(Some(target), Some(self));
+        let mut variables = given(self.facts(Some(target)));
         variables.insert("PACKAGE_NAME", self.name.clone());
         variables.insert("PACKAGE_VERSION", self.version.clone());
         variables
+    }
+
+    fn facts<'a>(&'a self, target: Option<&'a BuildTarget>) -> Facts<'a> {
+        Facts { target, package: Some((&self.name, &self.version)) }
     }
 
     /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.
@@ -220,14 +246,12 @@ impl Project {
     /// `values` have the settings.
     fn described(dir: Utf8PathBuf, values: &Values, conf: Conf, settings: &Settings) -> Result<Self> {
         let file = dir.join("dkms.conf");
-        let name = required(&file, values, "PACKAGE_NAME")?;
-        let stated = values.scalar("PACKAGE_VERSION").unwrap_or_default();
+        let Identity { name, version, notice } =
+            Identity::of(&dir, values).map_err(|failure| match conf {
+                Conf::Shell(_) => failure.remedy(IN_SANDBOX),
+                Conf::Read(_) => failure,
+            })?;
         let refused = |error| invalid(&file, &error);
-        let directory = dir.file_name().unwrap_or_default();
-        let version = directives::version(&name, stated, directory).map_err(refused)?;
-        if !plain_name(&version) {
-            return Err(missing(&file, "PACKAGE_VERSION").into());
-        }
         let files: Option<Vec<Utf8PathBuf>> =
             words(values, "PROJECT_FILES").map(|files| files.into_iter().map(Utf8PathBuf::from).collect());
         if let Some(outside) = files.iter().flatten().find(|path| leaves(path)) {
@@ -242,7 +266,7 @@ impl Project {
             loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
             exclusive: Exclusive::read(values, 0).map_err(refused)?,
             import: ImportList::open(&dir)?,
-            notices: Vec::new(),
+            notices: notice.into_iter().collect(),
             implied: false,
             settings: settings.clone(),
             files,
@@ -259,9 +283,6 @@ fn set(values: &mut Values, settings: &Settings) {
     settings.iter().for_each(|(name, value)| values.set(name, 0, value));
 }
 
-/// What `uname -m` prints on the kernels that are built for; `$arch` in a `dkms.conf`.
-const ARCHITECTURE: &str = "x86_64";
-
 /// Why a kernel is not one of those that `exclusive` is for; `None` if it is.
 fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option<String> {
     exclusive.excludes(&TargetKernel {
@@ -269,28 +290,6 @@ fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option
         architecture: ARCHITECTURE,
         enabled: &|option| config.is_enabled(option),
     })
-}
-
-/// What DKMS has set before it reads the file (dkms(8), "DKMS.CONF VARIABLES"). While no kernel is
-/// chosen, what depends on it stands for itself.
-fn given(target: Option<&BuildTarget>, project: Option<&Project>) -> Given {
-    let of_kernel = |name: &str, value: fn(&BuildTarget) -> &str| {
-        target.map_or_else(|| format!("${{{name}}}"), |target| value(target).to_owned())
-    };
-    let mut given = Given::from([
-        ("kernelver", of_kernel("kernelver", |target| target.release.as_str())),
-        ("kernel_source_dir", of_kernel("kernel_source_dir", |target| target.build.as_str())),
-        ("dkms_tree", of_kernel("dkms_tree", |target| target.tree.as_str())),
-        ("arch", ARCHITECTURE.to_owned()),
-        ("source_tree", "/usr/src".to_owned()),
-        ("install_tree", "/lib/modules".to_owned()),
-        ("tmp_location", "/tmp".to_owned()),
-    ]);
-    if let Some(project) = project {
-        given.insert("module", project.name.clone());
-        given.insert("module_version", project.version.clone());
-    }
-    given
 }
 
 fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
@@ -304,7 +303,10 @@ fn directory(dir: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
 fn no_dkms_conf(dir: &Utf8Path) -> Failure {
     Failure::usage(
         dir.as_str(),
-        "has no dkms.conf, which DKMS and packages take name, version and modules from",
+        format!(
+            "has no dkms.conf, which DKMS and packages take name, version and modules from{}",
+            elsewhere::found(dir)
+        ),
     )
     .remedy(format!("cargo kmod dkms conf --project {dir} writes one"))
 }
@@ -315,7 +317,10 @@ fn text(file: &Utf8Path) -> Result<String> {
     let length = fs_err::metadata(file).map(|meta| meta.len()).map_err(|_| {
         Failure::usage(
             format!("project {dir}"),
-            "there is no dkms.conf in it, and no Kbuild or Makefile with obj-m",
+            format!(
+                "there is no dkms.conf in it, and no Kbuild or Makefile with obj-m{}",
+                elsewhere::found(dir)
+            ),
         )
         .remedy("--project DIR, a directory of module sources; cargo kmod new NAME makes one")
     })?;
@@ -327,16 +332,6 @@ fn text(file: &Utf8Path) -> Result<String> {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
         Failure::refused(format!("{file}:{line}"), "is no UTF-8 text").remedy("save it as UTF-8").into()
     })
-}
-
-fn required(file: &Utf8Path, values: &Values, name: &str) -> Result<String, Failure> {
-    let value = values.scalar(name).filter(|value| plain_name(value));
-    value.map(str::to_owned).ok_or_else(|| missing(file, name))
-}
-
-fn missing(file: &Utf8Path, name: &str) -> Failure {
-    Failure::refused(file.as_str(), format!("{name} is missing or not a plain name"))
-        .remedy(format!("set {name}=\"…\" in it"))
 }
 
 #[cfg(test)]
@@ -357,6 +352,7 @@ mod tests {
             build: "/k".into(),
             tree: "/d".into(),
             config: Config::parse("CONFIG_A=m\n"),
+            jobs: 3,
         }
     }
 
@@ -377,6 +373,22 @@ mod tests {
         let project = project.for_kernel(&target()).unwrap();
         assert_eq!(project.make, "make -C /k M=/d/x/1.0/build V=6.12.1-amd64");
         assert!(project.notices.is_empty(), "{:?}", project.notices);
+    }
+
+    /// As for DKMS, which has set them before it reads the file.
+    #[test]
+    fn name_and_version_can_be_used_where_they_are_stated() {
+        let text = "BUILT_MODULE_NAME=(\"$module\" \"${module}_more\")\nMAKE=\"make V=$module_version J=$parallel_jobs\"\n";
+        let project = project(&format!("{HEAD}{text}")).unwrap();
+        assert_eq!(project.modules.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["x", "x_more"]);
+        assert_eq!(project.for_kernel(&target()).unwrap().make, "make V=1.0 J=3");
+    }
+
+    #[test]
+    fn commands_with_a_known_output_need_no_shell() {
+        let text = "MAKE=\"make -j$(nproc) KVER=`uname -r` M=$(pwd) D=$PWD\"\n";
+        let project = project(&format!("{HEAD}{text}")).unwrap().for_kernel(&target()).unwrap();
+        assert_eq!(project.make, "make -j3 KVER=6.12.1-amd64 M=/d/x/1.0/build D=/d/x/1.0/build");
     }
 
     #[test]

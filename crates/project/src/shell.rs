@@ -2,8 +2,12 @@
 //! A `dkms.conf` that is a program, evaluated in a sandbox (`--allow-shell`).
 //!
 //! The shell runs in a build root: without a network, as nobody, unable to gain privileges, and
-//! with nothing that it could write to. It gets the variables that DKMS sets, and is limited to a
-//! few seconds and a few megabytes of output.
+//! with nothing that it could write to. It stands in the project's directory, gets the variables
+//! that DKMS sets, and is limited to a few seconds and a few megabytes of output.
+//!
+//! DKMS reads the file in whatever directory it was called in, which for whoever wrote one was
+//! the project's: `dkms add .`. What a file takes from there is a path in a value: where make runs,
+//! the project's directory is the staged copy, so that is what the value has.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -12,6 +16,7 @@ use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use tempfile::TempDir;
 
+use crate::given::{exported, for_shell};
 use crate::notices::{directives, is_directive};
 
 use crate::target::BuildTarget;
@@ -20,7 +25,7 @@ use kernel::context::Context;
 use kernel::prepare::Prepared;
 use kernel::root::Access;
 use report::failure::Failure;
-use report::process::Cmd;
+use report::process::{Cmd, Output};
 
 /// A file that takes longer is stopped.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -28,20 +33,62 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The maximum size of its output in bytes.
 const MOST: u64 = 4 << 20;
 
-/// Sources the file as DKMS does and prints name, index and value of each directive, each ended by
-/// NUL.
+/// How many lines of what it says are shown.
+const SHOWN: usize = 20;
+
+/// Sources the file as DKMS does, in a function, and prints name, index and value of each
+/// directive, each ended by NUL; at last what was said on standard error, under the name `!said`.
+///
+/// Commands whose output the reader knows without running them (`dkms_conf::KnownCommand`) give the
+/// same here.
 const SCRIPT: &str = r#"
-. "$1" >/dev/null
-for name in "${@:2}"; do
-    declare -n directive=$name
-    for index in "${!directive[@]}"; do
-        printf '%s\0%s\0%s\0' "$name" "$index" "${directive[$index]}"
+nproc() {
+    case "$*" in
+    '' | --all) printf '%s\n' "${parallel_jobs:-$(command nproc)}" ;;
+    *) command nproc "$@" ;;
+    esac
+}
+getconf() {
+    case "$*" in
+    _NPROCESSORS_ONLN) nproc ;;
+    *) command getconf "$@" ;;
+    esac
+}
+uname() {
+    case "$*" in
+    -r | --kernel-release)
+        echo "uname -r: the release of the running kernel for DKMS, whichever it builds for; here that of the kernel that is built for, \$kernelver" >&2
+        printf '%s\n' "${kernelver:-$(command uname -r)}"
+        ;;
+    *) command uname "$@" ;;
+    esac
+}
+safe_source() {
+    . "$1" >/dev/null
+    local name index
+    for name in "${@:2}"; do
+        local -n directive=$name
+        for index in "${!directive[@]}"; do
+            printf '%s\0%s\0%s\0' "$name" "$index" "${directive[$index]}" >&3
+        done
+        unset -n directive
     done
-    unset -n directive
-done
+}
+# What writes a file gets an error for it, and goes on.
+trap '' XFSZ
+exec 3>&1
+said=$(safe_source "$@" 2>&1 | head --bytes=65536; exit "${PIPESTATUS[0]}")
+status=$?
+printf '!said\0000\0%s\0' "$said"
+[ "$status" = 0 ] || printf '%s\n' "$said" >&2
+exit "$status"
 "#;
 
-/// The directives of the `dkms.conf` in `dir` for `target`, with `variables` set.
+/// The name of the record with what was said.
+const SAID: &str = "!said";
+
+/// The directives of the `dkms.conf` in `dir` for `target`, with `variables` set. They are shown,
+/// and so is what the file or a program in it said on standard error.
 ///
 /// # Errors
 ///
@@ -54,28 +101,81 @@ pub fn evaluate(
     variables: &Given,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
-    if prepared.root.is_host() {
-        return Err(Failure::refused(
-            file.as_str(),
-            "is only evaluated in a build root, never on the host itself",
-        )
-        .remedy("--root-fs made")
-        .into());
-    }
     let step = context.report.step("Evaluating", file.as_str());
-    let (headers, access) = seen(dir, prepared, target)?;
-    let seen_file = format!("{PROJECT}/dkms.conf");
-    let bash = Cmd::new("bash").args(["--noprofile", "--norc", "-c", SCRIPT, "dkms.conf"]).arg(seen_file);
-    let bash = bash.args(directives()).limit(LIMIT).output_limit(MOST);
-    let cmd = variables.iter().fold(confined(), |cmd, (name, value)| cmd.env(name, value));
-    let cmd = bash.wrapped_in(cmd, "sandbox");
-    let output = prepared.root.inside(context, cmd, &access).run(&context.report)?;
-    drop(headers);
-    let values = read(&output.stdout);
+    let sourced = source(context, dir, prepared, target, variables)?;
     step.done("Evaluated", &format!("{file} for {}", target.release));
-    values.to_string().lines().for_each(|line| context.report.note("Value", line));
-    Ok(values)
+    let shown = sourced.said.iter().take(SHOWN);
+    shown.for_each(|line| context.report.warn(&format!("{file} says: {line}")));
+    if let Some(more) = sourced.said.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        context.report.warn(&format!("{file} says {more} more lines"));
+    }
+    sourced.values.to_string().lines().for_each(|line| context.report.note("Value", line));
+    Ok(sourced.values)
 }
+
+/// What came of sourcing a file.
+#[derive(Debug)]
+pub(crate) struct Sourced {
+    /// The directives.
+    pub(crate) values: Values,
+    /// What was said on standard error.
+    said: Vec<String>,
+}
+
+/// The same, and nothing is shown.
+pub(crate) fn source(
+    context: &Context,
+    dir: &Utf8Path,
+    prepared: &Prepared,
+    target: &BuildTarget,
+    variables: &Given,
+) -> Result<Sourced> {
+    if prepared.root.is_host() {
+        let reason = "is only evaluated in a build root, never on the host itself";
+        return Err(Failure::refused(dir.join("dkms.conf").as_str(), reason).remedy("--root-fs made").into());
+    }
+    let (headers, access) = seen(dir, prepared, target)?;
+    let script = format!("{}{SCRIPT}", for_shell(variables));
+    let bash = Cmd::new("/bin/bash").args(["--noprofile", "--norc", "-c", &script, "dkms.conf"]);
+    let bash = bash.arg(format!("{PROJECT}/dkms.conf")).args(directives());
+    let bash = bash.limit(LIMIT).output_limit(MOST);
+    let environment = exported(variables).chain(ENVIRONMENT.iter().copied());
+    let sandbox = environment.fold(confined().cwd(PROJECT), |cmd, (name, value)| cmd.env(name, value));
+    let cmd = prepared.root.inside(context, bash.wrapped_in(sandbox, "sandbox"), &access);
+    let output = cmd.finish(&context.report)?;
+    drop(headers);
+    let Sourced { mut values, mut said } = read(&output.stdout);
+    if !output.status.success() {
+        return Err(unfinished(dir, &output).into());
+    }
+    if let Some(stage) = variables.get("PWD") {
+        values.replace(PROJECT, stage);
+    }
+    said.iter_mut().for_each(|line| *line = line.replace(PROJECT, dir.as_str()));
+    Ok(Sourced { values, said })
+}
+
+/// The failure for a file that ended its shell before it could be asked for the values.
+fn unfinished(dir: &Utf8Path, output: &Output) -> Failure {
+    let tail = output.tail.replace(PROJECT, dir.as_str());
+    // The records among it are not for people.
+    let said = tail
+        .lines()
+        .filter(|line| !line.contains(SAID))
+        .fold(String::new(), |said, line| format!("{said}\n    | {line}"));
+    let how = output.status.code().map_or("a signal".to_owned(), |code| format!("status {code}"));
+    let reason = format!("its shell ended with {how} before it could be asked for the values:{said}");
+    Failure::refused(dir.join("dkms.conf").as_str(), reason)
+        .remedy("a dkms.conf is read to its end: without exit, and within a gigabyte and some seconds")
+}
+
+/// What else the shell has: it is not nobody's, and git may read what nobody does not own.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("SHELL", "/bin/bash"),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "safe.directory"),
+    ("GIT_CONFIG_VALUE_0", "*"),
+];
 
 /// Where the directories of the project and the kernel are in the sandbox: nobody must not see home
 /// directories.
@@ -104,20 +204,21 @@ fn confined() -> Cmd {
     Cmd::new("setpriv").args(nobody).arg("--inh-caps=-all").arg("prlimit").args(limits)
 }
 
-/// Reads the output of the script. The file itself may have printed something, too: what does not
-/// fit is skipped, the rest is treated like any `dkms.conf`.
-fn read(output: &[u8]) -> Values {
-    let mut values = Values::default();
+/// Reads the output of the script. What does not fit is skipped, the rest is treated like any
+/// `dkms.conf`.
+fn read(output: &[u8]) -> Sourced {
+    let (mut values, mut said) = (Values::default(), Vec::new());
     let mut fields = output.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     while let (Some(name), Some(index), Some(value)) = (fields.next(), fields.next(), fields.next()) {
         match index.parse() {
+            _ if name == SAID => said.extend(value.lines().map(str::to_owned)),
             Ok(index) if is_directive(&name) && index <= HIGHEST => {
                 values.set(&name, index, value.trim_end_matches('\r'));
             }
             _ => {}
         }
     }
-    values
+    Sourced { values, said }
 }
 
 #[cfg(test)]
@@ -126,8 +227,10 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_and_nothing_else() {
-        let values =
-            read(b"MAKE\x000\0make all\0MAKE\x001\0two\nlines\0OTHER\x000\0x\0PATCH\0x\0y\0STRIP\x000");
+        let Sourced { values, said } = read(
+            b"MAKE\x000\0make all\0MAKE\x001\0two\nlines\0OTHER\x000\0x\0PATCH\0x\0y\0!said\x000\0a\nb\0STRIP\x000",
+        );
+        assert_eq!(said, ["a", "b"]);
         assert_eq!(values.array("MAKE").collect::<Vec<_>>(), [(0, "make all"), (1, "two\nlines")]);
         assert_eq!(values.names().collect::<Vec<_>>(), ["MAKE"]);
     }

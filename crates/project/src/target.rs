@@ -20,6 +20,8 @@ pub struct BuildTarget {
     pub tree: Utf8PathBuf,
     /// Its configuration.
     pub config: Config,
+    /// `$parallel_jobs`: how many programs make may run at once.
+    pub jobs: usize,
 }
 
 impl BuildTarget {
@@ -30,6 +32,6 @@ impl BuildTarget {
         let tree = context.target_of(dir).join("dkms").join(&release);
         let at_home = || format!("/lib/modules/{release}/build").into();
         let build = if prepared.root.is_host() { kdir.build() } else { at_home() };
-        Ok(Self { build, config: kdir.config()?, release, tree })
+        Ok(Self { build, config: kdir.config()?, release, tree, jobs: context.jobs })
     }
 }

@@ -56,8 +56,9 @@ pub struct BuildArgs {
     /// Evaluate a dkms.conf that is a program, in a sandbox: no network, nothing to write to, no
     /// privilege
     ///
-    /// A dkms.conf of plain assignments is read and needs no shell. The values that the shell got
-    /// are shown.
+    /// A dkms.conf of plain assignments is read and needs no shell. The shell stands in the
+    /// project's directory, and has the programs of the build root (--package adds to them). The
+    /// values that it got are shown, and what was said on standard error.
     #[arg(long)]
     pub allow_shell: bool,
     /// Build for every prepared kernel
@@ -195,8 +196,9 @@ pub fn all(
     let mut failed = Failed::default();
     for release in releases(context, args, &opened)? {
         if context.dry_run {
-            let kernel = release.as_ref().map_or("the default kernel", |release| release.as_str());
-            context.report.say(&format!("would build {} for {kernel}", name(&opened)));
+            if let Err(error) = would(context, args, &opened, release.as_ref()) {
+                failed.add(context, error);
+            }
             continue;
         }
         let mut one = || -> Result<Built> {
@@ -206,12 +208,7 @@ pub fn all(
             };
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
             let prepared = prepared.with_packages(context, &args.packages)?;
-            let project = match &opened {
-                Opened::Project(project) => {
-                    project.for_kernel(&BuildTarget::of(context, &project.dir, &prepared)?)?
-                }
-                Opened::Program { dir, .. } => Project::evaluated(context, dir, &args.settings(), &prepared)?,
-            };
+            let project = for_kernel(context, args, &opened, &prepared)?;
             let built = build_signed(context, &project, &prepared, pair.as_ref())?;
             then(&project, &prepared, &built)?;
             Ok(built)
@@ -222,6 +219,44 @@ pub fn all(
         }
     }
     Ok(Batch { first_error: failed.first.or(failed.skipped.filter(|_| done.is_empty())), built: done })
+}
+
+/// The project as it is for a kernel, read or evaluated.
+fn for_kernel(context: &Context, args: &BuildArgs, opened: &Opened, prepared: &Prepared) -> Result<Project> {
+    match opened {
+        Opened::Project(project) => project.for_kernel(&BuildTarget::of(context, &project.dir, prepared)?),
+        Opened::Program { dir, .. } => Project::evaluated(context, dir, &args.settings(), prepared),
+    }
+}
+
+/// Says what would be built and, as far as that can be known without making anything, what would be
+/// run. A program is evaluated, where there is a kernel and a root for it.
+fn would(context: &Context, args: &BuildArgs, opened: &Opened, release: Option<&Release>) -> Result<()> {
+    let kernel = release.map_or("the default kernel", |release| release.as_str());
+    context.report.say(&format!("would build {} for {kernel}", name(opened)));
+    let prepared = match release {
+        Some(release) => prepare::made(context, release, context.root_fs, &args.packages)?,
+        None => None,
+    };
+    let Some(prepared) = prepared else {
+        if let Opened::Program { dir, .. } = opened {
+            context.report.say(&format!(
+                "would evaluate {dir}/dkms.conf first, in the build root of {kernel}; \
+                 for a kernel that is prepared, named with --kernel, a dry run does so"
+            ));
+        }
+        return Ok(());
+    };
+    let project = for_kernel(context, args, opened, &prepared)?;
+    for patch in &project.patches {
+        context.report.say(&format!("would apply patches/{patch}"));
+    }
+    if let Some(program) = &project.pre_build {
+        context.report.say(&format!("would run PRE_BUILD: {program}"));
+    }
+    let make = project::build::again(context, &project, &prepared)?.project;
+    context.report.say(&format!("would run: {}", make.line()));
+    Ok(())
 }
 
 /// What went wrong for some of the kernels.

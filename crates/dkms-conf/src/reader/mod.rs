@@ -6,6 +6,7 @@
 //! refused, with its place.
 
 mod again;
+pub(crate) mod known;
 mod statement;
 pub(crate) mod values;
 mod word;
@@ -15,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{DirectivePlace, ReadError};
 use crate::names;
 use crate::reader::again::{Shape, respaced, shape};
+use crate::reader::known::{KnownCommand, RUNNING};
 use crate::reader::statement::{Assignment, Value};
 use crate::reader::values::Values;
-use crate::reader::word::{Cursor, Part, Position, Word, ends_word};
+use crate::reader::word::{Cursor, Part, Position, SUBSTITUTION, Word, ends_word};
 
 /// The most bytes that all values together may have: a value may contain others many times over.
 const MOST: usize = 4 << 20;
@@ -48,6 +50,17 @@ pub struct Evaluated {
     pub lost: Vec<DirectivePlace>,
     /// Whether lines end with a carriage return.
     pub carriage_returns: bool,
+    /// What was used of what is given, with the line.
+    pub taken: Vec<(Taken, usize)>,
+}
+
+/// A value that was given, by how it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// By the name of its variable.
+    Variable(String),
+    /// As the output of a command, which was not run.
+    Output(KnownCommand),
 }
 
 impl DkmsConf {
@@ -68,7 +81,8 @@ impl DkmsConf {
     ///
     /// # Errors
     ///
-    /// A value would be split into words by a shell, grows without measure, or is not an index.
+    /// A value would be split into words by a shell, grows without measure, or is not an index; or
+    /// a variable is used that only a running shell has.
     pub fn evaluate(&self, given: &Given) -> Result<Evaluated, ReadError> {
         let mut state = State::new(given, Evaluated::default());
         self.assignments.iter().try_for_each(|assignment| state.assign(assignment))?;
@@ -116,8 +130,9 @@ fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
             };
             let line = place.line.unwrap_or(1);
             done.unset.extend(state.done.unset.drain(..).map(|(name, _)| (name, line)));
+            done.taken.extend(state.done.taken.drain(..).map(|(taken, _)| (taken, line)));
             state.done.values.set(name, index, value.clone());
-            done.values.replace(name, index, value);
+            done.values.change(name, index, value);
         }
     }
     done.used.append(&mut state.done.used);
@@ -226,11 +241,28 @@ impl<'a> State<'a> {
             Part::Text(text) => text.clone(),
             Part::Count(name) => elements(name).len().to_string(),
             Part::All(name) => elements(name).join(" "),
-            Part::Value { name, index } => self.get(name, *index).unwrap_or_else(|| {
-                self.done.unset.push((name.clone(), at.line));
-                String::new()
-            }),
+            Part::Value { name, index } => return self.value(name, *index, at),
+            Part::Output(command) => {
+                let value = self.given.get(command.variable()).cloned();
+                self.done.taken.push((Taken::Output(*command), at.line));
+                value.ok_or_else(|| at.needs_shell(SUBSTITUTION))?
+            }
         })
+    }
+
+    /// A variable's value; empty, as in a shell, if it has none.
+    fn value(&mut self, name: &str, index: u32, at: Position) -> Result<String, ReadError> {
+        let assigned = self.done.values.element(name, index).is_some();
+        let value = self.get(name, index);
+        match &value {
+            None if RUNNING.contains(&name) => {
+                return Err(at.needs_shell(format!("`${name}`, which only a running shell has")));
+            }
+            None => self.done.unset.push((name.to_owned(), at.line)),
+            Some(_) if !assigned => self.done.taken.push((Taken::Variable(name.to_owned()), at.line)),
+            Some(_) => {}
+        }
+        Ok(value.unwrap_or_default())
     }
 
     /// The words that an element of an array becomes; several if it is `"${OTHER[@]}"`.

@@ -3,8 +3,9 @@
 
 use crate::error::ReadError;
 use crate::reader::again::respaced;
+use crate::reader::known::KnownCommand;
 use crate::reader::values::Values;
-use crate::reader::{DkmsConf, Evaluated, Given, plain_words};
+use crate::reader::{DkmsConf, Evaluated, Given, Taken, plain_words};
 
 fn given() -> Given {
     let pairs = [
@@ -12,6 +13,9 @@ fn given() -> Given {
         ("kernel_source_dir", "/lib/modules/6.12.1/build"),
         ("dkms_tree", "/d"),
         ("module", "x"),
+        ("arch", "x86_64"),
+        ("parallel_jobs", "8"),
+        ("PWD", "/d/x/1/build"),
     ];
     pairs.map(|(name, value)| (name, value.to_owned())).into()
 }
@@ -124,6 +128,40 @@ fn what_is_not_set_is_empty_and_said() {
 }
 
 #[test]
+fn commands_whose_output_is_known_are_not_run() {
+    for (text, value) in [
+        ("A=$(nproc)", "8"),
+        ("A=\"make -j$(nproc) all\"", "make -j8 all"),
+        ("A=\"make -j\"$(nproc)\" all\"", "make -j8 all"),
+        ("A=\"-j`nproc`\"", "-j8"),
+        ("A=-j$( nproc --all )x", "-j8x"),
+        ("A=$(/usr/bin/nproc)", "8"),
+        ("A=$(getconf _NPROCESSORS_ONLN)", "8"),
+        ("A=\"$(nproc 2>/dev/null || echo 1)\"", "8"),
+        ("A=/lib/modules/$(uname -r)/build", "/lib/modules/6.12.1/build"),
+        ("A=`uname --kernel-release`-$(uname -m)", "6.12.1-x86_64"),
+        ("A=\"M=$(pwd) `pwd -P`\"", "M=/d/x/1/build /d/x/1/build"),
+        // Kept for the shell that runs the command.
+        ("A='make -j$(nproc)'", "make -j$(nproc)"),
+        ("A=\"make -j\\$(nproc)\"", "make -j$(nproc)"),
+    ] {
+        assert_eq!(evaluated(text).values.scalar("A"), Some(value), "{text:?}");
+    }
+    assert_eq!(evaluated("A=(-j $(nproc))").values.element("A", 1), Some("8"));
+    // Where nothing is given, nothing is known.
+    let bare = DkmsConf::parse("A=$(nproc)").unwrap().evaluate(&Given::new()).unwrap_err();
+    assert!(bare.needs_shell && bare.reason.contains("a command substitution"), "{bare:?}");
+}
+
+#[test]
+fn what_is_used_of_what_is_given_is_told_with_its_line() {
+    let evaluated = evaluated("module=mine\nA=$module\nB=\"$PWD `uname -r`\"\nC=$arch\n");
+    let variable = |name: &str, line| (Taken::Variable(name.to_owned()), line);
+    let expected = [variable("PWD", 3), (Taken::Output(KnownCommand::Release), 3), variable("arch", 4)];
+    assert_eq!(evaluated.taken, expected);
+}
+
+#[test]
 fn programs_are_refused_with_place_and_reason() {
     for (text, line, column, reason) in [
         ("A=1\nif true; then\n", 2, 1, "`if`: a shell command"),
@@ -137,8 +175,21 @@ fn programs_are_refused_with_place_and_reason() {
         ("f() { :; }", 1, 1, "`f`: a shell command"),
         ("(A=1)", 1, 1, "a shell command"),
         ("export -n A", 1, 8, "`-n`: a shell command"),
-        ("A=$(uname -r)\n", 1, 3, "a command substitution"),
-        ("A=\"x`uname -r`\"\n", 1, 5, "a command substitution"),
+        ("A=$(uname -a)\n", 1, 3, "a command substitution"),
+        ("A=\"x`uname -v`\"\n", 1, 5, "a command substitution"),
+        ("A=$(nproc; reboot)", 1, 3, "a command substitution"),
+        ("A=$(nproc --ignore=1)", 1, 3, "a command substitution"),
+        ("A=$(nproc || reboot)", 1, 3, "a command substitution"),
+        ("A=$(nproc || echo $(reboot))", 1, 3, "a command substitution"),
+        ("A=$(nproc > /etc/x)", 1, 3, "a command substitution"),
+        ("A=$(/tmp/nproc)", 1, 3, "a command substitution"),
+        ("A=$()", 1, 3, "a command substitution"),
+        ("A=`nproc", 1, 3, "a command substitution"),
+        ("A=$(nproc", 1, 3, "a command substitution"),
+        ("A=\"`nproc \\`x\\``\"", 1, 4, "a command substitution"),
+        ("A=$(($(nproc)+1))", 1, 3, "arithmetic"),
+        ("A=$RANDOM", 1, 3, "`$RANDOM`, which only a running shell has"),
+        ("A=\"1\"\nB=${BASH_SOURCE[0]}", 2, 3, "`$BASH_SOURCE`, which only a running shell has"),
         ("A[$(x)]=1", 1, 3, "a command substitution"),
         ("A=(a $(b))", 1, 6, "a command substitution"),
         ("i=$((i+1))", 1, 3, "arithmetic"),
@@ -258,6 +309,7 @@ fn plain_commands_are_told_from_those_for_a_shell() {
         ("make V=\"\" ''", &["make", "V=", ""]),
         ("make KVER=$kernelver", &["make", "KVER=6.12.1"]),
         ("'make' x", &["make", "x"]),
+        ("make -j$(nproc) -C `pwd`", &["make", "-j8", "-C", "/d/x/1/build"]),
     ] {
         assert_eq!(
             words(line).as_deref(),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Words of the shell's grammar (bash(1), "QUOTING" and "EXPANSION"), as far as they execute
-//! nothing: text, quotes, and the names of variables. The crate `shlex` splits and unquotes words,
-//! but knows no variables, no arrays and no places in the text.
+//! nothing: text, quotes, the names of variables, and commands whose output is known. The crate
+//! `shlex` splits and unquotes words, but knows no variables, no arrays and no places in the text.
 
 use crate::error::ReadError;
+use crate::reader::known::KnownCommand;
 
 /// A place in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,12 @@ pub(super) enum Part {
     All(String),
     /// How many elements an array has, `${#NAME[@]}`.
     Count(String),
+    /// The output of a command, `$(nproc)` or the same in backticks.
+    Output(KnownCommand),
 }
+
+/// Why a command is not run.
+pub(super) const SUBSTITUTION: &str = "a command substitution, which is not executed";
 
 /// Where in a text the reader is.
 #[derive(Clone, Debug)]
@@ -203,14 +209,16 @@ impl Word {
     /// Reads what begins with `$` or a backtick.
     fn dollar(&mut self, cursor: &mut Cursor<'_>, quoted: bool) -> Result<(), ReadError> {
         let at = cursor.at();
-        if cursor.bump() == Some('`') {
-            return Err(at.needs_shell("a command substitution, which is not executed"));
-        }
+        let backtick = cursor.bump() == Some('`');
         let part = match cursor.peek() {
+            _ if backtick => output(cursor, '`', at)?,
             Some('(') if cursor.rest().starts_with("((") => {
                 return Err(at.needs_shell("arithmetic, which is not evaluated"));
             }
-            Some('(') => return Err(at.needs_shell("a command substitution, which is not executed")),
+            Some('(') => {
+                cursor.skip();
+                output(cursor, ')', at)?
+            }
             Some('{') => braced(cursor, at)?,
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 Part::Value { name: cursor.name().to_owned(), index: 0 }
@@ -238,6 +246,15 @@ impl Word {
             _ => self.0.push(Piece { part: Part::Text(text.to_owned()), quoted, at }),
         }
     }
+}
+
+/// The command of a substitution that ends with `closing`; the cursor is on its beginning.
+fn output(cursor: &mut Cursor<'_>, closing: char, at: Position) -> Result<Part, ReadError> {
+    let known = cursor.rest().split_once(closing).and_then(|(text, _)| KnownCommand::of(text));
+    let command = known.ok_or_else(|| at.needs_shell(SUBSTITUTION))?;
+    cursor.take_while(|c| c != closing);
+    cursor.skip();
+    Ok(Part::Output(command))
 }
 
 /// What is in the braces of `${…}`; the cursor is on the opening one.

@@ -24,13 +24,18 @@ pub enum Root {
 impl Root {
     /// The root for `recipe`, made if need be.
     pub fn provide(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<Self> {
-        let serves = || known::named(&recipe.distribution)?.host_serves(recipe, &context.report);
-        let host_serves = match choice {
-            RootChoice::Made => false,
-            RootChoice::Auto => serves()?.is_ok(),
-            RootChoice::Host => serves()?.map(|()| true)?,
-        };
-        if host_serves { Ok(Self::Host) } else { TreeRoot::provide(context, recipe).map(Self::Tree) }
+        if host_serves(context, recipe, choice)? {
+            return Ok(Self::Host);
+        }
+        TreeRoot::provide(context, recipe).map(Self::Tree)
+    }
+
+    /// The root for `recipe`, if there is one without making it.
+    pub fn made(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<Option<Self>> {
+        if host_serves(context, recipe, choice)? {
+            return Ok(Some(Self::Host));
+        }
+        Ok(TreeRoot::made(context, recipe)?.map(Self::Tree))
     }
 
     /// Whether it is the machine itself, where paths are what they are and no shell of a project's
@@ -65,4 +70,13 @@ impl Root {
             Self::Tree(root) => root.inside(context, cmd, access),
         }
     }
+}
+
+fn host_serves(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<bool> {
+    let serves = || known::named(&recipe.distribution)?.host_serves(recipe, &context.report);
+    Ok(match choice {
+        RootChoice::Made => false,
+        RootChoice::Auto => serves()?.is_ok(),
+        RootChoice::Host => serves()?.map(|()| true)?,
+    })
 }

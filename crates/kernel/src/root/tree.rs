@@ -55,6 +55,16 @@ impl TreeRoot {
         }
     }
 
+    /// The tree for `recipe`, if it was made.
+    pub fn made(context: &Context, recipe: &Recipe) -> Result<Option<Self>> {
+        let mut root = Self::named(context, recipe);
+        if !root.place().join("stamp.json").exists() {
+            return Ok(None);
+        }
+        root.used = Some(Arc::new(context.cache.share(&lock_name(&root.identity), &context.report)?));
+        Ok(root.place().join("stamp.json").exists().then_some(root))
+    }
+
     /// Where the tree for `recipe` is, made or not.
     fn named(context: &Context, recipe: &Recipe) -> Self {
         let identity = recipe.identity();
