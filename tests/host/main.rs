@@ -6,8 +6,11 @@ mod again;
 mod bad_input;
 mod command_line;
 mod committed;
+mod corpus;
 mod dependencies;
 mod dkms_conf;
+#[path = "../dkms/corpus.rs"]
+mod dkms_corpus;
 mod dry_run;
 mod elf;
 mod floor_plan;

@@ -3,7 +3,10 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod corpus;
 mod dkms;
+#[path = "../dkms/corpus.rs"]
+mod dkms_corpus;
 mod dkms_versions;
 mod given;
 mod inspection;
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         rebuild::trials(&suite),
         dkms::trials(&suite),
         dkms_versions::trials(&suite),
+        corpus::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
         third_party::trials(&suite),

@@ -107,11 +107,14 @@ impl Objection {
         format!("{place}{}: DKMS {versions}{effect}", self.reason)
     }
 
+    /// Whether this version does it.
+    pub fn applies_to(&self, version: DkmsVersion) -> bool {
+        self.since.is_none_or(|since| version >= since) && self.before.is_none_or(|before| version < before)
+    }
+
     /// Whether this version refuses the file for it, or builds nothing.
     pub fn refused_by(&self, version: DkmsVersion) -> bool {
-        self.effect != Effect::PassesOver
-            && self.since.is_none_or(|since| version >= since)
-            && self.before.is_none_or(|before| version < before)
+        self.effect != Effect::PassesOver && self.applies_to(version)
     }
 }
 
@@ -131,10 +134,12 @@ impl fmt::Display for Objection {
 /// use dkms_conf::DkmsConf;
 /// use dkms_conf::objections::{DkmsVersion, objections};
 ///
-/// let conf = DkmsConf::parse("BUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/extra\nAUTOINSTALL=Y\n")?;
+/// let conf = DkmsConf::parse("DEST_MODULE_LOCATION=/extra\nAUTOINSTALL=Y\n")?;
 /// let found = objections(&conf.evaluate(&Default::default())?);
-/// let said = r#"line 3: AUTOINSTALL[0] is "Y", neither yes nor no: DKMS from 3.1.7 on refuses the file"#;
-/// assert_eq!(found[0].to_string(), said);
+/// assert_eq!(
+///     found[0].to_string(),
+///     "line 2: AUTOINSTALL[0] is \"Y\", neither yes nor no: DKMS from 3.1.7 on refuses the file"
+/// );
 /// assert!(found[0].refused_by(DkmsVersion::new(3, 2, 2)));
 /// assert!(!found[0].refused_by(DkmsVersion::new(3, 0, 10)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -146,6 +151,7 @@ pub fn objections(evaluated: &Evaluated) -> Vec<Objection> {
     found.extend(switches(values));
     found.extend(["PATCH", "MAKE"].iter().flat_map(|name| sparse(values, name)));
     found.extend(evaluated.lost.iter().map(lost));
+    found.extend(evaluated.open.iter().map(open));
     if evaluated.carriage_returns {
         found.push(carriage_returns());
     }
@@ -218,6 +224,11 @@ fn lost(place: &DirectivePlace) -> Objection {
     Objection::new(Some(place.clone()), reason, Effect::PassesOver)
 }
 
+fn open(place: &DirectivePlace) -> Objection {
+    let reason = "has a quote without an end where DKMS reads it a second time";
+    Objection::new(Some(place.clone()), reason, Effect::BuildsNothing)
+}
+
 fn carriage_returns() -> Objection {
     let reason = "carriage returns at the ends of lines, which are part of every value then";
     Objection::new(None, reason, Effect::BuildsNothing).before(DkmsVersion::new(3, 1, 5))
@@ -274,6 +285,13 @@ mod tests {
                 "MAKE='make A=\"b c\"'\n",
                 vec![
                     "line 3: MAKE[0] has quotes that end where DKMS reads it a second time: DKMS passes it over",
+                ],
+            ),
+            (
+                "MAKE='say \"x'\n",
+                vec![
+                    "line 3: MAKE[0] has a quote without an end where DKMS reads it a second time: \
+                     DKMS builds nothing of it",
                 ],
             ),
             (

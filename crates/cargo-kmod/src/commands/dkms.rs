@@ -160,6 +160,7 @@ fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
 fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
+    dkms.require_acceptable()?;
     let mut releases = each_once(&args.kernels);
     if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
         releases = target::releases(context, &place, wanted(args))?;

@@ -64,8 +64,8 @@ impl<'a> Dkms<'a> {
 }
 
 impl Dkms<'_> {
-    /// Refuses a `dkms.conf` that this machine's dkms does not build from, and says what others make
-    /// of it.
+    /// Refuses a `dkms.conf` that this machine's dkms does not build from, and says what others
+    /// make of it.
     ///
     /// # Errors
     ///

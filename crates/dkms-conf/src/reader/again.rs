@@ -9,8 +9,10 @@ pub(super) enum Shape {
     /// It is one word.
     Word,
     /// Quotes in it end the quotation before a blank or an operator: then bash takes the rest for
-    /// a command, and the assignment for one that is made for that alone. Or one has no end.
+    /// a command, and the assignment for one that is made for that alone.
     Broken,
+    /// A quote in it has no end: bash reads no further.
+    Open,
     /// It runs programs.
     Program,
 }
@@ -42,12 +44,12 @@ pub(super) fn shape(text: &str) -> Shape {
             '$' if rest.as_str().starts_with('(') => return Shape::Program,
             '\\' => drop(rest.next()),
             '"' => quoted = !quoted,
-            '\'' if !quoted && !rest.by_ref().any(|c| c == '\'') => return Shape::Broken,
+            '\'' if !quoted && !rest.by_ref().any(|c| c == '\'') => return Shape::Open,
             c if !quoted && (is_blank(c) || ";&|<>()".contains(c)) => return Shape::Broken,
             _ => {}
         }
     }
-    if quoted && !ends_escaped(text) { Shape::Word } else { Shape::Broken }
+    if quoted && !ends_escaped(text) { Shape::Word } else { Shape::Open }
 }
 
 /// Whether the quote after `text` is not one.
@@ -76,9 +78,9 @@ mod tests {
             ("\"'a b'\"", Shape::Word),
             ("make A=\"b c\" d", Shape::Broken),
             ("make A=\"b;c\"", Shape::Broken),
-            ("a \"", Shape::Broken),
-            ("a\\", Shape::Broken),
-            ("a\"'b\"", Shape::Broken),
+            ("a \"", Shape::Open),
+            ("a\\", Shape::Open),
+            ("a\"'b\"", Shape::Open),
             ("make -j$(nproc)", Shape::Program),
             ("make -j`nproc`", Shape::Program),
         ] {

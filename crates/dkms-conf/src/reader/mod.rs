@@ -48,6 +48,9 @@ pub struct Evaluated {
     pub used: BTreeSet<String>,
     /// Directives whose quotes are such that DKMS loses the value; here they keep it.
     pub lost: Vec<DirectivePlace>,
+    /// Directives with a quote that has no end where DKMS reads them a second time: it loses all
+    /// that it would read after them.
+    pub open: Vec<DirectivePlace>,
     /// Whether lines end with a carriage return.
     pub carriage_returns: bool,
     /// What was used of what is given, with the line.
@@ -68,9 +71,13 @@ impl DkmsConf {
     ///
     /// # Errors
     ///
-    /// It has something other than assignments, or an error in its syntax.
+    /// It has something other than assignments, an error in its syntax, or a byte order mark.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
         // DKMS drops carriage returns at the ends of lines, too.
+        if text.starts_with('\u{feff}') {
+            let start = Cursor::new(text).at();
+            return Err(start.wrong("a byte order mark, which bash takes for a part of the first word"));
+        }
         let carriage_returns = text.contains("\r\n");
         let assignments = statement::all(&text.replace("\r\n", "\n"))?;
         Ok(Self { assignments, carriage_returns })
@@ -125,6 +132,10 @@ fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
                 Shape::Program => text,
                 Shape::Broken => {
                     done.lost.push(place.clone());
+                    text
+                }
+                Shape::Open => {
+                    done.open.push(place.clone());
                     text
                 }
             };

@@ -219,6 +219,7 @@ fn what_no_shell_reads_is_refused() {
     for (text, line, column, reason) in [
         ("A=\"open\nB=2\n", 1, 3, "a quote that is not closed"),
         ("A=1\nA='open\n", 2, 3, "a quote that is not closed"),
+        ("\u{feff}A=x\n", 1, 1, "a byte order mark"),
         ("A=x\\", 1, 4, "a backslash at the end"),
         ("A=${B", 1, 3, "a brace that is not closed"),
         ("A=(a b\n", 1, 3, "a parenthesis that is not closed"),
