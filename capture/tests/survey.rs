@@ -5,7 +5,7 @@
 mod bytes;
 mod connection;
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use bytes::{Bytes, challenge, negotiate, read, session_setup, tree_connect};
 use capture::file::{End, Unreadable, packets};
@@ -246,4 +246,106 @@ fn a_capture_from_a_slow_pipe_is_read() {
         let end = packets(Slow(&file), |number, _, _| seen = number);
         assert_eq!((seen, end), (3, Ok(End::Whole)));
     }
+}
+
+/// The file as each of the three programs packs it.
+fn packed(file: &[u8]) -> [Vec<u8>; 3] {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(file).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 3);
+    xz.write_all(file).unwrap();
+    // With a checksum, as the program has it.
+    let mut zstd = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    zstd.include_checksum(true).unwrap();
+    zstd.write_all(file).unwrap();
+    [gzip.finish().unwrap(), xz.finish().unwrap(), zstd.finish().unwrap()]
+}
+
+/// Bytes that no program makes shorter, others for each `seed`.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+#[test]
+fn compressed_captures_are_unpacked_as_they_are_read() {
+    let (_, mut server, mut ip) = opened();
+    ip.extend((0..100).map(|nth| server.send(&read(&noise(nth, 9000)).0)));
+    for file in [pcap(u32::to_le_bytes, 101, &ip), pcapng(101, &ip)] {
+        for mut packed in packed(&file) {
+            assert_eq!(replies(&packed), (100, Ok(End::Whole)));
+            let mut seen = 0;
+            assert_eq!(packets(Slow(&packed), |number, _, _| seen = number), Ok(End::Whole));
+            assert_eq!(seen, 102, "from a slow pipe");
+            // One after another, as they are appended.
+            let twice = [&packed[..], &packed[..]].concat();
+            assert_eq!(packets(&twice[..], |_, _, _| {}).is_ok(), file.starts_with(b"\n"), "two captures");
+            // A capture that is still written, or whose end was lost.
+            let (some, end) = replies(&packed[..packed.len() / 2]);
+            assert!((10..90).contains(&some), "{some}");
+            assert_eq!(end, Ok(End::Cut));
+            // One that was damaged on its way.
+            let middle = packed.len() / 2;
+            packed[middle..middle + 64].fill(0x55);
+            let (some, end) = replies(&packed);
+            assert!(some <= 100 && end.is_err(), "{some} {end:?}");
+        }
+    }
+    for packed in packed(b"#!/bin/sh\necho no capture\n") {
+        assert_eq!(replies(&packed).1, Err(Unreadable::NoCapture));
+    }
+}
+
+#[test]
+fn a_bomb_is_left() {
+    let dull = vec![vec![0; 1 << 16]; 1100];
+    for packed in packed(&pcap(u32::to_le_bytes, 101, &dull)) {
+        let mut seen = 0u64;
+        let end = packets(&packed[..], |number, _, _| seen = number);
+        // gzip makes no more than a thousandth of anything.
+        if packed.starts_with(b"\x1f\x8b") {
+            assert_eq!((seen, end), (1100, Ok(End::Whole)));
+            continue;
+        }
+        let Err(Unreadable::Failed { after, reason }) = end else { panic!("{end:?}") };
+        assert!(reason.contains("2000 times its size"), "{reason}");
+        assert!(after == seen && (1000..1100).contains(&after), "no more than 64 MiB: {after}");
+    }
+}
+
+#[test]
+fn what_is_compressed_is_counted_from_the_middle_on() {
+    let alone = Bytes::new().text(b"\xfcSMB").le32(80).le16(2).le16(0).le32(0).zeros(40);
+    let chained = Bytes::new().text(b"\xfcSMB").le32(80).le16(4).le16(1).le32(8).zeros(8);
+    let smb1 = Bytes::new().text(b"\xffSMB").byte(0x72).zeros(4).byte(0x88).zeros(25);
+    for (what, message, found) in [
+        ("compressed", &alone, (1, 0)),
+        ("compressed in a chain", &chained, (1, 0)),
+        ("of SMB1", &smb1, (0, 1)),
+        ("of SMB1, and a request", &smb1.clone().with(9, &[0x08]), (0, 0)),
+        ("compressed by nothing", &alone.clone().with16(8, 0), (0, 0)),
+        ("compressed from behind its end", &alone.clone().with32(12, 41), (0, 0)),
+        ("compressed from nothing", &alone.clone().with32(4, 0), (0, 0)),
+    ] {
+        let (_, mut server, _) = opened();
+        let (counts, totals, _) = survey(&[server.send(&message.0)]);
+        assert_eq!((totals.compressed, totals.smb1), found, "{what}");
+        assert_eq!((counts.replies, totals.encrypted), (0, 0), "{what}");
+    }
+}
+
+#[test]
+fn a_cancelled_request_is_still_the_one_that_is_answered() {
+    // CANCEL has the id of what it cancels (MS-SMB2 3.2.4.24).
+    let cancel = Bytes::reply(12, 0).with32(16, 0).with32(24, 1).le16(4).le16(0).0;
+    let answer = with_id(session_setup(&challenge(b"").with(0, b"M").0), 1);
+    let (mut client, mut server, mut packets) = opened();
+    packets.push(client.send(&request(1, b"NTLMSSP\0\x01\0\0\0")));
+    packets.push(client.send(&cancel));
+    packets.push(server.send(&answer));
+    assert_eq!(broken(&survey(&packets).2), [("rejected", "challenge-signature")]);
 }
