@@ -102,8 +102,8 @@ const NEWEST_REFERRALS: u16 = 4;
 /// The classes whose entries are known to be no shorter than those of `FileDirectoryInformation`:
 /// that, and those with more about each file (MS-FSCC 2.4), the POSIX one among them.
 const FULLER: [u8; 8] = [1, 2, 3, 0x25, 0x26, 0x3c, 0x3f, 0x64];
-/// Length of the shortest entry of `FileNamesInformation`, which is the shortest of all, and of `FileDirectoryInformation`, in
-/// bytes.
+/// Length of the shortest entry of `FileNamesInformation`, which is the shortest of all, and of
+/// `FileDirectoryInformation`, in bytes.
 const NAMES_LEN: usize = 12;
 const DIRECTORY_LEN: usize = 64;
 

@@ -108,7 +108,7 @@ rules! {
     HeaderSize "header-size" "2.2.1.2" Enforce;
     /// The message does not say that it is a reply, and is no break notification.
     HeaderNotReply "header-not-reply" "2.2.1.2" Enforce;
-    /// There is no such command.
+    /// There is no such command, or it is one of a notification that the client does not take.
     HeaderCommand "header-command" "2.2.1.2" Enforce;
     /// `NextCommand` points into the header.
     CompoundNextInHeader "compound-next-in-header" "2.2.1.2" Enforce;
@@ -138,7 +138,7 @@ rules! {
     NegotiateCipherShort "negotiate-cipher-short" "2.2.4.1.2" Enforce;
     /// The cipher's context does not hold just one.
     NegotiateCipherCount "negotiate-cipher-count" "2.2.4.1.2" Enforce;
-    /// The cipher is one that the client never asks for.
+    /// The cipher is one that the client did not offer.
     NegotiateCipherUnknown "negotiate-cipher-unknown" "2.2.4.1.2" Enforce;
     /// The context of the hash is too short for what it says it holds; the client passes over it.
     NegotiateHashShort "negotiate-hash-short" "2.2.4.1.1" Strict;
@@ -212,7 +212,7 @@ rules! {
     InfoShort "info-short" "2.2.38" Enforce;
     /// The output of a QUERY_DIRECTORY reaches past the end of the reply.
     DirectoryOutside "directory-outside" "2.2.34" Enforce;
-    /// The output of a successful QUERY_DIRECTORY is shorter than any entry.
+    /// The output of a successful QUERY_DIRECTORY is shorter than any entry of its class.
     DirectoryShort "directory-short" "2.2.34" Enforce;
     /// An entry is not all there; the client takes the entries before it.
     DirectoryEntryOutside "directory-entry-outside" "MS-FSCC:2.4" Strict;
@@ -288,13 +288,15 @@ rules! {
     ReferralsShort "referrals-short" "MS-DFSC:2.2.4" Enforce;
     /// The reply cannot hold as many referrals as it says.
     ReferralsCount "referrals-count" "MS-DFSC:2.2.4" Enforce;
-    /// The first referral is not of version 3.
+    /// The first referral is not of version 3, or one is of a version that was not asked for.
     ReferralsVersion "referrals-version" "MS-DFSC:2.2.5.3" Enforce;
     /// More of the path was consumed than there is.
     ReferralsConsumed "referrals-consumed" "MS-DFSC:2.2.4" Enforce;
-    /// The path of a referral does not begin within the reply, after the referral.
+    /// The path of a referral, or the name of a domain, does not begin within the reply, after the
+    /// referral.
     ReferralsPath "referrals-path" "MS-DFSC:2.2.5.3.1" Enforce;
-    /// The target of a referral does not begin within the reply, after the referral.
+    /// The target of a referral, or the names of a domain's controllers, do not begin within the
+    /// reply, after the referral.
     ReferralsTarget "referrals-target" "MS-DFSC:2.2.5.3.1" Enforce;
     /// A reparse point is shorter than its header.
     ReparseShort "reparse-short" "MS-FSCC:2.1.2.1" Enforce;

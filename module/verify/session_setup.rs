@@ -4,8 +4,8 @@
 //!
 //! The client goes on from such a reply with raw NTLM only, and refuses every other. One that asked
 //! with Kerberos, as a client of Linux may too, is answered in SPNEGO: that is an honest answer,
-//! after which the kernel's client gives up, and is not judged. What a challenge must offer hangs on
-//! the mount's options, and is left to the client.
+//! after which the kernel's client gives up, and is not judged. What a challenge must offer hangs
+//! on the mount's options, and is left to the client.
 
 use super::asked::Asked;
 use super::cursor::Cursor;

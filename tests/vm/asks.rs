@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the kernel's client asks for, as far as a rule hangs on it: on a machine, and not only by its
-//! source. The guard rejects what this client never asks for; a request that is not as the verifier
-//! takes it for (`verify::asked`) is a reply that the guard would reject wrongly.
+//! What the kernel's client asks for, as far as a rule hangs on it: on a machine, and not only by
+//! its source. The guard rejects what this client never asks for; a request that is not as the
+//! verifier takes it to be (`verify::asked`) is a reply that the guard would reject wrongly.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ const REFERRALS: u32 = 0x0006_0194;
 /// The newest referrals there are, which a program asks for, and the client does not.
 const NEWEST: u16 = 4;
 
-/// Asks for what mounting a plain share, listing it, reading and writing does not: for referrals, by
-/// itself and for a program, and with other ciphers to choose from.
+/// Asks for what mounting a plain share, listing it, reading and writing does not: for referrals,
+/// by itself and for a program, and with other ciphers to choose from.
 pub(crate) fn ask(payload: &mut Payload, port: u16) {
     let at = "/mnt".to_owned();
     payload.mount_share(REFERRED, port, smb::OPTIONS, &at);
@@ -61,8 +61,8 @@ struct Asked {
     raw_ntlm: BTreeSet<bool>,
     /// Classes of directories' entries.
     classes: BTreeSet<u8>,
-    /// The newest version of referrals, whether that is asked by itself, and how many parts the path
-    /// has.
+    /// The newest version of referrals, whether that is asked by itself, and how many parts the
+    /// path has.
     referrals: BTreeSet<(u16, bool, usize)>,
     /// The longest output of any request, in bytes.
     longest: u32,

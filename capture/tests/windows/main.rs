@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Honest replies of Windows servers, after MS-SMB2, MS-FSCC, MS-DFSC and MS-NLMP: none is rejected,
-//! in no dialect, and which of them Linux's client does not take is told apart.
+//! Honest replies of Windows servers, after MS-SMB2, MS-FSCC, MS-DFSC and MS-NLMP: none is
+//! rejected, in no dialect, and which of them Linux's client does not take is told apart.
 
 mod answering;
 mod asking;
@@ -37,8 +37,8 @@ const ELSEWHERE: [&str; 15] = [
 ];
 const ELSEWHERE_TOO: [&str; 4] = ["ea-", "wsl-", "security-", "target-"];
 
-/// What is said of the replies of a row, in a dialect: with all that was sent before, or as the only
-/// thing that was captured.
+/// What is said of the replies of a row, in a dialect: with all that was sent before, or as the
+/// only thing that was captured.
 fn judge(row: &Row, dialect: u16, client: Client, from_the_beginning: bool) -> Vec<Reply> {
     let (mut to, mut from, mut packets) = opened();
     let is_negotiation = row.answer.get(12) == Some(&0);

@@ -21,8 +21,8 @@ use report::{counted, table};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct VerifyArgs {
-    /// Captures, pcap or pcapng, also compressed with gzip, xz or zstd; `-` is standard input. Parts
-    /// of one capture in their order
+    /// Captures, pcap or pcapng, also compressed with gzip, xz or zstd; `-` is standard input.
+    /// Parts of one capture in their order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
     /// Who asked: by default a reply is judged as an answer to its request, whoever sent that;
