@@ -2,6 +2,8 @@
 //! What the user should know of a `dkms.conf` that can be read: what in it has no effect here, and
 //! what some DKMS makes otherwise of it.
 
+use std::collections::BTreeSet;
+
 use crate::given;
 use dkms_conf::Evaluated;
 use dkms_conf::directives::{self, HOOKS, REMOVED};
@@ -25,8 +27,10 @@ pub fn notices(evaluated: &Evaluated) -> Vec<String> {
     let unset = evaluated.unset.iter();
     let unset = unset.map(|(name, line)| format!("line {line}: ${name} {}", given::why_unset(name)));
     let taken = evaluated.taken.iter();
-    let taken =
-        taken.filter_map(|(taken, line)| Some(format!("line {line}: {}", given::differs_from_dkms(taken)?)));
+    // One that has its own name as its value is taken by both readings of DKMS.
+    let taken: BTreeSet<String> = taken
+        .filter_map(|(taken, line)| Some(format!("line {line}: {}", given::differs_from_dkms(taken)?)))
+        .collect();
     let names = evaluated.values.names();
     let of_names = names.filter_map(|name| Some(format!("{name} {}", without_effect(name, evaluated)?)));
     let of_dkms = objections(evaluated).into_iter().map(|objection| objection.to_string());

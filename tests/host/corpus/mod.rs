@@ -171,6 +171,7 @@ fn target() -> BuildTarget {
         build: format!("/lib/modules/{RELEASE}/build").into(),
         tree: "/var/lib/dkms".into(),
         config: Config::parse("CONFIG_A=y\nCONFIG_M=m\n"),
+        jobs: 1,
     }
 }
 

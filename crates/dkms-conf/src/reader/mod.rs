@@ -122,7 +122,6 @@ pub fn reread(values: Values, given: &Given) -> Evaluated {
 
 fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
     let mut state = State::new(given, Evaluated::default());
-    let said = done.taken.clone();
     for name in names::all() {
         let elements: Vec<(u32, String)> =
             done.values.array(name).map(|(index, value)| (index, respaced(value))).collect();
@@ -142,9 +141,7 @@ fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
             };
             let line = place.line.unwrap_or(1);
             done.unset.extend(state.done.unset.drain(..).map(|(name, _)| (name, line)));
-            let taken = state.done.taken.drain(..).map(|(taken, _)| (taken, line));
-            // A value may have been given that is such a name itself.
-            done.taken.extend(taken.filter(|taken| !said.contains(taken)));
+            done.taken.extend(state.done.taken.drain(..).map(|(taken, _)| (taken, line)));
             state.done.values.set(name, index, value.clone());
             done.values.change(name, index, value);
         }
