@@ -11,6 +11,9 @@ use xtask::repository;
 /// The kernel that the files are read for; there is none of this name.
 pub(crate) const RELEASE: &str = "6.12.1+deb13-corpus-amd64";
 
+/// How many programs make may run at once where the record was made: what nproc(1) prints there.
+pub(crate) const JOBS: usize = 2;
+
 /// The directory of the files.
 pub(crate) fn confs() -> Utf8PathBuf {
     repository().join("tests/host/corpus/conf")

@@ -18,7 +18,7 @@ use report::process::Cmd;
 use xtask::commands::test::LONG;
 use xtask::repository;
 
-use crate::dkms_corpus::{RELEASE, Record, Taken, Verdict, confs, names};
+use crate::dkms_corpus::{JOBS, RELEASE, Record, Taken, Verdict, confs, names};
 use crate::machine::Machine;
 use crate::suite::{Suite, scratch};
 
@@ -45,7 +45,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
 /// What has that dkms read all files.
 fn line(dkms: &Utf8Path, out: &Utf8Path) -> String {
     let scripts = repository().join("tests/dkms");
-    format!("bash {scripts}/record.bash {dkms} {} {out} {scripts}/probe.bash {RELEASE}", confs())
+    format!("bash {scripts}/record.bash {dkms} {} {out} {scripts}/probe.bash {RELEASE} {JOBS}", confs())
 }
 
 fn oldstable(suite: &Suite) {

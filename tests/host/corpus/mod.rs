@@ -12,7 +12,7 @@ use dkms_conf::{DkmsConf, Evaluated, Values};
 use kmodfile::config::Config;
 use project::{BuildTarget, Opened, Project, Settings};
 
-use crate::dkms_corpus::{RELEASE, Record, Taken, Verdict, confs, names};
+use crate::dkms_corpus::{JOBS, RELEASE, Record, Taken, Verdict, confs, names};
 
 /// Files that are programs: `--allow-shell` has bash read them.
 const PROGRAMS: &[&str] = &[
@@ -24,7 +24,6 @@ const PROGRAMS: &[&str] = &[
     "braces_in_word",
     "case_statement",
     "command_backtick",
-    "command_nproc",
     "declared",
     "exit_statement",
     "for_loop",
@@ -171,7 +170,7 @@ fn target() -> BuildTarget {
         build: format!("/lib/modules/{RELEASE}/build").into(),
         tree: "/var/lib/dkms".into(),
         config: Config::parse("CONFIG_A=y\nCONFIG_M=m\n"),
-        jobs: 1,
+        jobs: JOBS,
     }
 }
 
