@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A module's file, packed or plain: unpacking, parsing and judging it neither panics nor hangs, and
-//! gives the same when done twice.
+//! A module's file, packed or plain: unpacking, parsing and judging it neither panics nor hangs,
+//! and gives the same when done twice.
 #![no_main]
 
 use kmodfile::config::Config;

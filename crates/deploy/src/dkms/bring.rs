@@ -177,6 +177,7 @@ impl Dkms<'_> {
             self.install(work)?;
         }
         let outcome = self.outcome(package, &target.release)?;
+        check::require_unpackable(&outcome.modules, &target.config)?;
         check::require_signatures(self.context, &outcome.modules, &target.config)?;
         Ok(outcome)
     }

@@ -13,8 +13,12 @@ use crate::install::modprobe::{self, ModprobeAnswer};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kmodfile::config::Config;
+use kmodfile::file::ModuleFile;
+use kmodfile::load::answer::Refusal;
+use kmodfile::load::unpacking::KernelUnpacker;
 use kmodfile::module::Module;
 use kmodfile::name;
+use kmodfile::packing::Packing;
 use kmodfile::release::Release;
 use project::Project;
 use report::failure::Failure;
@@ -28,6 +32,9 @@ pub struct FoundModule {
     pub file: Utf8PathBuf,
     /// Whether it is signed.
     pub signed: bool,
+    /// How it is compressed, if it is.
+    #[serde(skip)]
+    pub packing: Option<Packing>,
 }
 
 /// What is to be checked.
@@ -118,9 +125,11 @@ impl Check<'_> {
 
     /// Reads a module, and refuses one for another kernel.
     fn found(&self, name: &str, file: Utf8PathBuf) -> Result<FoundModule> {
-        let module = Module::read(&file).or_fail()?;
+        let read = ModuleFile::read(&file).or_fail()?;
+        let module = read.module().or_fail()?;
         module.modinfo.require_vermagic(&file, self.release).or_fail()?;
-        Ok(FoundModule { module: name.to_owned(), signed: module.signature.signature().is_some(), file })
+        let (module, signed) = (name.to_owned(), module.signature.signature().is_some());
+        Ok(FoundModule { module, signed, file, packing: read.packing })
     }
 
     fn built_file(&self, name: &str) -> Option<Utf8PathBuf> {
@@ -181,6 +190,23 @@ pub fn require_signatures(context: &Context, found: &[FoundModule], config: &Con
     Ok(())
 }
 
+/// Refuses a module that is compressed in a way that the kernel does not take. DKMS before 3.1
+/// calls xz without the check that kernels know.
+pub fn require_unpackable(found: &[FoundModule], config: &Config) -> Result<(), Failure> {
+    let unpacker = KernelUnpacker::of(config);
+    for found in found {
+        let refusals =
+            found.packing.iter().flat_map(|packing| Refusal::of_packing(packing, unpacker.as_ref(), None));
+        if let Some(refusal) = refusals.into_iter().next() {
+            let reason = format!("dkms compressed it, and the kernel would not load it: {refusal}");
+            return Err(Failure::refused(found.file.as_str(), reason).remedy(
+                "install dkms 3.1 or newer, or set compress_xz_opts and the like in /etc/dkms/framework.conf",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The modules in a directory, compressed or not.
 pub(super) fn module_files(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
@@ -195,6 +221,8 @@ pub(super) fn module_name(path: &Utf8Path) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kmodfile::packing::PackedUnit;
+    use kmodfile::packing::xz::{XzCheck, XzStream};
     use report::failure::exit_of;
 
     #[test]
@@ -230,11 +258,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = report::cache::Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         let context = Context::new(report::Report::silent(), cache, "".into());
-        let found = |signed| [FoundModule { module: "x".into(), file: "/x.ko".into(), signed }];
+        let found =
+            |signed| [FoundModule { module: "x".into(), file: "/x.ko".into(), signed, packing: None }];
         let force = Config::parse("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n");
         let error = require_signatures(&context, &found(false), &force).unwrap_err();
         assert_eq!(exit_of(&error), report::failure::Exit::Refused);
         require_signatures(&context, &found(true), &force).unwrap();
         require_signatures(&context, &found(false), &Config::parse("CONFIG_MODULE_SIG=y\n")).unwrap();
+    }
+
+    #[test]
+    fn what_xz_makes_by_itself_is_refused_where_the_kernel_unpacks() {
+        let (check, filters) = (XzCheck::Crc64, [vec![]].into());
+        let unit = PackedUnit::Xz(XzStream { check, filters, dictionary: 8 << 20 });
+        let packing = Some(Packing { unit, continued: false, trailing: 0 });
+        let found = [FoundModule { module: "x".into(), file: "/x.ko.xz".into(), signed: false, packing }];
+        let config = "CONFIG_MODULE_COMPRESS_XZ=y\nCONFIG_MODULE_DECOMPRESS=y\n";
+        let refused = require_unpackable(&found, &Config::parse(config)).unwrap_err();
+        assert!(refused.to_string().contains("its check is CRC64"), "{refused}");
+        require_unpackable(&found, &Config::parse("CONFIG_MODULE_COMPRESS_XZ=y\n")).unwrap();
     }
 }

@@ -91,11 +91,15 @@ pub(super) fn complaints(said: &str) -> impl Iterator<Item = &str> {
     said.lines().map(str::trim_end).filter(complains)
 }
 
+/// What xz does where it is not told otherwise: DKMS before 3.1 does not tell it, and no kernel
+/// takes what it does by itself.
+const XZ_DEFAULTS: &str = "--check=crc32 --lzma2=dict=1MiB";
+
 /// dkms with the distribution's compilers first in PATH, whatever toolchains the user has, and told
 /// where prepared kernels are.
 pub(super) fn dkms(context: &Context, place: &Place, action: &str) -> Cmd {
     let cmd = Cmd::new("dkms").arg(action).args(place.options());
     let changes_modules = matches!(action, "install" | "uninstall" | "remove");
     let cmd = if place.root().is_some() && changes_modules { cmd.arg("--no-depmod") } else { cmd };
-    host::inside(cmd.env("PREPARED", context.cache.path("kernels")))
+    host::inside(cmd.env("PREPARED", context.cache.path("kernels")).env("XZ_DEFAULTS", XZ_DEFAULTS))
 }
