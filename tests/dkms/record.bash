@@ -5,7 +5,7 @@
 set -u
 dkms=$1 confs=$2 out=$3 probe=$4 release=$5 jobs=$6
 # The latter is what nproc(1) goes by.
-export LC_ALL=C OMP_NUM_THREADS=$jobs
+export LC_ALL=C HOME=/root OMP_NUM_THREADS=$jobs
 mkdir -p "$out" "/lib/modules/$release/build"
 printf 'CONFIG_A=y\nCONFIG_M=m\n' >"/lib/modules/$release/build/.config"
 project=$(mktemp -d)

@@ -13,6 +13,8 @@ use kernel::root::Access;
 use kernel::root::scratch::Scratch;
 use kernel::root::tree::TreeRoot;
 use libtest_mimic::Trial;
+use project::Project;
+use project::build::build;
 use report::Report;
 use report::process::Cmd;
 use xtask::commands::test::LONG;
@@ -36,6 +38,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         machine.ok(&line(dkms, &out));
         compare(&version, &out);
     })];
+    trials.push(suite.trial("corpus::what_dkms_refuses_the_tool_refuses_before", refused));
+    trials.push(suite.trial("corpus::a_name_with_a_directory_is_built_as_dkms_builds_it", directory));
     if std::env::var_os(LONG).is_some() {
         trials.push(suite.trial("corpus::the_record_is_what_dkms_of_oldstable_does", oldstable));
     }
@@ -66,6 +70,56 @@ fn oldstable(suite: &Suite) {
     kernel::root::removal::remove(suite.context(), &changes).unwrap();
 }
 
+/// A project of these files that is seen in the machine.
+fn project(machine: &Machine<'_>, files: &[(&str, &str)]) -> Utf8PathBuf {
+    let dir = machine.shared().join("project");
+    for (name, text) in files {
+        fs_err::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
+        fs_err::write(dir.join(name), text).unwrap();
+    }
+    dir
+}
+
+/// The dkms of Debian 13 refuses two of these, and not the third.
+fn refused(suite: &Suite) {
+    let machine = Machine::with_kernel(suite.context(), &suite.prepared().kdir);
+    let head = "PACKAGE_NAME=switches\nPACKAGE_VERSION=1\nDEST_MODULE_LOCATION=/extra\n";
+    for (line, refused) in [("AUTOINSTALL=Y", true), ("NO_WEAK_MODULES=true", true), ("STRIP=No", false)] {
+        let dir = project(&machine, &[("dkms.conf", &format!("{head}{line}\n"))]);
+        let add = format!("$XTASK dkms-add --project {dir} --kernel $KERNEL");
+        if !refused {
+            machine.ok(&add);
+            continue;
+        }
+        let (status, said) = machine.sh(&format!("dkms add {dir} -k $KERNEL"));
+        assert!(status == 8 && said.contains("Unsupported"), "{line}: {status}: {said}");
+        for action in ["add", "build", "install", "mkrpm"] {
+            let (status, said) = machine.sh(&add.replace("dkms-add", &format!("dkms-{action}")));
+            assert!(status == 4 && said.contains(&format!("{dir}/dkms.conf:4: {}", &line[..8])), "{said}");
+        }
+        assert_eq!(machine.ok("ls /usr/src /var/lib/dkms | grep switches; true"), "");
+    }
+}
+
+fn directory(suite: &Suite) {
+    let machine = Machine::with_kernel(suite.context(), &suite.prepared().kdir);
+    let module = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\nMODULE_DESCRIPTION(\"inner\");\n";
+    let conf = "PACKAGE_NAME=outer\nPACKAGE_VERSION=1\nBUILT_MODULE_NAME=sub/inner\n\
+                DEST_MODULE_NAME=inner_oot\nDEST_MODULE_LOCATION=/extra\n";
+    let dir = project(
+        &machine,
+        &[("dkms.conf", conf), ("Kbuild", "obj-m := sub/inner.o\n"), ("sub/inner.c", module)],
+    );
+    let of_dkms = machine.ok(&format!(
+        "dkms add {dir} >/dev/null && dkms build outer/1 -k $KERNEL --kernelsourcedir $KDIR >/dev/null
+         ls /var/lib/dkms/outer/1/$KERNEL/x86_64/module"
+    ));
+    let built = build(suite.context(), &Project::open(&dir).unwrap(), suite.prepared()).unwrap();
+    let names: Vec<&str> = built.objects.iter().map(|object| object.file.file_name().unwrap()).collect();
+    assert_eq!(names, ["inner_oot.ko"]);
+    assert!(of_dkms.lines().any(|line| line.starts_with("inner_oot.ko")), "{of_dkms}");
+}
+
 /// Compares what was written down there, or records it.
 fn compare(version: &str, out: &Utf8Path) {
     let version: DkmsVersion = version.parse().unwrap();
@@ -80,10 +134,13 @@ fn compare(version: &str, out: &Utf8Path) {
         record.write();
         return;
     }
-    for (name, found) in &found {
-        let recorded = record.0.get(name).and_then(|verdicts| verdicts.get(&version.to_string()));
-        assert_eq!(recorded, Some(found), "{name} with dkms {version}");
-    }
+    let recorded = |name: &str| record.0.get(name).and_then(|verdicts| verdicts.get(&version.to_string()));
+    let other: Vec<String> = found
+        .iter()
+        .filter(|(name, found)| recorded(name) != Some(*found))
+        .map(|(name, found)| format!("{name}, dkms {version}: {found:?}\n    recorded: {:?}", recorded(name)))
+        .collect();
+    assert!(other.is_empty(), "{}", other.join("\n"));
 }
 
 /// What dkms made of one file.

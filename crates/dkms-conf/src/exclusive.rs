@@ -44,7 +44,11 @@ impl Exclusive {
     pub fn read(values: &Values, index: u32) -> Result<Self, DirectiveError> {
         let text = |name: &str| values.element(name, index).filter(|text| !text.is_empty());
         let owned = |name: &str| text(name).map(str::to_owned);
-        let obsolete = || values.scalar("OBSOLETE_BY").filter(|text| !text.is_empty() && index == 0);
+        // It is the older word for the other, and counts where no module has that (`read_conf`).
+        let most =
+            |values: &Values| values.array("BUILD_EXCLUSIVE_KERNEL_MAX").any(|(_, text)| !text.is_empty());
+        let obsolete =
+            || values.scalar("OBSOLETE_BY").filter(|text| !text.is_empty() && index == 0 && !most(values));
         Ok(Self {
             kernel: Pattern::of(values, "BUILD_EXCLUSIVE_KERNEL", index)?,
             least: owned("BUILD_EXCLUSIVE_KERNEL_MIN"),
@@ -157,6 +161,7 @@ mod tests {
             ("BUILD_EXCLUSIVE_KERNEL_MAX=6.2", Some("newer than 6.2")),
             ("OBSOLETE_BY=6.2", Some("newer than 6.2")),
             ("OBSOLETE_BY=6.2\nBUILD_EXCLUSIVE_KERNEL_MAX=7", None),
+            ("OBSOLETE_BY=6.2\nBUILD_EXCLUSIVE_KERNEL_MAX[1]=7", None),
             ("BUILD_EXCLUSIVE_ARCH='x86_64|arm64'", None),
             ("BUILD_EXCLUSIVE_ARCH=arm64", Some("BUILD_EXCLUSIVE_ARCH")),
             ("BUILD_EXCLUSIVE_CONFIG='CONFIG_A CONFIG_M'", None),

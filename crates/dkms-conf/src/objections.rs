@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::DirectivePlace;
+use crate::names;
 use crate::reader::Evaluated;
 use crate::reader::values::Values;
 
@@ -149,6 +150,7 @@ pub fn objections(evaluated: &Evaluated) -> Vec<Objection> {
     let mut found = Vec::new();
     found.extend(modules(values));
     found.extend(switches(values));
+    found.extend(of_one_module(values));
     found.extend(["PATCH", "MAKE"].iter().flat_map(|name| sparse(values, name)));
     found.extend(evaluated.lost.iter().map(lost));
     found.extend(evaluated.open.iter().map(open));
@@ -200,6 +202,20 @@ fn switches(values: &Values) -> impl Iterator<Item = Objection> {
         let reason = format!("is {text:?}, neither yes nor no");
         let place = DirectivePlace::of(values, name, 0);
         (!known).then(|| Objection::new(Some(place), reason, Effect::Refuses).since(since))
+    })
+}
+
+/// `BUILD_EXCLUSIVE_*` of one module alone: before that all modules are built for all kernels that
+/// those with number 0 allow.
+fn of_one_module(values: &Values) -> impl Iterator<Item = Objection> {
+    let directives = names::all().filter(|name| name.starts_with("BUILD_EXCLUSIVE_"));
+    directives.flat_map(move |name| {
+        let beyond = values.array(name).filter(|(index, text)| *index > 0 && !text.is_empty());
+        beyond.map(move |(index, _)| {
+            let place = DirectivePlace::of(values, name, index);
+            Objection::new(Some(place), "is for one module", Effect::PassesOver)
+                .before(DkmsVersion::new(3, 3, 0))
+        })
     })
 }
 
@@ -293,6 +309,10 @@ mod tests {
                     "line 3: MAKE[0] has a quote without an end where DKMS reads it a second time: \
                      DKMS builds nothing of it",
                 ],
+            ),
+            (
+                "BUILD_EXCLUSIVE_ARCH=(x86_64 x86_64)\n",
+                vec!["line 3: BUILD_EXCLUSIVE_ARCH[1] is for one module: DKMS before 3.3.0 passes it over"],
             ),
             (
                 "DEST_MODULE_LOCATION=/lib\n",

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::commands::each_once;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
+use deploy::dkms::check::Reach;
 use deploy::dkms::command::rows;
 use deploy::dkms::fault::{self, Fault};
 use deploy::dkms::place::Place;
@@ -160,7 +161,7 @@ fn remove(context: &Context, args: &DkmsArgs) -> Result<()> {
 fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
-    dkms.require_acceptable()?;
+    dkms.require_acceptable(Reach::Anywhere)?;
     let mut releases = each_once(&args.kernels);
     if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
         releases = target::releases(context, &place, wanted(args))?;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dkms::check;
+use crate::dkms::check::{self, Reach};
 use crate::dkms::command::rows;
 use crate::dkms::package::DkmsPackage;
 use crate::dkms::place::ARCH;
@@ -65,7 +65,7 @@ impl Dkms<'_> {
     /// interrupted dkms has left is refused or, with `repair`, repaired first. Returns one result
     /// for each kernel, in their order.
     pub fn bring(&self, releases: &[Release], goal: Goal, repair: bool) -> Result<Vec<Result<DkmsOutcome>>> {
-        self.require_acceptable()?;
+        self.require_acceptable(Reach::Here)?;
         let _lock = self.lock()?;
         let mut results: Vec<Option<Result<DkmsOutcome>>> = Vec::new();
         let mut work = VecDeque::new();

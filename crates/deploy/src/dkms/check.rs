@@ -154,21 +154,41 @@ impl Check<'_> {
 }
 
 /// Refuses a `dkms.conf` that this machine's dkms, of `version`, refuses or builds nothing of. What
-/// only others make otherwise of it is said.
-pub fn require_acceptable(context: &Context, project: &Project, version: Option<DkmsVersion>) -> Result<()> {
-    let (refused, said): (Vec<Objection>, Vec<Objection>) = project
-        .objections()?
-        .into_iter()
-        .partition(|objection| version.is_some_and(|version| objection.refused_by(version)));
-    if let (Some(objection), Some(version)) = (refused.first(), version) {
-        let line = objection.place.as_ref().and_then(|place| place.line);
-        let file = project.dir.join("dkms.conf");
-        let file = line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
-        let reason = format!("{}; this machine has DKMS {version}", objection.without_line());
-        return Err(Failure::refused(file, reason).remedy("fix it: dkms(8) describes each directive").into());
+/// else it makes otherwise of it is said, and what others do where the package may go to them.
+pub fn require_acceptable(
+    context: &Context,
+    project: &Project,
+    version: Option<DkmsVersion>,
+    reach: Reach,
+) -> Result<()> {
+    let here = |objection: &Objection| version.is_some_and(|version| objection.applies_to(version));
+    for objection in project.objections()? {
+        match version {
+            Some(version) if objection.refused_by(version) => {
+                return Err(refusal(project, &objection, version).into());
+            }
+            _ if reach == Reach::Anywhere || here(&objection) => context.report.warn(&objection.to_string()),
+            _ => {}
+        }
     }
-    said.iter().for_each(|objection| context.report.warn(&objection.to_string()));
     Ok(())
+}
+
+/// Which dkms a package is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This machine's.
+    Here,
+    /// Any.
+    Anywhere,
+}
+
+fn refusal(project: &Project, objection: &Objection, version: DkmsVersion) -> Failure {
+    let line = objection.place.as_ref().and_then(|place| place.line);
+    let line = line.map_or_else(String::new, |line| format!(":{line}"));
+    let reason = format!("{}; this machine has DKMS {version}", objection.without_line());
+    Failure::refused(format!("{}{line}", project.dir.join("dkms.conf")), reason)
+        .remedy("fix it: dkms(8) describes each directive")
 }
 
 /// Refuses unsigned modules for a kernel that only loads signed ones, and warns about them for a
@@ -243,14 +263,15 @@ mod tests {
         let project = Project::open(dir).unwrap();
         let cache = report::cache::Cache::at(dir.join("cache")).unwrap();
         let context = Context::new(report::Report::silent(), cache, "".into());
-        let error = require_acceptable(&context, &project, Some(DkmsVersion::new(3, 2, 2))).unwrap_err();
+        let require = |version| require_acceptable(&context, &project, version, Reach::Here);
+        let error = require(Some(DkmsVersion::new(3, 2, 2))).unwrap_err();
         assert_eq!(exit_of(&error), report::failure::Exit::Refused);
         let said = error.to_string();
         assert!(said.contains("dkms.conf:4: NO_WEAK_MODULES[0] is \"true\", neither yes nor no"), "{said}");
         assert!(said.ends_with("this machine has DKMS 3.2.2"), "{said}");
         // Before, it was no question; and where there is no dkms, none refuses it.
-        require_acceptable(&context, &project, Some(DkmsVersion::new(3, 1, 8))).unwrap();
-        require_acceptable(&context, &project, None).unwrap();
+        require(Some(DkmsVersion::new(3, 1, 8))).unwrap();
+        require(None).unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::dkms::check::{Check, FoundModule, require_acceptable};
+use crate::dkms::check::{Check, FoundModule, Reach, require_acceptable};
 use crate::dkms::command::{self, PROGRAMS, depmod, name_dangling, rows};
 use crate::dkms::fault;
 use crate::dkms::package::DkmsPackage;
@@ -70,8 +70,8 @@ impl Dkms<'_> {
     /// # Errors
     ///
     /// Refused, with the line.
-    pub fn require_acceptable(&self) -> Result<()> {
-        require_acceptable(self.context, self.project, command::version(self.context)?)
+    pub fn require_acceptable(&self, reach: Reach) -> Result<()> {
+        require_acceptable(self.context, self.project, command::version(self.context)?, reach)
     }
 
     pub(super) fn dkms(&self, action: &str, package: &DkmsPackage) -> Cmd {

@@ -288,8 +288,10 @@ fn what_is_rendered_is_read_as_the_same() {
 
 #[test]
 fn any_text_is_read_or_refused() {
-    let parts =
-        ["A", "=", "+=", "(", ")", "[", "]", "\"", "'", "\\", "$", "{", "}", "#", "\n", " ", "0", "$B", ";"];
+    let parts = [
+        "A", "MAKE=", "PATCH=", "=", "+=", "(", ")", "[", "]", "\"", "'", "\\", "$", "{", "}", "#", "\n",
+        " ", "0", "$B", ";",
+    ];
     let mut random = Random(0x0dd_ba11);
     for _ in 0..50_000 {
         let text: String = (0..random.below(12)).map(|_| parts[random.below(parts.len())]).collect();
