@@ -124,6 +124,7 @@ impl Fleet {
                 fs_err::copy(kdir.modules().join(list), modules.join(list)).unwrap();
             }
             fs_err::write(modules.join("symvers"), symvers).unwrap();
+            fs_err::copy(kdir.build().join(".config"), modules.join("config")).unwrap();
         }
         Self { _dir: dir, root, built_for }
     }

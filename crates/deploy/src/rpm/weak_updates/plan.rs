@@ -17,6 +17,7 @@ use crate::rpm::weak_updates::link::LinkChange;
 use crate::rpm::weak_updates::reason::{NotLinked, WhyNot};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
+use kernel::kmod;
 use kmodfile::file::{FileError, ModuleFile};
 use kmodfile::load::target::LoadTarget;
 use kmodfile::module::Module;
@@ -230,7 +231,9 @@ impl Planning<'_> {
         let files = target.own.values().filter_map(|file| NamedModule::read(&dir.join(file)).ok());
         let added: Vec<NamedModule> = files.collect();
         kernel.also(added.iter().map(|file| &file.module));
-        Some(kernel)
+        let packed = table.offers.values().flatten().any(|offer| offer.file.packing.is_some());
+        let kmod = packed.then(|| kmod::of_host(&self.context.report)).flatten();
+        Some(kernel.with_kmod(kmod))
     }
 
     fn offer(&mut self, target: &Target, proposal: &[(usize, Extra)], table: &mut Table) {
