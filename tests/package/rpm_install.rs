@@ -209,6 +209,11 @@ fn upgraded(suite: &Suite) {
     assert_eq!(system.everything(), installed);
     system.sh(&format!("rpm --erase {name}"));
     assert_eq!(system.everything(), before, "something is left");
+    // depmod passes over the module, and says nothing of it.
+    system.sh("echo 'exclude extra' > /etc/depmod.d/exclude.conf");
+    let output = system.finish(&format!("rpm --install {old} 2>&1"));
+    let said = format!("warning: /lib/modules/{release}/extra/cifs-fix/cifs_fix.ko: depmod did not index it");
+    assert!(output.status.success() && output.text().contains(&said), "{}{}", output.text(), output.tail);
 }
 
 fn replaced(suite: &Suite) {

@@ -16,6 +16,7 @@ pub(super) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("weak_modules::links_hold_wherever_the_tree_is", hold_anywhere),
         suite.trial("weak_modules::absolute_links_are_understood", absolute_links),
         suite.trial("weak_modules::a_dangling_link_is_named_by_whatever_runs_depmod", dangling),
+        suite.trial("weak_modules::what_depmod_did_not_index_is_refused", not_indexed),
         suite.trial("weak_modules::what_is_not_linked_says_why", says_why),
         suite.trial("weak_modules::a_run_that_was_killed_is_finished_by_the_next", killed),
     ]
@@ -117,6 +118,16 @@ fn dangling(suite: &Suite) {
     }
     fleet.weak(&["--remove-kernel", fleet.built_for.as_str()], &[]);
     assert!(fleet.links().is_empty());
+    // What is uninstalled was linked in another kernel.
+    let seen = format!("/lib/modules/{}/extra/giver.ko", fleet.built_for);
+    fleet.weak(&["--add-modules"], &[seen]);
+    assert_eq!(fleet.links().len(), 1);
+    let uninstall = tool(&["uninstall", "giver", "--root", fleet.root.as_str()]);
+    let (status, output) = run(&uninstall.env("XDG_CACHE_HOME", fleet.root.with_file_name("cache")));
+    let link = fleet.modules(SAME).join("weak-updates/giver.ko");
+    assert!(status == 0 && output.contains(&format!("{link}: this link leads to ")), "{output}");
+    fleet.weak(&["--add-kernel", SAME], &[]);
+    assert!(fleet.links().is_empty());
     // What plans a kernel's links removes it.
     let said = make(SAME);
     fleet.put(&pair(suite)[0], "giver");
@@ -129,6 +140,30 @@ fn dangling(suite: &Suite) {
     let output = fleet.remove(&["giver"]);
     assert!(output.contains(&why), "{output}");
     assert!(fleet.links().is_empty());
+}
+
+/// depmod is told to pass over a directory, and reports success.
+fn not_indexed(suite: &Suite) {
+    let fleet = Fleet::new(suite, true);
+    fleet.put(&pair(suite)[0], "giver");
+    let conf = fleet.root.join("etc/depmod.d/exclude.conf");
+    fs_err::create_dir_all(conf.parent().unwrap()).unwrap();
+    fs_err::write(&conf, "exclude weak-updates\nexclude extra\n").unwrap();
+    let (status, output) = run(&fleet.cmd(&["--add-kernel", SAME], &[]));
+    let said = "depmod did not index 1 of its modules, giver among them, although it reported success";
+    assert!(status == 4 && output.contains(said), "{status}: {output}");
+    let install = || {
+        let cmd = tool(&["install", pair(suite)[0].file("giver").as_str(), "--root", fleet.root.as_str()]);
+        run(&cmd.env("XDG_CACHE_HOME", fleet.root.with_file_name("cache")))
+    };
+    fleet.take_away("giver");
+    let (status, output) = install();
+    assert!(status == 4 && output.contains(said), "{status}: {output}");
+    fs_err::remove_file(&conf).unwrap();
+    fleet.put(&pair(suite)[0], "giver");
+    let output = fleet.weak(&["--add-kernel", SAME], &[]);
+    assert!(output.contains("depmod has not run since"), "{output}");
+    assert_eq!(fleet.loads(SAME, "giver"), ["weak-updates/giver/giver.ko"]);
 }
 
 fn says_why(suite: &Suite) {

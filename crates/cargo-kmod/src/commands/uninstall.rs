@@ -11,6 +11,7 @@ use deploy::install::initramfs;
 use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
 use deploy::install::record::Record;
 use deploy::install::system::TargetSystem;
+use deploy::install::tree::{DanglingLink, ReleaseTree};
 use deploy::install::uninstalled::Uninstalled;
 use deploy::install::{removal, transaction};
 use kernel::context::Context;
@@ -137,7 +138,21 @@ fn one(
     {
         context.report.warn(&format!("what is uninstalled could not be noted: {error:#}"));
     }
-    transaction::run_or_say(context, system, &plan)
+    let outcome = transaction::run_or_say(context, system, &plan)?;
+    name_left_links(context, system, release, names);
+    Ok(outcome)
+}
+
+/// Names links that other kernels had to what was uninstalled (weak-modules).
+fn name_left_links(context: &Context, system: &TargetSystem, release: &Release, names: &[String]) {
+    for other in system.releases().iter().filter(|other| *other != release) {
+        let tree = ReleaseTree::scan(system, other);
+        let links = tree.iter().flat_map(ReleaseTree::dangling);
+        let of_ours = |link: &&DanglingLink| {
+            link.path.file_name().and_then(name::of_file).is_some_and(|name| names.contains(&name))
+        };
+        links.filter(of_ours).for_each(|link| context.report.warn(&link.to_string()));
+    }
 }
 
 #[cfg(test)]
