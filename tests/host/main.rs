@@ -19,6 +19,7 @@ mod key;
 mod makefile;
 mod modules;
 mod namespaces;
+mod nouns;
 mod outputs;
 mod patterns;
 mod rules;

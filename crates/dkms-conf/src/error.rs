@@ -141,7 +141,8 @@ impl fmt::Display for DirectiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unnamed { index, count } => {
-                write!(f, "BUILT_MODULE_NAME[{index}] is missing; {count} modules are described")
+                let described = if *count == 1 { "module is" } else { "modules are" };
+                write!(f, "BUILT_MODULE_NAME[{index}] is missing; {count} {described} described")
             }
             Self::Twice { place, name } => write!(f, "{place}: {name} a second time"),
             Self::InstalledTwice { place, name, first, other } => {

@@ -184,7 +184,7 @@ impl Making<'_> {
         let log = self.log_file(log)?;
         let before = fs_err::read_to_string(&log).unwrap_or_default();
         step.count(
-            ProgressUnit::Things("objects"),
+            ProgressUnit::Things("object", "objects"),
             before.lines().filter(|line| makes_something(line)).count() as u64,
         );
         let cmd = self.inside(cmd.log(log), place);

@@ -102,7 +102,7 @@ pub fn split(image: &[u8]) -> (&[u8], Trailer) {
     let [algorithm, hash, kind, signer, key, pad @ .., a, b, c, d] = *block;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     let Some(end) = before_block.len().checked_sub(length).filter(|end| *end > 0) else {
-        let reason = format!("it claims {length} bytes, and the file has fewer");
+        let reason = format!("it claims a length of {length}, and the file has fewer bytes");
         return (before_block, Trailer::Malformed(reason));
     };
     let (elf, message) = before_block.split_at(end);

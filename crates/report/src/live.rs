@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::units::size;
+use crate::units::{counted, size};
 
 /// How often a running step is redrawn on a terminal.
 const REDRAWN: Duration = Duration::from_millis(150);
@@ -20,8 +20,8 @@ const REDRAWN: Duration = Duration::from_millis(150);
 pub enum ProgressUnit {
     /// Bytes.
     Bytes,
-    /// Things of this name, in the plural: `objects`.
-    Things(&'static str),
+    /// Things of this name, one and many: `object`, `objects`.
+    Things(&'static str, &'static str),
 }
 
 impl ProgressUnit {
@@ -30,8 +30,8 @@ impl ProgressUnit {
         match (self, total) {
             (Self::Bytes, 0) => size(reached),
             (Self::Bytes, _) => format!("{} of {}", size(reached), size(total)),
-            (Self::Things(name), 0) => format!("{reached} {name}"),
-            (Self::Things(name), _) => format!("{reached} of {total} {name}"),
+            (Self::Things(one, many), 0) => counted(reached, one, many),
+            (Self::Things(one, many), _) => format!("{reached} of {}", counted(total, one, many)),
         }
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     fn how_far_it_is_is_said_with_and_without_a_total() {
         let mut state = State { line: "CC x.o".to_owned(), ..State::default() };
         assert_eq!(state.far(), "CC x.o");
-        state.counted = Some((ProgressUnit::Things("objects"), 40));
+        state.counted = Some((ProgressUnit::Things("object", "objects"), 40));
         state.reached = 12;
         assert_eq!(state.far(), "12 of 40 objects");
         // The total was an estimate.
@@ -222,7 +222,7 @@ mod tests {
         let (sender, lines) = mpsc::channel();
         let line = move |text: &str| sender.send(text.to_owned()).unwrap();
         let live = Live::plain("Making x".to_owned(), Duration::from_millis(1), line);
-        live.count(ProgressUnit::Things("objects"), 3);
+        live.count(ProgressUnit::Things("object", "objects"), 3);
         live.reach(2);
         let said = lines.iter().find(|line| line.contains("2 of 3")).unwrap();
         assert_eq!(said, "Making x, 0 s: 2 of 3 objects");

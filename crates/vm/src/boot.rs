@@ -70,7 +70,7 @@ pub fn boot_with<X: ExtraStep>(
     let run = machine.run(context, |plan, event| {
         context.report.output_line(&told(plan, event));
         if let Event::StepEnded { index, .. } = event {
-            step.count(ProgressUnit::Things("steps"), plan.steps.len() as u64);
+            step.count(ProgressUnit::Things("step", "steps"), plan.steps.len() as u64);
             step.reach(*index as u64 + 1);
         }
     })?;

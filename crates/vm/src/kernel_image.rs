@@ -12,6 +12,7 @@ use object::Endianness;
 use object::elf::NoteType;
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 
+use report::counted;
 use report::failure::Failure;
 
 /// The note that holds the entry point of a PVH kernel (include/xen/interface/elfnote.h).
@@ -116,7 +117,11 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
             .and_then(|decoder| decoder.single_frame().take(limit).read_to_end(&mut out)),
     };
     read.map_err(|error| format!("cannot be decompressed: {error}"))?;
-    if out.len() == size { Ok(out) } else { Err(format!("holds {} bytes and claims {size}", out.len())) }
+    if out.len() == size {
+        Ok(out)
+    } else {
+        Err(format!("holds {} and claims {size}", counted(out.len(), "byte", "bytes")))
+    }
 }
 
 /// Whether an ELF kernel says where to enter it through PVH.

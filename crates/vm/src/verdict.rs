@@ -9,7 +9,7 @@ use vm_protocol::{Errno, Event, ExtraStep, GuestPlan, GuestStep, LogLine, MARKER
 use crate::console::{self, Hit, Trouble};
 use crate::refusal::LoaderRefusal;
 use report::failure::Exit;
-use report::seconds;
+use report::{counted, seconds};
 
 /// The classified end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -294,7 +294,11 @@ fn from_ending<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
         )),
         _ if evidence.foreign > 0 => Some(judgement(
             Verdict::StepFailed,
-            format!("{} lines on the verdict port were not of this run", evidence.foreign),
+            counted(
+                evidence.foreign,
+                "line on the verdict port was not of this run",
+                "lines on the verdict port were not of this run",
+            ),
         )),
         _ => None,
     }
@@ -311,7 +315,8 @@ fn complete<X>(evidence: &Evidence<'_, X>) -> bool {
 
 fn passed<X>(evidence: &Evidence<'_, X>) -> String {
     let steps = evidence.plan.steps.len();
-    format!("{steps} steps ended as expected, no complaint in the kernel log")
+    let steps = counted(steps, "step ended", "steps ended");
+    format!("{steps} as expected, no complaint in the kernel log")
 }
 
 #[cfg(test)]

@@ -235,8 +235,8 @@ fn shown(story: &Story) -> String {
         row(
             "counted",
             format!(
-                "{} replies seen, {} verified, {} malformed, {} rejected",
-                counted("seen"),
+                "{}, {} verified, {} malformed, {} rejected",
+                report::counted(counted("seen"), "reply seen", "replies seen"),
                 counted("checked"),
                 counted("malformed"),
                 counted("rejected")

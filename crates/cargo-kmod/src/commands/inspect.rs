@@ -28,7 +28,7 @@ use kmodfile::name;
 use kmodfile::release::Release;
 use kmodfile::signature::Trailer;
 use report::failure::{Failure, exit_of, remedy_of};
-use report::{size, table};
+use report::{counted, size, table};
 
 /// `cargo kmod inspect`.
 #[derive(Clone, Debug, Args)]
@@ -289,7 +289,8 @@ fn in_full(one: &Inspected, args: &InspectArgs) -> String {
         );
         answer.refusals.iter().take(SHOWN).for_each(|refusal| lines.add("  because", refusal));
         if answer.refusals.len() > SHOWN {
-            lines.add("", format!("and {} more reasons (--json has all)", answer.refusals.len() - SHOWN));
+            let more = counted(answer.refusals.len() - SHOWN, "more reason", "more reasons");
+            lines.add("", format!("and {more} (--json has all)"));
         }
         answer.notes.iter().for_each(|note| lines.add("  note", note));
     }
@@ -329,7 +330,9 @@ impl Lines {
         self.add("for", &provenance.kernel);
         provenance.tools.iter().for_each(|tool| self.add("made with", tool));
         provenance.proof.iter().for_each(|proof| self.add("proof", proof));
-        self.add("source", format!("{} files (--json has their hashes)", provenance.sources.len()));
+        let count = provenance.sources.len();
+        let files = counted(count, "file (--json has its hash)", "files (--json has their hashes)");
+        self.add("source", files);
         provenance
             .patches
             .iter()

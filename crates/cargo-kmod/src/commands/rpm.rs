@@ -28,7 +28,7 @@ use project::key::pair::PrivateKey;
 use project::sign::ModuleSigner;
 use project::{Project, find};
 use report::failure::Failure;
-use report::{size, table};
+use report::{counted, size, table};
 
 /// `cargo kmod rpm`.
 #[derive(Clone, Debug, Args)]
@@ -206,7 +206,8 @@ fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
     if refusing == 0 {
         return Ok(());
     }
-    let reason = format!("{refusing} of {} kernels asked would not load it", findings.len());
+    let asked = counted(findings.len(), "kernel asked", "kernels asked");
+    let reason = format!("{refusing} of {asked} would not load it");
     Err(Failure::refused(format!("audit of {}", project.name), reason)
         .remedy("make a package for each of those: cargo kmod rpm --kernel RELEASE")
         .into())

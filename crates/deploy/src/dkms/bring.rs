@@ -155,7 +155,8 @@ impl Dkms<'_> {
                 return Err(changed(package, &dir, &files, registered).into());
             }
             Some(SourceDrift::Absent) if self.context.dry_run => {
-                self.context.report.say(&format!("would write {dir} ({} files)", source.files().len()));
+                let files = report::counted(source.files().len(), "file", "files");
+                self.context.report.say(&format!("would write {dir} ({files})"));
             }
             Some(SourceDrift::Absent) => source.write(&dir)?,
         }

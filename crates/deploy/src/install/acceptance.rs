@@ -14,6 +14,7 @@ use kernel::kmod;
 use kmodfile::load::answer::{Answer, Refusal};
 use kmodfile::load::target::LoadTarget;
 use kmodfile::release::Release;
+use report::counted;
 use report::failure::Failure;
 
 /// How many reasons are given for one module.
@@ -47,7 +48,7 @@ impl Candidates<'_> {
         let Some(((first, answer), more)) = refused.split_first() else { return Ok(()) };
         let mut reason = format!("kernel {} would not load it: {}", self.release, reasons(&answer.refusals));
         if !more.is_empty() {
-            reason.push_str(&format!("; nor {} more modules", more.len()));
+            reason.push_str(&format!("; nor {}", counted(more.len(), "more module", "more modules")));
         }
         let all = || refused.iter().flat_map(|(_, answer)| &answer.refusals);
         let repacking = || all().map(Refusal::repacking).collect::<Option<Vec<_>>>()?.pop();
@@ -101,7 +102,10 @@ impl Candidates<'_> {
 fn reasons(refusals: &[Refusal]) -> String {
     let shown: Vec<String> = refusals.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = refusals.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("; and {more} more reasons") } else { String::new() };
+    let more = match more {
+        0 => String::new(),
+        more => format!("; and {}", counted(more, "more reason", "more reasons")),
+    };
     shown.join("; ") + &more
 }
 

@@ -94,7 +94,8 @@ impl TransactionPlan {
         let kept = self.new.iter().filter(|new| matches!(new, NewContent::Link(_))).count();
         if kept > 0 {
             let verb = if self.journal.action == Action::Install { "keep" } else { "restore" };
-            steps.push(format!("would {verb} the {kept} index files that depmod had made before"));
+            let files = report::counted(kept, "index file", "index files");
+            steps.push(format!("would {verb} the {files} that depmod had made before"));
         }
         let changes = self.journal.changes.iter().zip(&self.new);
         for (change, new) in

@@ -24,7 +24,7 @@ use kmodfile::release::Release;
 use report::durable;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{ProgressUnit, Report, size};
+use report::{ProgressUnit, Report, counted, size};
 
 /// Suites, by names that do not change with a release.
 #[derive(Debug)]
@@ -91,10 +91,10 @@ impl<'a> DebianArchive<'a> {
                 (Ok(()), _) => archive.load()?,
                 (Err(error), None) => return Err(error),
                 (Err(_), Some((age, packages))) => {
-                    let hours = age.as_secs() / 3600;
-                    context.report.warn(&format!(
-                        "the archive cannot be reached; using its indexes from {hours} hours ago"
-                    ));
+                    let hours = counted(age.as_secs() / 3600, "hour", "hours");
+                    context
+                        .report
+                        .warn(&format!("the archive cannot be reached; using its indexes from {hours} ago"));
                     packages
                 }
             },
@@ -240,7 +240,13 @@ impl<'a> DebianArchive<'a> {
         let packages = self.read_lists(&mirror, wanted)?;
         durable::replace(&self.index_file(), &serde_json::to_vec(&packages)?)?;
         self.refreshed = true;
-        step.done("Read", &format!("the archive's indexes: {} kernel packages", packages.len()));
+        step.done(
+            "Read",
+            &format!(
+                "the archive's indexes: {}",
+                counted(packages.len(), "kernel package", "kernel packages")
+            ),
+        );
         Ok(())
     }
 
