@@ -3,6 +3,7 @@
 //! command line as a user meets it.
 
 mod again;
+mod archive;
 mod bad_input;
 mod command_line;
 mod committed;
@@ -22,6 +23,7 @@ mod namespaces;
 mod nouns;
 mod outputs;
 mod patterns;
+mod progress;
 mod rules;
 mod series;
 mod spec;

@@ -16,6 +16,7 @@ mod kernels;
 mod machine;
 #[path = "../packings.rs"]
 mod packings;
+mod progress;
 mod rebuild;
 mod roots;
 mod rpm;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let suite = suite::Suite::prepare();
     let trials = [
         roots::trials(&suite),
+        progress::trials(&suite),
         rpm::trials(&suite),
         rpm_foreign::trials(&suite),
         rpm_install::trials(&suite),

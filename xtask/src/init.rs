@@ -13,6 +13,7 @@ use walkdir::WalkDir;
 
 use crate::repository;
 use kernel::context::Context;
+use report::ProgressUnit;
 use report::failure::{Exit, Failure};
 use report::process::Cmd;
 
@@ -78,17 +79,30 @@ fn sources(context: &Context) -> Result<String> {
 }
 
 fn build(context: &Context) -> Result<Utf8PathBuf> {
+    let step = context.report.step("Compiling", "the init of the virtual machine");
+    step.count(ProgressUnit::Things("crate", "crates"), 0);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Cmd::new(cargo)
+    let cmd = Cmd::new(cargo)
         .args(["build", "--locked", "--package", "guest", "--bin", "guest", "--profile", "init"])
         .args(["--target", TARGET, "--target-dir", TARGET_DIR])
         .args(["--message-format", "json-render-diagnostics"])
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS)
-        .cwd(repository())
-        .run(&context.report)
-        .context(
+        .cwd(repository());
+    let mut compiled = 0;
+    let output = cmd.finish_with(&context.report, |line| {
+        if line.starts_with('{') {
+            compiled += u64::from(line.contains("\"compiler-artifact\""));
+            step.reach(compiled);
+        } else {
+            context.report.output_line(line);
+        }
+    })?;
+    if !output.status.success() {
+        return Err(cmd.failure(&output)).context(
             "building the init of the virtual machine (it links to libc.a, of Debian's package libc6-dev)",
-        )?;
+        );
+    }
+    step.done("Compiled", "the init of the virtual machine");
     executable(&output.text()).ok_or_else(|| {
         Failure::new(Exit::Failed, "guest", "cargo built it and did not say where it is").into()
     })

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The make steps that prepare a kernel tree, and the paths that make can handle.
 
+use anyhow::Result;
 use camino::Utf8Path;
 
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
+use report::{ProgressUnit, Report, Step};
 
 /// The first make step's targets.
 pub const CONFIGURE: &[&str] = &["olddefconfig"];
@@ -41,6 +43,37 @@ pub fn make_step(
         .env("KBUILD_BUILD_HOST", "kmod")
 }
 
+/// Runs a make, whose output is kept in `log`, and counts on `step` what it makes; what an earlier
+/// run left there gives an estimate of the total. `place` is what the command runs through: a build
+/// root.
+pub fn run_counted(
+    cmd: Cmd,
+    log: &Utf8Path,
+    place: impl FnOnce(Cmd) -> Cmd,
+    step: &Step<'_>,
+    report: &Report,
+) -> Result<()> {
+    let before = fs_err::read(log).unwrap_or_default();
+    let before = String::from_utf8_lossy(&before);
+    let total = before.lines().filter(|line| makes_something(line)).count();
+    step.count(ProgressUnit::Things("object", "objects"), total as u64);
+    let cmd = place(cmd.log(log));
+    let mut made = 0;
+    let output = cmd.finish_with(report, |line| {
+        made += u64::from(makes_something(line));
+        step.reach(made);
+        report.output_line(line);
+    })?;
+    if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
+}
+
+/// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.
+fn makes_something(line: &str) -> bool {
+    let tool = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
+    !tool.is_empty()
+        && tool.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-[]".contains(c))
+}
+
 /// Refuses a directory that make and Kbuild cannot handle: blanks separate words, colons separate
 /// rules, and recipes are shell commands. Kbuild itself refuses blanks and colons, but late, and
 /// without a remedy.
@@ -59,6 +92,22 @@ pub fn require_path(path: &Utf8Path, remedy: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kbuild_makes_is_counted() {
+        for (line, counts) in [
+            ("  CC      scripts/mod/empty.o", true),
+            ("  RUSTC L rust/core.o", true),
+            ("  HOSTCC  scripts/basic/fixdep", true),
+            ("  DESCEND objtool", true),
+            ("make[1]: Entering directory '/x'", false),
+            ("warning: x", false),
+            ("    indented text", false),
+            ("", false),
+        ] {
+            assert_eq!(makes_something(line), counts, "{line}");
+        }
+    }
 
     #[test]
     fn what_make_would_take_apart_is_refused_by_name() {

@@ -14,14 +14,14 @@ use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
 use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
-use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step};
+use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step, run_counted};
 use crate::root::{Access, Root};
 use crate::{rust, source};
 use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{ProgressUnit, Report, Step, seconds};
+use report::{Report, Step, seconds};
 
 /// One kernel being made.
 pub(crate) struct Making<'a> {
@@ -163,8 +163,6 @@ impl Making<'_> {
         Ok(took)
     }
 
-    /// Runs a make step and counts what it makes; the log of the previous run gives an estimate of
-    /// the total.
     fn run_make(
         &self,
         place: &Utf8Path,
@@ -181,21 +179,8 @@ impl Making<'_> {
             targets,
             self.context.jobs,
         );
-        let log = self.log_file(log)?;
-        let before = fs_err::read_to_string(&log).unwrap_or_default();
-        step.count(
-            ProgressUnit::Things("object", "objects"),
-            before.lines().filter(|line| makes_something(line)).count() as u64,
-        );
-        let cmd = self.inside(cmd.log(log), place);
-        let mut made = 0;
-        let report = &self.context.report;
-        let output = cmd.finish_with(report, |line| {
-            made += u64::from(makes_something(line));
-            step.reach(made);
-            report.output_line(line);
-        })?;
-        if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
+        let inside = |cmd| self.inside(cmd, place);
+        run_counted(cmd, &self.log_file(log)?, inside, step, &self.context.report)
     }
 
     /// Where a log is kept. Logs survive a tree that failed and was removed.
@@ -235,13 +220,6 @@ impl Making<'_> {
     }
 }
 
-/// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.
-fn makes_something(line: &str) -> bool {
-    let tool = line.strip_prefix("  ").and_then(|line| line.split(' ').next()).unwrap_or_default();
-    !tool.is_empty()
-        && tool.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-[]".contains(c))
-}
-
 /// Whether a changed option would change what modules are: everything but what Kconfig asks of the
 /// building machine's own libraries, for tools that run there.
 fn matters(difference: &OptionDifference<'_>) -> bool {
@@ -267,29 +245,15 @@ fn discard(place: &Utf8Path, context: &Context, release: &Release) -> Result<()>
         None if place.join("stamp.json").exists() => "made from other packages".to_owned(),
         None => "left incomplete by a run that was stopped".to_owned(),
     };
-    context.report.note("Discarding", &format!("{place}, {why}"));
-    erase(place)
+    let step = context.report.step("Discarding", &format!("{place}, {why}"));
+    erase(place)?;
+    step.done("Discarded", place.as_str());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_kbuild_makes_is_counted() {
-        for (line, counts) in [
-            ("  CC      scripts/mod/empty.o", true),
-            ("  RUSTC L rust/core.o", true),
-            ("  HOSTCC  scripts/basic/fixdep", true),
-            ("  DESCEND objtool", true),
-            ("make[1]: Entering directory '/x'", false),
-            ("warning: x", false),
-            ("    indented text", false),
-            ("", false),
-        ] {
-            assert_eq!(makes_something(line), counts, "{line}");
-        }
-    }
 
     #[test]
     fn options_of_the_building_machine_may_differ_and_no_others() {

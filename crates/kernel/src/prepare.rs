@@ -238,6 +238,8 @@ pub fn remove(context: &Context, release: &Release) -> Result<()> {
         return Ok(());
     }
     let _lock = context.cache.lock(&lock_name(release), &context.report)?;
-    context.report.note("Removing", place.as_str());
-    erase(&place)
+    let step = context.report.step("Removing", place.as_str());
+    erase(&place)?;
+    step.done("Removed", place.as_str());
+    Ok(())
 }

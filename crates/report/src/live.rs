@@ -39,6 +39,9 @@ impl ProgressUnit {
 /// Polled for how far a step has got.
 type Watch = Box<dyn Fn() -> u64 + Send>;
 
+/// Polled for what a step is doing.
+type Tell = Box<dyn Fn() -> String + Send>;
+
 #[derive(Default)]
 struct State {
     over: bool,
@@ -46,6 +49,7 @@ struct State {
     counted: Option<(ProgressUnit, u64)>,
     reached: u64,
     watch: Option<Watch>,
+    tell: Option<Tell>,
 }
 
 impl State {
@@ -54,7 +58,15 @@ impl State {
         if let Some(watch) = &self.watch {
             self.reached = watch();
         }
+        if let Some(tell) = &self.tell {
+            self.line = printable(&tell());
+        }
         match self.counted {
+            // Nothing of it is counted yet, or it does something else first.
+            Some((_, 0)) if self.reached == 0 => self.line.clone(),
+            Some((unit, 0)) if !self.line.is_empty() => {
+                format!("{}, {}", unit.shown(self.reached, 0), self.line)
+            }
             // An estimate may be exceeded.
             Some((unit, total)) => unit.shown(self.reached, if self.reached > total { 0 } else { total }),
             None => self.line.clone(),
@@ -127,15 +139,20 @@ impl Live {
         live
     }
 
-    /// Shown on the terminal, below what is there already of `bars`.
-    pub(crate) fn on_terminal(title: String, bars: &MultiProgress) -> Self {
+    /// Shown on the terminal, below what is there already of `bars`, once it has run for `from`.
+    pub(crate) fn on_terminal(title: String, bars: &MultiProgress, from: Duration) -> Self {
         let mut live = Self::new();
         let bar = bars.add(ProgressBar::new(1).with_style(style("{prefix}  {msg}")).with_prefix(title));
-        bar.tick();
+        if from.is_zero() {
+            bar.tick();
+        }
         live.bar = Some((bar.clone(), bars.clone()));
         let shared = Arc::clone(&live.shared);
         let mut drawn = false;
         let show = move |state: &mut State, elapsed: Duration| {
+            if elapsed < from {
+                return;
+            }
             let far = state.far();
             if let Some((_, total)) = state.counted.filter(|(_, total)| *total > 0 && state.reached <= *total)
             {
@@ -161,8 +178,11 @@ impl Live {
 
     /// Sets the last line of output of the program that it runs.
     pub(crate) fn said(&self, line: &str) {
-        let printable = line.trim().chars().filter(|c| !c.is_control()).collect();
-        self.shared.state().line = printable;
+        self.shared.state().line = printable(line);
+    }
+
+    pub(crate) fn tell(&self, tell: impl Fn() -> String + Send + 'static) {
+        self.shared.state().tell = Some(Box::new(tell));
     }
 
     pub(crate) fn count(&self, unit: ProgressUnit, total: u64) {
@@ -192,6 +212,11 @@ impl Drop for Live {
     }
 }
 
+/// A line without what would move the cursor.
+fn printable(line: &str) -> String {
+    line.trim().chars().filter(|c| !c.is_control()).collect()
+}
+
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the templates are right");
     style.progress_chars("=> ")
@@ -206,12 +231,19 @@ mod tests {
     fn how_far_it_is_is_said_with_and_without_a_total() {
         let mut state = State { line: "CC x.o".to_owned(), ..State::default() };
         assert_eq!(state.far(), "CC x.o");
+        state.counted = Some((ProgressUnit::Things("object", "objects"), 0));
+        assert_eq!(state.far(), "CC x.o");
+        state.reached = 3;
+        assert_eq!(state.far(), "3 objects, CC x.o");
         state.counted = Some((ProgressUnit::Things("object", "objects"), 40));
         state.reached = 12;
         assert_eq!(state.far(), "12 of 40 objects");
         // The total was an estimate.
         state.reached = 41;
         assert_eq!(state.far(), "41 objects");
+        state.tell = Some(Box::new(|| "[    1.2] x\r\n".to_owned()));
+        state.counted = None;
+        assert_eq!(state.far(), "[    1.2] x");
         state.counted = Some((ProgressUnit::Bytes, 10_000_000));
         state.watch = Some(Box::new(|| 3_500_000));
         assert_eq!(state.far(), "3.5 MB of 10.0 MB");

@@ -275,6 +275,7 @@ impl Cmd {
     /// Runs to the end, whatever the exit status; hands each line to `on_line` as it comes.
     pub fn finish_with(&self, report: &Report, on_line: impl FnMut(&str)) -> Result<Output> {
         report.command(&self.line());
+        let _shown = report.running(&self.line());
         let mut child = self.spawn(Stdio::piped(), Stdio::piped())?;
         if let Some(mut stdin) = child.stdin.take() {
             let input = self.input.clone().unwrap_or_default();
@@ -425,7 +426,9 @@ fn is_complaint(line: &str) -> bool {
 /// Runs commands at once, each reading what the one before writes. The first that failed is the
 /// error.
 pub fn pipeline(cmds: &[Cmd], report: &Report) -> Result<()> {
-    report.command(&cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | "));
+    let line = cmds.iter().map(Cmd::line).collect::<Vec<_>>().join(" | ");
+    report.command(&line);
+    let _shown = report.running(&line);
     let mut input = cmds.first().map_or_else(|| Ok(Stdio::null()), Cmd::opened_stdin)?;
     let mut children = Vec::new();
     for cmd in cmds {

@@ -6,6 +6,7 @@
 //! elsewhere each step is one plain line when it begins, one every ten seconds, and one when it
 //! ends.
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -30,6 +31,8 @@ pub struct Report {
     /// The step that is running now, the innermost.
     live: Mutex<Vec<Weak<Live>>>,
     answered: AtomicBool,
+    /// What was warned of and is not said again.
+    warned: Mutex<HashSet<String>>,
     /// Why a result did not get to standard output.
     lost: Mutex<Option<Failure>>,
     name: &'static str,
@@ -41,6 +44,12 @@ pub const TOOL: &str = "cargo kmod";
 
 /// How often a step that is not shown on a terminal says that it goes on.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A program that takes longer is shown on a terminal, where no step says what is done.
+const LONG: Duration = Duration::from_secs(2);
+
+/// So much is shown of the command line of such a program, in characters.
+const SHOWN: usize = 70;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
@@ -77,6 +86,7 @@ impl Report {
             colour: false,
             live: Mutex::default(),
             answered: AtomicBool::new(false),
+            warned: Mutex::default(),
             lost: Mutex::default(),
             name: TOOL,
         }
@@ -90,17 +100,34 @@ impl Report {
     /// Begins a step that may take long: `verb` in the present ("Preparing"), `what` it concerns.
     pub fn step(&self, verb: &str, what: &str) -> Step<'_> {
         let title = self.titled(verb, &self.named(what));
-        let live = match (&self.bars, self.level) {
+        if self.bars.is_none() {
+            self.line(&title);
+        }
+        Step { report: self, live: self.show(title, Duration::ZERO) }
+    }
+
+    /// Shows that a program runs, should it take long, until the value is dropped. Where a step is
+    /// running, that says what is done.
+    pub(crate) fn running(&self, command: &str) -> Option<Arc<Live>> {
+        if self.level == Level::Silent || self.innermost().is_some() {
+            return None;
+        }
+        let mut shown: String = command.lines().next().unwrap_or_default().chars().take(SHOWN).collect();
+        if shown.len() < command.len() {
+            shown.push('…');
+        }
+        Some(self.show(self.titled("Running", &shown), LONG))
+    }
+
+    /// Shows what `title` says as being done, on a terminal once it has taken as long as `from`.
+    fn show(&self, title: String, from: Duration) -> Arc<Live> {
+        let live = Arc::new(match (&self.bars, self.level) {
             (_, Level::Silent) => Live::silent(),
-            (Some(bars), _) => Live::on_terminal(title, bars),
-            (None, _) => {
-                self.line(&title);
-                Live::plain(title, INTERVAL, error_line)
-            }
-        };
-        let live = Arc::new(live);
+            (Some(bars), _) => Live::on_terminal(title, bars, from),
+            (None, _) => Live::plain(title, INTERVAL, error_line),
+        });
         locked(&self.live).push(Arc::downgrade(&live));
-        Step { report: self, live }
+        live
     }
 
     /// One line of progress.
@@ -112,6 +139,13 @@ impl Report {
     pub fn warn(&self, text: &str) {
         let word = if self.colour { "\x1b[1;33mwarning\x1b[0m" } else { "warning" };
         self.line(&format!("{word}: {text}"));
+    }
+
+    /// The same, once in a run, however often there is a reason for it.
+    pub fn warn_once(&self, text: &str) {
+        if locked(&self.warned).insert(text.to_owned()) {
+            self.warn(text);
+        }
     }
 
     /// The result of the command as lines for people; not shown with `--json`.
@@ -208,6 +242,11 @@ impl Step<'_> {
     /// Polls `watch` for how much of it is done.
     pub fn watch(&self, watch: impl Fn() -> u64 + Send + 'static) {
         self.live.watch(watch);
+    }
+
+    /// Polls `tell` for what it is doing, where nothing of it is counted.
+    pub fn tell(&self, tell: impl Fn() -> String + Send + 'static) {
+        self.live.tell(tell);
     }
 
     /// Ends the step: `verb` in the past ("Prepared"), `what` came of it. Gives the time it took.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Boots a prepared kernel with a payload, shows what happens there, and hands back the run.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -67,6 +68,8 @@ pub fn boot_with<X: ExtraStep>(
         machine.limits = Limits::exactly(limit);
     }
     let step = context.report.step("Booting", kdir.release().as_str());
+    let console = console_log.to_owned();
+    step.tell(move || last_line(&console));
     let run = machine.run(context, |plan, event| {
         context.report.output_line(&told(plan, event));
         if let Event::StepEnded { index, .. } = event {
@@ -84,11 +87,29 @@ pub fn boot_with<X: ExtraStep>(
 pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
+        let step = context.report.step("Unpacking", "vmlinux");
         let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
         durable::replace(&file, &image)?;
-        context.report.note("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
+        step.done("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
     }
     Ok(file)
+}
+
+/// How much of the console's end is looked at, in bytes.
+const END: i64 = 1024;
+
+/// The last line on the console, from which one sees how far the kernel is.
+fn last_line(console_log: &Utf8Path) -> String {
+    let end = || {
+        let mut file = fs_err::File::open(console_log).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::End(-END.min(i64::try_from(length).ok()?))).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+    };
+    end().unwrap_or_default()
 }
 
 /// One line about an event, for whoever watches.

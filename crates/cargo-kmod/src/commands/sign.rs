@@ -14,9 +14,9 @@ use kmodfile::release::Release;
 use kmodfile::signature::Trailer;
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
-use project::sign::{self, ModuleSigner, Unsigned};
+use project::sign::{self, ModuleSigner, Signed, Unsigned};
 use report::failure::Failure;
-use report::table;
+use report::{ProgressUnit, table};
 
 /// `cargo kmod sign`.
 #[derive(Clone, Debug, Args)]
@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
     }
     let prepared = prepare::provide_for(context, Some(&release), context.root_fs, Rust::Optional)?;
     let signer = ModuleSigner::new(context, &prepared, &pair)?;
-    let signed = modules.iter().map(|module| signer.sign(module)).collect::<Result<Vec<_>>>()?;
+    let signed = all_signed(context, &modules, &signer)?;
     let mut outcomes = Vec::new();
     for (module, signed) in modules.iter().zip(signed) {
         signed.write(module.file())?;
@@ -96,6 +96,23 @@ fn is_signed(context: &Context, pair: &KeyPair, file: &Utf8Path) -> Result<bool>
     let signed = read.compression().is_none()
         && read.module().is_ok_and(|module| matches!(module.signature, Trailer::Signed(_)));
     Ok(signed && sign::verify(context, &pair.certificate, file, &read.image).is_ok())
+}
+
+/// So few are signed at once.
+const FEW: usize = 10;
+
+/// Each is signed by a program of the kernel's, which takes a moment.
+fn all_signed(context: &Context, modules: &[Unsigned], signer: &ModuleSigner<'_>) -> Result<Vec<Signed>> {
+    let step = (modules.len() > FEW).then(|| {
+        let step = context.report.step("Signing", &format!("{} modules", modules.len()));
+        step.count(ProgressUnit::Things("module", "modules"), modules.len() as u64);
+        step
+    });
+    let sign = |(done, module)| {
+        step.iter().for_each(|step| step.reach(done as u64));
+        signer.sign(module)
+    };
+    modules.iter().enumerate().map(sign).collect()
 }
 
 /// The kernel that all modules are for.

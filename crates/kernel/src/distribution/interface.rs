@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::distribution::archive::{Age, Archive};
 use crate::distribution::recipe::Recipe;
 use crate::machine::programs::Program;
-use report::Report;
 use report::failure::Failure;
+use report::{Report, Step};
 
 /// A distribution of Linux.
 pub trait Distribution: std::fmt::Debug + Sync {
@@ -37,7 +37,8 @@ pub trait Distribution: std::fmt::Debug + Sync {
 
     /// Makes the tree for `recipe` in `place/tree`, with everything that belongs to that below
     /// `place`.
-    fn make_tree(&self, context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()>;
+    /// `step` shows how far that is.
+    fn make_tree(&self, context: &Context, recipe: &Recipe, place: &Utf8Path, step: &Step<'_>) -> Result<()>;
 
     /// The signed programs that a machine with Secure Boot starts its kernels by.
     fn boot_chain(&self) -> BootChain;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The machine the tool runs on: which programs it has, and how it gets those it lacks.
 
+pub(crate) mod apt;
 pub mod facts;
 pub mod programs;
 pub mod user;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::context::Context;
+use crate::machine::apt;
 use crate::machine::user::is_root;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -114,15 +115,23 @@ fn install(context: &Context, packages: &[&str]) -> Result<()> {
     // `apt-get update` does not wait for another one, whatever DPkg::Lock::Timeout says.
     let _lock = context.cache.lock("packages of this machine", report)?;
     let step = report.step("Installing", &packages.join(", "));
-    apt(&["update"]).run(report)?;
-    apt(&["install", "--yes", "--no-install-recommends"]).args(packages).run(report)?;
+    apt_get(&["update"]).run(report)?;
+    let install = apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages);
+    apt::run_counted(&install, &step, report)?;
     step.done("Installed", &packages.join(", "));
     Ok(())
 }
 
 /// apt-get as root: directly, or through sudo.
-fn apt(args: &[&str]) -> Cmd {
-    let words = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
+fn apt_get(args: &[&str]) -> Cmd {
+    let words = [
+        "env",
+        "LC_ALL=C.UTF-8",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-o",
+        "DPkg::Lock::Timeout=300",
+    ];
     let cmd = if is_root() { Cmd::new(words[0]) } else { Cmd::new("sudo").arg(words[0]) };
     cmd.args(&words[1..]).args(args)
 }

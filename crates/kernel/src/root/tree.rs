@@ -101,7 +101,7 @@ impl TreeRoot {
         let step = context.report.step("Making", &what);
         let place = self.place();
         let partial = context.cache.partial(place, &context.report, |dir| removal::remove(context, dir))?;
-        distribution.make_tree(context, recipe, &partial)?;
+        distribution.make_tree(context, recipe, &partial, &step)?;
         let stamp = Stamp {
             suite: recipe.suite.clone(),
             packages: recipe.packages().to_vec(),

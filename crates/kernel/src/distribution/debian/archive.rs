@@ -16,6 +16,7 @@ use crate::distribution::debian::mirror::{AptMirror, KEYRING};
 use crate::distribution::debian::parts;
 use crate::distribution::debian::recipe;
 use crate::distribution::debian::source;
+use crate::distribution::debian::validity;
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
 use crate::machine::{facts, programs};
@@ -99,7 +100,15 @@ impl<'a> DebianArchive<'a> {
                 }
             },
         };
+        archive.warn_of_age();
         Ok(archive)
+    }
+
+    /// Says how old the indexes are, where they are past their time.
+    fn warn_of_age(&self) {
+        let suites = self.suites.main.iter().copied().chain([self.suites.security]);
+        let warning = validity::warning(&self.dir.join("lists"), suites, SystemTime::now());
+        warning.into_iter().for_each(|warning| self.context.report.warn_once(&warning));
     }
 
     /// Kernel packages (`linux-*`), and `rustc`, of all suites.
@@ -347,7 +356,19 @@ impl Archive for DebianArchive<'_> {
         let headers = kernels.iter().map(|kernel| &kernel.headers);
         let unknown: Vec<&Package> =
             headers.filter(|headers| !self.kept("configs", headers).exists()).collect();
-        self.fetch(&unknown).map(drop)
+        self.fetch(&unknown)?;
+        if self.context.dry_run || unknown.is_empty() {
+            return Ok(());
+        }
+        let step = self.context.report.step("Reading", "the kernels' configurations");
+        step.count(ProgressUnit::Things("kernel", "kernels"), unknown.len() as u64);
+        let unknown = kernels.iter().filter(|kernel| !self.kept("configs", &kernel.headers).exists());
+        for (done, kernel) in unknown.enumerate() {
+            step.reach(done as u64);
+            self.config(kernel)?;
+        }
+        step.done("Read", "the kernels' configurations");
+        Ok(())
     }
 
     fn has_rustc(&self, kernel: &ArchiveKernel, version: &str) -> bool {

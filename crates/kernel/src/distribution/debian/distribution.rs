@@ -14,8 +14,8 @@ use crate::distribution::debian::recipe;
 use crate::distribution::interface::{BootChain, Distribution};
 use crate::distribution::recipe::Recipe;
 use crate::machine::programs::{Program, program};
-use report::Report;
 use report::failure::Failure;
+use report::{Report, Step};
 
 /// Debian.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +76,8 @@ impl Distribution for Debian {
         host::serves(recipe, report)
     }
 
-    fn make_tree(&self, context: &Context, recipe: &Recipe, place: &Utf8Path) -> Result<()> {
-        bootstrap::make_tree(context, recipe, place)
+    fn make_tree(&self, context: &Context, recipe: &Recipe, place: &Utf8Path, step: &Step<'_>) -> Result<()> {
+        bootstrap::make_tree(context, recipe, place, step)
     }
 
     fn boot_chain(&self) -> BootChain {

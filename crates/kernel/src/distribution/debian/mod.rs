@@ -12,6 +12,7 @@ pub mod mirror;
 mod parts;
 mod recipe;
 mod source;
+mod validity;
 
 pub use distribution::Debian;
 pub use recipe::{base_suite, recipe};
