@@ -61,16 +61,13 @@ impl State {
         if let Some(tell) = &self.tell {
             self.line = printable(&tell());
         }
-        match self.counted {
-            // Nothing of it is counted yet, or it does something else first.
-            Some((_, 0)) if self.reached == 0 => self.line.clone(),
-            Some((unit, 0)) if !self.line.is_empty() => {
-                format!("{}, {}", unit.shown(self.reached, 0), self.line)
-            }
-            // An estimate may be exceeded.
-            Some((unit, total)) => unit.shown(self.reached, if self.reached > total { 0 } else { total }),
-            None => self.line.clone(),
-        }
+        // An estimate may be exceeded.
+        let counted = self.counted.map(|(unit, total)| {
+            let total = if self.reached > total { 0 } else { total };
+            if total + self.reached == 0 { String::new() } else { unit.shown(self.reached, total) }
+        });
+        let parts = [counted.unwrap_or_default(), self.line.clone()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -212,9 +209,17 @@ impl Drop for Live {
     }
 }
 
-/// A line without what would move the cursor.
+/// So much of a program's line is shown, in characters.
+const LONGEST: usize = 60;
+
+/// A line without what would move the cursor, as far as it fits beside the rest.
 fn printable(line: &str) -> String {
-    line.trim().chars().filter(|c| !c.is_control()).collect()
+    let mut chars = line.trim().chars().filter(|c| !c.is_control());
+    let mut shown: String = chars.by_ref().take(LONGEST).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -236,17 +241,23 @@ mod tests {
         state.reached = 3;
         assert_eq!(state.far(), "3 objects, CC x.o");
         state.counted = Some((ProgressUnit::Things("object", "objects"), 40));
-        state.reached = 12;
-        assert_eq!(state.far(), "12 of 40 objects");
+        assert_eq!(state.far(), "3 of 40 objects, CC x.o");
         // The total was an estimate.
         state.reached = 41;
-        assert_eq!(state.far(), "41 objects");
-        state.tell = Some(Box::new(|| "[    1.2] x\r\n".to_owned()));
+        assert_eq!(state.far(), "41 objects, CC x.o");
         state.counted = None;
+        state.tell = Some(Box::new(|| "[    1.2] x\r\n".to_owned()));
         assert_eq!(state.far(), "[    1.2] x");
+        state.tell = Some(Box::new(String::new));
         state.counted = Some((ProgressUnit::Bytes, 10_000_000));
         state.watch = Some(Box::new(|| 3_500_000));
         assert_eq!(state.far(), "3.5 MB of 10.0 MB");
+    }
+
+    #[test]
+    fn a_line_is_shown_as_far_as_it_fits() {
+        assert_eq!(printable("  CC\t[M] x.o\r\n"), "CC[M] x.o");
+        assert_eq!(printable(&"ä".repeat(100)), format!("{}…", "ä".repeat(LONGEST)));
     }
 
     #[test]
