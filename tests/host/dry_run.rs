@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 
 use crate::command_line::commands;
 use crate::elf::{Exports, module};
-use crate::tool::{Scratch, run};
+use crate::tool::{PROGRAM, Scratch, run};
 
 const RELEASE: &str = "7.2.1+deb13-cloud-amd64";
 
@@ -134,13 +134,8 @@ fn a_dry_run_of_any_command_changes_nothing() {
     lay_out(&scratch);
     for command in commands() {
         for (statuses, words, said) in lines(&command) {
-            let words = words.replace("{}", dir.as_str());
-            let words: Vec<&str> = ["--dry-run"]
-                .into_iter()
-                .chain(command.split(' '))
-                .chain(words.split(' '))
-                .filter(|word| !word.is_empty())
-                .collect();
+            let words = line_of(&scratch, &command, words);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let before = Snapshot::of(&scratch);
             let (status, output) = run(&at_home(&scratch, &words).env("TMPDIR", temporary.path()));
             let line = words.join(" ");
@@ -154,10 +149,41 @@ fn a_dry_run_of_any_command_changes_nothing() {
     }
 }
 
+/// What a command has to say at its work, and not only its help and its errors of usage.
+#[test]
+fn no_command_at_work_panics_over_outputs_that_cannot_be_written() {
+    let scratch = Scratch::new();
+    lay_out(&scratch);
+    for command in commands() {
+        for (statuses, words, _) in lines(&command) {
+            let words = line_of(&scratch, &command, words);
+            for spoilt in [">/dev/full 2>/dev/full", "2>&-"] {
+                let script = format!(r#""$@" {spoilt}"#);
+                let cmd = of_home(&scratch, Cmd::new("sh").args(["-c", &script, "sh", PROGRAM]).args(&words));
+                let (status, _) = run(&cmd);
+                // A result that was asked for and could not be written is a failure.
+                let right = statuses.contains(&status) || (status == 1 && spoilt.starts_with('>'));
+                assert!(right, "{words:?}: status {status}");
+            }
+        }
+    }
+}
+
+/// The words of a line of the table, for the program.
+fn line_of(scratch: &Scratch, command: &str, words: &str) -> Vec<String> {
+    let words = words.replace("{}", scratch.path().as_str());
+    let words = ["--dry-run"].into_iter().chain(command.split(' ')).chain(words.split(' '));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
 /// The tool with everything of the user's in the scratch directory.
 fn at_home(scratch: &Scratch, words: &[&str]) -> Cmd {
+    of_home(scratch, Cmd::new(PROGRAM).args(words))
+}
+
+fn of_home(scratch: &Scratch, cmd: Cmd) -> Cmd {
     let dir = scratch.path();
-    let cmd = scratch.tool(words).cwd(dir.join("project")).env("HOME", dir.join("home"));
+    let cmd = cmd.cwd(dir.join("project")).env("XDG_CACHE_HOME", dir).env("HOME", dir.join("home"));
     cmd.env("XDG_DATA_HOME", dir.join("home/data")).env("CARGO_TARGET_DIR", dir.join("target"))
 }
 
