@@ -27,14 +27,14 @@ pub fn notices(evaluated: &Evaluated) -> Vec<String> {
     let unset = evaluated.unset.iter();
     let unset = unset.map(|(name, line)| format!("line {line}: ${name} {}", given::why_unset(name)));
     let taken = evaluated.taken.iter();
-    // One that has its own name as its value is taken by both readings of DKMS.
-    let taken: BTreeSet<String> = taken
-        .filter_map(|(taken, line)| Some(format!("line {line}: {}", given::differs_from_dkms(taken)?)))
-        .collect();
+    let taken =
+        taken.filter_map(|(taken, line)| Some(format!("line {line}: {}", given::differs_from_dkms(taken)?)));
     let names = evaluated.values.names();
     let of_names = names.filter_map(|name| Some(format!("{name} {}", without_effect(name, evaluated)?)));
     let of_dkms = objections(evaluated).into_iter().map(|objection| objection.to_string());
-    unset.chain(taken).chain(of_names).chain(of_dkms).collect()
+    let mut said = BTreeSet::new();
+    let all = unset.chain(taken).chain(of_names).chain(of_dkms);
+    all.filter(|notice| said.insert(notice.clone())).collect()
 }
 
 /// Why what the file assigns to `name` has no effect on a build; `None` if it has one.
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn what_is_said_of_a_variable_is_true() {
         let values = given::given(given::Facts { package: Some(("x", "1")), target: None });
+        let rest = "BUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/extra\n";
         let said = |text: &str| {
-            let whole = format!("{text}BUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/extra\n");
-            notices(&DkmsConf::parse(&whole).unwrap().evaluate(&values).unwrap())
+            notices(&DkmsConf::parse(&format!("{text}{rest}")).unwrap().evaluate(&values).unwrap())
         };
         for text in [
             "A=$UID$EUID",

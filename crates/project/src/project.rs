@@ -146,7 +146,8 @@ impl Project {
         let dir = directory(dir)?;
         let facts = Facts { target: Some(&target), package: None };
         // DKMS knows what the package is called when it reads the file: from an earlier reading.
-        let mut first = shell::source(context, &dir, prepared, &target, &given(facts))?.values;
+        let first = shell::source(context, &dir, prepared, &target, &given(facts))?.values;
+        let mut first = reread(first, &given(facts)).values;
         set(&mut first, settings);
         let named = Identity::of(&dir, &first).ok();
         let package = named.as_ref().map(|named| (named.name.as_str(), named.version.as_str()));
@@ -174,7 +175,6 @@ impl Project {
         let refused = |error| invalid(&file, &error);
         project.make = directives::make(&evaluated.values, Some(release)).map_err(refused)?;
         project.patches = directives::patches(&evaluated.values, release).map_err(refused)?;
-        // Of a file that a shell evaluated, only what DKMS would make of its values is known.
         project.notices.extend(notices(&evaluated));
         project.import = self.import.clone();
         project.leave_out_excluded(target)?;
@@ -188,7 +188,7 @@ impl Project {
 
     /// Its values, with the settings; for no kernel, if none is given.
     fn values_for(&self, target: Option<&BuildTarget>) -> Result<Evaluated> {
-        let given = given(self.facts(target));
+        let given = given(Facts { target, package: Some((&self.name, &self.version)) });
         let mut evaluated = match &self.conf {
             Conf::Shell(values) => reread(values.clone(), &given),
             Conf::Read(conf) => {
@@ -201,14 +201,14 @@ impl Project {
 
     /// The variables that DKMS has when it runs what the `dkms.conf` says.
     pub fn variables(&self, target: &BuildTarget) -> Given {
-        let mut variables = given(self.facts(Some(target)));
+        let mut variables = given(self.facts(target));
         variables.insert("PACKAGE_NAME", self.name.clone());
         variables.insert("PACKAGE_VERSION", self.version.clone());
         variables
     }
 
-    fn facts<'a>(&'a self, target: Option<&'a BuildTarget>) -> Facts<'a> {
-        Facts { target, package: Some((&self.name, &self.version)) }
+    fn facts<'a>(&'a self, target: &'a BuildTarget) -> Facts<'a> {
+        Facts { target: Some(target), package: Some((&self.name, &self.version)) }
     }
 
     /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.

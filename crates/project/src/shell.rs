@@ -149,7 +149,7 @@ pub(crate) fn source(
         return Err(unfinished(dir, &output).into());
     }
     if let Some(stage) = variables.get("PWD") {
-        values.replace(PROJECT, stage);
+        values.replace_text(PROJECT, stage);
     }
     said.iter_mut().for_each(|line| *line = line.replace(PROJECT, dir.as_str()));
     Ok(Sourced { values, said })

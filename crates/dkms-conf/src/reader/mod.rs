@@ -143,7 +143,7 @@ fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
             done.unset.extend(state.done.unset.drain(..).map(|(name, _)| (name, line)));
             done.taken.extend(state.done.taken.drain(..).map(|(taken, _)| (taken, line)));
             state.done.values.set(name, index, value.clone());
-            done.values.change(name, index, value);
+            done.values.replace(name, index, value);
         }
     }
     done.used.append(&mut state.done.used);

@@ -58,7 +58,7 @@ impl Values {
     }
 
     /// Gives an element that is there another value, of the same line.
-    pub(crate) fn change(&mut self, name: &str, index: u32, text: String) {
+    pub(crate) fn replace(&mut self, name: &str, index: u32, text: String) {
         let line = self.line(name, index);
         self.set_value(name, index, Value { text, line });
     }
@@ -73,7 +73,7 @@ impl Values {
     }
 
     /// Puts `new` in place of `old` wherever that stands in a value.
-    pub fn replace(&mut self, old: &str, new: &str) {
+    pub fn replace_text(&mut self, old: &str, new: &str) {
         let values = self.0.values_mut().flat_map(BTreeMap::values_mut);
         values.for_each(|value| value.text = value.text.replace(old, new));
     }
