@@ -90,7 +90,7 @@ fn packed_by_a_spec(suite: &Suite) {
             .replace("kmod_name cifs-fix", "kmod_name hello")
             .replace("kmod_modules cifs_fix", "kmod_modules hello")
             .replace("%undefine _debugsource_packages", "%global with_debuginfo 0")
-            .replace("module .. \".ko\"))", "module .. \".ko.xz\"))")
+            .replace("module .. \".ko\")", "module .. \".ko.xz\")")
             .replace(
                 "-exec chmod 0644 '{}' +",
                 &format!("-exec chmod 0644 '{{}}' + -exec {command} '{{}}' +"),
