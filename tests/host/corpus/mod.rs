@@ -11,6 +11,7 @@ use dkms_conf::objections::{DkmsVersion, Effect, Objection, objections};
 use dkms_conf::{DkmsConf, Evaluated, Values};
 use kmodfile::config::Config;
 use project::{BuildTarget, Opened, Project, Settings};
+use xtask::repository;
 
 use crate::dkms_corpus::{JOBS, RELEASE, Record, Taken, Verdict, confs, names};
 
@@ -105,6 +106,16 @@ fn the_reader_takes_what_dkms_takes() {
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
     for (name, reason) in ON_PURPOSE {
         assert!(different.contains_key(name), "{name} is no different any more: {reason}");
+    }
+}
+
+/// What this repository has for DKMS itself.
+#[test]
+fn no_dkms_objects_to_our_own() {
+    for dir in ["", "cifs", "tests/dkms/replacement"] {
+        let dir = repository().join(dir);
+        let objections = Project::open(&dir).unwrap().objections().unwrap();
+        assert!(objections.is_empty(), "{dir}: {objections:?}");
     }
 }
 

@@ -128,8 +128,8 @@ fn read_again(mut done: Evaluated, given: &Given) -> Evaluated {
         for (index, text) in elements {
             let place = DirectivePlace::of(&done.values, name, index);
             let value = match shape(&text) {
-                Shape::Word => state.between_quotes(&text).unwrap_or(text),
-                Shape::Program => text,
+                // Some programs are known by what they print.
+                Shape::Word | Shape::Program => state.between_quotes(&text).unwrap_or(text),
                 Shape::Broken => {
                     done.lost.push(place.clone());
                     text

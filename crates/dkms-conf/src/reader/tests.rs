@@ -106,8 +106,9 @@ fn directives_are_read_twice_as_dkms_does() {
         // The file's own variables are not there any more, other directives are.
         ("B=1\nMAKE='make $B'", "make "),
         ("BUILT_MODULE_NAME=b\nMAKE='make $BUILT_MODULE_NAME'", "make b"),
+        ("MAKE='make A=$(arch)'", "make A=x86_64"),
         // What takes a shell stays, and so does what DKMS loses.
-        ("MAKE='make -j$(nproc)'", "make -j$(nproc)"),
+        ("MAKE='make A=$(x)'", "make A=$(x)"),
         ("MAKE='make ${kernelver%.*}'", "make ${kernelver%.*}"),
         ("MAKE='make A=\"b  c\" d'", "make A=\"b c\" d"),
     ] {
