@@ -63,7 +63,11 @@ fn the_guard(suite: &Suite) {
     assert_eq!(rows[0]["faults"], serde_json::json!([]));
     machine.tool_ok("dkms-uninstall --kernel $KERNEL");
     assert_eq!(machine.resolved("cifs_fix"), "");
+    // What is so already ends well, at each step of the way back.
+    assert!(machine.tool_ok("dkms-uninstall --kernel $KERNEL").contains("is not installed for"));
     machine.tool_ok("dkms-remove");
+    assert!(machine.tool_ok("dkms-uninstall --kernel $KERNEL").contains("is not installed for"));
+    assert!(machine.tool_ok("dkms-remove").contains("DKMS does not know cifs-fix"));
     assert_eq!(machine.ok("ls /usr/src /var/lib/dkms | grep cifs; true"), "");
     assert_eq!(machine.modules(), before);
 }
