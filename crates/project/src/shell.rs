@@ -107,7 +107,8 @@ pub fn evaluate(
     let shown = sourced.said.iter().take(SHOWN);
     shown.for_each(|line| context.report.warn(&format!("{file} says: {line}")));
     if let Some(more) = sourced.said.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        context.report.warn(&format!("{file} says {more} more lines"));
+        let more = report::counted(more, "more line", "more lines");
+        context.report.warn(&format!("{file} says {more}"));
     }
     sourced.values.to_string().lines().for_each(|line| context.report.note("Value", line));
     Ok(sourced.values)

@@ -186,7 +186,7 @@ fn says_why(suite: &Suite) {
         text.lines().filter(|line| !line.contains("\t__fentry__\t")).map(|line| format!("{line}\n"));
     fs_err::write(&symvers, without.collect::<String>()).unwrap();
     let output = fleet.add(&["giver"]);
-    assert!(output.contains("; and one more reason (-v)"), "{output}");
+    assert!(output.contains("; and 1 more reason (-v)"), "{output}");
     assert!(!output.contains("__fentry__"), "{output}");
     let output = fleet.weak(&["--add-modules", "--verbose"], &[fleet.seen("giver")]);
     let each = format!("{} for {CHANGED}: it ", fleet.seen("giver"));

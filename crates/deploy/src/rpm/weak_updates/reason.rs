@@ -35,8 +35,7 @@ impl fmt::Display for NotLinked {
         write!(f, "{first}")?;
         match more.len() {
             0 => Ok(()),
-            1 => f.write_str("; and one more reason (-v)"),
-            more => write!(f, "; and {more} more reasons (-v)"),
+            more => write!(f, "; and {} (-v)", report::counted(more, "more reason", "more reasons")),
         }
     }
 }
@@ -116,7 +115,7 @@ mod tests {
         let start = "/lib/modules/6.12.1/extra/x.ko out of 6.12.2: it needs a, which nothing exports";
         for (reasons, end) in [
             (&[unresolved("a")][..], ""),
-            (&[unresolved("a"), unresolved("b")], "; and one more reason (-v)"),
+            (&[unresolved("a"), unresolved("b")], "; and 1 more reason (-v)"),
             (&[unresolved("a"), unresolved("b"), unresolved("c")], "; and 2 more reasons (-v)"),
         ] {
             assert_eq!(of(reasons).to_string(), format!("{start}{end}"));

@@ -38,7 +38,7 @@ pub(super) fn warning<'a>(
 }
 
 fn said(expired: &[Expired]) -> String {
-    let days = |days: u64| if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+    let days = |days: u64| report::counted(days, "day", "days");
     let one = |index: &Expired| {
         format!("{} is {} old and no longer valid for {}", index.suite, days(index.days), days(index.past))
     };
