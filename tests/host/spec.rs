@@ -54,6 +54,9 @@ fn by_reader(text: &str, release: &str) -> String {
         ("kernelver", release.to_owned()),
         ("kernel_source_dir", "kernel".to_owned()),
         ("dkms_tree", "/tree".to_owned()),
+        ("build_dir", "/tree/package/1.0-rc1/build".to_owned()),
+        ("PWD", "/tree/package/1.0-rc1/build".to_owned()),
+        ("parallel_jobs", "3".to_owned()),
         ("module", "package".to_owned()),
         ("module_version", "1.0-rc1".to_owned()),
         ("arch", "x86_64".to_owned()),
@@ -116,6 +119,15 @@ fn the_specs_script_takes_from_a_dkms_conf_what_the_reader_does() {
         "BUILD_EXCLUSIVE_CONFIG='!CONFIG_A'",
         "BUILT_MODULE_NAME=(a b c)\nBUILD_EXCLUSIVE_KERNEL_MIN[1]=7\nBUILD_EXCLUSIVE_CONFIG[2]='!CONFIG_A'",
         "MAKE=\"make V=$module-$module_version A=$arch N=$PACKAGE_NAME\"",
+        "MAKE=\"make -j$(nproc) -C /lib/modules/$(uname -r)/build A=$(uname -m) M=$(pwd) W=$PWD\"",
+        "MAKE='make J=$parallel_jobs M=$build_dir'",
+        "MAKE=\"make   a\n\tb \"",
+        "OWN=1\nMAKE='make O=$OWN'",
+        "OWN=1\nMAKE=\"make O=$OWN\"",
+        "MAKE='make A=\"b\" c'",
+        "MAKE='make A=\"b c\" d'",
+        "MAKE=\"make A='b c'\"",
+        "BUILT_MODULE_NAME=sub/inner\nDEST_MODULE_NAME=outer",
     ] {
         let text = format!("PACKAGE_NAME=package\nPACKAGE_VERSION=1.0-rc1\n{conf}\n");
         fs_err::write(path.join("dkms.conf"), &text).unwrap();
