@@ -7,7 +7,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use dkms_conf::Given;
-use dkms_conf::{DkmsConf, Evaluated};
+use dkms_conf::{DkmsConf, Evaluated, reread};
 use kernel::context::Context;
 use kernel::discover::{self, KernelFacts};
 use kernel::distribution::debian::archive::DebianArchive;
@@ -110,7 +110,8 @@ fn same_as_bash(
     given.retain(|name, _| !name.starts_with("PACKAGE_"));
     let text = fs_err::read_to_string(dir.join("dkms.conf")).unwrap();
     let Evaluated { values, .. } = DkmsConf::parse(&text).unwrap().evaluate(&given).unwrap();
-    let bash = shell::evaluate(context, dir, prepared, target, &given).unwrap();
+    // And what DKMS takes of that.
+    let bash = reread(shell::evaluate(context, dir, prepared, target, &given).unwrap(), &given).values;
     for name in directives() {
         let (ours, theirs) = (values.array(name).collect::<Vec<_>>(), bash.array(name).collect::<Vec<_>>());
         assert_eq!(ours, theirs, "{dir}: {name}");
