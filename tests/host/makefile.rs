@@ -7,7 +7,8 @@ use report::Report;
 use report::process::Cmd;
 use template::{Date, Kind, Name, Request, Source, Text, files};
 
-/// A project made by `new`, in `project`, and a kernel directory in `kdir` that only says what it is.
+/// A project made by `new`, in `project`, and a kernel directory in `kdir` that only says what it
+/// is.
 struct Place {
     _dir: tempfile::TempDir,
     path: Utf8PathBuf,

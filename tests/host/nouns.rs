@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Nouns agree with their numbers: what is counted in a message is said by `report::counted`, and no
-//! count stands before a noun in the plural that a message has for all.
+//! Nouns agree with their numbers: what is counted in a message is said by `report::counted`, and
+//! no count stands before a noun in the plural that a message has for all.
 
 use regex_lite::Regex;
 use xtask::repository;

@@ -223,8 +223,8 @@ fn left_out(suite: &Suite) {
     assert!(!good && output.contains("give --define 'kmod_left_out 7.9.1-amd64/plain'"), "{output}");
 }
 
-/// rpm passes over an entry of the changelog whose year it takes for a mistake, and with it over the
-/// time that everything in the package has.
+/// rpm passes over an entry of the changelog whose year it takes for a mistake, and with it over
+/// the time that everything in the package has.
 fn twice(suite: &Suite) {
     let (_dir, project) = project(&[
         ("dkms.conf", "PACKAGE_NAME=plain\nPACKAGE_VERSION=1\n"),

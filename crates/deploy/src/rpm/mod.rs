@@ -26,8 +26,8 @@ use camino::Utf8Path;
 use report::Report;
 use report::process::Cmd;
 
-/// The time of a project without history: 2000-01-01. Every archive format can represent it, and rpm
-/// takes it in a changelog, where years before 1997 count as mistakes.
+/// The time of a project without history: 2000-01-01. Every archive format can represent it, and
+/// rpm takes it in a changelog, where years before 1997 count as mistakes.
 const OLDEST: u64 = 946_684_800;
 
 /// The time of the files in a source package, in seconds since 1970: `SOURCE_DATE_EPOCH`

@@ -47,8 +47,8 @@ impl Tracked {
         .remedy(format!("git -C {} add --all", project.dir)))
     }
 
-    /// Removes from `tree`, the project's own files or links, those that are not tracked, and returns their
-    /// names.
+    /// Removes from `tree`, the project's own files or links, those that are not tracked, and
+    /// returns their names.
     pub fn retain<V>(&self, project: &Project, tree: &mut BTreeMap<Utf8PathBuf, V>) -> Vec<Utf8PathBuf> {
         let known = |path: &Utf8Path| self.files.contains(&origin(project, path));
         let left_out: Vec<_> = tree.keys().filter(|path| !known(path)).cloned().collect();
