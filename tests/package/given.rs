@@ -210,6 +210,8 @@ fn a_dry_run(suite: &Suite) {
     let (status, output) = build(&["--allow-shell", "--jobs", "3", "--kernel", release]);
     assert!(status == 0 && output.contains("would build"), "{output}");
     assert!(output.contains("Value PACKAGE_VERSION='1.0'"), "{output}");
+    // What a build would warn of.
+    assert!(output.contains("dkms.conf: no BUILT_MODULE_NAME"), "{output}");
     let line =
         output.lines().find(|line| line.starts_with("would run: ")).unwrap_or_else(|| panic!("{output}"));
     assert!(line.ends_with(&format!("make -j3 KERNELRELEASE={release} J=3")), "{line}");

@@ -244,7 +244,7 @@ struct Building<'a> {
 
 impl Building<'_> {
     fn run(&self, sources: &Sources, what: &str) -> Result<Built> {
-        self.project.notices.iter().for_each(|notice| self.warn(notice));
+        self.project.warn(&self.context.report);
         sources.left_out().for_each(|link| self.warn(&link));
         let step = self.context.report.step("Building", what);
         target_dir::make(&self.context.target_of(&self.project.dir))?;

@@ -23,6 +23,7 @@ use kernel::context::Context;
 use kernel::prepare::{Prepared, Rust};
 use kmodfile::config::Config;
 use kmodfile::release::Release;
+use report::Report;
 use report::failure::{Exit, Failure};
 
 /// A module source directory, as its `dkms.conf` describes it.
@@ -171,6 +172,7 @@ impl Project {
         let described =
             Self::described(self.dir.clone(), &evaluated.values, self.conf.clone(), &self.settings)?;
         let mut project = Self { implied: self.implied, ..described };
+        project.notices.extend(self.elsewhere());
         let release = target.release.as_str();
         let refused = |error| invalid(&file, &error);
         project.make = directives::make(&evaluated.values, Some(release)).map_err(refused)?;
@@ -179,6 +181,12 @@ impl Project {
         project.import = self.import.clone();
         project.leave_out_excluded(target)?;
         Ok(project)
+    }
+
+    /// Of a project without a `dkms.conf`: which others there are that may be meant.
+    fn elsewhere(&self) -> Option<String> {
+        let found = if self.implied { elsewhere::found(&self.dir) } else { String::new() };
+        (!found.is_empty()).then(|| format!("is not there, so all that Kbuild builds is built{found}"))
     }
 
     /// What some DKMS refuses, or makes otherwise, of its `dkms.conf`.
@@ -209,6 +217,12 @@ impl Project {
 
     fn facts<'a>(&'a self, target: &'a BuildTarget) -> Facts<'a> {
         Facts { target: Some(target), package: Some((&self.name, &self.version)) }
+    }
+
+    /// Says what the user should know of its `dkms.conf`.
+    pub fn warn(&self, report: &Report) {
+        let file = self.dir.join("dkms.conf");
+        self.notices.iter().for_each(|notice| report.warn(&format!("{file}: {notice}")));
     }
 
     /// Whether it is in Rust: its `dkms.conf` says that the kernel must be, too.
@@ -436,7 +450,11 @@ mod tests {
         fs_err::write(dir.join("Kbuild"), "obj-m := hello.o\n").unwrap();
         let Opened::Project(project) = Project::open_any(dir, &Settings::new()).unwrap() else { panic!() };
         assert!(project.implied && project.name == "hello" && project.rust() == Rust::Optional);
-        assert!(project.for_kernel(&target()).unwrap().implied);
+        let for_kernel = project.for_kernel(&target()).unwrap();
+        assert!(for_kernel.implied && for_kernel.notices.is_empty(), "{:?}", for_kernel.notices);
+        fs_err::write(dir.join("dkms.conf.in"), "").unwrap();
+        let notices = project.for_kernel(&target()).unwrap().notices;
+        assert!(notices.iter().any(|notice| notice.contains("there is dkms.conf.in")), "{notices:?}");
         let error = Project::open(dir).unwrap_err();
         assert!(error.to_string().contains("has no dkms.conf"), "{error}");
         assert!(report::failure::remedy_of(&error).unwrap().contains("dkms conf --project"));

@@ -15,6 +15,9 @@ use crate::units::{counted, size};
 /// How often a running step is redrawn on a terminal.
 const REDRAWN: Duration = Duration::from_millis(150);
 
+/// How often it is looked at whether a running step has been silent for too long.
+const CHECKED: Duration = Duration::from_secs(1);
+
 /// The unit in which progress is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressUnit {
@@ -123,16 +126,27 @@ impl Live {
         Self::new()
     }
 
-    /// Shown by `line` each `interval`.
-    pub(crate) fn plain(title: String, interval: Duration, line: impl Fn(&str) + Send + 'static) -> Self {
+    /// Shown by `line` each `interval`, unless something else was said in that time: `spoken` is
+    /// when that was last.
+    pub(crate) fn plain(
+        title: String,
+        interval: Duration,
+        spoken: impl Fn() -> Instant + Send + 'static,
+        line: impl Fn(&str) + Send + 'static,
+    ) -> Self {
         let mut live = Self::new();
         let shared = Arc::clone(&live.shared);
+        let mut shown = shared.started;
         let show = move |state: &mut State, elapsed: Duration| {
+            if spoken().max(shown).elapsed() < interval {
+                return;
+            }
+            shown = Instant::now();
             let far = state.far();
             let far = if far.is_empty() { far } else { format!(": {far}") };
             line(&format!("{title}, {} s{far}", elapsed.as_secs()));
         };
-        live.shower = thread::Builder::new().spawn(move || shared.repeat(interval, show)).ok();
+        live.shower = thread::Builder::new().spawn(move || shared.repeat(interval.min(CHECKED), show)).ok();
         live
     }
 
@@ -260,11 +274,32 @@ mod tests {
         assert_eq!(printable(&"ä".repeat(100)), format!("{}…", "ä".repeat(LONGEST)));
     }
 
+    /// Nothing was said since this was called.
+    fn long_ago() -> impl Fn() -> Instant + Send {
+        let then = Instant::now();
+        move || then
+    }
+
+    #[test]
+    fn where_something_else_is_said_all_the_time_a_step_says_nothing() {
+        let interval = Duration::from_millis(1);
+        let (sender, spoken_over) = mpsc::channel();
+        let later = || Instant::now() + Duration::from_secs(3600);
+        let line = move |text: &str| sender.send(text.to_owned()).unwrap();
+        let quiet = Live::plain("Making x".to_owned(), interval, later, line);
+        let (sender, lines) = mpsc::channel();
+        let line = move |text: &str| sender.send(text.to_owned()).unwrap();
+        let alone = Live::plain("Making y".to_owned(), interval, long_ago(), line);
+        assert_eq!(lines.iter().take(20).count(), 20);
+        drop((quiet, alone));
+        assert_eq!(spoken_over.iter().count(), 0);
+    }
+
     #[test]
     fn without_a_terminal_a_long_step_says_what_and_how_far_again_and_again() {
         let (sender, lines) = mpsc::channel();
         let line = move |text: &str| sender.send(text.to_owned()).unwrap();
-        let live = Live::plain("Making x".to_owned(), Duration::from_millis(1), line);
+        let live = Live::plain("Making x".to_owned(), Duration::from_millis(1), long_ago(), line);
         live.count(ProgressUnit::Things("object", "objects"), 3);
         live.reach(2);
         let said = lines.iter().find(|line| line.contains("2 of 3")).unwrap();
@@ -278,7 +313,7 @@ mod tests {
     fn a_short_step_says_nothing_in_between() {
         let (sender, lines) = mpsc::channel();
         let line = move |text: &str| sender.send(text.to_owned()).unwrap();
-        drop(Live::plain("Making x".to_owned(), Duration::from_secs(3600), line));
+        drop(Live::plain("Making x".to_owned(), Duration::from_secs(3600), long_ago(), line));
         assert!(lines.recv().is_err());
     }
 }

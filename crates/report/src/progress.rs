@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub struct Report {
     colour: bool,
     /// The step that is running now, the innermost.
     live: Mutex<Vec<Weak<Live>>>,
+    /// When something was last said, other than how far a step is.
+    spoken: Arc<Mutex<Instant>>,
     answered: AtomicBool,
     /// What was warned of and is not said again.
     warned: Mutex<HashSet<String>>,
@@ -85,6 +87,7 @@ impl Report {
             bars: None,
             colour: false,
             live: Mutex::default(),
+            spoken: Arc::new(Mutex::new(Instant::now())),
             answered: AtomicBool::new(false),
             warned: Mutex::default(),
             lost: Mutex::default(),
@@ -124,7 +127,10 @@ impl Report {
         let live = Arc::new(match (&self.bars, self.level) {
             (_, Level::Silent) => Live::silent(),
             (Some(bars), _) => Live::on_terminal(title, bars, from),
-            (None, _) => Live::plain(title, INTERVAL, error_line),
+            (None, _) => {
+                let spoken = Arc::clone(&self.spoken);
+                Live::plain(title, INTERVAL, move || *locked(&spoken), error_line)
+            }
         });
         locked(&self.live).push(Arc::downgrade(&live));
         live
@@ -216,6 +222,7 @@ impl Report {
 
     /// Writes while no bar is in the way.
     fn above_bars<T>(&self, write: impl FnOnce() -> T) -> T {
+        *locked(&self.spoken) = Instant::now();
         match &self.bars {
             Some(bars) => bars.suspend(write),
             None => write(),

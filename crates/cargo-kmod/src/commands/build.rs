@@ -248,6 +248,7 @@ fn would(context: &Context, args: &BuildArgs, opened: &Opened, release: Option<&
         return Ok(());
     };
     let project = for_kernel(context, args, opened, &prepared)?;
+    project.warn(&context.report);
     for patch in &project.patches {
         context.report.say(&format!("would apply patches/{patch}"));
     }

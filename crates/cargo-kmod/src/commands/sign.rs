@@ -10,6 +10,7 @@ use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::prepare::{self, Rust};
 use kmodfile::file::ModuleFile;
+use kmodfile::module::Module;
 use kmodfile::release::Release;
 use kmodfile::signature::Trailer;
 use project::key::pair::KeyPair;
@@ -47,15 +48,11 @@ struct SignedFile {
 /// Checks every file before the first is signed. Each is replaced after its signature was verified.
 /// One that has just this signature, as a run that was killed leaves it, is passed over.
 pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
+    let found = args.files.iter().map(|file| Found::read(file)).collect::<Result<Vec<_>>>()?;
     let pair = KeyPair::open(context, &args.key, &args.cert)?;
     let mut modules = Vec::new();
-    for file in &args.files {
-        if is_signed(context, &pair, file)? {
-            let signer = &pair.certificate.facts.subject;
-            context.report.note("Fresh", &format!("{file} is signed by {signer}"));
-        } else {
-            modules.push(Unsigned::read(file)?);
-        }
+    for found in found {
+        modules.extend(found.unless_signed(context, &pair)?);
     }
     if modules.is_empty() {
         context.report.data(&Vec::<SignedFile>::new());
@@ -90,12 +87,46 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whether the key has signed a file already.
-fn is_signed(context: &Context, pair: &KeyPair, file: &Utf8Path) -> Result<bool> {
-    let read = ModuleFile::read(file).or_fail()?;
-    let signed = read.compression().is_none()
-        && read.module().is_ok_and(|module| matches!(module.signature, Trailer::Signed(_)));
-    Ok(signed && sign::verify(context, &pair.certificate, file, &read.image).is_ok())
+/// What a file that is to be signed was found to be.
+enum Found {
+    Unsigned(Unsigned),
+    /// It has a signature; whose, only who has the key can tell. `refusal` is for any other key.
+    Signed {
+        file: ModuleFile,
+        refusal: anyhow::Error,
+    },
+}
+
+impl Found {
+    fn read(file: &Utf8Path) -> Result<Self> {
+        let refusal = match Unsigned::read(file) {
+            Ok(unsigned) => return Ok(Self::Unsigned(unsigned)),
+            Err(refusal) => refusal,
+        };
+        match ModuleFile::read(file) {
+            Ok(file) if is_signed(&file) => Ok(Self::Signed { file, refusal }),
+            _ => Err(refusal),
+        }
+    }
+
+    /// The module, if it must be signed; `None` if it has just this key's signature.
+    fn unless_signed(self, context: &Context, pair: &KeyPair) -> Result<Option<Unsigned>> {
+        let (file, refusal) = match self {
+            Self::Unsigned(unsigned) => return Ok(Some(unsigned)),
+            Self::Signed { file, refusal } => (file, refusal),
+        };
+        if sign::verify(context, &pair.certificate, &file.path, &file.image).is_err() {
+            return Err(refusal);
+        }
+        let signer = &pair.certificate.facts.subject;
+        context.report.note("Fresh", &format!("{} is signed by {signer}", file.path));
+        Ok(None)
+    }
+}
+
+fn is_signed(file: &ModuleFile) -> bool {
+    let signed = |module: Module| matches!(module.signature, Trailer::Signed(_));
+    file.compression().is_none() && file.module().is_ok_and(signed)
 }
 
 /// So few are signed at once.
