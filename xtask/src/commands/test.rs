@@ -119,6 +119,7 @@ fn cargo_test(context: &Context, args: &TestArgs, targets: &[&str]) -> Result<Co
         context.report.say(&format!("would run: {}", cmd.line()));
         return Ok(count);
     }
+    let _step = context.report.step("Testing", &targets.join(" "));
     let output = cmd.finish_with(&context.report, |line| {
         count = count + result_line(line).unwrap_or_default();
         context.report.say(line);
