@@ -288,7 +288,8 @@ fn full_disk(suite: &Suite) {
         let (status, output, left_there) = on_a_small_disk(suite, &project, &place, "16m");
         assert_eq!(status, 3, "{left}: {output}");
         assert!(
-            output.contains("no space is left on it") && output.contains("remedy: make room"),
+            output.contains(&format!("{place}: no space is left on this file system, to write {place}/"))
+                && output.contains("remedy: make room"),
             "{output}"
         );
         assert!(output.contains("%install") || output.contains("rpmbuild"), "{output}");
@@ -303,6 +304,10 @@ fn full_disk(suite: &Suite) {
     }
     let (status, output, left_there) = on_a_small_disk(suite, &project, &project.join("made"), "8k");
     assert_eq!(status, 3, "{output}");
-    assert!(output.contains("no space is left on it"), "{output}");
+    let made = project.join("made");
+    assert!(
+        output.contains(&format!("{made}: no space is left on this file system, to write {made}/")),
+        "{output}"
+    );
     assert_eq!(left_there, "");
 }
