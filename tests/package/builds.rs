@@ -26,6 +26,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
             before_make,
         ),
         suite.trial("build::an_error_in_the_source_is_shown", an_error_is_shown),
+        suite.trial("build::a_file_that_is_missed_and_not_listed_is_named", missed_file),
         suite.trial("build::no_module_is_written_over_another", no_module_over_another),
         suite.trial("make::builds_installs_and_cleans_without_cargo", make_alone),
         suite.trial("make::clippy_has_nothing_to_say_of_the_module", clippy_of_the_kernel),
@@ -101,6 +102,28 @@ fn the_source_tree_is_untouched(suite: &Suite) {
     let (status, output) = run(&tool(&["build", "--project", copy.as_str(), "--kernel", release(suite)]));
     assert_eq!(status, 0, "{output}");
     assert_eq!(listing(&copy), before);
+}
+
+/// Who adds a file to a new project adds it to Kbuild, and to PROJECT_FILES only once it is told.
+fn missed_file(suite: &Suite) {
+    let (_dir, dir) = scratch();
+    let project = dir.join("hello");
+    let (status, output) = run(&tool(&["new", "hello", "--c"]).cwd(&dir));
+    assert_eq!(status, 0, "{output}");
+    let kbuild = fs_err::read_to_string(project.join("Kbuild")).unwrap();
+    fs_err::write(project.join("Kbuild"), format!("{kbuild}hello-y := main.o second.o\n")).unwrap();
+    fs_err::rename(project.join("hello.c"), project.join("main.c")).unwrap();
+    fs_err::write(project.join("second.c"), "// SPDX-License-Identifier: GPL-2.0\n").unwrap();
+    let conf = fs_err::read_to_string(project.join("dkms.conf")).unwrap();
+    let list = |files: &str| {
+        fs_err::write(project.join("dkms.conf"), conf.replace("LICENSE hello.c", files)).unwrap();
+        run(&tool(&["build", "--project", project.as_str(), "--kernel", release(suite)]))
+    };
+    let (status, output) = list("LICENSE main.c");
+    assert_eq!(status, 1, "{output}");
+    assert!(output.contains("remedy: add second.c to PROJECT_FILES in dkms.conf"), "{output}");
+    let (status, output) = list("LICENSE main.c second.c");
+    assert_eq!(status, 0, "{output}");
 }
 
 fn release(suite: &Suite) -> &str {

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::key::pair::KeyPair;
+use crate::left_out;
 use crate::outputs::{ModuleFiles, Outputs};
 use crate::packed::{Complete, Packed};
 use crate::sign::ModuleSigner;
@@ -253,7 +254,8 @@ impl Building<'_> {
         self.pre_build()?;
         let make = self.command("MAKE", &self.make_line())?;
         let log = self.place.join("make.log");
-        run_counted(make, &log, |cmd| self.in_stage(cmd), &step, &self.context.report)?;
+        run_counted(make, &log, |cmd| self.in_stage(cmd), &step, &self.context.report)
+            .map_err(|error| self.with_left_out(error, &log))?;
         let modules = self.modules()?;
         let mut outputs = Outputs::below(&self.place)?;
         let files = modules.iter().map(|module| outputs.of(module)).collect::<Result<Vec<_>>>()?;
@@ -274,6 +276,22 @@ impl Building<'_> {
 
     fn warn(&self, notice: &str) {
         self.context.report.warn(&format!("{}: {notice}", self.project.dir.join("dkms.conf")));
+    }
+
+    /// The failure of make, with what to do where it misses a file that is not among the project's.
+    fn with_left_out(&self, error: anyhow::Error, log: &Utf8Path) -> anyhow::Error {
+        let output = fs_err::read(log).unwrap_or_default();
+        let listed = self.project.files.as_deref();
+        let missed = listed.and_then(|listed| {
+            left_out::missed(&self.project.dir, listed, &String::from_utf8_lossy(&output))
+        });
+        match (missed, error.downcast::<Failure>()) {
+            (Some(name), Ok(failure)) => {
+                failure.remedy(format!("add {name} to PROJECT_FILES in dkms.conf")).into()
+            }
+            (None, Ok(failure)) => failure.into(),
+            (_, Err(error)) => error,
+        }
     }
 
     /// Where DKMS has its copy, below the tree that `$dkms_tree` names.

@@ -17,6 +17,7 @@ mod identity;
 pub mod implied;
 pub mod kbuild;
 pub mod key;
+mod left_out;
 pub mod notices;
 mod outputs;
 pub mod packed;
