@@ -227,6 +227,10 @@ impl fmt::Display for Unpacker {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use liblzma::stream::{Check, Filters, LzmaOptions, Stream};
+
     use super::*;
 
     #[test]
@@ -255,5 +259,74 @@ mod tests {
             assert_eq!((kernel.faults(&packing), kmod_faults(&packing, None)), (vec![], vec![]));
             assert!(kernel.memory(&packing) <= 1 << 22);
         }
+    }
+
+    /// What the programs make and a kernel does not take, here of the library that is also in xz(1);
+    /// that a kernel does so is seen on a machine, by the tests of the repository.
+    #[test]
+    fn of_xz_a_kernel_takes_two_checks_and_the_filters_that_it_has() {
+        let packed = |check: Check, x86: bool| {
+            let mut filters = Filters::new();
+            if x86 {
+                filters.x86();
+            }
+            filters.lzma2(&LzmaOptions::new_preset(6).unwrap());
+            let stream = Stream::new_stream_encoder(&filters, check).unwrap();
+            let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+            encoder.write_all(&[7; 100_000]).unwrap();
+            Packing::unpack(Compression::Xz, &encoder.finish().unwrap()).unwrap().0
+        };
+        let with = |filters| KernelUnpacker { format: Compression::Xz, filters };
+        let (plain, x86) = (with(BTreeSet::new()), with([XzFilterKind::X86].into()));
+        for (check, fault) in [
+            (Check::None, None),
+            (Check::Crc32, None),
+            (Check::Crc64, Some(PackingFault::Check { is: XzCheck::Crc64 })),
+            (Check::Sha256, Some(PackingFault::Check { is: XzCheck::Sha256 })),
+        ] {
+            let packing = packed(check, false);
+            assert_eq!(plain.faults(&packing), Vec::from_iter(fault), "{check:?}");
+            assert_eq!(kmod_faults(&packing, None), [], "{check:?}");
+            // What is not its own format, a kernel leaves to kmod.
+            assert_eq!(KernelUnpacker { format: Compression::Zstd, ..plain.clone() }.faults(&packing), []);
+        }
+        let filtered = packed(Check::Crc32, true);
+        assert_eq!(x86.faults(&filtered), []);
+        assert!(matches!(plain.faults(&filtered)[..], [PackingFault::Filters { .. }]));
+        // One stream behind another.
+        let twice = Compression::Xz.compress(b"x").unwrap().repeat(2);
+        let (twice, _) = Packing::unpack(Compression::Xz, &twice).unwrap();
+        assert_eq!((x86.faults(&twice), kmod_faults(&twice, None)), (vec![PackingFault::Continued], vec![]));
+    }
+
+    #[test]
+    fn of_gzip_a_kernel_passes_over_a_name_and_nothing_else() {
+        let kernel = KernelUnpacker { format: Compression::Gzip, filters: BTreeSet::new() };
+        let faults = |builder: flate2::GzBuilder| {
+            let mut encoder = builder.write(Vec::new(), flate2::Compression::default());
+            encoder.write_all(b"x").unwrap();
+            kernel.faults(&Packing::unpack(Compression::Gzip, &encoder.finish().unwrap()).unwrap().0)
+        };
+        let header = flate2::GzBuilder::new;
+        assert_eq!(faults(header().filename("x.ko").mtime(1)), []);
+        for builder in [header().extra("x"), header().comment("x"), header().filename("x.ko").comment("x")] {
+            let faults = faults(builder);
+            assert!(matches!(faults[..], [PackingFault::HeaderField { .. }]), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn of_zstd_kmod_wants_one_frame_that_says_how_large_it_is() {
+        let kernel = KernelUnpacker { format: Compression::Zstd, filters: BTreeSet::new() };
+        let faults = |packed: &[u8]| {
+            let (packing, _) = Packing::unpack(Compression::Zstd, packed).unwrap();
+            (kernel.faults(&packing), kmod_faults(&packing, None))
+        };
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.write_all(b"x").unwrap();
+        let unsized_frame = encoder.finish().unwrap();
+        assert_eq!(faults(&unsized_frame), (vec![], vec![PackingFault::NoContentSize]));
+        let twice = Compression::Zstd.compress(b"x").unwrap().repeat(2);
+        assert_eq!(faults(&twice), (vec![PackingFault::Continued], vec![PackingFault::Continued]));
     }
 }
