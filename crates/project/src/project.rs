@@ -116,7 +116,8 @@ impl Project {
     pub fn open_any(dir: &Utf8Path, settings: &Settings) -> Result<Opened> {
         let dir = directory(dir)?;
         let file = dir.join("dkms.conf");
-        let implied = if file.exists() { None } else { implied::text(&dir) };
+        // A link that leads nowhere is one that was meant, too.
+        let implied = if file.symlink_metadata().is_ok() { None } else { implied::text(&dir) };
         let text = implied.clone().map_or_else(|| text(&file), Ok)?;
         let read =
             DkmsConf::parse(&text).and_then(|conf| Ok((conf.evaluate(&given(Facts::default()))?, conf)));

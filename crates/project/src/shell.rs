@@ -24,7 +24,7 @@ use dkms_conf::{Given, HIGHEST, Values};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
 use kernel::root::Access;
-use report::failure::Failure;
+use report::failure::{Exit, Failure, exit_of};
 use report::process::{Cmd, Output};
 
 /// A file that takes longer is stopped.
@@ -73,19 +73,21 @@ safe_source() {
         done
         unset -n directive
     done
+    printf '!end\0000\0\0' >&3
 }
 # What writes a file gets an error for it, and goes on.
 trap '' XFSZ
 exec 3>&1
-said=$(safe_source "$@" 2>&1 | head --bytes=65536; exit "${PIPESTATUS[0]}")
+said=$(safe_source "$@" 2>&1 | { head --bytes=65536; cat >/dev/null; }; exit "${PIPESTATUS[0]}")
 status=$?
 printf '!said\0000\0%s\0' "$said"
 [ "$status" = 0 ] || printf '%s\n' "$said" >&2
 exit "$status"
 "#;
 
-/// The name of the record with what was said.
+/// The name of the record with what was said, and of the one after the last directive.
 const SAID: &str = "!said";
+const END: &str = "!end";
 
 /// The directives of the `dkms.conf` in `dir` for `target`, with `variables` set. They are shown,
 /// and so is what the file or a program in it said on standard error.
@@ -121,6 +123,8 @@ pub(crate) struct Sourced {
     pub(crate) values: Values,
     /// What was said on standard error.
     said: Vec<String>,
+    /// Whether the file was read to its end.
+    ended: bool,
 }
 
 /// The same, and nothing is shown.
@@ -143,22 +147,33 @@ pub(crate) fn source(
     let environment = exported(variables).chain(ENVIRONMENT.iter().copied());
     let sandbox = environment.fold(confined().cwd(PROJECT), |cmd, (name, value)| cmd.env(name, value));
     let cmd = prepared.root.inside(context, bash.wrapped_in(sandbox, "sandbox"), &access);
-    let output = cmd.finish(&context.report)?;
+    let output = cmd.finish(&context.report).map_err(|error| too_long(dir, error))?;
     drop(headers);
-    let Sourced { mut values, mut said } = read(&output.stdout);
-    if !output.status.success() {
+    let Sourced { mut values, mut said, ended } = read(&output.stdout);
+    if !output.status.success() || !ended {
         return Err(unfinished(dir, &output).into());
     }
     if let Some(stage) = variables.get("PWD") {
         values.replace_text(PROJECT, stage);
     }
     said.iter_mut().for_each(|line| *line = line.replace(PROJECT, dir.as_str()));
-    Ok(Sourced { values, said })
+    Ok(Sourced { values, said, ended })
+}
+
+/// The failure for a file that is still being read when the time is over.
+fn too_long(dir: &Utf8Path, error: anyhow::Error) -> anyhow::Error {
+    if exit_of(&error) != Exit::TimeLimit {
+        return error;
+    }
+    let reason = format!("was not read to its end in {} s; its shell was killed", LIMIT.as_secs());
+    Failure::new(Exit::TimeLimit, dir.join("dkms.conf").as_str(), reason)
+        .remedy("take out what waits, or what it leaves running in the background")
+        .into()
 }
 
 /// The failure for a file that ended its shell before it could be asked for the values.
 fn unfinished(dir: &Utf8Path, output: &Output) -> Failure {
-    let tail = output.tail.replace(PROJECT, dir.as_str());
+    let tail = output.tail.rsplit('\0').next().unwrap_or_default().replace(PROJECT, dir.as_str());
     // The records among it are not for people.
     let said = tail
         .lines()
@@ -208,10 +223,11 @@ fn confined() -> Cmd {
 /// Reads the output of the script. What does not fit is skipped, the rest is treated like any
 /// `dkms.conf`.
 fn read(output: &[u8]) -> Sourced {
-    let (mut values, mut said) = (Values::default(), Vec::new());
+    let (mut values, mut said, mut ended) = (Values::default(), Vec::new(), false);
     let mut fields = output.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     while let (Some(name), Some(index), Some(value)) = (fields.next(), fields.next(), fields.next()) {
         match index.parse() {
+            _ if name == END => ended = true,
             _ if name == SAID => said.extend(value.lines().map(str::to_owned)),
             Ok(index) if is_directive(&name) && index <= HIGHEST => {
                 values.set(&name, index, value.trim_end_matches('\r'));
@@ -219,7 +235,7 @@ fn read(output: &[u8]) -> Sourced {
             _ => {}
         }
     }
-    Sourced { values, said }
+    Sourced { values, said, ended }
 }
 
 #[cfg(test)]
@@ -228,10 +244,11 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_and_nothing_else() {
-        let Sourced { values, said } = read(
+        let Sourced { values, said, ended } = read(
             b"MAKE\x000\0make all\0MAKE\x001\0two\nlines\0OTHER\x000\0x\0PATCH\0x\0y\0!said\x000\0a\nb\0STRIP\x000",
         );
         assert_eq!(said, ["a", "b"]);
+        assert!(!ended && read(b"STRIP\x000\0no\0!end\x000\0\0").ended);
         assert_eq!(values.array("MAKE").collect::<Vec<_>>(), [(0, "make all"), (1, "two\nlines")]);
         assert_eq!(values.names().collect::<Vec<_>>(), ["MAKE"]);
     }

@@ -50,8 +50,8 @@ pub struct RootEntry {
     pub command: Vec<String>,
 }
 
-/// Device nodes that builds use.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// Device nodes that builds use. Not the terminal: what reaches it can type into the user's shell.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 
 impl RootEntry {
     /// Becomes the command; returns only when that fails.
@@ -60,6 +60,8 @@ impl RootEntry {
             rustix::process::getpid().as_raw_nonzero().get() == 1,
             "enter-root runs in namespaces of its own only"
         );
+        // Without a session of its own, the command would have the user's terminal as its own.
+        rustix::process::setsid().context("leaving the terminal")?;
         let root = &self.root;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .context("making mounts private")?;
