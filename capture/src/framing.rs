@@ -196,6 +196,11 @@ fn after(transport: [u8; TRANSPORT]) -> State {
     }
 }
 
+/// Whether the server sends it without being asked.
+fn is_unasked(command: u16) -> bool {
+    matches!(command, header::OPLOCK_BREAK | header::NOTIFICATION)
+}
+
 /// Whether a segment begins with a transport header and a message that can only be one in this
 /// direction.
 fn begins_a_message(segment: &[u8], sender: Sender) -> bool {
@@ -205,11 +210,11 @@ fn begins_a_message(segment: &[u8], sender: Sender) -> bool {
     match message.get(..4) {
         Some(b"\xfeSMB") => Header::read(cursor).is_some_and(|header| {
             let right_way = match sender {
-                Sender::Server => header.reply || header.command == header::OPLOCK_BREAK,
+                Sender::Server => header.reply || is_unasked(header.command),
                 Sender::Client => !header.reply,
             };
             let sizes = usize::from(header.size) == header::LEN && length >= header::LEN;
-            right_way && sizes && header.command <= header::OPLOCK_BREAK
+            right_way && sizes && (header.command <= header::OPLOCK_BREAK || is_unasked(header.command))
         }),
         Some(b"\xfdSMB") => {
             cursor.size32(ORIGINAL_SIZE).and_then(|size| size.checked_add(TRANSFORM)) == Some(length)
@@ -294,7 +299,7 @@ mod tests {
         let [start, hole] = lost;
         assert_eq!(frames(true, &[start, hole, rest, Piece::Bytes(&two)]), ["incomplete", "2:64"]);
         assert_eq!(frames(false, &[Piece::Bytes(&one[9..]), Piece::Bytes(&two)]), ["2:64"], "begun within");
-        for (at, value) in [(0, 1), (3, 63), (4, 0xfc), (8, 63), (16, 0x13), (20, 0)] {
+        for (at, value) in [(0, 1), (3, 63), (4, 0xfc), (8, 63), (16, 0x14), (20, 0)] {
             let mut other = two.clone();
             other[at] = value;
             assert_eq!(frames(false, &[Piece::Bytes(&other)]), [""; 0], "{at}");

@@ -21,7 +21,7 @@ const WINDOW: u32 = 27;
 
 /// The most that is unpacked of one packed byte, once it is more than [`FREE`] bytes: a bomb has
 /// more, and a capture of packets that are all alike has less.
-const MOST_OF_ONE: u64 = 2000;
+const MOST_OF_ONE: u64 = 5000;
 /// What is unpacked in any case, in bytes.
 const FREE: u64 = 1 << 26;
 

@@ -82,6 +82,9 @@ struct Place {
 }
 
 /// What was found.
+/// So many replies are kept one by one; all are counted. A server may send as many as it likes.
+const MOST_FOUND: usize = 200_000;
+
 #[derive(Debug, Default)]
 struct Findings {
     keep_sound: bool,
@@ -312,7 +315,8 @@ impl Findings {
         }
         self.totals.signed += u64::from(reply.signed);
         self.totals.blobs_unjudged += u64::from(reply.blob_unjudged);
-        if self.keep_sound || reply.verdict != ReplyVerdict::Sound {
+        let wanted = self.keep_sound || reply.verdict != ReplyVerdict::Sound;
+        if wanted && self.found.len() < MOST_FOUND {
             let Place { file, packet } = self.place;
             let Ends { client, server } = ends;
             self.found.push(Found { file, packet, client, server, reply });

@@ -312,7 +312,7 @@ fn a_bomb_is_left() {
             continue;
         }
         let Err(Unreadable::Failed { after, reason }) = end else { panic!("{end:?}") };
-        assert!(reason.contains("2000 times its size"), "{reason}");
+        assert!(reason.contains("5000 times its size"), "{reason}");
         assert!(after == seen && (1000..1100).contains(&after), "no more than 64 MiB: {after}");
     }
 }

@@ -159,9 +159,9 @@ impl Asked {
     pub(super) fn may_have_offered(self, cipher: u16) -> bool {
         let offered = match self.request {
             Request::Negotiate(ciphers) => ciphers.has(cipher),
-            _ => self.is_by_anybody(),
+            _ => self.is_by_anybody() || KERNELS.has(cipher),
         };
-        cipher == 0 || offered || KERNELS.has(cipher)
+        cipher == 0 || offered
     }
 
     /// Whether referrals of this version can have been asked for.

@@ -97,8 +97,11 @@ pub fn verify_asked(list: Cursor<'_>, asked: Asked, level: Level) -> Result<(), 
     }
     // A program that asks through the kernel's client may ask for another version. Every kernel
     // looks at the first referral's before it goes on, and leaves other versions alone.
-    if list.le16(FIXED_LEN) != Some(3) {
-        return Ok(());
+    match list.le16(FIXED_LEN) {
+        Some(3) => {}
+        Some(_) => return Ok(()),
+        // Not every kernel looks at how many fit in before it looks at that.
+        None => return level.require(false, Rule::ReferralsCount, 2),
     }
     // It may ask about a domain as well. What the kernel would make of the answer is nonsense then,
     // and yet in what was received: only what points past that is refused.

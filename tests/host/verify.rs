@@ -47,6 +47,24 @@ fn referral() -> Vec<u8> {
     message
 }
 
+/// What lies behind the place could be what enforcing would reject.
+#[test]
+fn a_capture_that_cannot_be_read_to_its_end_is_no_success() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("smb.pcap");
+    // A packet of four gigabytes behind a sound reply.
+    let broken = [&capture(1)[..], &[0; 8], &[0xff; 8]].concat();
+    fs_err::write(&file, &broken).unwrap();
+    let cmd = || scratch.tool(&["verify", file.as_str()]);
+    let (status, output) = run(&cmd());
+    assert!(status == 4 && output.contains("was not read to its end"), "{output}");
+    let (status, output) = run(&cmd().args(["--json"]));
+    assert!(status == 4 && output.contains("\"unread\"") && output.contains("\"sound\": 1"), "{output}");
+    // Where something is rejected already, that is said.
+    fs_err::write(&file, [&capture(9)[..], &broken[broken.len() - 16..]].concat()).unwrap();
+    assert_eq!(run(&cmd()).0, 1);
+}
+
 #[test]
 fn the_status_says_whether_enforcing_would_reject() {
     let scratch = Scratch::new();

@@ -85,12 +85,15 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
         Asking::Linux => Client::Kernel,
     };
     let mut survey = Survey::new(args.port, args.each).asked_by(client);
+    let mut unread = Vec::new();
     for (number, file) in args.files.iter().enumerate() {
-        read(context, file, number, &mut survey)?;
+        unread.extend(read(context, file, number, &mut survey)?);
     }
     let (tally, totals, found) = survey.finish();
     let sum = sum(&tally);
-    context.report.data(&value(args, &sum, &tally, &totals, &found));
+    if context.report.json() {
+        context.report.data(&value(args, &sum, &tally, &totals, &found, &unread));
+    }
     if sum.replies + totals.encrypted + totals.compressed == 0 {
         return Err(nothing(args, &totals).into());
     }
@@ -98,7 +101,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<()> {
     notes(&totals).iter().for_each(|note| context.report.say(note));
     conclusion(args.client, &sum).iter().for_each(|line| context.report.say(line));
     if sum.rejected == 0 {
-        return Ok(());
+        return unread.into_iter().next().map_or(Ok(()), |unread| Err(unread.failure().into()));
     }
     let of = counted(sum.replies, "reply", "replies");
     let reason = format!("enforcing would reject {} of {of}, {}", sum.rejected, holds_for(args.client));
@@ -133,8 +136,22 @@ fn open(file: &Utf8Path) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(std::fs::File::open(file).map_err(missing)?))
 }
 
-/// Reads one capture.
-fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) -> Result<()> {
+/// A capture that could not be read to its end.
+struct Unread {
+    file: String,
+    reason: String,
+}
+
+impl Unread {
+    fn failure(self) -> Failure {
+        let reason =
+            format!("what could be read of it is sound, and it was not read to its end: {}", self.reason);
+        Failure::refused(self.file, reason).remedy("give all of it; what came after has no verdict")
+    }
+}
+
+/// Reads one capture, and says if that was not all of it.
+fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) -> Result<Option<Unread>> {
     let capture = open(file)?;
     let file = name(file);
     let step = context.report.step("Reading", file);
@@ -150,10 +167,11 @@ fn read(context: &Context, file: &Utf8Path, number: usize, survey: &mut Survey) 
         // What came before is worth a verdict; nothing at all is not.
         Err(broken @ (Unreadable::Broken { after: 1.. } | Unreadable::Failed { after: 1.., .. })) => {
             context.report.warn(&format!("{file}: {broken}"));
+            return Ok(Some(Unread { file: file.to_owned(), reason: broken.to_string() }));
         }
         Err(error) => return Err(Failure::refused(file, error.to_string()).remedy(REMEDY).into()),
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The files, as one object.
@@ -329,7 +347,14 @@ const UNKNOWN_LINK: (&str, &str) =
     ("packet is of a link type that is not known here", "packets are of a link type that is not known here");
 
 /// The result for `--json`.
-fn value(args: &VerifyArgs, sum: &Counts, tally: &Tally, totals: &Totals, found: &[Found]) -> Value {
+fn value(
+    args: &VerifyArgs,
+    sum: &Counts,
+    tally: &Tally,
+    totals: &Totals,
+    found: &[Found],
+    unread: &[Unread],
+) -> Value {
     let counts = |counts: &Counts| json!({ "replies": counts.replies, "sound": counts.sound, "strict": counts.strict, "linux": counts.linux, "rejected": counts.rejected });
     let by_command: Vec<Value> = tally
         .iter()
@@ -355,6 +380,7 @@ fn value(args: &VerifyArgs, sum: &Counts, tally: &Tally, totals: &Totals, found:
             "fragments": totals.fragments, "unknown_links": totals.unknown_links,
         },
         "signed": totals.signed,
+        "unread": unread.iter().map(|one| json!({ "file": one.file, "reason": one.reason })).collect::<Vec<_>>(),
         "replies": found.iter().map(|one| reply_value(args, one)).collect::<Vec<_>>(),
     })
 }

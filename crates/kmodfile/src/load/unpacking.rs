@@ -50,6 +50,8 @@ pub enum PackingFault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kmod {
     formats: Vec<Compression>,
+    /// Its version, `34`, if it says one.
+    version: Option<u32>,
 }
 
 /// A kernel that unpacks modules itself.
@@ -164,7 +166,15 @@ impl Kmod {
                 (false, false) => return None,
             }
         }
-        Some(Self { formats })
+        let number = version.split_whitespace().skip_while(|word| *word != "version").nth(1);
+        let number = number.and_then(|number| number.split('.').next()?.parse().ok());
+        Some(Self { formats, version: number })
+    }
+
+    /// Whether it unpacks zstd into as many bytes as the first frame says that it has, and one
+    /// frame alone: since kmod 34.
+    fn wants_sized_zstd(&self) -> bool {
+        self.version.is_none_or(|version| version >= 34)
     }
 
     /// Whether it unpacks this format.
@@ -181,8 +191,8 @@ pub fn kmod_faults(packing: &Packing, kmod: Option<&Kmod>) -> Vec<PackingFault> 
         return vec![PackingFault::Format];
     }
     let zstd = match &packing.unit {
-        PackedUnit::Zstd(frame) => Some(frame),
-        PackedUnit::Gzip(_) | PackedUnit::Xz(_) => None,
+        PackedUnit::Zstd(frame) if kmod.is_none_or(Kmod::wants_sized_zstd) => Some(frame),
+        PackedUnit::Gzip(_) | PackedUnit::Xz(_) | PackedUnit::Zstd(_) => None,
     };
     let size = zstd.is_some_and(|frame| frame.content.is_none());
     let continued = zstd.is_some() && packing.continued;
@@ -328,5 +338,11 @@ mod tests {
         assert_eq!(faults(&unsized_frame), (vec![], vec![PackingFault::NoContentSize]));
         let twice = Compression::Zstd.compress(b"x").unwrap().repeat(2);
         assert_eq!(faults(&twice), (vec![PackingFault::Continued], vec![PackingFault::Continued]));
+        // Debian 12's was seen to read both.
+        let older = Kmod::parse("kmod version 30\n+ZSTD +XZ -ZLIB +LIBCRYPTO -EXPERIMENTAL\n").unwrap();
+        for packed in [unsized_frame, twice] {
+            let (packing, _) = Packing::unpack(Compression::Zstd, &packed).unwrap();
+            assert_eq!(kmod_faults(&packing, Some(&older)), []);
+        }
     }
 }
