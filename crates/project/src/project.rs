@@ -58,6 +58,8 @@ pub struct Project {
     /// built are its modules.
     pub implied: bool,
     settings: Settings,
+    /// Where its version comes from, if the file has a placeholder for it.
+    version_from: Option<String>,
     conf: Conf,
 }
 
@@ -130,11 +132,15 @@ impl Project {
         };
         set(&mut first.values, settings);
         let named = Identity::of(&dir, &first.values)?;
+        // What the file makes of its version is made of the one that is taken.
+        let conf = settings.iter().fold(conf, |conf, (name, value)| conf.with(name, value));
+        let conf = conf.with("PACKAGE_VERSION", &named.version);
         let facts = Facts { package: Some((&named.name, &named.version)), target: None };
         let mut values = conf.evaluate(&given(facts)).map_err(|error| unreadable(&file, error))?.values;
         set(&mut values, settings);
         let project = Self::described(dir, &values, Conf::Read(conf), settings)?;
-        Ok(Opened::Project(Box::new(Self { implied: implied.is_some(), ..project })))
+        let project = Self { implied: implied.is_some(), version_from: named.notice, ..project };
+        Ok(Opened::Project(Box::new(project)))
     }
 
     /// The project in `dir` for a kernel, as a shell in a sandbox evaluates its `dkms.conf`.
@@ -172,7 +178,9 @@ impl Project {
         let evaluated = self.values_for(Some(target))?;
         let described =
             Self::described(self.dir.clone(), &evaluated.values, self.conf.clone(), &self.settings)?;
-        let mut project = Self { implied: self.implied, ..described };
+        let mut project =
+            Self { implied: self.implied, version_from: self.version_from.clone(), ..described };
+        project.notices.extend(self.version_from.clone());
         project.notices.extend(self.elsewhere());
         let release = target.release.as_str();
         let refused = |error| invalid(&file, &error);
@@ -282,6 +290,7 @@ impl Project {
             exclusive: Exclusive::read(values, 0).map_err(refused)?,
             import: ImportList::open(&dir)?,
             notices: notice.into_iter().collect(),
+            version_from: None,
             implied: false,
             settings: settings.clone(),
             files,
@@ -428,6 +437,31 @@ mod tests {
         assert_eq!(project.modules.iter().map(|module| module.name.as_str()).collect::<Vec<_>>(), ["a"]);
         let said = |text: &str| project.notices.iter().any(|notice| notice.contains(text));
         assert!(said("b is left out") && said("DKMS before 3.3.0 passes it over"), "{:?}", project.notices);
+    }
+
+    #[test]
+    fn what_the_file_makes_of_its_version_is_made_of_the_one_that_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap().join("a-2.7");
+        fs_err::create_dir(&dir).unwrap();
+        let text = "PACKAGE_NAME=a\nPACKAGE_VERSION=@VERSION@\nBUILT_MODULE_NAME=a\nDEST_MODULE_LOCATION=/extra\n\
+                    MAKE=\"make M=$dkms_tree/$PACKAGE_NAME/$PACKAGE_VERSION/build\"\n";
+        fs_err::write(dir.join("dkms.conf"), text).unwrap();
+        let of = |settings: &[(&str, &str)]| {
+            let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let Opened::Project(project) = Project::open_any(&dir, &settings.collect()).unwrap() else {
+                panic!("a program")
+            };
+            project.for_kernel(&target()).unwrap()
+        };
+        let project = of(&[]);
+        assert!(project.make.ends_with("/a/2.7/build"), "{}", project.make);
+        assert!(
+            project.notices.iter().any(|notice| notice.contains("2.7 is taken")),
+            "{:?}",
+            project.notices
+        );
+        assert!(of(&[("PACKAGE_VERSION", "3"), ("PACKAGE_NAME", "b")]).make.ends_with("/b/3/build"));
     }
 
     #[test]

@@ -14,6 +14,17 @@ pub(super) struct Assignment {
     pub(super) at: Position,
 }
 
+impl Assignment {
+    /// Has it assign this text, if it assigns one word, to the variable itself or its first element.
+    pub(super) fn assign(&mut self, text: &str) {
+        let first = self.index.as_ref().is_none_or(Word::is_zero);
+        if let (true, Value::Word(word)) = (first, &mut self.value) {
+            *word = Word::literal(text, self.at);
+            self.append = false;
+        }
+    }
+}
+
 /// What is assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {

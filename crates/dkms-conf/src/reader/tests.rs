@@ -341,3 +341,14 @@ fn plain_commands_are_told_from_those_for_a_shell() {
         assert_eq!(words(line), None, "{line}");
     }
 }
+
+#[test]
+fn what_is_made_of_a_variable_is_made_of_the_value_that_replaces_its_own() {
+    let text = "V=@VERSION@\nPACKAGE_VERSION[0]=$V\nPACKAGE_VERSION+=x\nA=(1 2)\nMAKE=\"make V=$PACKAGE_VERSION $A\"\n";
+    let conf = DkmsConf::parse(text).unwrap().with("PACKAGE_VERSION", "1.0 b").with("A", "3").with("B", "4");
+    let values = conf.evaluate(&Given::new()).unwrap().values;
+    assert_eq!(values.scalar("PACKAGE_VERSION"), Some("1.0 b"));
+    // An array is left as it is, and what the file does not assign is not assigned.
+    assert_eq!(values.scalar("MAKE"), Some("make V=1.0 b 1"));
+    assert_eq!(values.scalar("B"), None);
+}

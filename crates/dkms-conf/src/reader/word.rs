@@ -29,6 +29,18 @@ impl Position {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word(pub(super) Vec<Piece>);
 
+impl Word {
+    /// This text, quoted.
+    pub(super) fn literal(text: &str, at: Position) -> Self {
+        Self(vec![Piece { part: Part::Text(text.to_owned()), quoted: true, at }])
+    }
+
+    /// Whether it is a plain 0.
+    pub(super) fn is_zero(&self) -> bool {
+        matches!(&self.0[..], [Piece { part: Part::Text(text), .. }] if text == "0")
+    }
+}
+
 /// A part of a word that is quoted as a whole, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
