@@ -23,6 +23,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("given::a_program_of_the_project_has_the_environment_of_dkms", the_environment),
         suite.trial("given::a_dry_run_evaluates_and_says_what_it_would_run", a_dry_run),
         suite.trial("given::the_sandbox_stands_in_the_project_and_is_heard", the_sandbox),
+        suite.trial("given::what_keeps_a_file_from_being_read_is_said", unread),
+        suite.trial("given::a_version_that_is_set_is_what_a_program_makes_of_it", set_version),
     ]
 }
 
@@ -225,4 +227,43 @@ fn a_dry_run(suite: &Suite) {
     assert!(status == 0 && output.contains("would evaluate"), "{output}");
     let (status, output) = build(&["--kernel", release]);
     assert!(status == 4 && output.contains("--allow-shell"), "{output}");
+}
+
+/// What `--allow-shell` says of a file, in a project that is open to `mode`.
+fn evaluated(suite: &Suite, text: &str, mode: u32, more: &[&str]) -> (i32, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_dir, path) = scratch();
+    let project = path.join("project");
+    fs_err::create_dir(&project).unwrap();
+    fs_err::write(project.join("dkms.conf"), text).unwrap();
+    fs_err::set_permissions(project.join("dkms.conf"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    fs_err::set_permissions(&project, std::fs::Permissions::from_mode(mode)).unwrap();
+    let release = suite.prepared().kdir.release().as_str();
+    let args = ["build", "--dry-run", "--allow-shell", "--kernel", release, "--project", project.as_str()];
+    run(&tool(&[&args[..], more].concat()))
+}
+
+fn unread(suite: &Suite) {
+    let program = format!("{HEAD}if true; then :; fi\n");
+    for (text, mode, status, said) in [
+        // The file alone may be its owner's: a copy of it is read.
+        (program.clone(), 0o755, 0, "would build"),
+        (program.clone(), 0o700, 4, "chmod -R o+rX"),
+        (format!("{program}exit 0\n"), 0o755, 4, "before it could be asked for the values"),
+        (format!("{program}for i in $(seq 20000); do echo much >&2; done\n"), 0o755, 0, "says 13"),
+        (format!("{program}while :; do :; done\n"), 0o755, 31, "dkms.conf: was not read to its end in 10 s"),
+        // No terminal is there, whoever's.
+        (format!("{program}: < /dev/tty || exit 9\n"), 0o755, 4, "/dev/tty: No such file or directory"),
+    ] {
+        let (is, output) = evaluated(suite, &text, mode, &[]);
+        assert!(is == status && output.contains(said), "{said}: {is} {output}");
+    }
+}
+
+fn set_version(suite: &Suite) {
+    let text = "PACKAGE_NAME=x\nPACKAGE_VERSION=@VERSION@\nBUILT_MODULE_NAME=x\nDEST_MODULE_LOCATION=/extra\n\
+                if true; then MAKE=\"make V=$PACKAGE_VERSION\"; fi\n";
+    let (status, output) = evaluated(suite, text, 0o755, &["--set", "PACKAGE_VERSION=1.2"]);
+    let line = output.lines().find(|line| line.starts_with("would run: "));
+    assert!(status == 0 && line.is_some_and(|line| line.ends_with(" V=1.2")), "{output}");
 }

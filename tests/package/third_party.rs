@@ -111,7 +111,9 @@ fn same_as_bash(
     let text = fs_err::read_to_string(dir.join("dkms.conf")).unwrap();
     let Evaluated { values, .. } = DkmsConf::parse(&text).unwrap().evaluate(&given).unwrap();
     // And what DKMS takes of that.
-    let bash = reread(shell::evaluate(context, dir, prepared, target, &given).unwrap(), &given).values;
+    let bash =
+        reread(shell::evaluate(context, dir, prepared, target, &given, &Settings::new()).unwrap(), &given)
+            .values;
     for name in directives() {
         let (ours, theirs) = (values.array(name).collect::<Vec<_>>(), bash.array(name).collect::<Vec<_>>());
         assert_eq!(ours, theirs, "{dir}: {name}");
@@ -138,7 +140,9 @@ fn a_program(suite: &Suite) {
     fs_err::write(project.join("dkms.conf"), &tries).unwrap();
     let prepared = suite.prepared();
     let target = BuildTarget::of(suite.context(), &project, prepared).unwrap();
-    let values = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap();
+    let values =
+        shell::evaluate(suite.context(), &project, prepared, &target, &Given::new(), &Settings::new())
+            .unwrap();
     assert_eq!(values.array("MAKE").collect::<Vec<_>>(), [(0, "65534 1")], "{values}");
     assert!(!witness.exists());
     assert_eq!(fs_err::read_to_string(project.join("dkms.conf")).unwrap(), tries);
@@ -150,12 +154,16 @@ fn a_program(suite: &Suite) {
     assert!(status == 77 && output.contains("Value PACKAGE_NAME='evil'"), "{output}");
 
     fs_err::write(project.join("dkms.conf"), "while :; do :; done").unwrap();
-    let error = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap_err();
+    let error =
+        shell::evaluate(suite.context(), &project, prepared, &target, &Given::new(), &Settings::new())
+            .unwrap_err();
     let killed = format!("{error:#}");
     assert!(killed.contains("not finished") || killed.contains("137"), "{killed}");
     // Nobody listens for ever, and what says all that ends with it.
     fs_err::write(project.join("dkms.conf"), "yes >&2; MAKE=after").unwrap();
-    let values = shell::evaluate(suite.context(), &project, prepared, &target, &Given::new()).unwrap();
+    let values =
+        shell::evaluate(suite.context(), &project, prepared, &target, &Given::new(), &Settings::new())
+            .unwrap();
     assert_eq!(values.scalar("MAKE"), Some("after"));
 }
 

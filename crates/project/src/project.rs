@@ -154,16 +154,20 @@ impl Project {
         let dir = directory(dir)?;
         let facts = Facts { target: Some(&target), package: None };
         // DKMS knows what the package is called when it reads the file: from an earlier reading.
-        let first = shell::source(context, &dir, prepared, &target, &given(facts))?.values;
+        let first = shell::source(context, &dir, prepared, &target, &given(facts), settings)?.values;
         let mut first = reread(first, &given(facts)).values;
         set(&mut first, settings);
         let named = Identity::of(&dir, &first).ok();
         let package = named.as_ref().map(|named| (named.name.as_str(), named.version.as_str()));
         let given = given(Facts { package, ..facts });
-        let values = shell::evaluate(context, &dir, prepared, &target, &given)?;
+        let mut replaced = settings.clone();
+        let found = named.iter().filter(|named| named.notice.is_some());
+        replaced.extend(found.map(|named| ("PACKAGE_VERSION".to_owned(), named.version.clone())));
+        let values = shell::evaluate(context, &dir, prepared, &target, &given, &replaced)?;
         let mut taken = reread(values.clone(), &given).values;
         set(&mut taken, settings);
         let project = Self::described(dir, &taken, Conf::Shell(values), settings)?;
+        let project = Self { version_from: named.and_then(|named| named.notice), ..project };
         project.for_kernel(&target)
     }
 

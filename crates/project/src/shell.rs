@@ -9,15 +9,17 @@
 //! the project's: `dkms add .`. What a file takes from there is a path in a value: where make runs,
 //! the project's directory is the staged copy, so that is what the value has.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::given::{exported, for_shell};
 use crate::notices::{directives, is_directive};
+use crate::project::Settings;
 
 use crate::target::BuildTarget;
 use dkms_conf::{Given, HIGHEST, Values};
@@ -101,10 +103,11 @@ pub fn evaluate(
     prepared: &Prepared,
     target: &BuildTarget,
     variables: &Given,
+    settings: &Settings,
 ) -> Result<Values> {
     let file = dir.join("dkms.conf");
     let step = context.report.step("Evaluating", file.as_str());
-    let sourced = source(context, dir, prepared, target, variables)?;
+    let sourced = source(context, dir, prepared, target, variables, settings)?;
     step.done("Evaluated", &format!("{file} for {}", target.release));
     let shown = sourced.said.iter().take(SHOWN);
     shown.for_each(|line| context.report.warn(&format!("{file} says: {line}")));
@@ -134,12 +137,22 @@ pub(crate) fn source(
     prepared: &Prepared,
     target: &BuildTarget,
     variables: &Given,
+    settings: &Settings,
 ) -> Result<Sourced> {
     if prepared.root.is_host() {
         let reason = "is only evaluated in a build root, never on the host itself";
         return Err(Failure::refused(dir.join("dkms.conf").as_str(), reason).remedy("--root-fs made").into());
     }
+    require_open(dir)?;
     let (headers, access) = seen(dir, prepared, target)?;
+    let copy = copy(dir, settings)?;
+    let access = match &copy {
+        Some(copy) => {
+            let path = Utf8Path::from_path(copy.path()).context("the temporary file's path is not UTF-8")?;
+            access.read_at(path, format!("{PROJECT}/dkms.conf"))
+        }
+        None => access,
+    };
     let script = format!("{}{SCRIPT}", for_shell(variables));
     let bash = Cmd::new("/bin/bash").args(["--noprofile", "--norc", "-c", &script, "dkms.conf"]);
     let bash = bash.arg(format!("{PROJECT}/dkms.conf")).args(directives());
@@ -148,10 +161,10 @@ pub(crate) fn source(
     let sandbox = environment.fold(confined().cwd(PROJECT), |cmd, (name, value)| cmd.env(name, value));
     let cmd = prepared.root.inside(context, bash.wrapped_in(sandbox, "sandbox"), &access);
     let output = cmd.finish(&context.report).map_err(|error| too_long(dir, error))?;
-    drop(headers);
+    drop((headers, copy));
     let Sourced { mut values, mut said, ended } = read(&output.stdout);
     if !output.status.success() || !ended {
-        return Err(unfinished(dir, &output).into());
+        return Err(unfinished(dir, &output, &said).into());
     }
     if let Some(stage) = variables.get("PWD") {
         values.replace_text(PROJECT, stage);
@@ -172,13 +185,14 @@ fn too_long(dir: &Utf8Path, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The failure for a file that ended its shell before it could be asked for the values.
-fn unfinished(dir: &Utf8Path, output: &Output) -> Failure {
-    let tail = output.tail.rsplit('\0').next().unwrap_or_default().replace(PROJECT, dir.as_str());
-    // The records among it are not for people.
-    let said = tail
-        .lines()
-        .filter(|line| !line.contains(SAID))
-        .fold(String::new(), |said, line| format!("{said}\n    | {line}"));
+fn unfinished(dir: &Utf8Path, output: &Output, said: &[String]) -> Failure {
+    // A shell that was killed has left no record of what was said.
+    let tail = [output.tail.split('\0').next().unwrap_or_default().to_owned()];
+    let said = if said.is_empty() { &tail } else { said };
+    let said = said
+        .iter()
+        .flat_map(|text| text.lines())
+        .fold(String::new(), |said, line| format!("{said}\n    | {}", line.replace(PROJECT, dir.as_str())));
     let how = output.status.code().map_or("a signal".to_owned(), |code| format!("status {code}"));
     let reason = format!("its shell ended with {how} before it could be asked for the values:{said}");
     Failure::refused(dir.join("dkms.conf").as_str(), reason)
@@ -212,6 +226,45 @@ fn seen(dir: &Utf8Path, prepared: &Prepared, target: &BuildTarget) -> Result<(Te
     Ok((headers, access))
 }
 
+/// Refuses a project that nobody may look into.
+fn require_open(dir: &Utf8Path) -> Result<(), Failure> {
+    let open = dir.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005);
+    if open {
+        return Ok(());
+    }
+    Err(Failure::refused(dir.as_str(), "its dkms.conf is evaluated by nobody, who may not look into it")
+        .remedy(format!("chmod -R o+rX {dir}")))
+}
+
+/// A copy of the file that all may read, with the settings in place of what it assigns; `None` of
+/// one that is elsewhere, and only linked to.
+fn copy(dir: &Utf8Path, settings: &Settings) -> Result<Option<NamedTempFile>> {
+    let file = dir.join("dkms.conf");
+    if !file.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        return Ok(None);
+    }
+    let text = fs_err::read(&file)?;
+    let lines = text.split_inclusive(|byte| *byte == b'\n').map(|line| assigning(line, settings));
+    let mut copy = NamedTempFile::new()?;
+    copy.write_all(&lines.collect::<Vec<_>>().concat())?;
+    fs_err::set_permissions(copy.path(), std::fs::Permissions::from_mode(0o644))?;
+    Ok(Some(copy))
+}
+
+/// A line with the value that is set in place of the one that it assigns; a line that is more than
+/// a plain assignment as it is.
+fn assigning(line: &[u8], settings: &Settings) -> Vec<u8> {
+    let words = String::from_utf8_lossy(line);
+    let Some((name, value)) = words.trim().split_once('=') else { return line.to_vec() };
+    let quotes = |quote: char| value.matches(quote).count() % 2 == 0;
+    let plain =
+        !value.contains([';', '&', '|', '(', ')', '<', '>', '`', '\\']) && quotes('"') && quotes('\'');
+    match settings.get_key_value(name.strip_suffix("[0]").unwrap_or(name)) {
+        Some((name, value)) if plain => format!("{name}='{}'\n", value.replace('\'', r"'\''")).into_bytes(),
+        _ => line.to_vec(),
+    }
+}
+
 /// Runs a command as nobody, unable to gain privileges, to write files or to exhaust memory.
 fn confined() -> Cmd {
     let limits = ["--as=1073741824", "--cpu=10", "--fsize=0", "--nproc=128", "--core=0"];
@@ -241,6 +294,23 @@ fn read(output: &[u8]) -> Sourced {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_set_takes_the_place_of_what_a_line_assigns() {
+        let settings = Settings::from([("V".to_owned(), "it's 1".to_owned())]);
+        for (line, expected) in [
+            ("  V=@V@ # so far\n", "V='it'\\''s 1'\n"),
+            ("V[0]=2", "V='it'\\''s 1'\n"),
+            ("V[1]=2\n", "V[1]=2\n"),
+            ("if [ $V = 2 ]; then\n", "if [ $V = 2 ]; then\n"),
+            ("VV=2\n", "VV=2\n"),
+            ("V=2; MAKE=x\n", "V=2; MAKE=x\n"),
+            ("V=$(cat <<E\n", "V=$(cat <<E\n"),
+            ("V=\"2\n", "V=\"2\n"),
+        ] {
+            assert_eq!(String::from_utf8(assigning(line.as_bytes(), &settings)).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn what_is_printed_is_read_and_nothing_else() {
