@@ -84,6 +84,25 @@ fn by_reader(text: &str, release: &str) -> String {
     said
 }
 
+/// A package is built under the version that the tool has found, or that is in the spec.
+#[test]
+fn the_specs_script_puts_the_version_in_place_of_a_placeholder() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Utf8Path::from_path(dir.path()).unwrap();
+    fs_err::create_dir(path.join("kernel")).unwrap();
+    fs_err::write(path.join("kernel/Makefile"), "").unwrap();
+    let text =
+        "PACKAGE_NAME=package\nPACKAGE_VERSION=\"@VERSION@\"\nMAKE=\"make V=$PACKAGE_VERSION J=$(nproc)\"\n";
+    fs_err::write(path.join("dkms.conf"), text).unwrap();
+    let said = by_script(path, "7.2.13");
+    assert!(said.contains(" V=1.0_rc1 J=3\n"), "{said}");
+    // Without a number of jobs there is one; make without a number would start all at once.
+    let script = script().replace("kmod_jobs=\"-j3\"", "kmod_jobs=\"\"");
+    let output = Cmd::new("bash").args(["-c", &script, "bash", "7.2.13", "kernel"]).cwd(path);
+    let said = output.finish(&Report::silent()).unwrap().tail;
+    assert!(said.contains(" V=1.0_rc1 J=1\n"), "{said}");
+}
+
 #[test]
 fn the_specs_script_takes_from_a_dkms_conf_what_the_reader_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,6 +130,7 @@ fn the_specs_script_takes_from_a_dkms_conf_what_the_reader_does() {
         "BUILD_EXCLUSIVE_KERNEL_MAX=6.2",
         "OBSOLETE_BY=6.2",
         "OBSOLETE_BY=6.2\nBUILD_EXCLUSIVE_KERNEL_MAX=9",
+        "OBSOLETE_BY=6.2\nBUILT_MODULE_NAME=(a b)\nBUILD_EXCLUSIVE_KERNEL_MAX[1]=9",
         "BUILD_EXCLUSIVE_ARCH='x86_64|aarch64'",
         "BUILD_EXCLUSIVE_ARCH=riscv64",
         "BUILD_EXCLUSIVE_CONFIG='CONFIG_A CONFIG_M'",

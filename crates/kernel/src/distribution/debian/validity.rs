@@ -44,7 +44,7 @@ fn said(expired: &[Expired]) -> String {
     };
     let list: Vec<String> = expired.iter().map(one).collect();
     format!(
-        "the archive's indexes are out of date (Valid-Until), and apt is set not to check: {}; newer kernels, and security \
+        "the archive's indexes are out of date (Valid-Until): {}; newer kernels, and security \
          fixes, may be missing",
         list.join("; ")
     )
