@@ -161,9 +161,12 @@ impl Sources {
         let before = fs_err::read_to_string(&list).unwrap_or_default();
         let gone = before.split('\0').map(Utf8Path::new).filter(|path| !leaves(path) && !self.contains(path));
         for path in gone.filter(|path| path.as_str() != "" && is_real_below(stage, path)) {
-            match fs_err::remove_file(stage.join(path)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
+            // With what was made of it: make would take that for what cannot be made any more.
+            for path in [Some(path.to_owned()), object_of(path)].into_iter().flatten() {
+                match fs_err::remove_file(stage.join(path)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                    _ => {}
+                }
             }
         }
         let names = self.files().map(|(path, _)| path).chain(self.links.keys());
@@ -250,6 +253,11 @@ fn own_place(stage: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf> {
         _ => {}
     }
     Ok(place)
+}
+
+/// The object that Kbuild makes of a source.
+fn object_of(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    matches!(path.extension(), Some("c" | "rs" | "S")).then(|| path.with_extension("o"))
 }
 
 /// Adds files, none of which may be there already.
@@ -443,11 +451,15 @@ mod tests {
         let before = Sources::read(&project).unwrap();
         before.write(stage).unwrap();
         let time = fs_err::metadata(stage.join("dkms.conf")).unwrap().modified().unwrap();
+        for made in ["gone.o", "stays.o"] {
+            fs_err::write(stage.join(made), "").unwrap();
+        }
         fs_err::remove_file(dir.path().join("gone.c")).unwrap();
         let after = Sources::read(&project).unwrap();
         after.write(stage).unwrap();
         assert_ne!(before.hash(), after.hash());
-        assert!(!stage.join("gone.c").exists());
+        assert!(!stage.join("gone.c").exists() && !stage.join("gone.o").exists());
+        assert!(stage.join("stays.o").exists());
         assert_eq!(fs_err::metadata(stage.join("dkms.conf")).unwrap().modified().unwrap(), time);
     }
 }
