@@ -80,7 +80,7 @@ pub fn counted(survey: Survey) {
     let (tally, _, found) = survey.finish();
     let mut replies = 0;
     for counts in tally.values() {
-        assert_eq!(counts.replies, counts.sound + counts.strict + counts.rejected);
+        assert_eq!(counts.replies, counts.sound + counts.strict + counts.linux + counts.rejected);
         replies += counts.replies;
     }
     assert_eq!(replies, found.len() as u64);
