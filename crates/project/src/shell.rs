@@ -80,7 +80,7 @@ safe_source() {
 # What writes a file gets an error for it, and goes on.
 trap '' XFSZ
 exec 3>&1
-said=$(safe_source "$@" 2>&1 | { head --bytes=65536; cat >/dev/null; }; exit "${PIPESTATUS[0]}")
+said=$(safe_source "$@" 2>&1 | { head --bytes=65536; head --bytes=16777216 >/dev/null; }; exit "${PIPESTATUS[0]}")
 status=$?
 printf '!said\0000\0%s\0' "$said"
 [ "$status" = 0 ] || printf '%s\n' "$said" >&2
