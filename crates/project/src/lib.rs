@@ -22,6 +22,7 @@ pub mod notices;
 mod outputs;
 pub mod packed;
 mod project;
+mod settings;
 pub mod shell;
 pub mod sign;
 pub mod source;
@@ -30,5 +31,6 @@ pub mod strip;
 mod target;
 pub mod target_dir;
 
-pub use project::{Opened, Project, Settings};
+pub use project::{Opened, Project};
+pub use settings::Settings;
 pub use target::BuildTarget;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A directory of module sources, as its `dkms.conf` describes it.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -12,6 +10,7 @@ use crate::given::{ARCHITECTURE, Facts, given};
 use crate::identity::Identity;
 use crate::notices::notices;
 
+use crate::settings::Settings;
 use crate::source::import::ImportList;
 use crate::target::BuildTarget;
 use crate::{implied, shell};
@@ -62,10 +61,6 @@ pub struct Project {
     version_from: Option<String>,
     conf: Conf,
 }
-
-/// Directives that the user gives a value besides the `dkms.conf`, or instead of it (`--set
-/// NAME=VALUE`).
-pub type Settings = BTreeMap<String, String>;
 
 /// Where the values of a project come from.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::given::{exported, for_shell};
 use crate::notices::{directives, is_directive};
-use crate::project::Settings;
+use crate::settings::Settings;
 
 use crate::target::BuildTarget;
 use dkms_conf::{Given, HIGHEST, Values};

@@ -83,8 +83,8 @@ impl DkmsConf {
         Ok(Self { assignments, carriage_returns })
     }
 
-    /// The same file as if it assigned this value wherever it assigns the variable one word, so that
-    /// what it makes of the variable is made of this.
+    /// The same file as if it assigned this value wherever it assigns the variable one word, so
+    /// that what it makes of the variable is made of this.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         let named = self.assignments.iter_mut().filter(|assignment| assignment.name == name);

@@ -15,7 +15,8 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// Has it assign this text, if it assigns one word, to the variable itself or its first element.
+    /// Has it assign this text, if it assigns one word, to the variable itself or its first
+    /// element.
     pub(super) fn assign(&mut self, text: &str) {
         let first = self.index.as_ref().is_none_or(Word::is_zero);
         if let (true, Value::Word(word)) = (first, &mut self.value) {

@@ -271,8 +271,8 @@ mod tests {
         }
     }
 
-    /// What the programs make and a kernel does not take, here of the library that is also in xz(1);
-    /// that a kernel does so is seen on a machine, by the tests of the repository.
+    /// What the programs make and a kernel does not take, here of the library that is also in
+    /// xz(1); that a kernel does so is seen on a machine, by the tests of the repository.
     #[test]
     fn of_xz_a_kernel_takes_two_checks_and_the_filters_that_it_has() {
         let packed = |check: Check, x86: bool| {
