@@ -197,7 +197,7 @@ fn no_network_is_said_and_leaves_nothing_that_looks_whole() {
     for args in [&["kernel", "list"][..], &["kernel", "prepare"], &["build"]] {
         let tool = without_network(&scratch, scratch.tool(args));
         assert_refused(&tool, 3, "the package archive", "could not fetch", "check the network");
-        assert!(!scratch.cache().join("archive/packages.json").exists());
+        assert!(!scratch.cache().join("archive/amd64/packages.json").exists());
         assert!(!scratch.cache().join("kernels").exists() && !scratch.cache().join("roots").exists());
     }
 }

@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kernel::distribution::debian;
 use kernel::distribution::package::{Dependency, Package};
 use kernel::kdir::Stamp;
+use kernel::origin::Origin;
 use object::Architecture;
 use report::process::Cmd;
 use walkdir::WalkDir;
@@ -244,7 +245,7 @@ fn lay_out_cache(cache: &Utf8Path) {
     write(&cache.join("archive/configs/0"), config);
     let headers = package(&format!("linux-headers-{RELEASE}"), "7.2.1-1");
     let known = [headers, package("linux-source-7.2", "7.2.1-1"), package("rustc", "1.85.1+dfsg1-1")];
-    write(&cache.join("archive/packages.json"), &serde_json::to_string(&known).unwrap());
+    write(&cache.join("archive/amd64/packages.json"), &serde_json::to_string(&known).unwrap());
     let place = cache.join("kernels").join(RELEASE);
     let files = [
         "build/.config",
@@ -265,7 +266,8 @@ fn lay_out_cache(cache: &Utf8Path) {
         release: RELEASE.parse().unwrap(),
         inputs: "x".to_owned(),
         recipe: debian::recipe("trixie", Vec::new()),
-        suite: "trixie".to_owned(),
+        architecture: kmodfile::architecture::Architecture::Amd64,
+        origin: Origin::Archive { suite: "trixie".to_owned() },
         place: place.clone(),
         rust_symbols: 0,
         seconds: 1.0,

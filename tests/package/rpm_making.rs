@@ -198,7 +198,7 @@ fn made_of(suite: &Suite) {
     let (status, output) = run(&tool(&["inspect", package.as_str()]));
     assert_eq!(status, 0, "{output}");
     let kdir = Kdir::open(&suite.context().cache, &made.release).unwrap();
-    let kernel = format!("linux ({}) {}", kdir.stamp().suite, made.release);
+    let kernel = format!("linux ({}) {}", kdir.stamp().origin.name(), made.release);
     for said in
         [kernel.as_str(), "gcc-", &kdir.stamp().inputs, "made of:", "vermagic:", "name:           cifs"]
     {

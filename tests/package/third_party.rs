@@ -275,7 +275,7 @@ fn what_dkms_builds(suite: &Suite) {
     let prepared = stable(context, &archive);
     let release = prepared.kdir.release().as_str();
     let mut packages = packages(&archive);
-    let of_suite = base_suite(&prepared.kdir.stamp().suite).to_owned();
+    let of_suite = base_suite(prepared.kdir.stamp().origin.name()).to_owned();
     packages.retain(|package| package.suite == of_suite);
     let debs = archive.fetch(&packages.iter().collect::<Vec<_>>()).unwrap();
     let machine = system(context, &mut archive, &prepared, &packages);

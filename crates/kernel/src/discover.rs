@@ -69,7 +69,7 @@ pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<ArchiveKerne
 /// The newest kernel with Rust of the default flavour whose compiler its suite still has: a suite
 /// under development may be ahead of its kernel for some days.
 pub fn default(distribution: &dyn Distribution, archive: &dyn Archive) -> Result<ArchiveKernel> {
-    let flavour = distribution.default_flavour();
+    let flavour = distribution.default_flavour(archive.architecture());
     for kernel in archive.kernels().into_iter().filter(|kernel| kernel.release.flavour() == flavour) {
         let facts = KernelFacts::of(&archive.config(&kernel)?);
         if facts.rust && facts.rustc.is_some_and(|version| archive.has_rustc(&kernel, &version)) {

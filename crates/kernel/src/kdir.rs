@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::recipe::Recipe;
 use crate::failures::OrFail as _;
+use crate::origin::{InstalledTree, Origin};
+use crate::root::Access;
+use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::disk::modules_in;
 use kmodfile::load::target::LoadTarget;
@@ -18,33 +21,33 @@ use report::cache::Cache;
 use report::durable;
 use report::failure::{Exit, Failure};
 
-/// What every build takes of a kernel, below its place: `make clean` and `make mrproper` remove
-/// some of it.
+/// What every build takes of a kernel's build tree: `make clean` and `make mrproper` remove some
+/// of it.
 const NEEDED: &[&str] = &[
-    "build/.config",
-    "build/Makefile",
-    "build/Module.symvers",
-    "build/include/config/auto.conf",
-    "build/include/generated/autoconf.h",
-    "build/include/generated/utsrelease.h",
-    "build/scripts/basic/fixdep",
-    "build/scripts/mod/modpost",
-    "build/scripts/module.lds",
-    "source/Makefile",
-    "source/scripts/Makefile.build",
+    ".config",
+    "Makefile",
+    "Module.symvers",
+    "include/config/auto.conf",
+    "include/generated/autoconf.h",
+    "include/generated/utsrelease.h",
+    "scripts/basic/fixdep",
+    "scripts/mod/modpost",
+    "scripts/module.lds",
 ];
 
 /// The same of a kernel with Rust.
-const NEEDED_IN_RUST: &[&str] =
-    &["build/rust/libcore.rmeta", "build/rust/libkernel.rmeta", "build/rust/libmacros.so"];
+const NEEDED_IN_RUST: &[&str] = &["rust/libcore.rmeta", "rust/libkernel.rmeta", "rust/libmacros.so"];
+
+/// What every build takes of its source.
+const NEEDED_OF_SOURCE: &[&str] = &["Makefile", "scripts/Makefile.build"];
 
 /// What only some kernels have, depending on their line and configuration.
 const OF_SOME: &[&str] = &[
-    "build/scripts/genksyms/genksyms",
-    "build/scripts/target.json",
-    "build/tools/bpf/resolve_btfids/resolve_btfids",
-    "build/tools/objtool/objtool",
-    "build/vmlinux",
+    "scripts/genksyms/genksyms",
+    "scripts/target.json",
+    "tools/bpf/resolve_btfids/resolve_btfids",
+    "tools/objtool/objtool",
+    "vmlinux",
 ];
 
 /// A kernel in the cache that is complete and proven.
@@ -64,8 +67,10 @@ pub struct Stamp {
     pub inputs: String,
     /// What its build root holds.
     pub recipe: Recipe,
-    /// Suite of its packages.
-    pub suite: String,
+    /// What it is a kernel for.
+    pub architecture: Architecture,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Where it was made: the tree knows its own path.
     pub place: Utf8PathBuf,
     /// Exported Rust symbols that were proven equal; 0 for a kernel without Rust.
@@ -74,7 +79,7 @@ pub struct Stamp {
     pub seconds: f64,
     /// Seconds in the bare `make` steps.
     pub make_seconds: f64,
-    /// What it had of the files that only some kernels have, below its place.
+    /// What it had of the files that only some kernels have, below its build tree.
     #[serde(default)]
     pub of_some: Vec<Utf8PathBuf>,
 }
@@ -141,10 +146,13 @@ impl Kdir {
     /// every build.
     fn missing(&self) -> Option<Utf8PathBuf> {
         let rust = if self.stamp.rust_symbols > 0 { NEEDED_IN_RUST } else { &[] };
-        let named = NEEDED.iter().chain(rust).map(|name| self.place.join(name));
-        let of_some = self.stamp.of_some.iter().map(|name| self.place.join(name));
-        let index = self.modules().join("modules.builtin");
-        named.chain(of_some).chain([index]).find(|file| !file.exists())
+        let (build, source) = (self.build(), self.source());
+        let named = NEEDED.iter().chain(rust).map(|name| build.join(name));
+        let of_source = NEEDED_OF_SOURCE.iter().map(|name| source.join(name));
+        let of_some = self.stamp.of_some.iter().map(|name| build.join(name));
+        // An installed kernel may have headers and no modules.
+        let index = self.installed().is_none().then(|| self.modules().join("modules.builtin"));
+        named.chain(of_source).chain(of_some).chain(index).find(|file| !file.exists())
     }
 
     /// A kernel that was just made at the place in `stamp`, which then says what it has of the
@@ -154,10 +162,11 @@ impl Kdir {
     ///
     /// If it was made without what every build needs.
     pub(crate) fn made(mut stamp: Stamp) -> Result<Self> {
-        let place = stamp.place.clone();
-        let there = OF_SOME.iter().filter(|name| place.join(name).exists());
-        stamp.of_some = there.map(Utf8PathBuf::from).collect();
-        let kdir = Self { place, stamp };
+        stamp.of_some.clear();
+        let mut kdir = Self { place: stamp.place.clone(), stamp };
+        let build = kdir.build();
+        let there = OF_SOME.iter().filter(|name| build.join(name).exists());
+        kdir.stamp.of_some = there.map(Utf8PathBuf::from).collect();
         match kdir.missing() {
             Some(file) => Err(Failure::new(
                 Exit::Failed,
@@ -192,12 +201,27 @@ impl Kdir {
 
     /// The directory `make -C` takes: `KDIR`.
     pub fn build(&self) -> Utf8PathBuf {
-        build_of(&self.place)
+        self.installed().map_or_else(|| build_of(&self.place), |tree| tree.build.clone())
     }
 
     /// The source it was made of.
     pub fn source(&self) -> Utf8PathBuf {
-        source_of(&self.place)
+        self.installed().map_or_else(|| source_of(&self.place), |tree| tree.source.clone())
+    }
+
+    fn installed(&self) -> Option<&InstalledTree> {
+        match &self.stamp.origin {
+            Origin::Installed(tree) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// `access`, and what building modules against it reads.
+    #[must_use]
+    pub fn read_by(&self, access: Access) -> Access {
+        let Some(tree) = self.installed() else { return access.read(&self.place) };
+        let dirs = [&tree.build, &tree.source, &tree.modules].into_iter().chain(&tree.others);
+        dirs.fold(access, Access::read)
     }
 
     /// Its configuration.
@@ -212,14 +236,16 @@ impl Kdir {
 
     /// Its own modules: what `/lib/modules/RELEASE` is on a machine that runs it.
     pub fn modules(&self) -> Utf8PathBuf {
-        modules_of(&self.place, self.release())
+        self.installed().map_or_else(|| modules_of(&self.place, self.release()), |tree| tree.modules.clone())
     }
 
     /// Its bootable image.
     pub fn vmlinuz(&self) -> Result<Utf8PathBuf> {
+        let installed = self.installed().and_then(|tree| tree.image.clone());
         let candidates = [
+            installed
+                .unwrap_or_else(|| image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release()))),
             self.modules().join("vmlinuz"),
-            image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release())),
         ];
         candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
             Failure::missing(self.release().as_str(), "its packages hold no vmlinuz")
@@ -295,7 +321,8 @@ mod tests {
             release: release.clone(),
             inputs: String::new(),
             recipe: Recipe::new("", "", []),
-            suite: String::new(),
+            architecture: Architecture::Amd64,
+            origin: Origin::Archive { suite: String::new() },
             place,
             rust_symbols: 1,
             seconds: 0.0,
@@ -313,19 +340,21 @@ mod tests {
         let place = Kdir::place_of(cache, &release);
         let modules = format!("image/usr/lib/modules/{release}/modules.builtin");
         let (first, rest) = OF_SOME.split_first().unwrap();
-        let has: Vec<&str> =
-            NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).copied().chain([modules.as_str()]).collect();
+        let below = |dir: &'static str| move |name: &&str| format!("{dir}/{name}");
+        let built = NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).map(below("build"));
+        let has: Vec<String> =
+            built.chain(NEEDED_OF_SOURCE.iter().map(below("source"))).chain([modules]).collect();
         has.iter().for_each(|name| write(&place.join(name)));
         let kdir = Kdir::made(stamp(place.clone(), &release)).unwrap();
         kdir.write_stamp().unwrap();
         assert!(!kdir.stamp().of_some.contains(&(*first).into()));
         for name in has {
             assert_eq!((Kdir::lost(cache, &release), Kdir::all(cache, report).len()), (None, 1), "{name}");
-            fs_err::remove_file(place.join(name)).unwrap();
+            fs_err::remove_file(place.join(&name)).unwrap();
             assert!(Kdir::open(cache, &release).is_none() && Kdir::all(cache, report).is_empty(), "{name}");
             let lost = Kdir::lost(cache, &release).unwrap();
-            assert_eq!(lost.file_name(), Utf8Path::new(name).file_name());
-            write(&place.join(name));
+            assert_eq!(lost.file_name(), Utf8Path::new(&name).file_name());
+            write(&place.join(&name));
         }
     }
 

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::toolchain::Toolchain;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -32,7 +33,7 @@ pub fn make_step(
         .arg("-C")
         .arg(source)
         .arg(format!("O={build}"))
-        .arg(format!("CC={}", config.compiler().unwrap_or("gcc")))
+        .args(Toolchain::of(config).make_words())
         .arg(format!("KERNELRELEASE={release}"))
         .arg("LOCALVERSION=")
         .arg(format!("-j{jobs}"))

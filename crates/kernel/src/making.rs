@@ -15,7 +15,9 @@ use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
 use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step, run_counted};
+use crate::origin::Origin;
 use crate::root::{Access, Root};
+use crate::toolchain::Toolchain;
 use crate::{rust, source};
 use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
@@ -55,7 +57,8 @@ impl Making<'_> {
             release: release.clone(),
             inputs: self.inputs.clone(),
             recipe: self.recipe.clone(),
-            suite: self.kernel.suite().to_owned(),
+            architecture: self.archive.architecture(),
+            origin: self.origin(),
             place: place.clone(),
             rust_symbols,
             seconds: started.elapsed().as_secs_f64(),
@@ -65,6 +68,10 @@ impl Making<'_> {
         Kdir::made(stamp)?.write_stamp()?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
         Ok(())
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Archive { suite: self.kernel.suite().to_owned() }
     }
 
     /// The Rust symbols that were proven; none in a kernel without Rust.
@@ -133,9 +140,8 @@ impl Making<'_> {
                 return Err(self.wrong_compiler(wanted, &found).into());
             }
         }
-        let compiler = config.compiler().unwrap_or("gcc").to_owned();
         let wanted = config.get("CONFIG_CC_VERSION_TEXT").unwrap_or_default();
-        let found = version(&compiler)?;
+        let found = version(Toolchain::of(&config).compiler())?;
         if found.split(' ').next_back() != wanted.split(' ').next_back() {
             return Err(self.wrong_compiler(wanted, &found).into());
         }

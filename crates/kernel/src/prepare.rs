@@ -169,7 +169,7 @@ pub fn provide_for(
         }
     }
     let distribution = known::usual();
-    let mut archive = distribution.archive(context, Age::Current)?;
+    let mut archive = distribution.archive_of(context, Age::Current, release)?;
     let kernel = match release {
         Some(release) => discover::find(&mut *archive, release)?,
         None => discover::default(distribution, &*archive)?,

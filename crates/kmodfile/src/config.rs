@@ -55,6 +55,12 @@ impl Config {
         self.get("CONFIG_CC_VERSION_TEXT")?.split(' ').next()
     }
 
+    /// Whether its compiler is clang, so that the kernel's `make` takes all its tools from LLVM
+    /// (Documentation/kbuild/llvm.rst).
+    pub fn is_of_clang(&self) -> bool {
+        self.is_yes("CONFIG_CC_IS_CLANG")
+    }
+
     /// The options in which `other` differs, in the order of their names.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<OptionDifference<'a>> {
         let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();

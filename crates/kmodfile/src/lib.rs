@@ -69,6 +69,7 @@
 //! # Ok::<(), kmodfile::file::FileError>(())
 //! ```
 
+pub mod architecture;
 pub mod compression;
 pub mod config;
 pub mod crc;

@@ -22,6 +22,7 @@ use kernel::failures::OrFail as _;
 use kernel::make::{require_path, run_counted};
 use kernel::prepare::Prepared;
 use kernel::root::Access;
+use kernel::toolchain::Toolchain;
 use kmodfile::compression::Compression;
 use kmodfile::config::Config;
 use kmodfile::file::ModuleFile;
@@ -368,11 +369,8 @@ impl Building<'_> {
     /// In the staged copy, which alone it may write to, with the compiler that the kernel was built
     /// with.
     fn in_stage(&self, cmd: Cmd) -> Cmd {
-        let config = &self.target.config;
-        let compiler = config.compiler().unwrap_or("gcc");
-        // As on make's own command line, for every make that is run.
-        let flags =
-            if config.is_yes("CONFIG_CC_IS_CLANG") { "LLVM=1".to_owned() } else { format!("CC={compiler}") };
+        let toolchain = Toolchain::of(&self.target.config);
+        let compiler = toolchain.compiler();
         let variables = self.project.variables(&self.target);
         let cmd = given::exported(&variables).fold(cmd, |cmd, (name, value)| cmd.env(name, value));
         let cmd = cmd
@@ -381,7 +379,8 @@ impl Building<'_> {
             .env("PWD", self.stage())
             .env("CC", compiler)
             .env("KERNEL_CC", compiler)
-            .env("MAKEFLAGS", flags)
+            // As on make's own command line, for every make that is run.
+            .env("MAKEFLAGS", toolchain.make_words().join(" "))
             .env("STOCK_MODULES", self.prepared.kdir.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
         self.inside(cmd)
@@ -392,8 +391,8 @@ impl Building<'_> {
     fn inside(&self, cmd: Cmd) -> Cmd {
         let kdir = &self.prepared.kdir;
         let modules = format!("/usr/lib/modules/{}", kdir.release());
-        let access = Access::default()
-            .read(kdir.place())
+        let access = kdir
+            .read_by(Access::default())
             .read_at(self.library(), &modules)
             .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
             .write(self.stage());

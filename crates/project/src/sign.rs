@@ -163,7 +163,7 @@ impl<'a> ModuleSigner<'a> {
             PrivateKey::File(file) => file,
         };
         let place = if self.prepared.root.is_host() { file.as_str() } else { "/run/signing-key" };
-        let access = Access::default().read(self.prepared.kdir.place()).read_at(file, place).write(dir);
+        let access = self.prepared.kdir.read_by(Access::default()).read_at(file, place).write(dir);
         Ok(self.prepared.root.inside(self.context, command(place), &access))
     }
 

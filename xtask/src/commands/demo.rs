@@ -179,7 +179,7 @@ fn story(prepared: &Prepared, built: &Built, run: &Run, steps: &Steps, text: &st
     let object = object(built)?;
     Ok(Story {
         kernel: built.release.to_string(),
-        suite: prepared.kdir.stamp().suite.clone(),
+        suite: prepared.kdir.stamp().origin.name().to_owned(),
         rust_symbols: prepared.kdir.stamp().rust_symbols,
         size: object.unstripped_size,
         stripped: object.size,

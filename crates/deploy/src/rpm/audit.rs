@@ -70,11 +70,11 @@ pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
     }
     let distribution = known::usual();
-    let mut archive = distribution.archive(context, Age::Current)?;
+    let mut archive = distribution.archive_of(context, Age::Current, Some(release))?;
     if let Some(kernel) = discover::known(&*archive, release) {
         return of_headers(&*archive, &kernel);
     }
-    let mut old = distribution.archive(context, Age::Old)?;
+    let mut old = distribution.archive_of(context, Age::Old, Some(release))?;
     if let Some(kernel) = discover::known(&*old, release) {
         return of_headers(&*old, &kernel);
     }

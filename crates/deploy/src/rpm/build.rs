@@ -336,7 +336,7 @@ impl<'a> Rpmbuild<'a> {
         let kdir = &self.ready.prepared.kdir;
         let stock = kdir.modules();
         let place = format!("/usr/lib/modules/{}", kdir.release());
-        let mut access = Access::default().read(kdir.place()).read_at(&stock, &place).write(&self.topdir);
+        let mut access = kdir.read_by(Access::default()).read_at(&stock, &place).write(&self.topdir);
         let mut cmd = cmd;
         if let Some((key, place)) = self.module_key()? {
             access = access.read_at(key, place);

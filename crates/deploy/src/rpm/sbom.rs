@@ -76,7 +76,7 @@ impl Sbom<'_> {
                 &format!("kmod-{}{}", self.spec.name, self.ready.target.suffix()),
                 &self.spec.version,
             ),
-            package("kernel", &format!("linux ({})", stamp.suite), stamp.release.as_str()),
+            package("kernel", &format!("linux ({})", stamp.origin.name()), stamp.release.as_str()),
         ];
         let tools = [("cc", "CONFIG_CC_VERSION_TEXT"), ("rustc", "CONFIG_RUSTC_VERSION_TEXT")];
         for (id, option) in tools {

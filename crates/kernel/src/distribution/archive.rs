@@ -10,6 +10,7 @@ use camino::Utf8Path;
 
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
+use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::process::Cmd;
@@ -80,6 +81,9 @@ pub enum Age {
 /// The kernels that a distribution offers, and their packages, which are fetched into the cache
 /// when they are needed.
 pub trait Archive: std::fmt::Debug + Sync {
+    /// What its kernels are for.
+    fn architecture(&self) -> Architecture;
+
     /// All kernels whose headers it has, newest first.
     fn kernels(&self) -> Vec<ArchiveKernel>;
 

@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::distribution::archive::{Age, Archive};
 use crate::distribution::recipe::Recipe;
 use crate::machine::programs::Program;
+use kmodfile::architecture::Architecture;
+use kmodfile::release::Release;
 use report::failure::Failure;
 use report::{Report, Step};
 
@@ -21,13 +23,40 @@ pub trait Distribution: std::fmt::Debug + Sync {
 
     /// The flavour that is built for when no kernel is named: the smallest, and the quickest to
     /// boot.
-    fn default_flavour(&self) -> &'static str;
+    fn default_flavour(&self, architecture: Architecture) -> &'static str;
 
     /// Programs needed to read its archive and to make build roots.
     fn programs(&self) -> &'static [Program];
 
-    /// Opens its archive. Without a network, old indexes are used, with a warning.
-    fn archive<'a>(&self, context: &'a Context, age: Age) -> Result<Box<dyn Archive + 'a>>;
+    /// Opens its archive of kernels for `architecture`. Without a network, old indexes are used,
+    /// with a warning.
+    fn archive_for<'a>(
+        &self,
+        context: &'a Context,
+        age: Age,
+        architecture: Architecture,
+    ) -> Result<Box<dyn Archive + 'a>>;
+
+    /// Opens its archive of kernels for this machine.
+    fn archive<'a>(&self, context: &'a Context, age: Age) -> Result<Box<dyn Archive + 'a>> {
+        self.archive_for(context, age, Architecture::native().unwrap_or_default())
+    }
+
+    /// What a kernel of this name is for, as far as its name tells.
+    fn architecture_of(&self, release: &Release) -> Option<Architecture>;
+
+    /// Opens its archive of kernels for what `release` is for; without one, or where its name does
+    /// not tell, for this machine.
+    fn archive_of<'a>(
+        &self,
+        context: &'a Context,
+        age: Age,
+        release: Option<&Release>,
+    ) -> Result<Box<dyn Archive + 'a>> {
+        let native = || Architecture::native().unwrap_or_default();
+        let architecture = release.and_then(|release| self.architecture_of(release));
+        self.archive_for(context, age, architecture.unwrap_or_else(native))
+    }
 
     /// Whether `text` can be the name of a package.
     fn is_package_name(&self, text: &str) -> bool;

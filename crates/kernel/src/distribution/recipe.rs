@@ -48,6 +48,8 @@ impl Recipe {
             .text("suite", &self.suite)
             .list("packages", &self.packages)
             .flag("unprivileged", !user::is_root())
+            // A home directory may be shared by machines of several kinds.
+            .text("machine", std::env::consts::ARCH)
             .hex();
         format!("{}-{}-{}", self.distribution, self.suite, &print[..12])
     }

@@ -59,7 +59,7 @@ pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList)
 /// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as
 /// this is for finding out what to import.
 pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
-    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
     let kernel = discover::find(&mut *archive, release)?;
     let source = archive.source(&kernel)?;
     archive.provide(&[source], &context.report)?;
@@ -86,7 +86,8 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
     }
-    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let mut archive =
+        distributions::usual().archive_of(context, Age::Current, Some(prepared.kdir.release()))?;
     let release = prepared.kdir.release();
     let kernel = discover::find(&mut *archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
@@ -110,7 +111,7 @@ fn of_release(context: &Context, release: &Release, import: &ImportList) -> Resu
     if let Some(place) = Kdir::open(&context.cache, release).and_then(|kdir| known(context, &kdir, import)) {
         return read_all(&place, import);
     }
-    let mut archive = distributions::usual().archive(context, Age::Current)?;
+    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
     let kernel = discover::find(&mut *archive, release)?;
     let source = archive.source(&kernel)?;
     of_package(context, &*archive, release, source, import)

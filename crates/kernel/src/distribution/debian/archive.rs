@@ -20,6 +20,7 @@ use crate::distribution::debian::validity;
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
 use crate::machine::{facts, programs};
+use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::durable;
@@ -30,7 +31,7 @@ use report::{ProgressUnit, Report, counted, size};
 /// Suites, by names that do not change with a release.
 #[derive(Debug)]
 struct Suites {
-    /// Where in the cache their indexes are.
+    /// Where in the cache they are: packages in `debs`, indexes in a directory per architecture.
     dir: &'static str,
     /// Those of the main archive.
     main: &'static [&'static str],
@@ -67,24 +68,27 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 pub struct DebianArchive<'a> {
     context: &'a Context,
     suites: &'static Suites,
+    architecture: Architecture,
     dir: Utf8PathBuf,
     packages: Vec<Package>,
     refreshed: bool,
 }
 
 impl<'a> DebianArchive<'a> {
-    /// Opens the archive; its indexes are fetched when there are none yet or they are old. Without
-    /// a network, old ones serve, with a warning.
+    /// Opens the archive for kernels of this machine.
     pub fn open(context: &'a Context, age: Age) -> Result<Self> {
-        match age {
-            Age::Current => Self::of(context, &CURRENT),
-            Age::Old => Self::of(context, &OLD),
-        }
+        Self::open_for(context, age, Architecture::native().unwrap_or_default())
     }
 
-    fn of(context: &'a Context, suites: &'static Suites) -> Result<Self> {
-        let dir = context.cache.path(suites.dir);
-        let mut archive = Self { context, suites, dir, packages: Vec::new(), refreshed: false };
+    /// Opens the archive for kernels of `architecture`; its indexes are fetched when there are none
+    /// yet or they are old. Without a network, old ones serve, with a warning.
+    pub fn open_for(context: &'a Context, age: Age, architecture: Architecture) -> Result<Self> {
+        let suites = match age {
+            Age::Current => &CURRENT,
+            Age::Old => &OLD,
+        };
+        let dir = context.cache.path(suites.dir).join(architecture.debian());
+        let mut archive = Self { context, suites, architecture, dir, packages: Vec::new(), refreshed: false };
         let known = archive.age().zip(archive.load().ok());
         archive.packages = match known {
             Some((age, packages)) if age <= FRESH || context.dry_run => packages,
@@ -132,7 +136,7 @@ impl<'a> DebianArchive<'a> {
     /// The same with another report, for a fetch beside a step that is shown already.
     pub fn fetch_quietly(&self, wanted: &[&Package], report: &Report) -> Result<Vec<Utf8PathBuf>> {
         let _lock = self.context.cache.lock("archive", report)?;
-        let debs = self.dir.join("debs");
+        let debs = self.debs();
         let there = |package: &Package| {
             debs.join(file_name(package)).metadata().is_ok_and(|meta| meta.len() == package.size)
         };
@@ -152,7 +156,7 @@ impl<'a> DebianArchive<'a> {
             many => format!("{} packages ({})", many.len(), size(bytes)),
         };
         let step = report.step("Fetching", &what);
-        let partial = self.dir.join("debs.partial");
+        let partial = self.context.cache.path(self.suites.dir).join("debs.partial");
         if partial.exists() {
             fs_err::remove_dir_all(&partial)?;
         }
@@ -206,7 +210,12 @@ impl<'a> DebianArchive<'a> {
     }
 
     fn file(&self, package: &Package) -> Utf8PathBuf {
-        self.dir.join("debs").join(file_name(package))
+        self.debs().join(file_name(package))
+    }
+
+    /// Packages of all architectures, as some are for all.
+    fn debs(&self) -> Utf8PathBuf {
+        self.context.cache.path(self.suites.dir).join("debs")
     }
 
     /// How long ago the indexes were fetched; none if never.
@@ -274,7 +283,7 @@ impl<'a> DebianArchive<'a> {
             };
             let release = read(format!("_dists_{suite}_InRelease"))?;
             let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
-            let index = read(format!("_dists_{suite}_main_binary-amd64_Packages"))?;
+            let index = read(format!("_dists_{suite}_main_binary-{}_Packages", self.architecture.debian()))?;
             Ok(index::read_index(&index, uri, codename, &wanted))
         };
         let parts: Vec<Vec<Package>> = std::thread::scope(|scope| {
@@ -304,8 +313,8 @@ impl<'a> DebianArchive<'a> {
             // Its cache over all packages takes seconds to make and is not needed: the indexes are
             // read here.
             "pkgCacheFile::Generate=false".to_owned(),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures=amd64".to_owned(),
+            format!("APT::Architecture={}", self.architecture.debian()),
+            format!("APT::Architectures={}", self.architecture.debian()),
             "APT::Sandbox::User=root".to_owned(),
             "Acquire::GzipIndexes=false".to_owned(),
             "Acquire::Languages=none".to_owned(),
@@ -318,6 +327,10 @@ impl<'a> DebianArchive<'a> {
 }
 
 impl Archive for DebianArchive<'_> {
+    fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
     fn kernels(&self) -> Vec<ArchiveKernel> {
         kernels::all(&self.packages)
     }

@@ -58,7 +58,7 @@ fn mmdebstrap(
         .arg(format!("--mode={mode}"))
         .arg(format!("--format={format}"))
         // What apt prints says how far it is; by itself mmdebstrap says nothing for minutes.
-        .args(["--verbose", "--variant=minbase", "--architectures=amd64"])
+        .args(["--verbose", "--variant=minbase"])
         .env("LC_ALL", "C.UTF-8")
         .arg("--dpkgopt=path-exclude=/usr/share/doc/*")
         .arg("--dpkgopt=path-exclude=/usr/share/man/*")

@@ -14,6 +14,8 @@ use crate::distribution::debian::recipe;
 use crate::distribution::interface::{BootChain, Distribution};
 use crate::distribution::recipe::Recipe;
 use crate::machine::programs::{Program, program};
+use kmodfile::architecture::Architecture;
+use kmodfile::release::Release;
 use report::failure::Failure;
 use report::{Report, Step};
 
@@ -56,16 +58,32 @@ impl Distribution for Debian {
         "Debian"
     }
 
-    fn default_flavour(&self) -> &'static str {
-        "cloud-amd64"
+    fn default_flavour(&self, architecture: Architecture) -> &'static str {
+        match architecture {
+            Architecture::Amd64 => "cloud-amd64",
+            Architecture::Arm64 => "cloud-arm64",
+        }
     }
 
     fn programs(&self) -> &'static [Program] {
         PROGRAMS
     }
 
-    fn archive<'a>(&self, context: &'a Context, age: Age) -> Result<Box<dyn Archive + 'a>> {
-        Ok(Box::new(DebianArchive::open(context, age)?))
+    fn archive_for<'a>(
+        &self,
+        context: &'a Context,
+        age: Age,
+        architecture: Architecture,
+    ) -> Result<Box<dyn Archive + 'a>> {
+        Ok(Box::new(DebianArchive::open_for(context, age, architecture)?))
+    }
+
+    fn architecture_of(&self, release: &Release) -> Option<Architecture> {
+        // `amd64`, `rt-amd64`, `arm64-16k`.
+        release
+            .flavour()
+            .split('-')
+            .find_map(|part| Architecture::ALL.into_iter().find(|known| known.debian() == part))
     }
 
     fn is_package_name(&self, text: &str) -> bool {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod kernel`: list, prepare, remove, gc.
+
+mod gc;
+mod list;
+mod prepare;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use kernel::context::Context;
+use kernel::distribution::known;
+use kernel::machine::programs;
+use kmodfile::release::Release;
+
+use prepare::PrepareArgs;
+
+/// `cargo kmod kernel`.
+#[derive(Debug, Subcommand)]
+pub enum KernelCommand {
+    /// List the archive's kernels, which have Rust, and which are prepared
+    List,
+    /// Make the tree that Rust modules are built against, and prove it
+    ///
+    /// Headers and source of the same version are fetched, the Rust artefacts that the
+    /// distribution's headers lack are made again with the kernel's own toolchain, and every Rust
+    /// symbol that the kernel exports is checked against them. A tree that misses one is refused.
+    Prepare(PrepareArgs),
+    /// Remove a prepared kernel from the cache
+    Remove {
+        /// The kernel, as `uname -r` prints it
+        release: Release,
+    },
+    /// Remove build roots and packages that no prepared kernel uses
+    Gc,
+}
+
+/// Runs one of them.
+pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
+    // Removing takes no program.
+    if !matches!(command, KernelCommand::Remove { .. }) {
+        programs::ensure(context, &[known::usual().programs()])?;
+    }
+    match command {
+        KernelCommand::List => list::list(context),
+        KernelCommand::Prepare(args) => prepare::prepare(context, args),
+        KernelCommand::Remove { release } => kernel::prepare::remove(context, release),
+        KernelCommand::Gc => gc::gc(context),
+    }
+}
