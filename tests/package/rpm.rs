@@ -14,6 +14,7 @@ use deploy::rpm::ready::Ready;
 use deploy::rpm::target::KmodTarget;
 use kernel::kdir::Kdir;
 use kernel::root::{Access, Root};
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use kmodfile::symvers;
 use libtest_mimic::Trial;
@@ -65,7 +66,7 @@ pub(crate) fn rebuild(suite: &Suite) -> &'static Made {
 pub(crate) fn versioned(suite: &Suite) -> Release {
     let prepared = Kdir::all(&suite.context().cache, &suite.context().report);
     let with = |kdir: &&Kdir| {
-        kdir.release().flavour() == known::usual().default_flavour()
+        kdir.release().flavour() == known::usual().default_flavour(Architecture::Amd64)
             && kdir.config().unwrap().is_yes("CONFIG_MODVERSIONS")
     };
     if let Some(kdir) = prepared.iter().find(with) {
@@ -73,7 +74,7 @@ pub(crate) fn versioned(suite: &Suite) -> Release {
     }
     let archive = DebianArchive::open(suite.context(), Age::Current).unwrap();
     let fits = |kernel: &ArchiveKernel| {
-        kernel.release.flavour() == known::usual().default_flavour()
+        kernel.release.flavour() == known::usual().default_flavour(Architecture::Amd64)
             && KernelFacts::of(&archive.config(kernel).unwrap()).modversions
     };
     archive.kernels().into_iter().find(fits).expect("a kernel with MODVERSIONS in the archive").release

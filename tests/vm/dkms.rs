@@ -13,6 +13,7 @@ use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::root::RootChoice;
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
@@ -267,7 +268,7 @@ fn two_kernels(bench: &Bench) -> Result<(Prepared, Prepared)> {
     let archive = DebianArchive::open(&bench.context, Age::Current)?;
     let backports = |kernel: &ArchiveKernel| {
         kernel.headers.suite.ends_with("-backports")
-            && kernel.release.flavour() == known::usual().default_flavour()
+            && kernel.release.flavour() == known::usual().default_flavour(Architecture::Amd64)
             && archive.source(kernel).is_ok()
     };
     let mut kernels: Vec<ArchiveKernel> = archive.kernels().into_iter().filter(backports).collect();

@@ -9,6 +9,7 @@ use kernel::distribution::{Age, Archive as _, known};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::root::RootChoice;
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use libtest_mimic::{Failed, Trial};
 use project::Project;
@@ -238,7 +239,7 @@ pub(crate) fn without_rust(bench: &Bench) -> Result<Release> {
     let mut found = Vec::new();
     for kernel in archive.kernels() {
         let release = kernel.release.clone();
-        if release.flavour() != known::usual().default_flavour() {
+        if release.flavour() != known::usual().default_flavour(Architecture::Amd64) {
             continue;
         }
         let mended = has_series(&release)?;
