@@ -22,3 +22,5 @@ pub mod rust;
 mod source;
 pub mod toolchain;
 pub mod version;
+#[allow(dead_code, reason = "what makes kernels from source comes next")]
+mod whole;

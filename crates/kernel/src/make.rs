@@ -2,11 +2,12 @@
 //! The make steps that prepare a kernel tree, and the paths that make can handle.
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::toolchain::Toolchain;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
+use report::cache::Cache;
 use report::failure::Failure;
 use report::process::Cmd;
 use report::{ProgressUnit, Report, Step};
@@ -54,10 +55,22 @@ pub fn run_counted(
     step: &Step<'_>,
     report: &Report,
 ) -> Result<()> {
+    run_expecting(0, cmd, log, place, step, report)
+}
+
+/// The same, where `expected` is a guess at how many files it makes if no earlier run tells.
+pub(crate) fn run_expecting(
+    expected: u64,
+    cmd: Cmd,
+    log: &Utf8Path,
+    place: impl FnOnce(Cmd) -> Cmd,
+    step: &Step<'_>,
+    report: &Report,
+) -> Result<()> {
     let before = fs_err::read(log).unwrap_or_default();
     let before = String::from_utf8_lossy(&before);
-    let total = before.lines().filter(|line| makes_something(line)).count();
-    step.count(ProgressUnit::Things("object", "objects"), total as u64);
+    let total = before.lines().filter(|line| makes_something(line)).count() as u64;
+    step.count(ProgressUnit::Things("object", "objects"), if total > 0 { total } else { expected });
     let cmd = place(cmd.log(log));
     let mut made = 0;
     let output = cmd.finish_with(report, |line| {
@@ -66,6 +79,13 @@ pub fn run_counted(
         report.output_line(line);
     })?;
     if output.status.success() { Ok(()) } else { Err(cmd.failure(&output)) }
+}
+
+/// Where the log of a make for a kernel is kept. Logs survive a tree that failed and was removed.
+pub(crate) fn log_file(cache: &Cache, release: &Release, name: &str) -> Result<Utf8PathBuf> {
+    let dir = cache.path("logs");
+    fs_err::create_dir_all(&dir)?;
+    Ok(dir.join(format!("{release}-{name}")))
 }
 
 /// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.

@@ -8,15 +8,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
 use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
-use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, make_step, run_counted};
+use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, log_file, make_step, run_counted};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
+use crate::source::Extent;
 use crate::toolchain::Toolchain;
 use crate::{rust, source};
 use kmodfile::config::{Config, OptionDifference};
@@ -111,7 +112,7 @@ impl Making<'_> {
         let step = report.step("Unpacking", &what);
         let source = self.archive.source_tar(self.parts.source, release)?;
         source.show_on(&step);
-        source::unpack(source, &source_of(place), report)?;
+        source::unpack(source, Extent::ForModules, &source_of(place), report)?;
         fs_err::create_dir_all(build_of(place))?;
         self.archive.unpack_headers(self.parts, release, &build_of(place), report)?;
         step.done("Unpacked", &what);
@@ -186,14 +187,8 @@ impl Making<'_> {
             self.context.jobs,
         );
         let inside = |cmd| self.inside(cmd, place);
-        run_counted(cmd, &self.log_file(log)?, inside, step, &self.context.report)
-    }
-
-    /// Where a log is kept. Logs survive a tree that failed and was removed.
-    fn log_file(&self, name: &str) -> Result<Utf8PathBuf> {
-        let dir = self.context.cache.path("logs");
-        fs_err::create_dir_all(&dir)?;
-        Ok(dir.join(format!("{}-{name}", self.kernel.release)))
+        let log = log_file(&self.context.cache, &self.kernel.release, log)?;
+        run_counted(cmd, &log, inside, step, &self.context.report)
     }
 
     /// `olddefconfig` must not change what was configured. Options that only record what the

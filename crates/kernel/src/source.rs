@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel's own source, as far as building modules needs it.
+//! The kernel's own source: all of it, or as far as building modules needs it.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -8,7 +8,7 @@ use crate::distribution::SourceTar;
 use report::Report;
 use report::process::{self, Cmd};
 
-/// What is left out: code that is compiled into the kernel only, other architectures,
+/// What modules do not need: code that is compiled into the kernel only, other architectures,
 /// documentation. Every `Kconfig` and `Makefile` stays, and the headers that modules and `rust/`
 /// include. It takes the tree from 1.6 GB to a quarter, and unpacking from 20 s to a third.
 /// Patterns of tar(1), where `*` matches `/`.
@@ -55,17 +55,32 @@ const OTHER_ARCHITECTURES: &[&str] = &[
     "xtensa",
 ];
 
+/// How much of a kernel's source is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// What building modules reads.
+    ForModules,
+    /// All of it, for a kernel that is made whole.
+    #[allow(dead_code, reason = "what makes kernels from source comes next")]
+    Whole,
+}
+
 /// Unpacks a kernel's source to `into`.
-pub(crate) fn unpack(source: SourceTar, into: &Utf8Path, report: &Report) -> Result<()> {
+pub(crate) fn unpack(source: SourceTar, extent: Extent, into: &Utf8Path, report: &Report) -> Result<()> {
     fs_err::create_dir_all(into)?;
-    let mut tar = Cmd::new("tar").args(["--extract", "--strip-components=1", "--directory"]).arg(into);
-    for pattern in LEFT_OUT {
-        tar = tar.arg(format!("--exclude={pattern}"));
-    }
-    for arch in OTHER_ARCHITECTURES {
-        tar = tar.arg("--anchored").arg(format!("--exclude={}/arch/{arch}/*.[chS]", source.top));
-    }
+    let tar = Cmd::new("tar").args(["--extract", "--strip-components=1", "--directory"]).arg(into);
     let mut commands = source.commands;
-    commands.push(tar);
+    commands.push(tar.args(left_out(extent, &source.top)));
     process::pipeline(&commands, report)
+}
+
+/// What tar(1) is told to leave out of a source whose paths all begin with `top`.
+fn left_out(extent: Extent, top: &str) -> Vec<String> {
+    if extent == Extent::Whole {
+        return Vec::new();
+    }
+    let patterns = LEFT_OUT.iter().map(|pattern| format!("--exclude={pattern}"));
+    // What is anchored stays so for the patterns that follow.
+    let of = |arch: &&str| ["--anchored".to_owned(), format!("--exclude={top}/arch/{arch}/*.[chS]")];
+    patterns.chain(OTHER_ARCHITECTURES.iter().flat_map(of)).collect()
 }

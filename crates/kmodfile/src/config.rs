@@ -49,6 +49,11 @@ impl Config {
         matches!(self.get(name), Some("y" | "m"))
     }
 
+    /// How many options are `y` or `m`.
+    pub fn enabled(&self) -> usize {
+        self.0.values().filter(|value| matches!(value.as_str(), "y" | "m")).count()
+    }
+
     /// The compiler's command: the first word of `CONFIG_CC_VERSION_TEXT`,
     /// `x86_64-linux-gnu-gcc-14`.
     pub fn compiler(&self) -> Option<&str> {
