@@ -268,10 +268,12 @@ fn lay_out_cache(cache: &Utf8Path) {
         recipe: debian::recipe("trixie", Vec::new()),
         architecture: kmodfile::architecture::Architecture::Amd64,
         origin: Origin::Archive { suite: "trixie".to_owned() },
+        tools: String::new(),
         place: place.clone(),
         rust_symbols: 0,
         seconds: 1.0,
         make_seconds: 1.0,
+        bytes: 0,
         of_some: Vec::new(),
     };
     write(&place.join("stamp.json"), &serde_json::to_string(&stamp).unwrap());

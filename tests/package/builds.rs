@@ -249,8 +249,8 @@ fn make(suite: &Suite, copy: &Utf8Path, words: &[&str]) -> Output {
 
 fn make_with(suite: &Suite, prepared: &Prepared, copy: &Utf8Path, words: &[&str]) -> Output {
     let kdir = &prepared.kdir;
-    let access = Access::default()
-        .read(kdir.place())
+    let access = kdir
+        .read_by(Access::default())
         .read_at(kdir.modules(), format!("/usr/lib/modules/{}", kdir.release()))
         .write(copy.parent().unwrap());
     let cmd = Cmd::new("make").args(words).arg(format!("KDIR={}", kdir.build())).cwd(copy);

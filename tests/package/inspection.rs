@@ -66,7 +66,7 @@ type Fields = BTreeMap<String, Vec<String>>;
 /// before each file's.
 fn modinfo(suite: &Suite, prepared: &Prepared, files: &[Utf8PathBuf]) -> Vec<Fields> {
     let cmd = Cmd::new("modinfo").arg("-0").args(files);
-    let cmd = prepared.root.inside(suite.context(), cmd, &Access::default().read(prepared.kdir.place()));
+    let cmd = prepared.root.inside(suite.context(), cmd, &prepared.kdir.read_by(Access::default()));
     let output = cmd.run(&suite.context().report).unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut all: Vec<Fields> = Vec::new();

@@ -282,7 +282,7 @@ fn a_tree_that_lost_files(suite: &Suite) {
 
     let out = format!("O={place}/build");
     let mrproper = Cmd::new("make").arg("-C").arg(kdir.source()).arg(out).arg("mrproper");
-    let access = Access::default().read(kdir.place()).write(&place);
+    let access = kdir.read_by(Access::default()).write(&place);
     let (status, said) = run(&suite.prepared().root.inside(suite.context(), mrproper, &access));
     assert_eq!(status, 0, "{said}");
 

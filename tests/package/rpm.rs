@@ -259,8 +259,8 @@ fn rpmbuild_alone(suite: &Suite) {
     fs_err::copy(&srpm, path.join("source.src.rpm")).unwrap();
     let script = "! command -v cargo; exec rpmbuild --rebuild --define \"_topdir $PWD/top\" --define \"_tmppath $PWD\" source.src.rpm";
     let kdir = &ready.prepared.kdir;
-    let access = Access::default()
-        .read(kdir.place())
+    let access = kdir
+        .read_by(Access::default())
         .read_at(kdir.modules(), format!("/usr/lib/modules/{}", made.release))
         .read_at(kdir.build(), format!("/usr/src/kernels/{}", made.release))
         .write(&path);

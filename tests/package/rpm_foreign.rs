@@ -165,8 +165,8 @@ fn by_hand(
              --define \"kdir $PWD/kernels\" *.spec";
     let kvariants = if kvariants.is_empty() { "\"\"" } else { kvariants };
     let cmd = Cmd::new("sh").args(["-e", "-c", script, "sh", kversion, kvariants, stage]).cwd(&path);
-    let access = Access::default()
-        .read(kdir.place())
+    let access = kdir
+        .read_by(Access::default())
         .read_at(kdir.modules(), format!("/usr/lib/modules/{}", kdir.release()))
         .write(&path);
     let (root, context) = (suite_root(suite), suite.context());

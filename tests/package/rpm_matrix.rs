@@ -188,7 +188,7 @@ fn one_call(suite: &Suite, made: &Matrix, version: &str) {
         let kdir = Kdir::open(&context.cache, release).unwrap();
         // A prepared tree with Rust knows its own path.
         fs_err::os::unix::fs::symlink(kdir.build(), path.join("kernels").join(release)).unwrap();
-        access = access.read(kdir.place()).read_at(kdir.modules(), format!("/usr/lib/modules/{release}"));
+        access = kdir.read_by(access).read_at(kdir.modules(), format!("/usr/lib/modules/{release}"));
     }
     let output = ready.root.inside(context, cmd, &access).finish(&context.report).unwrap();
     assert!(output.status.success(), "{}", output.tail);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A prepared kernel: the tree modules are built against, and the kernel's own image and modules.
 
+use std::time::SystemTime;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::disk_usage;
 use crate::distribution::recipe::Recipe;
 use crate::failures::OrFail as _;
 use crate::origin::{InstalledTree, Origin};
@@ -50,6 +53,9 @@ const OF_SOME: &[&str] = &[
     "vmlinux",
 ];
 
+/// The file whose time says when a kernel was last used, below its place.
+const USED: &str = "used";
+
 /// A kernel in the cache that is complete and proven.
 #[derive(Clone, Debug)]
 pub struct Kdir {
@@ -71,6 +77,9 @@ pub struct Stamp {
     pub architecture: Architecture,
     /// Where it comes from.
     pub origin: Origin,
+    /// What identifies the programs that made it: its build root.
+    #[serde(default)]
+    pub tools: String,
     /// Where it was made: the tree knows its own path.
     pub place: Utf8PathBuf,
     /// Exported Rust symbols that were proven equal; 0 for a kernel without Rust.
@@ -79,6 +88,9 @@ pub struct Stamp {
     pub seconds: f64,
     /// Seconds in the bare `make` steps.
     pub make_seconds: f64,
+    /// Bytes that it takes on disk, without a source that others share.
+    #[serde(default)]
+    pub bytes: u64,
     /// What it had of the files that only some kernels have, below its build tree.
     #[serde(default)]
     pub of_some: Vec<Utf8PathBuf>,
@@ -123,12 +135,22 @@ impl Kdir {
         (stamp.place == place && stamp.release == *release).then_some(Self { place, stamp })
     }
 
-    /// All prepared kernels. Warns of those that are no longer complete.
-    pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
+    /// All prepared kernels that are complete.
+    pub fn all_quietly(cache: &Cache) -> Vec<Self> {
+        let mut kdirs = Self::all_stamped(cache);
+        kdirs.retain(|kdir| kdir.missing().is_none());
+        kdirs
+    }
+
+    fn all_stamped(cache: &Cache) -> Vec<Self> {
         let dir = cache.path("kernels");
         let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
-        let mut kdirs: Vec<Self> =
-            entries.filter_map(|entry| Self::stamped(cache, &entry.file_name().parse().ok()?)).collect();
+        entries.filter_map(|entry| Self::stamped(cache, &entry.file_name().parse().ok()?)).collect()
+    }
+
+    /// All prepared kernels. Warns of those that are no longer complete.
+    pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
+        let mut kdirs = Self::all_stamped(cache);
         kdirs.retain(|kdir| {
             let missing = kdir.missing();
             if let Some(file) = &missing {
@@ -167,6 +189,7 @@ impl Kdir {
         let build = kdir.build();
         let there = OF_SOME.iter().filter(|name| build.join(name).exists());
         kdir.stamp.of_some = there.map(Utf8PathBuf::from).collect();
+        kdir.stamp.bytes = disk_usage::of([kdir.place.as_path()]);
         match kdir.missing() {
             Some(file) => Err(Failure::new(
                 Exit::Failed,
@@ -182,6 +205,18 @@ impl Kdir {
     /// Marks it as complete.
     pub(crate) fn write_stamp(&self) -> Result<()> {
         durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
+    }
+
+    /// Notes that it is used now. A cache that cannot be written to is used all the same.
+    pub(crate) fn mark_used(&self) {
+        fs_err::write(self.place.join(USED), "").ok();
+    }
+
+    /// When it was last used, or else made.
+    pub fn last_used(&self) -> SystemTime {
+        let times = [self.place.join(USED), stamp_of(&self.place)].into_iter();
+        let mut times = times.filter_map(|file| file.metadata().ok()?.modified().ok());
+        times.next().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// Its directory.
@@ -206,7 +241,10 @@ impl Kdir {
 
     /// The source it was made of.
     pub fn source(&self) -> Utf8PathBuf {
-        self.installed().map_or_else(|| source_of(&self.place), |tree| tree.source.clone())
+        let own = source_of(&self.place);
+        // It may be one that all flavours share.
+        let own = own.read_link_utf8().unwrap_or(own);
+        self.installed().map_or(own, |tree| tree.source.clone())
     }
 
     fn installed(&self) -> Option<&InstalledTree> {
@@ -219,7 +257,7 @@ impl Kdir {
     /// `access`, and what building modules against it reads.
     #[must_use]
     pub fn read_by(&self, access: Access) -> Access {
-        let Some(tree) = self.installed() else { return access.read(&self.place) };
+        let Some(tree) = self.installed() else { return access.read(&self.place).read(self.source()) };
         let dirs = [&tree.build, &tree.source, &tree.modules].into_iter().chain(&tree.others);
         dirs.fold(access, Access::read)
     }
@@ -307,12 +345,30 @@ pub(crate) fn erase(place: &Utf8Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn write(file: &Utf8Path) {
         fs_err::create_dir_all(file.parent().unwrap()).unwrap();
         fs_err::write(file, "").unwrap();
+    }
+
+    /// Whatever a kernel needs, empty, below its place.
+    fn files(release: &Release) -> Vec<String> {
+        let below = |dir: &'static str| move |name: &&str| format!("{dir}/{name}");
+        let built = NEEDED.iter().chain(NEEDED_IN_RUST).chain(&OF_SOME[1..]).map(below("build"));
+        let of_source = NEEDED_OF_SOURCE.iter().map(below("source"));
+        built.chain(of_source).chain([format!("image/usr/lib/modules/{release}/modules.builtin")]).collect()
+    }
+
+    /// A kernel that is complete, as far as anybody looks without building.
+    pub(crate) fn laid_out(cache: &Cache, release: &str) -> Kdir {
+        let release: Release = release.parse().unwrap();
+        let place = Kdir::place_of(cache, &release);
+        files(&release).iter().for_each(|name| write(&place.join(name)));
+        let kdir = Kdir::made(stamp(place, &release)).unwrap();
+        kdir.write_stamp().unwrap();
+        kdir
     }
 
     /// A stamp of a kernel with Rust.
@@ -323,10 +379,12 @@ mod tests {
             recipe: Recipe::new("", "", []),
             architecture: Architecture::Amd64,
             origin: Origin::Archive { suite: String::new() },
+            tools: String::new(),
             place,
             rust_symbols: 1,
             seconds: 0.0,
             make_seconds: 0.0,
+            bytes: 0,
             of_some: Vec::new(),
         }
     }
@@ -336,19 +394,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = &Cache::at(Utf8Path::from_path(dir.path()).unwrap()).unwrap();
         let report = &Report::silent();
-        let release: Release = "7.2.11+deb13-cloud-amd64".parse().unwrap();
-        let place = Kdir::place_of(cache, &release);
-        let modules = format!("image/usr/lib/modules/{release}/modules.builtin");
-        let (first, rest) = OF_SOME.split_first().unwrap();
-        let below = |dir: &'static str| move |name: &&str| format!("{dir}/{name}");
-        let built = NEEDED.iter().chain(NEEDED_IN_RUST).chain(rest).map(below("build"));
-        let has: Vec<String> =
-            built.chain(NEEDED_OF_SOURCE.iter().map(below("source"))).chain([modules]).collect();
-        has.iter().for_each(|name| write(&place.join(name)));
-        let kdir = Kdir::made(stamp(place.clone(), &release)).unwrap();
-        kdir.write_stamp().unwrap();
-        assert!(!kdir.stamp().of_some.contains(&(*first).into()));
-        for name in has {
+        let kdir = laid_out(cache, "7.2.11+deb13-cloud-amd64");
+        let (release, place) = (kdir.release().clone(), kdir.place().to_owned());
+        assert!(!kdir.stamp().of_some.contains(&OF_SOME[0].into()));
+        for name in files(&release) {
             assert_eq!((Kdir::lost(cache, &release), Kdir::all(cache, report).len()), (None, 1), "{name}");
             fs_err::remove_file(place.join(&name)).unwrap();
             assert!(Kdir::open(cache, &release).is_none() && Kdir::all(cache, report).is_empty(), "{name}");

@@ -5,8 +5,10 @@
 //! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this
 //! crate knows of one. Of modules, projects and machines this crate knows nothing.
 
+pub mod collection;
 pub mod context;
 pub mod discover;
+pub mod disk_usage;
 pub mod distribution;
 pub mod failures;
 pub mod installed;
@@ -19,6 +21,8 @@ pub mod origin;
 pub mod prepare;
 pub mod root;
 pub mod rust;
+mod seed;
+pub mod shared_source;
 mod source;
 pub mod toolchain;
 pub mod version;

@@ -17,9 +17,11 @@ use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, log_file, make_step, run_counted};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
+use crate::rust;
+use crate::seed::Seed;
+use crate::shared_source::SharedSource;
 use crate::source::Extent;
 use crate::toolchain::Toolchain;
-use crate::{rust, source};
 use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -38,6 +40,14 @@ pub(crate) struct Making<'a> {
     pub(crate) rust: bool,
 }
 
+/// What came of it.
+struct MadeTree {
+    /// The time of the bare make steps.
+    took: Duration,
+    /// The Rust symbols that were proven.
+    rust_symbols: usize,
+}
+
 impl Making<'_> {
     /// Makes the tree in its final place. The caller holds the kernel's lock.
     pub(crate) fn run(&self) -> Result<()> {
@@ -47,11 +57,8 @@ impl Making<'_> {
         let place = Kdir::place_of(&self.context.cache, release);
         discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
-        let make_time = self.make(&place).inspect_err(|_| {
+        let made = self.make(&place).inspect_err(|_| {
             // A refused or failed tree is useless, and the error names its log.
-            fs_err::remove_dir_all(&place).ok();
-        })?;
-        let rust_symbols = self.prove(&place).inspect_err(|_| {
             fs_err::remove_dir_all(&place).ok();
         })?;
         let stamp = Stamp {
@@ -60,10 +67,12 @@ impl Making<'_> {
             recipe: self.recipe.clone(),
             architecture: self.archive.architecture(),
             origin: self.origin(),
+            tools: self.root.identity().to_owned(),
             place: place.clone(),
-            rust_symbols,
+            rust_symbols: made.rust_symbols,
             seconds: started.elapsed().as_secs_f64(),
-            make_seconds: make_time.as_secs_f64(),
+            make_seconds: made.took.as_secs_f64(),
+            bytes: 0,
             of_some: Vec::new(),
         };
         Kdir::made(stamp)?.write_stamp()?;
@@ -86,17 +95,14 @@ impl Making<'_> {
         Ok(proof.symbols)
     }
 
-    /// Unpacks and makes; gives the time of the bare make steps. Image and modules are not needed
-    /// by make: they are fetched and unpacked beside it. They begin with the source, whose
-    /// unpacking keeps one processor busy; make has use for all.
-    fn make(&self, place: &Utf8Path) -> Result<Duration> {
+    /// Unpacks, makes and proves. Image and modules are not needed by make: they are fetched and
+    /// unpacked beside it. They begin with the source, whose unpacking keeps one processor busy;
+    /// make has use for all.
+    fn make(&self, place: &Utf8Path) -> Result<MadeTree> {
         self.archive.provide(&[self.parts.headers, self.parts.source], &self.context.report)?;
         std::thread::scope(|scope| {
             let image = scope.spawn(|| self.unpack_image(place));
-            let made = self.unpack(place).and_then(|()| {
-                let config = self.check_toolchain(place)?;
-                self.make_steps(place, &config)
-            });
+            let made = self.make_tree(place);
             let image = image.join().expect("unpacking does not panic");
             let made = made?;
             image?;
@@ -104,19 +110,45 @@ impl Making<'_> {
         })
     }
 
-    /// Source, configuration, symbols and BTF: without the image's BTF modules get none, and Kbuild
-    /// only skips it silently.
-    fn unpack(&self, place: &Utf8Path) -> Result<()> {
-        let (report, release) = (&self.context.report, &self.kernel.release);
-        let what = format!("source {}", self.parts.source.version);
-        let step = report.step("Unpacking", &what);
-        let source = self.archive.source_tar(self.parts.source, release)?;
-        source.show_on(&step);
-        source::unpack(source, Extent::ForModules, &source_of(place), report)?;
-        fs_err::create_dir_all(build_of(place))?;
-        self.archive.unpack_headers(self.parts, release, &build_of(place), report)?;
-        step.done("Unpacked", &what);
-        Ok(())
+    fn make_tree(&self, place: &Utf8Path) -> Result<MadeTree> {
+        let (context, release) = (self.context, &self.kernel.release);
+        let package = self.parts.source;
+        let source = SharedSource::provide(context, self.archive, package, release, Extent::ForModules)?;
+        let tools = self.root.identity();
+        let seed = (!self.root.is_host())
+            .then(|| Seed::find(context, source.path(), tools, self.archive.architecture()))
+            .flatten();
+        let Some(seed) = seed else { return self.make_of(place, &source, None) };
+        self.make_of(place, &source, Some(&seed)).or_else(|error| {
+            // Whether that is the other flavour's fault, the same without it shows.
+            context
+                .report
+                .note("Beginning", &format!("{release} anew, without what {} has: {error}", seed.release()));
+            fs_err::remove_dir_all(build_of(place))?;
+            self.make_of(place, &source, None)
+        })
+    }
+
+    fn make_of(&self, place: &Utf8Path, source: &SharedSource, seed: Option<&Seed>) -> Result<MadeTree> {
+        let link = source_of(place);
+        if !link.is_symlink() {
+            fs_err::os::unix::fs::symlink(source.path(), link)?;
+        }
+        match seed {
+            Some(seed) => seed.plant(place, self.context)?,
+            None => fs_err::create_dir_all(build_of(place))?,
+        }
+        self.unpack_headers(place)?;
+        let config = self.check_toolchain(place)?;
+        let took = self.make_steps(place, source, &config)?;
+        Ok(MadeTree { took, rust_symbols: self.prove(place)? })
+    }
+
+    /// Configuration, symbols and BTF: without the image's BTF modules get none, and Kbuild only
+    /// skips it silently.
+    fn unpack_headers(&self, place: &Utf8Path) -> Result<()> {
+        let (release, report) = (&self.kernel.release, &self.context.report);
+        self.archive.unpack_headers(self.parts, release, &build_of(place), report)
     }
 
     fn unpack_image(&self, place: &Utf8Path) -> Result<()> {
@@ -157,14 +189,14 @@ impl Making<'_> {
         .remedy("choose a kernel built with what its suite has now: cargo kmod kernel list")
     }
 
-    fn make_steps(&self, place: &Utf8Path, wanted: &Config) -> Result<Duration> {
+    fn make_steps(&self, place: &Utf8Path, source: &SharedSource, wanted: &Config) -> Result<Duration> {
         let what = format!("kernel tree {}", self.kernel.release);
         let step = self.context.report.step("Making", &what);
         let started = Instant::now();
-        self.run_make(place, wanted, CONFIGURE, "olddefconfig.log", &step)?;
+        self.run_make(place, source, wanted, CONFIGURE, "olddefconfig.log", &step)?;
         self.check_config(place, wanted)?;
         let targets = if self.rust { PREPARE } else { PREPARE_WITHOUT_RUST };
-        self.run_make(place, wanted, targets, "prepare.log", &step)?;
+        self.run_make(place, source, wanted, targets, "prepare.log", &step)?;
         let took = started.elapsed();
         step.done("Made", &what);
         Ok(took)
@@ -173,6 +205,7 @@ impl Making<'_> {
     fn run_make(
         &self,
         place: &Utf8Path,
+        source: &SharedSource,
         config: &Config,
         targets: &[&str],
         log: &str,
@@ -181,7 +214,7 @@ impl Making<'_> {
         let cmd = make_step(
             &self.kernel.release,
             config,
-            &source_of(place),
+            source.path(),
             &build_of(place),
             targets,
             self.context.jobs,
@@ -217,7 +250,8 @@ impl Making<'_> {
     }
 
     fn inside(&self, cmd: Cmd, place: &Utf8Path) -> Cmd {
-        self.root.inside(self.context, cmd, &Access::default().write(place))
+        let sources = self.context.cache.path("sources");
+        self.root.inside(self.context, cmd, &Access::default().read(sources).write(place))
     }
 }
 

@@ -22,7 +22,7 @@ use report::failure::{Exit, Failure};
 use report::fingerprint::Fingerprint;
 
 /// Changes when the way of preparing does, so that older trees are made anew.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// A kernel that is ready, and the root to build in.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub fn made(
     let recipe = kdir.stamp().recipe.clone().with(packages);
     let choice = if packages.is_empty() { choice } else { RootChoice::Made };
     let Some(root) = Root::made(context, &recipe, choice)? else { return Ok(None) };
+    kdir.mark_used();
     Ok(Some(Prepared { kdir, root, _used: use_of(context, release)? }))
 }
 
@@ -127,6 +128,7 @@ fn prepare_for(
             if !made {
                 context.report.note("Fresh", &format!("kernel {}", kernel.release));
             }
+            kdir.mark_used();
             return Ok(Prepared { kdir, root, _used: used });
         }
         drop(used);
@@ -139,7 +141,7 @@ fn prepare_for(
 }
 
 /// The name of the lock on a kernel.
-fn lock_name(release: &Release) -> String {
+pub(crate) fn lock_name(release: &Release) -> String {
     format!("kernel {release}")
 }
 
@@ -165,6 +167,7 @@ pub fn provide_for(
         let used = use_of(context, release)?;
         if let Some(kdir) = Kdir::open(&context.cache, release).filter(enough) {
             let root = Root::provide(context, &kdir.stamp().recipe, choice)?;
+            kdir.mark_used();
             return Ok(Prepared { kdir, root, _used: used });
         }
     }

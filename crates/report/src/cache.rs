@@ -101,6 +101,17 @@ impl Cache {
         Ok(Lock { file, alone: false })
     }
 
+    /// Takes a shared lock on `name`, or gives `None` at once if somebody holds it alone.
+    pub fn try_share(&self, name: &str) -> Result<Option<Lock>> {
+        let path = self.lock_path(name);
+        let file = File::options().create(true).read(true).write(true).truncate(false).open(&path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Lock { file, alone: false })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {path}")),
+        }
+    }
+
     /// Takes the exclusive lock on `name`, or gives `None` at once if anybody else holds a lock on
     /// it.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>> {

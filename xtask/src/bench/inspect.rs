@@ -24,7 +24,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let ours = Cmd::new(&context.program).arg("inspect").args(&files);
     let script = "for file in \"$@\"; do modinfo \"$file\" || exit 1; done";
     let theirs = Cmd::new("sh").args(["-c", script, "sh"]).args(&files);
-    let access = Access::default().read(prepared.kdir.place());
+    let access = prepared.kdir.read_by(Access::default());
     let theirs = prepared.root.inside(context, theirs, &access);
     let count = files.len();
     let subjects = vec![

@@ -2,59 +2,50 @@
 //! `cargo kmod kernel gc`.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use clap::Args;
 
 use deploy::rpm;
+use kernel::collection::{self, Freed};
 use kernel::context::Context;
-use kernel::distribution::known;
 use kernel::kdir::Kdir;
-use kernel::root::removal;
-use kernel::root::tree::lock_name;
+use report::{size, table};
 
-/// Build roots that no prepared kernel names, half-made things, and fetched packages.
-pub(super) fn gc(context: &Context) -> Result<()> {
-    let mut freed = unused_roots(context)?;
-    freed.extend(fetched_packages(context)?);
+/// `cargo kmod kernel gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Remove prepared kernels, too, but the N that were used last; what is in use stays
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+}
+
+/// Prepared kernels beyond those to be kept; then the sources and build roots that no kernel that
+/// is left names, half-made things, and fetched packages.
+pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<()> {
+    let mut freed = args.keep.map_or_else(|| Ok(Vec::new()), |keep| collection::kernels(context, keep))?;
+    freed.extend(collection::sources(context, &freed)?);
+    let used = roots_in_use(context, &freed)?;
+    freed.extend(collection::roots(context, &used)?);
+    freed.extend(collection::packages(context)?);
     context.report.data(&freed);
-    let verb = if context.dry_run { "would remove" } else { "removed" };
-    freed.iter().for_each(|path| context.report.say(&format!("{verb} {path}")));
+    context.report.say(&shown(&freed, context.dry_run));
     Ok(())
 }
 
-/// Removes the build roots that no prepared kernel uses, and gives their places.
-fn unused_roots(context: &Context) -> Result<Vec<Utf8PathBuf>> {
-    let mut used = Vec::new();
-    for kdir in Kdir::all(&context.cache, &context.report) {
-        used.extend([kdir.stamp().recipe.identity(), rpm::ready::recipe(&kdir)?.identity()]);
-    }
-    let mut freed = Vec::new();
-    for entry in context.cache.path("roots").read_dir_utf8().into_iter().flatten() {
-        let entry = entry?;
-        let identity = entry.file_name().trim_end_matches(".partial");
-        if used.iter().any(|used| used == entry.file_name()) {
-            continue;
-        }
-        let Some(_lock) = context.cache.try_lock(&lock_name(identity))? else {
-            context.report.note("Keeping", &format!("{}: another run uses it", entry.path()));
-            continue;
-        };
-        if !context.dry_run {
-            removal::remove(context, entry.path())?;
-        }
-        freed.push(entry.path().to_owned());
-    }
-    Ok(freed)
+/// Identities of the build roots of kernels that are left.
+fn roots_in_use(context: &Context, gone: &[Freed]) -> Result<Vec<String>> {
+    let kdirs = Kdir::all(&context.cache, &context.report).into_iter();
+    let left = kdirs.filter(|kdir| gone.iter().all(|freed| freed.path != kdir.place()));
+    let identities =
+        left.map(|kdir| Ok([kdir.stamp().recipe.identity(), rpm::ready::recipe(&kdir)?.identity()]));
+    Ok(identities.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Removes packages that were fetched, of which everything is kept that was made of them, and gives
-/// their places.
-fn fetched_packages(context: &Context) -> Result<Vec<Utf8PathBuf>> {
-    let fetched = known::ALL.iter().flat_map(|distribution| distribution.fetched());
-    let mut fetched: Vec<Utf8PathBuf> = fetched.map(|dir| context.cache.path(dir)).collect();
-    fetched.retain(|dir| dir.exists());
-    if !fetched.is_empty() && !context.dry_run {
-        let _lock = context.cache.lock("archive", &context.report)?;
-        fetched.iter().try_for_each(fs_err::remove_dir_all)?;
+fn shown(freed: &[Freed], dry_run: bool) -> String {
+    let (each, all) = if dry_run { ("would remove", "would free") } else { ("removed", "freed") };
+    if freed.is_empty() {
+        return format!("nothing to remove: {all} nothing");
     }
-    Ok(fetched)
+    let row = |freed: &Freed| vec![format!("{each} {}", freed.path), size(freed.bytes)];
+    let total = freed.iter().map(|freed| freed.bytes).sum();
+    format!("{}\n{all} {}", table(&freed.iter().map(row).collect::<Vec<_>>()), size(total))
 }

@@ -13,6 +13,7 @@ use kernel::distribution::known;
 use kernel::machine::programs;
 use kmodfile::release::Release;
 
+use gc::GcArgs;
 use prepare::PrepareArgs;
 
 /// `cargo kmod kernel`.
@@ -31,8 +32,11 @@ pub enum KernelCommand {
         /// The kernel, as `uname -r` prints it
         release: Release,
     },
-    /// Remove build roots and packages that no prepared kernel uses
-    Gc,
+    /// Remove sources, build roots and packages that no prepared kernel uses; with --keep, kernels
+    ///
+    /// A kernel that was removed is prepared again when it is needed. How much each takes is in
+    /// `cargo kmod kernel list`.
+    Gc(GcArgs),
 }
 
 /// Runs one of them.
@@ -45,6 +49,6 @@ pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
         KernelCommand::List => list::list(context),
         KernelCommand::Prepare(args) => prepare::prepare(context, args),
         KernelCommand::Remove { release } => kernel::prepare::remove(context, release),
-        KernelCommand::Gc => gc::gc(context),
+        KernelCommand::Gc(args) => gc::gc(context, args),
     }
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What one flavour of a kernel has in common with another that is prepared: most of what make
+//! makes. The other's build tree is copied, and make, which notes the command and the inputs of
+//! each file that it makes, makes again what differs: as after a change of the configuration.
+//!
+//! Nothing rests on that but time: what comes of it is proven like any other kernel.
+
+use anyhow::Result;
+use camino::Utf8Path;
+
+use crate::context::Context;
+use crate::kdir::{Kdir, build_of};
+use crate::origin::Origin;
+use kmodfile::architecture::Architecture;
+use kmodfile::release::Release;
+use report::cache::Lock;
+use report::process::Cmd;
+
+/// A prepared kernel whose build tree another begins with.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    kdir: Kdir,
+    /// Keeps it from being removed meanwhile.
+    _used: Lock,
+}
+
+impl Seed {
+    /// A prepared kernel that was made of the source at `source`, by the tools that `tools`
+    /// identifies. One that somebody removes or makes at this moment is not waited for.
+    pub(crate) fn find(
+        context: &Context,
+        source: &Utf8Path,
+        tools: &str,
+        architecture: Architecture,
+    ) -> Option<Self> {
+        let kdirs = Kdir::all_quietly(&context.cache);
+        let same = |kdir: &Kdir| {
+            let stamp = kdir.stamp();
+            let made = matches!(stamp.origin, Origin::Archive { .. });
+            made && stamp.tools == tools && stamp.architecture == architecture && kdir.source() == source
+        };
+        kdirs.into_iter().filter(same).find_map(|kdir| {
+            let used = context.cache.try_share(&super::prepare::lock_name(kdir.release())).ok()??;
+            // It may have gone before the lock was taken.
+            Kdir::open(&context.cache, kdir.release()).map(|kdir| Self { kdir, _used: used })
+        })
+    }
+
+    /// Its release.
+    pub(crate) fn release(&self) -> &Release {
+        self.kdir.release()
+    }
+
+    /// Copies its build tree to that of the kernel at `place`, which does not exist yet.
+    pub(crate) fn plant(&self, place: &Utf8Path, context: &Context) -> Result<()> {
+        let (from, into) = (self.kdir.build(), build_of(place));
+        // Files keep their times, by which make tells what is older than what it was made of.
+        Cmd::new("cp")
+            .args(["--archive", "--no-target-directory"])
+            .arg(&from)
+            .arg(&into)
+            .run(&context.report)?;
+        for file in OF_ONE_KERNEL {
+            let file = into.join(file);
+            if file.exists() {
+                fs_err::remove_file(file)?;
+            }
+        }
+        rename_in_notes(&from, &into)
+    }
+}
+
+/// What comes from the packages of one kernel, and what says its release.
+const OF_ONE_KERNEL: &[&str] = &[".config", "Module.symvers", "vmlinux", "include/config/kernel.release"];
+
+/// Make's notes of the tools name the tree by its path; the tools themselves do not.
+fn rename_in_notes(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(into) {
+        let entry = entry?;
+        let is_note = entry.file_name().to_str().is_some_and(|name| name.ends_with(".cmd"));
+        if !is_note || !entry.file_type().is_file() {
+            continue;
+        }
+        let Some(path) = Utf8Path::from_path(entry.path()) else { continue };
+        let text = fs_err::read_to_string(path)?;
+        if text.contains(from.as_str()) {
+            let times = entry.metadata()?.modified()?;
+            fs_err::write(path, text.replace(from.as_str(), into.as_str()))?;
+            fs_err::OpenOptions::new().write(true).open(path)?.file().set_modified(times)?;
+        }
+    }
+    Ok(())
+}
