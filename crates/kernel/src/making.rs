@@ -113,7 +113,8 @@ impl Making<'_> {
     fn make_tree(&self, place: &Utf8Path) -> Result<MadeTree> {
         let (context, release) = (self.context, &self.kernel.release);
         let package = self.parts.source;
-        let source = SharedSource::provide(context, self.archive, package, release, Extent::ForModules)?;
+        let extent = Extent::ForModules(self.archive.architecture());
+        let source = SharedSource::provide(context, self.archive, package, release, extent)?;
         let tools = self.root.identity();
         let seed = (!self.root.is_host())
             .then(|| Seed::find(context, source.path(), tools, self.archive.architecture()))
@@ -224,8 +225,8 @@ impl Making<'_> {
         run_counted(cmd, &log, inside, step, &self.context.report)
     }
 
-    /// `olddefconfig` must not change what was configured. Options that only record what the
-    /// building machine's libraries can do may differ; those of compilers and Rust may not.
+    /// `olddefconfig` must not change what was configured, but for the options that have a reason
+    /// ([`MAY_DIFFER`]), which is shown with the commands.
     fn check_config(&self, place: &Utf8Path, wanted: &Config) -> Result<()> {
         let made = Config::parse(&fs_err::read_to_string(build_of(place).join(".config"))?);
         let differences = wanted.differences(&made);
@@ -234,7 +235,8 @@ impl Making<'_> {
             format!("{option} was {} and became {}", first.unwrap_or("not set"), second.unwrap_or("not set"))
         };
         for difference in &differences {
-            self.context.report.command(&format!("configuration: {}", show(difference)));
+            let why = reason_to_let_pass(difference).map(|why| format!(": {why}")).unwrap_or_default();
+            self.context.report.command(&format!("configuration: {}{why}", show(difference)));
         }
         if serious.is_empty() {
             return Ok(());
@@ -255,19 +257,37 @@ impl Making<'_> {
     }
 }
 
-/// Whether a changed option would change what modules are: everything but what Kconfig asks of the
-/// building machine's own libraries, for tools that run there.
+/// Options that may come out otherwise than they were configured, each with the reason why no module
+/// is another for it. An option of a compiler or of Rust is none of them.
+const MAY_DIFFER: &[(&str, &str)] = &[
+    ("CONFIG_OPENSSL_SUPPORTS_ML_DSA", "what the library can do that the signing tool is linked to"),
+    ("CONFIG_MODULE_SIG_KEY_TYPE_ECDSA", "the key that a whole build makes for the kernel's own modules"),
+    ("CONFIG_MODULE_SIG_KEY_TYPE_MLDSA_44", "the key that a whole build makes for the kernel's own modules"),
+    ("CONFIG_MODULE_SIG_KEY_TYPE_MLDSA_65", "the key that a whole build makes for the kernel's own modules"),
+    ("CONFIG_MODULE_SIG_KEY_TYPE_MLDSA_87", "the key that a whole build makes for the kernel's own modules"),
+    ("CONFIG_MODULE_SIG_KEY_TYPE_RSA", "the key that a whole build makes for the kernel's own modules"),
+    ("CONFIG_TOOLS_SUPPORT_RELR", "how the image is linked, for its own relocation"),
+    ("CONFIG_PAHOLE_VERSION", "it is asked again when a module is built, and writes BTF either way"),
+    // Both want a compiler for 32-bit Arm besides. The one header that asks, asm/elf.h, defines by it what
+    // the loader of programs tells a 32-bit one.
+    ("CONFIG_COMPAT_VDSO", "whether 32-bit programs find a vDSO, which is inside the kernel's image"),
+    ("CONFIG_THUMB2_COMPAT_VDSO", "the instruction set of that vDSO, which is inside the kernel's image"),
+];
+
+/// Whether a changed option would change what modules are.
 fn matters(difference: &OptionDifference<'_>) -> bool {
-    let of_build_machine = [
-        "CONFIG_OPENSSL_SUPPORTS_",
-        "CONFIG_MODULE_SIG_KEY_TYPE_",
-        "CONFIG_TOOLS_SUPPORT_",
-        "CONFIG_PAHOLE_VERSION",
-    ];
+    reason_to_let_pass(difference).is_none()
+}
+
+/// Why a changed option does not matter, if it does not. Of the compiler's text only the version
+/// does: a distribution's cross compiler may be a revision of the package behind the native one.
+fn reason_to_let_pass(difference: &OptionDifference<'_>) -> Option<&'static str> {
     let version = |text: Option<&str>| text.and_then(|text| text.split(' ').next_back().map(str::to_owned));
-    let compiler_text = difference.option == "CONFIG_CC_VERSION_TEXT"
-        && version(difference.first) == version(difference.second);
-    !compiler_text && !of_build_machine.iter().any(|prefix| difference.option.starts_with(prefix))
+    if difference.option == "CONFIG_CC_VERSION_TEXT" {
+        let same = version(difference.first) == version(difference.second);
+        return same.then_some("the same version, of another revision of its package");
+    }
+    MAY_DIFFER.iter().find(|(option, _)| *option == difference.option).map(|(_, reason)| *reason)
 }
 
 /// Removes what an earlier run left at `place`, and says why.
@@ -310,6 +330,16 @@ mod tests {
                 ),
                 true,
             ),
+            (
+                (
+                    "CONFIG_CC_VERSION_TEXT",
+                    Some("aarch64-linux-gnu-gcc-16 (Debian 16.2.0-4) 16.2.0"),
+                    Some("aarch64-linux-gnu-gcc-16 (Debian 16.1.0-3) 16.1.0"),
+                ),
+                true,
+            ),
+            (("CONFIG_COMPAT_VDSO", Some("y"), None), false),
+            (("CONFIG_COMPAT", Some("y"), None), true),
             (("CONFIG_RUST", Some("y"), None), true),
             (("CONFIG_PREEMPT", None, Some("y")), true),
         ] {

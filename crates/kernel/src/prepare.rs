@@ -15,6 +15,7 @@ use crate::machine::facts;
 use crate::make::require_path;
 use crate::making::Making;
 use crate::root::{Root, RootChoice};
+use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::cache::{Cache, Lock};
@@ -178,6 +179,15 @@ pub fn provide_for(
         None => discover::default(distribution, &*archive)?,
     };
     prepare_for(context, &*archive, &kernel, choice, rust)
+}
+
+/// What the kernel of this release is for: as it was prepared, else as its name tells. Without a
+/// release, and where its name does not tell, this machine.
+pub fn architecture_of(cache: &Cache, release: Option<&Release>) -> Architecture {
+    let prepared = release.and_then(|release| Kdir::open(cache, release));
+    let named = || release.and_then(|release| known::usual().architecture_of(release));
+    let known = prepared.map(|kdir| kdir.stamp().architecture).or_else(named);
+    known.or_else(Architecture::native).unwrap_or_default()
 }
 
 fn fresh(cache: &Cache, kernel: &ArchiveKernel, inputs: &str) -> Option<Kdir> {

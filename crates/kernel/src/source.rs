@@ -5,6 +5,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::distribution::SourceTar;
+use kmodfile::architecture::Architecture;
 use report::Report;
 use report::process::{self, Cmd};
 
@@ -32,8 +33,8 @@ const LEFT_OUT: &[&str] = &[
     "*.dtsi",
 ];
 
-/// Directories of `arch/` whose code is not x86's; Kconfig reads files of each.
-const OTHER_ARCHITECTURES: &[&str] = &[
+/// Directories of `arch/`; Kconfig reads files of each, and code only of the kernel's own.
+const ARCHITECTURES: &[&str] = &[
     "alpha",
     "arc",
     "arm",
@@ -52,14 +53,15 @@ const OTHER_ARCHITECTURES: &[&str] = &[
     "s390",
     "sh",
     "sparc",
+    "x86",
     "xtensa",
 ];
 
 /// How much of a kernel's source is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extent {
-    /// What building modules reads.
-    ForModules,
+    /// What building modules for this architecture reads.
+    ForModules(Architecture),
     /// All of it, for a kernel that is made whole.
     #[allow(dead_code, reason = "what makes kernels from source comes next")]
     Whole,
@@ -76,11 +78,26 @@ pub(crate) fn unpack(source: SourceTar, extent: Extent, into: &Utf8Path, report:
 
 /// What tar(1) is told to leave out of a source whose paths all begin with `top`.
 fn left_out(extent: Extent, top: &str) -> Vec<String> {
-    if extent == Extent::Whole {
-        return Vec::new();
-    }
+    let Extent::ForModules(architecture) = extent else { return Vec::new() };
     let patterns = LEFT_OUT.iter().map(|pattern| format!("--exclude={pattern}"));
     // What is anchored stays so for the patterns that follow.
     let of = |arch: &&str| ["--anchored".to_owned(), format!("--exclude={top}/arch/{arch}/*.[chS]")];
-    patterns.chain(OTHER_ARCHITECTURES.iter().flat_map(of)).collect()
+    let others = ARCHITECTURES.iter().filter(|other| **other != architecture.source());
+    patterns.chain(others.flat_map(of)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_the_kernels_own_architecture_stays() {
+        for architecture in Architecture::ALL {
+            let options = left_out(Extent::ForModules(architecture), "t");
+            for known in Architecture::ALL {
+                let option = format!("--exclude=t/arch/{}/*.[chS]", known.source());
+                assert_eq!(options.contains(&option), known != architecture, "{architecture} {known}");
+            }
+        }
+    }
 }

@@ -29,7 +29,8 @@ impl Toolchain {
         Self::on(Architecture::native(), config)
     }
 
-    fn on(machine: Option<Architecture>, config: &Config) -> Self {
+    /// The same on a machine of this architecture.
+    pub(crate) fn on(machine: Option<Architecture>, config: &Config) -> Self {
         let architecture = Architecture::of_config(config);
         let gcc = || Compiler::Gcc(config.compiler().unwrap_or("gcc").to_owned());
         let compiler = if config.is_of_clang() { Compiler::Clang } else { gcc() };

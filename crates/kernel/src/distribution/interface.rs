@@ -83,6 +83,8 @@ pub trait Distribution: std::fmt::Debug + Sync {
 /// after `recipe`.
 #[derive(Clone, Debug)]
 pub struct BootChain {
+    /// What machines it starts.
+    pub architecture: Architecture,
     /// The root that holds firmware, shim and GRUB, and the program `virt-fw-vars`.
     pub recipe: Recipe,
     /// The firmware's code.

@@ -101,6 +101,7 @@ impl Distribution for Debian {
     fn boot_chain(&self) -> BootChain {
         let packages = SIGNED_PACKAGES.iter().map(|name| (*name).to_owned()).collect();
         BootChain {
+            architecture: Architecture::Amd64,
             recipe: recipe::recipe(SIGNED_SUITE, packages),
             code: "usr/share/OVMF/OVMF_CODE_4M.ms.fd",
             variables: "usr/share/OVMF/OVMF_VARS_4M.ms.fd",

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a build root of a Debian suite must hold for a kernel.
 
+use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 
 use crate::distribution::recipe::Recipe;
+use crate::toolchain::Toolchain;
 
 /// What recipes and stamps call this distribution.
 pub(super) const ID: &str = "debian";
@@ -41,14 +43,32 @@ pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
 /// The root for a kernel with this configuration from `suite` (`trixie-backports` is built in
 /// `trixie`).
 pub(super) fn for_kernel(suite: &str, config: &Config) -> Recipe {
+    recipe(base_suite(suite), packages(config, &Toolchain::of(config)))
+}
+
+fn packages(config: &Config, toolchain: &Toolchain) -> Vec<String> {
     let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
     let mut packages: Vec<String> =
         [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
     // The program's name is `x86_64-linux-gnu-gcc-14`, its package `gcc-14`.
-    packages.extend(config.compiler().and_then(|cc| cc.find("gcc").map(|at| cc[at..].to_owned())));
+    let gcc = config.compiler().and_then(|cc| cc.find("gcc").map(|at| cc[at..].to_owned()));
+    match toolchain.architecture().filter(|_| toolchain.is_cross()) {
+        Some(architecture) => packages.extend(cross(architecture, gcc)),
+        None => packages.extend(gcc),
+    }
     // Host tools are linked by plain `gcc`.
     packages.push("gcc".to_owned());
-    recipe(base_suite(suite), packages)
+    packages
+}
+
+/// What compiles for another architecture: the compiler, the other tools, and a C library, which
+/// Kconfig asks for whether the compiler can link a program (`CC_CAN_LINK`).
+fn cross(architecture: Architecture, gcc: Option<String>) -> impl Iterator<Item = String> {
+    // No package's name has an underscore.
+    let triplet = architecture.triplet().replace('_', "-");
+    let gcc = gcc.map(|gcc| format!("{gcc}-{triplet}"));
+    let others = [format!("binutils-{triplet}"), format!("libc6-dev-{}-cross", architecture.debian())];
+    gcc.into_iter().chain(others)
 }
 
 /// The suite whose toolchain packages of `suite` are built with.
@@ -74,6 +94,39 @@ mod tests {
             recipe.packages().contains(&"gcc-14".to_owned())
                 && recipe.packages().contains(&"rustc".to_owned())
         );
+    }
+
+    #[test]
+    fn another_architecture_needs_its_compiler_its_tools_and_its_c_library() {
+        for (machine, option, compiler, has, lacks) in [
+            (
+                Architecture::Amd64,
+                "CONFIG_ARM64",
+                "aarch64-linux-gnu-gcc-16",
+                ["gcc", "gcc-16-aarch64-linux-gnu", "binutils-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+                "gcc-16",
+            ),
+            (
+                Architecture::Arm64,
+                "CONFIG_X86_64",
+                "x86_64-linux-gnu-gcc-14",
+                ["gcc", "gcc-14-x86-64-linux-gnu", "binutils-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
+                "gcc-14",
+            ),
+            (
+                Architecture::Arm64,
+                "CONFIG_ARM64",
+                "aarch64-linux-gnu-gcc-16",
+                ["gcc", "gcc-16", "make", "libc6-dev"],
+                "binutils-aarch64-linux-gnu",
+            ),
+        ] {
+            let text = format!("{option}=y\nCONFIG_CC_VERSION_TEXT=\"{compiler} (Debian) 1\"\n");
+            let config = Config::parse(&text);
+            let found = packages(&config, &Toolchain::on(Some(machine), &config));
+            assert!(has.iter().all(|name| found.contains(&(*name).to_owned())), "{found:?}");
+            assert!(!found.contains(&lacks.to_owned()), "{found:?}");
+        }
     }
 
     #[test]
