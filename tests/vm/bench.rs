@@ -10,6 +10,7 @@ use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kernel::root::RootChoice;
+use kmodfile::architecture::Architecture;
 use project::Project;
 use project::build::{Built, build};
 use report::cache::Cache;
@@ -48,13 +49,15 @@ impl Bench {
                 env!("CARGO_BIN_EXE_xtask").into(),
             )
         };
-        programs::ensure(&context, &[known::usual().programs(), vm::qemu::PROGRAMS, xtask::share::PROGRAMS])?;
+        let qemu = Architecture::ALL.map(vm::qemu::programs).concat();
+        programs::ensure(&context, &[known::usual().programs(), &qemu, xtask::share::PROGRAMS])?;
         let prepared = prepare::provide(&context, None, RootChoice::Auto)?;
+        let architecture = prepared.kdir.stamp().architecture;
         let project = Project::open(&repository().join("tests/vm/fault"))?;
         let faults = build(&context, &project, &prepared)?;
         let vmlinux = boot::vmlinux(&context, &prepared.kdir)?;
-        let accelerator = probe::choose(&context, &vmlinux)?;
-        let init = xtask::init::init(&context)?;
+        let accelerator = probe::choose(&context, architecture, &vmlinux)?;
+        let init = xtask::init::init(&context, architecture)?;
         let tree = boot::tree(&prepared.kdir)?;
         Ok(Self { context, prepared, vmlinux, init, tree, faults, logs: scratch.to_owned(), accelerator })
     }

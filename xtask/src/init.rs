@@ -9,18 +9,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use guest::ShareStep;
 use sha2::{Digest as _, Sha256};
 use vm::Init;
+use vm::init::OwnInit;
 use walkdir::WalkDir;
 
 use crate::repository;
 use kernel::context::Context;
+use kmodfile::architecture::Architecture;
 use report::ProgressUnit;
 use report::failure::{Exit, Failure};
 use report::process::Cmd;
-
-/// As the tool's own init is compiled (crates/vm/build.rs), so that what they have in common is
-/// compiled once.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-const FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
 
 /// Where the tool's own init was built; it is built again below the same directory if that is gone.
 const TARGET_DIR: &str = env!("VM_INIT_TARGET_DIR");
@@ -37,22 +34,27 @@ const SOURCES: [&str; 8] = [
     "Cargo.lock",
 ];
 
-/// The sample's init, built if need be.
-pub fn init(context: &Context) -> Result<Init<ShareStep>> {
-    Init::read(&program(context)?)
+/// The sample's init for machines of `architecture`, built if need be.
+///
+/// # Errors
+///
+/// Missing, if Rust has no standard library for such machines here.
+pub fn init(context: &Context, architecture: Architecture) -> Result<Init<ShareStep>> {
+    Init::read(&program(context, OwnInit::of(architecture)?)?)
 }
 
 /// Its program. To ask cargo takes a twentieth of an emulated run, so it is asked only when the
 /// sources, or this program itself, are not those for which it last built the init.
-fn program(context: &Context) -> Result<Utf8PathBuf> {
-    let (sources, stamp) = (sources(context)?, repository().join("target/guest.stamp"));
+fn program(context: &Context, own: &OwnInit) -> Result<Utf8PathBuf> {
+    let stamp = repository().join(format!("target/guest-{}.stamp", own.target));
+    let sources = sources(context)?;
     let built = fs_err::read_to_string(&stamp).unwrap_or_default();
     if let Some((_, executable)) = built.split_once('\n').filter(|(of, _)| *of == sources)
         && Utf8Path::new(executable).exists()
     {
         return Ok(executable.into());
     }
-    let executable = build(context)?;
+    let executable = build(context, own)?;
     fs_err::create_dir_all(repository().join("target"))?;
     let file = tempfile::NamedTempFile::new_in(repository().join("target"))?;
     fs_err::write(file.path(), format!("{sources}\n{executable}"))?;
@@ -78,15 +80,17 @@ fn sources(context: &Context) -> Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn build(context: &Context) -> Result<Utf8PathBuf> {
+/// Compiles it as the tool's own is (crates/vm/build.rs), so that what they have in common is
+/// compiled once.
+fn build(context: &Context, own: &OwnInit) -> Result<Utf8PathBuf> {
     let step = context.report.step("Compiling", "the init of the virtual machine");
     step.count(ProgressUnit::Things("crate", "crates"), 0);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let cmd = Cmd::new(cargo)
         .args(["build", "--locked", "--package", "guest", "--bin", "guest", "--profile", "init"])
-        .args(["--target", TARGET, "--target-dir", TARGET_DIR])
+        .args(["--target", own.target, "--target-dir", TARGET_DIR])
         .args(["--message-format", "json-render-diagnostics"])
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS)
+        .env("CARGO_ENCODED_RUSTFLAGS", own.flags.replace(' ', "\x1f"))
         .cwd(repository());
     let mut compiled = 0;
     let output = cmd.finish_with(&context.report, |line| {

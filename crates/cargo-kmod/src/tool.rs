@@ -15,6 +15,7 @@ use crate::help;
 use kernel::context::{Context, processors};
 use kernel::distribution::known;
 use kernel::machine::programs::{self, Program};
+use kmodfile::architecture::Architecture;
 use report::Report;
 use report::cache::Cache;
 use report::failure::{exit_of, program_of, remedy_of};
@@ -86,7 +87,8 @@ impl Tool {
     /// All programs that anything here needs.
     pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
         let here = iter::once(known::usual().programs()).chain(PROGRAMS.iter().copied());
-        here.chain(self.programs.iter().copied()).flatten()
+        let boots = Architecture::ALL.map(vm::qemu::programs);
+        here.chain(self.programs.iter().copied()).chain(boots).flatten()
     }
 
     fn context(&self, global: &Global) -> Result<Context> {
@@ -129,4 +131,4 @@ impl Tool {
 /// What the commands of this crate need of a machine, besides what looking at a distribution's
 /// archive takes.
 pub const PROGRAMS: &[&[Program]] =
-    &[vm::qemu::PROGRAMS, deploy::install::PROGRAMS, project::key::PROGRAMS, deploy::rpm::sign::PROGRAMS];
+    &[deploy::install::PROGRAMS, project::key::PROGRAMS, deploy::rpm::sign::PROGRAMS];

@@ -24,17 +24,6 @@ impl Accelerator {
         }
     }
 
-    /// QEMU's `-cpu`. Emulated, fewer features are fewer alternatives to patch in and fewer
-    /// self-tests to run. Without `cmpxchg16b`: QEMU 7.2 sometimes sets all flags at random in it,
-    /// the trap flag among them, and one guest in ten with a kernel that allocates memory by it
-    /// died before init.
-    pub fn cpu(self) -> &'static str {
-        match self {
-            Self::Kvm => "host",
-            Self::Tcg => "Nehalem,+rdrand,-cx16",
-        }
-    }
-
     /// By what time limits are multiplied.
     pub fn slowdown(self) -> u32 {
         match self {

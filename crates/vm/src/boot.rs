@@ -33,7 +33,7 @@ pub struct Options {
 
 /// The modules of a prepared kernel.
 pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
-    ModuleTree::open(&kdir.modules())
+    ModuleTree::open(kdir.stamp().architecture, &kdir.modules())
 }
 
 /// Boots `kdir` with `payload`; the console goes to `console_log`.
@@ -83,12 +83,18 @@ pub fn boot_with<X: ExtraStep>(
     Ok(run)
 }
 
-/// The kernel as QEMU starts it, unpacked once.
+/// The kernel as QEMU starts it, unpacked once, where that is not how it is installed.
 pub fn vmlinux(context: &Context, kdir: &Kdir) -> Result<Utf8PathBuf> {
+    let vmlinuz = kdir.vmlinuz()?;
+    let mut head = Vec::new();
+    fs_err::File::open(&vmlinuz)?.take(64).read_to_end(&mut head)?;
+    if kernel_image::is_arm64_image(&head) {
+        return Ok(vmlinuz);
+    }
     let file = kdir.place().join("vmlinux");
     if !file.exists() {
         let step = context.report.step("Unpacking", "vmlinux");
-        let image = kernel_image::vmlinux(&kdir.vmlinuz()?)?;
+        let image = kernel_image::vmlinux(&vmlinuz)?;
         durable::replace(&file, &image)?;
         step.done("Unpacked", &format!("vmlinux ({})", size(image.len() as u64)));
     }

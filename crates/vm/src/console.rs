@@ -88,6 +88,11 @@ const ALLOWED: &[Rule] = &[
 const DENIED: &[(Rule, Trouble)] = &[
     // A panic that only follows from something else is of the kind of its cause.
     (Holds("Kernel panic - not syncing: Fatal exception"), Trouble::Oops),
+    // arm64 names what it was: `Oops: Fatal exception`, `Oops - BUG: Fatal exception in interrupt`.
+    (Both("Kernel panic - not syncing:", ": Fatal exception"), Trouble::Oops),
+    (Both("Kernel panic - not syncing:", "SError Interrupt"), Trouble::Oops),
+    (Holds("Kernel panic - not syncing: Unhandled exception"), Trouble::Oops),
+    (Holds("Kernel panic - not syncing: kernel stack overflow"), Trouble::Oops),
     (Holds("Kernel panic - not syncing: Fatal trap"), Trouble::Oops),
     (Holds("Kernel panic - not syncing: softlockup"), Trouble::Hung),
     (Holds("Kernel panic - not syncing: hung_task"), Trouble::Hung),
@@ -145,6 +150,10 @@ const DENIED: &[(Rule, Trouble)] = &[
     (Holds("double fault"), Trouble::Oops),
     (Begins("Unable to handle kernel"), Trouble::Oops),
     (Begins("Internal error:"), Trouble::Oops),
+    (Begins("SError Interrupt on CPU"), Trouble::Oops),
+    (Begins("Unexpected kernel BRK exception"), Trouble::Oops),
+    (Both("Unhandled ", " exception on CPU"), Trouble::Oops),
+    (Holds("synchronous external abort"), Trouble::Oops),
     (Begins("Insufficient stack space to handle exception"), Trouble::Oops),
     (Holds("rust_kernel: panicked at"), Trouble::Oops),
     (Begins("CFI failure at"), Trouble::Oops),
@@ -161,6 +170,10 @@ const DENIED: &[(Rule, Trouble)] = &[
     (Holds("sysfs: cannot create duplicate filename"), Trouble::Warning),
     (Holds("------------[ cut here ]------------"), Trouble::Trace),
     (Begins("Call Trace:"), Trouble::Trace),
+    // arm64, which names registers and frames in small letters.
+    (Begins("Call trace:"), Trouble::Trace),
+    (Begins("Mem abort info:"), Trouble::Trace),
+    (Begins("pc : "), Trouble::Trace),
     (Begins("---[ end trace "), Trouble::Trace),
 ];
 
@@ -309,7 +322,33 @@ mod tests {
             ),
             ("[    6.0] Call Trace:", Some(Trace)),
             ("[    6.0] ------------[ cut here ]------------", Some(Trace)),
+            // arm64.
+            (
+                "[    4.0] Unable to handle kernel NULL pointer dereference at virtual address 0000000000000000",
+                Some(Oops),
+            ),
+            (
+                "[    4.0] Unable to handle kernel paging request at virtual address ffff80008f2a1000",
+                Some(Oops),
+            ),
+            ("[    4.0] Internal error: Oops: 0000000096000045 [#1]  SMP", Some(Oops)),
+            ("[    4.0] Internal error: Oops - BUG: 00000000f2000800 [#1]  SMP", Some(Oops)),
+            ("[    4.0] Internal error: synchronous external abort: 0000000096000410 [#1] SMP", Some(Oops)),
+            ("[    4.0] Kernel panic - not syncing: Oops: Fatal exception", Some(Oops)),
+            ("[    4.0] Kernel panic - not syncing: Oops - BUG: Fatal exception in interrupt", Some(Oops)),
+            ("[    4.0] SError Interrupt on CPU0, code 0x00000000bf000002 -- SError", Some(Oops)),
+            ("[    4.0] Kernel panic - not syncing: Asynchronous SError Interrupt", Some(Oops)),
+            (
+                "[    4.0] Unhandled 64-bit el1h sync exception on CPU0, ESR 0x000000000 -- Unknown",
+                Some(Oops),
+            ),
+            ("[    4.0] Insufficient stack space to handle exception!", Some(Oops)),
+            ("[    4.0] Call trace:", Some(Trace)),
+            ("[    4.0] pc : fault_oops_init+0x1c/0xff8 [fault_oops]", Some(Trace)),
             // No trouble.
+            ("[    0.0] Booting Linux on physical CPU 0x0000000000 [0x411fd070]", None),
+            ("[    0.0] CPU features: detected: Spectre-v3a", None),
+            ("[    0.0] CPU features: kernel page table isolation forced OFF by mitigations=off", None),
             ("[    0.0] Command line: console=ttyS0 x=Oops: BUG: KASAN: Kernel panic - not syncing", None),
             ("[    0.0] Kernel command line: console=ttyS0 BUG: ", None),
             (

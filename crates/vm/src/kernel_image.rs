@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Turns a `vmlinuz` into the `vmlinux` inside it, which QEMU boots through PVH.
+//! Turns a `vmlinuz` into what QEMU starts at once: for x86 the `vmlinux` inside it, through PVH,
+//! for arm64 the `Image`, which often is the `vmlinuz`.
 //!
 //! Decompressing on the host takes a second, in an emulated guest many; and a PVH boot skips the
-//! real-mode code altogether.
+//! real-mode code altogether. What a file is, it says itself.
 
 use std::io::Read as _;
 
@@ -27,28 +28,37 @@ enum Compression {
     Zstd,
 }
 
-/// The bootable `vmlinux` of the kernel image at `path`: a bzImage, or a vmlinux already.
+/// The kernel in the image at `path` as it is started: of a bzImage the `vmlinux`, of an arm64 image
+/// (`Image`, `Image.gz`, `vmlinuz.efi`) the `Image`; what is one of these already, as it is.
 ///
 /// # Errors
 ///
-/// Refused if it is neither, is compressed in a way the tool does not read, or cannot be booted
-/// through PVH.
+/// Refused if it is none of them, is compressed in a way the tool does not read, or is a vmlinux
+/// that cannot be booted through PVH.
 pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     let image = fs_err::read(path)?;
     let refused = |reason: String| Failure::refused(path.as_str(), reason);
-    let elf = if image.starts_with(b"\x7fELF") {
+    let kernel = if image.starts_with(b"\x7fELF") || is_arm64_image(&image) {
         image
     } else {
         let payload = payload(&image).map_err(refused)?;
         decompress(payload).map_err(refused)?
     };
-    match has_pvh_entry(&elf) {
-        Ok(true) => Ok(elf),
+    if is_arm64_image(&kernel) {
+        return Ok(kernel);
+    }
+    match has_pvh_entry(&kernel) {
+        Ok(true) => Ok(kernel),
         Ok(false) => {
             Err(refused("has no PVH entry point: it was built without CONFIG_PVH".to_owned()).into())
         }
         Err(reason) => Err(refused(reason)).context("looking for the PVH entry point"),
     }
+}
+
+/// Whether a file is an arm64 `Image`, which needs no unpacking (Documentation/arch/arm64/booting.rst).
+pub fn is_arm64_image(image: &[u8]) -> bool {
+    image.get(0x38..0x3c) == Some(b"ARM\x64")
 }
 
 /// Whether a kernel image carries a signature for Secure Boot: as a PE program, which it is
@@ -59,14 +69,32 @@ pub fn is_signed(image: &[u8]) -> bool {
     table.is_some_and(|table| table.size.get(object::LittleEndian) > 0)
 }
 
-/// The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst,
-/// protocol 2.08 and later).
+/// The compressed kernel in an image, with what it claims to unpack to after it.
 fn payload(image: &[u8]) -> Result<&[u8], String> {
+    if image.starts_with(b"MZ\0\0zimg") {
+        return zboot_payload(image).ok_or_else(|| "ends within its payload".to_owned());
+    }
+    // An `Image.gz` is nothing else, and gzip ends with the size (RFC 1952).
+    if image.starts_with(b"\x1f\x8b") { Ok(image) } else { bzimage_payload(image) }
+}
+
+/// That of a `vmlinuz.efi`, by its header (drivers/firmware/efi/libstub/zboot-header.S). The size
+/// of gzip is its own; after any other payload it stands apart.
+fn zboot_payload(image: &[u8]) -> Option<&[u8]> {
+    let number = |at: usize| image.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let (start, length) = (number(8)? as usize, number(12)? as usize);
+    let size = if image.get(0x18..0x1c)? == b"gzip" { 0 } else { 4 };
+    image.get(start..start.checked_add(length)?.checked_add(size)?)
+}
+
+/// That of a bzImage, by its setup header (Documentation/arch/x86/boot.rst, protocol 2.08 and
+/// later).
+fn bzimage_payload(image: &[u8]) -> Result<&[u8], String> {
     let cut = || "ends within its setup header".to_owned();
     let bytes = |at: usize, length: usize| image.get(at..at + length).ok_or_else(cut);
     let number = |at: usize| Ok::<_, String>(u32::from_le_bytes(bytes(at, 4)?.try_into().expect("4 bytes")));
     if bytes(0x202, 4)? != b"HdrS" {
-        return Err("is not an x86 kernel image (no HdrS)".to_owned());
+        return Err("is a kernel image neither of x86 (no HdrS) nor of arm64".to_owned());
     }
     let version = bytes(0x206, 2)?;
     let version = u16::from_le_bytes([version[0], version[1]]);
@@ -178,6 +206,39 @@ mod tests {
             let image = bzimage(&with_size(packed, kernel.len()));
             assert_eq!(decompress(payload(&image).unwrap()).unwrap(), kernel);
         }
+    }
+
+    /// What QEMU starts of an image, in a file of its own.
+    fn started(image: &[u8]) -> Result<Vec<u8>> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), image).unwrap();
+        vmlinux(Utf8Path::from_path(file.path()).unwrap())
+    }
+
+    #[test]
+    fn each_form_of_an_arm64_image_becomes_the_image() {
+        let mut image = vec![0; 4096];
+        image[..2].copy_from_slice(b"MZ");
+        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&image).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(image.as_slice(), 1).unwrap();
+        // Magic, where the payload is and its length, two reserved words, how it is compressed.
+        let zboot = |kind: &[u8; 4], payload: &[u8], size: &[u8]| {
+            let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+            let head = [b"MZ\0\0zimg".as_slice(), &64u32.to_le_bytes(), &length, &[0; 8], kind].concat();
+            [&head[..], &vec![0; 64 - head.len()], payload, size, b"the rest"].concat()
+        };
+        let size = 4096u32.to_le_bytes();
+        for form in [&image, &gzip, &zboot(b"gzip", &gzip, b""), &zboot(b"zstd", &zstd, &size)] {
+            assert_eq!(started(form).unwrap(), image);
+        }
+        let cut = &zboot(b"zstd", &zstd, &size)[..70];
+        assert!(started(cut).unwrap_err().to_string().contains("ends within its payload"));
+        let error =
+            started(&zboot(b"zstd", &zstd::encode_all(&b"12345678"[..], 1).unwrap(), &8u32.to_le_bytes()));
+        assert!(format!("{:#}", error.unwrap_err()).contains("not a 64-bit ELF kernel"));
     }
 
     /// The headers of a PE program whose table of certificates has `size` bytes (PE format,

@@ -9,6 +9,7 @@
 //! `vm_protocol`; it is given an init as a value, and its own is inside this crate.
 
 pub mod accelerator;
+pub mod board;
 pub mod boot;
 pub mod console;
 pub mod init;

@@ -65,7 +65,7 @@ const LINE_LIMIT: u64 = 16 << 20;
 /// A machine, ready to run.
 #[derive(Clone, Debug)]
 pub struct Machine<'a, X = NoExtraStep> {
-    /// An uncompressed kernel with a PVH entry ([`super::kernel_image::vmlinux`]).
+    /// An uncompressed kernel ([`super::kernel_image::vmlinux`]) for the payload's architecture.
     pub vmlinux: &'a Utf8Path,
     /// The init, and what it does in there.
     pub payload: &'a Payload<X>,
@@ -147,9 +147,10 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
     /// If QEMU cannot be started or files cannot be written. Whatever happens from then on is a
     /// verdict.
     pub fn run(&self, context: &Context, mut on_event: impl FnMut(&GuestPlan<X>, &Event)) -> Result<Run> {
+        let architecture = self.payload.architecture();
         let accelerator = match self.accelerator {
             Some(accelerator) => accelerator,
-            None => probe::choose(context, self.vmlinux)?,
+            None => probe::choose(context, architecture, self.vmlinux)?,
         };
         // A path of a socket is short (unix(7)), and the cache's may not be.
         let dir = tempfile::Builder::new().prefix("vm-").tempdir()?;
@@ -159,7 +160,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
         fs_err::write(&initrd, self.payload.initramfs(&plan)?)?;
         let port = dir.join("port");
         let listener = UnixListener::bind(&port).with_context(|| format!("listening on {port}"))?;
-        let parameters = qemu::kernel_parameters(accelerator, self.processors, &self.append);
+        let parameters = qemu::kernel_parameters(architecture, accelerator, self.processors, &self.append);
         let firmware = self
             .secure_boot
             .map(|secure_boot| secure_boot.lay_out(context, dir, &initrd, &parameters))
@@ -169,6 +170,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
             None => Boot::Direct { vmlinux: self.vmlinux, initrd: &initrd, parameters: &parameters },
         };
         let cmd = qemu::command(&Arguments {
+            architecture,
             accelerator,
             boot,
             memory: self.memory,

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use kernel::failures::OrFail as _;
+use kmodfile::architecture::Architecture;
 use kmodfile::file::ModuleFile;
 use kmodfile::modinfo::Modinfo;
 use kmodfile::name;
@@ -57,18 +58,19 @@ impl GuestModule {
 /// The modules of one kernel.
 #[derive(Clone, Debug)]
 pub struct ModuleTree {
+    architecture: Architecture,
     dir: Utf8PathBuf,
     files: BTreeMap<String, Utf8PathBuf>,
     builtin: BTreeSet<String>,
 }
 
 impl ModuleTree {
-    /// Looks through `dir`, the directory of one release.
+    /// Looks through `dir`, the directory of one release for `architecture`.
     ///
     /// # Errors
     ///
     /// Missing, if there is no module in it.
-    pub fn open(dir: &Utf8Path) -> Result<Self> {
+    pub fn open(architecture: Architecture, dir: &Utf8Path) -> Result<Self> {
         let mut files: BTreeMap<String, Utf8PathBuf> = BTreeMap::new();
         for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
             let entry = entry.with_context(|| format!("looking for modules in {dir}"))?;
@@ -85,7 +87,12 @@ impl ModuleTree {
         }
         let builtin = fs_err::read_to_string(dir.join("modules.builtin")).unwrap_or_default();
         let builtin = builtin.lines().filter_map(|line| name::of_file(line.rsplit('/').next()?)).collect();
-        Ok(Self { dir: dir.to_owned(), files, builtin })
+        Ok(Self { architecture, dir: dir.to_owned(), files, builtin })
+    }
+
+    /// What its modules are for.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     /// Whether the kernel has `name` built in.
@@ -202,7 +209,7 @@ mod tests {
             fs_err::write(dir.join(file), "").unwrap();
         }
         fs_err::write(dir.join("modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
-        let tree = ModuleTree::open(dir).unwrap();
+        let tree = ModuleTree::open(Architecture::Arm64, dir).unwrap();
         assert_eq!(tree.files["nfs"], "updates/dkms/nfs.ko.zst");
         assert!(tree.contains("a_b") && tree.contains("a-b") && tree.is_builtin("virtio_pci"));
         assert!(tree.closure(&["virtio_pci"]).unwrap().is_empty());

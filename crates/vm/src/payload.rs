@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
+use kmodfile::architecture::Architecture;
+use report::failure::Failure;
 use vm_protocol::{Expect, ExtraStep, GuestPlan, GuestStep, MODULES, NoExtraStep, PLAN, PlannedStep};
 
 use crate::init::Init;
@@ -41,13 +43,22 @@ impl Payload {
     /// The tool's own init, and nothing but the drivers that the verdict port needs, taken from the
     /// kernel's modules.
     pub fn new(tree: &ModuleTree) -> Result<Self> {
-        Self::with_init(Init::own(), tree)
+        Self::with_init(Init::own(tree.architecture())?, tree)
     }
 }
 
 impl<X: ExtraStep> Payload<X> {
     /// The same with another init.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if it is for other machines than the modules.
     pub fn with_init(init: Init<X>, tree: &ModuleTree) -> Result<Self> {
+        if init.architecture() != tree.architecture() {
+            let reason =
+                format!("is for {}, the kernel's modules for {}", init.architecture(), tree.architecture());
+            return Err(Failure::refused("the init of the virtual machine", reason).into());
+        }
         let mut payload = Self::empty(init);
         let there: Vec<&str> = PORT_DRIVERS
             .iter()
@@ -64,6 +75,11 @@ impl<X: ExtraStep> Payload<X> {
     fn empty(init: Init<X>) -> Self {
         let (early, modules, steps) = (Vec::new(), BTreeMap::new(), Vec::new());
         Self { init, early, system: None, modules, steps, forwarded: None }
+    }
+
+    /// What machines it is for.
+    pub fn architecture(&self) -> Architecture {
+        self.init.architecture()
     }
 
     /// Adds a step that must succeed.
@@ -196,7 +212,7 @@ mod tests {
 
     #[test]
     fn plan_keeps_the_order_of_steps() {
-        let mut payload = Payload::empty(Init::own());
+        let mut payload = Payload::empty(Init::own(Architecture::native().unwrap()).unwrap());
         payload.insert(module("b"), "x=1", Expect::Success).insert(module("a"), "", Expect::Any).remove("b");
         let plan = payload.plan("n");
         let shown: Vec<String> = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
@@ -206,7 +222,7 @@ mod tests {
 
     #[test]
     fn initramfs_holds_init_plan_and_modules() {
-        let mut payload = Payload::empty(Init::own());
+        let mut payload = Payload::empty(Init::own(Architecture::native().unwrap()).unwrap());
         payload.insert(module("b"), "", Expect::Success);
         let image = payload.initramfs(&payload.plan("n")).unwrap();
         let text = String::from_utf8_lossy(&image);

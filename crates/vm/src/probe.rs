@@ -15,9 +15,10 @@ use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Accelerator;
-use crate::qemu;
+use crate::board::Board;
 use kernel::context::Context;
 use kernel::machine::programs;
+use kmodfile::architecture::Architecture;
 use report::durable;
 use report::process::Cmd;
 
@@ -33,16 +34,23 @@ struct Finding {
 /// The first line of a kernel on KVM is there within a tenth of a second.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
-/// The accelerator for this machine; `vmlinux` is started for a moment if that is not known yet.
-/// When it is not KVM, one line says why.
-pub fn choose(context: &Context, vmlinux: &Utf8Path) -> Result<Accelerator> {
+/// The accelerator for kernels of `architecture` on this machine; `vmlinux` is started for a moment
+/// if that is not known yet. When it is not KVM, one line says why.
+pub fn choose(context: &Context, architecture: Architecture, vmlinux: &Utf8Path) -> Result<Accelerator> {
+    if Architecture::native() != Some(architecture) {
+        context
+            .report
+            .note("Emulating", &format!("{architecture}: this machine's processors are of another kind"));
+        return Ok(Accelerator::Tcg);
+    }
+    let board = Board::of(architecture);
     let place = context.cache.path("accelerator.json");
-    let key = key();
+    let key = key(board);
     let known = fs_err::read(&place).ok().and_then(|bytes| serde_json::from_slice::<Finding>(&bytes).ok());
     let finding = match known.filter(|finding| finding.key == key) {
         Some(finding) => finding,
         None => {
-            let finding = probe(context, vmlinux, key)?;
+            let finding = probe(context, board, vmlinux, key)?;
             durable::replace(&place, &serde_json::to_vec(&finding)?)?;
             finding
         }
@@ -54,17 +62,17 @@ pub fn choose(context: &Context, vmlinux: &Utf8Path) -> Result<Accelerator> {
 }
 
 /// This boot of this machine, its `/dev/kvm` and its QEMU.
-fn key() -> String {
+fn key(board: &Board) -> String {
     let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let kvm = Utf8Path::new("/dev/kvm").exists();
     let user = rustix::process::geteuid().as_raw();
-    let qemu = programs::find(qemu::PROGRAM).and_then(|path| path.metadata().ok()?.modified().ok());
+    let qemu = programs::find(board.qemu()).and_then(|path| path.metadata().ok()?.modified().ok());
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let qemu = qemu.map_or(0, |time| since(time).as_nanos());
     format!("{} kvm={kvm} user={user} qemu={qemu}", boot.trim())
 }
 
-fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> {
+fn probe(context: &Context, board: &Board, vmlinux: &Utf8Path, key: String) -> Result<Finding> {
     let tcg = |why: String| Finding { key: key.clone(), accelerator: Accelerator::Tcg, why };
     if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
         return Ok(tcg(match error.kind() {
@@ -75,7 +83,7 @@ fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> 
             _ => format!("/dev/kvm cannot be opened: {error}"),
         }));
     }
-    let cmd = probe_command(vmlinux);
+    let cmd = probe_command(board, vmlinux);
     context.report.command(&cmd.line());
     Ok(match first_line(&cmd)? {
         Some(line) if line.contains("Linux version") => {
@@ -89,12 +97,13 @@ fn probe(context: &Context, vmlinux: &Utf8Path, key: String) -> Result<Finding> 
     })
 }
 
-fn probe_command(vmlinux: &Utf8Path) -> Cmd {
-    Cmd::new(qemu::PROGRAM)
+fn probe_command(board: &Board, vmlinux: &Utf8Path) -> Cmd {
+    let parameters = format!("earlyprintk={0} earlycon console={0} panic=-1", board.console);
+    Cmd::new(board.qemu())
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
-        .args(["-machine", "q35", "-accel", "kvm", "-cpu", Accelerator::Kvm.cpu(), "-m", "256"])
-        .args(["-kernel", vmlinux.as_str(), "-append", "earlyprintk=ttyS0 console=ttyS0 panic=-1"])
+        .args(["-machine", board.direct, "-accel", "kvm", "-cpu", board.cpu(Accelerator::Kvm), "-m", "256"])
+        .args(["-kernel", vmlinux.as_str(), "-append", &parameters])
         .args(["-serial", "stdio", "-monitor", "none"])
 }
 

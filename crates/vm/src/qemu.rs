@@ -2,17 +2,18 @@
 //! The argument vector of QEMU: a machine with no device that the run does not need.
 
 use camino::Utf8Path;
-use kernel::machine::programs::{Program, program};
+use kernel::machine::programs::Program;
+use kmodfile::architecture::Architecture;
 
 use crate::accelerator::Accelerator;
+use crate::board::Board;
 use crate::secure_boot::Firmware;
 use report::process::Cmd;
 
-/// What booting a kernel needs of this machine.
-pub const PROGRAMS: &[Program] = &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")];
-
-/// QEMU for the only architecture the tool boots so far.
-pub const PROGRAM: &str = "qemu-system-x86_64";
+/// What booting a kernel of `architecture` needs of this machine.
+pub fn programs(architecture: Architecture) -> &'static [Program] {
+    Board::of(architecture).programs
+}
 
 /// Kernel parameters that every machine gets. Not `quiet`: it would save a twentieth of the time,
 /// and take the log away from a boot that fails.
@@ -20,7 +21,6 @@ pub const PROGRAM: &str = "qemu-system-x86_64";
 /// The guest's detectors of hangs come one after the other, the most telling first, and all before
 /// the host's idle limit: RCU stall 8 s, soft lockup 10 s, hung task 12 to 18 s.
 const PARAMETERS: &[&str] = &[
-    "console=ttyS0",
     // Panics end the machine (`-no-reboot`); whatever leads to one says so first.
     "panic=-1",
     "oops=panic",
@@ -36,21 +36,13 @@ const PARAMETERS: &[&str] = &[
 /// Kernel parameters that only save time: the self-tests of algorithms are a quarter of an emulated
 /// run that loads a module with much cryptography, mitigations a tenth. (`tsc=reliable`, less
 /// memory, qboot, another processor model, no console: nothing worth having.)
-///
-/// On one processor the kernel takes every `lock` prefix out of its own code and each module's, a
-/// prefix at a time through a mapping of its own, and emulated that is a twentieth; code as it runs
-/// on several processors is also the truer test. It makes sure that the timer ticks by waiting for
-/// ticks, and gives up when the host is too busy to send them in time.
-const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off", "noreplace-smp", "no_timer_check"];
-
-/// For one emulated processor: how fast its own timer ticks, the kernel finds out by waiting a
-/// tenth of a second for it, and nothing here needs a timer that fine. The one of the board does;
-/// for several processors it is not enough.
-const ONE_EMULATED: &str = "nolapic_timer";
+const FASTER: &[&str] = &["cryptomgr.notests", "mitigations=off"];
 
 /// What QEMU is to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments<'a> {
+    /// What the kernel is for.
+    pub architecture: Architecture,
     /// How instructions are executed.
     pub accelerator: Accelerator,
     /// How the kernel comes to run.
@@ -78,7 +70,7 @@ pub struct Arguments<'a> {
 pub enum Boot<'a> {
     /// QEMU starts it, without firmware: much the fastest.
     Direct {
-        /// An uncompressed kernel with a PVH entry.
+        /// An uncompressed kernel, as [`crate::kernel_image`] gives it.
         vmlinux: &'a Utf8Path,
         /// The initramfs.
         initrd: &'a Utf8Path,
@@ -90,13 +82,11 @@ pub enum Boot<'a> {
 }
 
 impl Boot<'_> {
-    /// QEMU's `-machine`. Not microvm: it boots a fifth faster, but on a busy host its clock is not
-    /// calibrated and the boot hangs. System management mode is what keeps the firmware's variables
-    /// from being written by anybody else.
-    fn machine(self) -> &'static str {
+    /// QEMU's `-machine`.
+    fn machine(self, board: &Board) -> &'static str {
         match self {
-            Self::Direct { .. } => "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
-            Self::Firmware(_) => "q35,usb=off,smm=on,vmport=off,hpet=off,sata=off",
+            Self::Direct { .. } => board.direct,
+            Self::Firmware(_) => board.firmware,
         }
     }
 
@@ -119,14 +109,15 @@ impl Boot<'_> {
 
 /// The command that runs the machine; it ends when the process that started it does.
 pub fn command(arguments: &Arguments<'_>) -> Cmd {
-    let Arguments { accelerator, boot, console, port, .. } = arguments;
+    let Arguments { architecture, accelerator, boot, console, port, .. } = arguments;
+    let board = Board::of(*architecture);
     // Instructions can be counted where one thread executes them all.
     let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
-    let cmd = Cmd::new(PROGRAM)
+    let cmd = Cmd::new(board.qemu())
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
-        .args(["-machine", boot.machine()])
-        .args(["-accel", accel, "-cpu", accelerator.cpu()])
+        .args(["-machine", boot.machine(board)])
+        .args(["-accel", accel, "-cpu", board.cpu(*accelerator)])
         .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()]);
     let cmd = boot
         .add_to(cmd)
@@ -153,10 +144,19 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
 }
 
 /// The parameters that a kernel gets, then `append`; the last of several alike counts.
-pub fn kernel_parameters(accelerator: Accelerator, processors: u32, append: &[String]) -> String {
-    let one = (accelerator == Accelerator::Tcg && processors == 1).then_some(ONE_EMULATED);
-    let fixed = PARAMETERS.iter().chain(FASTER).copied().chain(one);
-    fixed.chain(append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+pub fn kernel_parameters(
+    architecture: Architecture,
+    accelerator: Accelerator,
+    processors: u32,
+    append: &[String],
+) -> String {
+    let board = Board::of(architecture);
+    let one_emulated = accelerator == Accelerator::Tcg && processors == 1;
+    let one = if one_emulated { board.one_emulated } else { &[] };
+    let console = format!("console={}", board.console);
+    let fixed = [PARAMETERS, FASTER, board.faster, one].into_iter().flatten().copied();
+    let all = std::iter::once(console.as_str()).chain(fixed).chain(append.iter().map(String::as_str));
+    all.collect::<Vec<_>>().join(" ")
 }
 
 /// A path as a value among QEMU's comma-separated options: commas are doubled.
@@ -169,13 +169,18 @@ mod tests {
     use super::*;
 
     fn line(network: bool, append: &[String]) -> String {
+        line_for(Architecture::Amd64, network, append)
+    }
+
+    fn line_for(architecture: Architecture, network: bool, append: &[String]) -> String {
         let (vmlinux, initrd) = (Utf8Path::new("/k/vmlinux"), Utf8Path::new("/k/initrd"));
         let arguments = Arguments {
+            architecture,
             accelerator: Accelerator::Tcg,
             boot: Boot::Direct {
                 vmlinux,
                 initrd,
-                parameters: &kernel_parameters(Accelerator::Tcg, 1, append),
+                parameters: &kernel_parameters(architecture, Accelerator::Tcg, 1, append),
             },
             memory: 256,
             processors: 1,
@@ -200,10 +205,25 @@ mod tests {
 
     #[test]
     fn the_boards_timer_is_for_one_emulated_processor() {
-        let has =
-            |accelerator, processors| kernel_parameters(accelerator, processors, &[]).contains(ONE_EMULATED);
+        let has = |accelerator, processors| {
+            kernel_parameters(Architecture::Amd64, accelerator, processors, &[]).contains("nolapic_timer")
+        };
         assert!(has(Accelerator::Tcg, 1));
         assert!(!has(Accelerator::Tcg, 2) && !has(Accelerator::Kvm, 1));
+    }
+
+    #[test]
+    fn a_machine_is_of_the_kernels_architecture() {
+        let has = |architecture, words: &[&str]| {
+            let line = line_for(architecture, true, &[]);
+            words.iter().map(|word| line.contains(word)).collect::<Vec<_>>()
+        };
+        let amd64 = ["qemu-system-x86_64 ", "q35,", "console=ttyS0 ", "no_timer_check", "nolapic_timer"];
+        let arm64 = ["qemu-system-aarch64 ", "-machine virt ", "console=ttyAMA0 ", "cortex-a"];
+        assert_eq!(has(Architecture::Amd64, &amd64), [true; 5]);
+        assert_eq!(has(Architecture::Arm64, &amd64), [false; 5]);
+        assert_eq!(has(Architecture::Arm64, &arm64), [true; 4]);
+        assert_eq!(has(Architecture::Amd64, &arm64), [false; 4]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
         fs_err::write(server.files().join(number.to_string()), "")?;
     }
     let tree = boot::tree(&prepared.kdir)?;
-    let mut payload = Payload::with_init(init(context)?, &tree)?;
+    let mut payload = Payload::with_init(init(context, tree.architecture())?, &tree)?;
     payload.network(&tree)?.insert_stock(&tree, &["cifs"])?.cifs_companions(&tree)?;
     payload.mount_share(share::NAME, server.port(), &format!("{},{OPTIONS}", share::OPTIONS), "/mnt");
     let turns = turns(&mut payload, runs, &guard);

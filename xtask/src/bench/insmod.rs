@@ -63,7 +63,7 @@ fn guest(context: &Context, prepared: &Prepared, project: &Project, built: &Buil
 
 /// How the tool itself boots here.
 fn accelerator(context: &Context, prepared: &Prepared) -> Result<Accelerator> {
-    probe::choose(context, &boot::vmlinux(context, &prepared.kdir)?)
+    probe::choose(context, prepared.kdir.stamp().architecture, &boot::vmlinux(context, &prepared.kdir)?)
 }
 
 /// An error as a table has room for it: the last word on why, and what to do.

@@ -11,6 +11,7 @@ use crate::bench::scratch::Scratch;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
+use kmodfile::architecture::Architecture;
 use project::build::Object;
 use report::Report;
 use report::cache::remove_plain;
@@ -34,7 +35,10 @@ pub(super) struct VirtmeNg {
 impl VirtmeNg {
     /// From the cache, or installed there now.
     pub(super) fn provide(context: &Context) -> Result<Self> {
-        programs::ensure(context, &[vm::qemu::PROGRAMS, crate::bench::PROGRAMS])?;
+        programs::ensure(
+            context,
+            &[vm::qemu::programs(Architecture::native().unwrap_or_default()), crate::bench::PROGRAMS],
+        )?;
         let _lock = context.cache.lock("virtme-ng", &context.report)?;
         let virtiofsd = virtiofsd(context)?;
         let place = context.cache.path("virtme-ng");
@@ -155,7 +159,7 @@ impl Guest {
 
 /// A `/lib/modules/RELEASE` with the modules that are needed and no others.
 fn lay_out(kdir: &Kdir, loads: &[String], into: &Utf8Path) -> Result<()> {
-    let tree = ModuleTree::open(&kdir.modules())?;
+    let tree = ModuleTree::open(kdir.stamp().architecture, &kdir.modules())?;
     fs_err::create_dir_all(into.join("kernel"))?;
     let names = EARLY.iter().copied().chain(loads.iter().map(String::as_str));
     let names: Vec<&str> = names.filter(|name| tree.contains(name)).collect();

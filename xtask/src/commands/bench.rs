@@ -12,6 +12,7 @@ use clap::Args;
 use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::machine::programs;
+use kmodfile::architecture::Architecture;
 use report::failure::{Exit, Failure};
 
 /// `cargo xtask bench`.
@@ -60,7 +61,14 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
         wanted.iter().for_each(|measure| context.report.say(&format!("would measure {}", name(*measure))));
         return Ok(());
     }
-    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, deploy::install::PROGRAMS])?;
+    programs::ensure(
+        context,
+        &[
+            known::usual().programs(),
+            vm::qemu::programs(Architecture::native().unwrap_or_default()),
+            deploy::install::PROGRAMS,
+        ],
+    )?;
     let mut results = Results::default();
     for measure in wanted {
         results.extend(match measure {

@@ -65,7 +65,8 @@ struct Story {
 /// Does it all and tells the story.
 pub fn run(context: &Context, args: &DemoArgs) -> Result<()> {
     let started = Instant::now();
-    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, crate::share::PROGRAMS])?;
+    let qemu = vm::qemu::programs(prepare::architecture_of(&context.cache, args.kernel.as_ref()));
+    programs::ensure(context, &[known::usual().programs(), qemu, crate::share::PROGRAMS])?;
     if context.dry_run {
         context
             .report
@@ -134,7 +135,7 @@ fn payload(
     port: u16,
     text: &str,
 ) -> Result<(Payload, Steps)> {
-    let mut payload = Payload::with_init(init(context)?, tree)?;
+    let mut payload = Payload::with_init(init(context, tree.architecture())?, tree)?;
     payload.network(tree)?.insert_stock(tree, &["cifs"])?.cifs_companions(tree)?;
     payload.insert_with(tree, GuestModule::read(&object.file)?, "mode=1")?;
     let state = read(&mut payload, &format!("/sys/kernel/debug/{MODULE}/state"));

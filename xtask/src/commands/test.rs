@@ -4,6 +4,7 @@
 use anyhow::Result;
 use kernel::distribution::known;
 use kernel::machine::programs::{Program, program};
+use kmodfile::architecture::Architecture;
 
 use crate::repository;
 use clap::Args;
@@ -66,7 +67,8 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
             context,
             &[
                 known::usual().programs(),
-                vm::qemu::PROGRAMS,
+                vm::qemu::programs(Architecture::Amd64),
+                vm::qemu::programs(Architecture::Arm64),
                 crate::share::PROGRAMS,
                 deploy::install::PROGRAMS,
                 crate::commands::test::PROGRAMS,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod build`.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use serde::Serialize;
@@ -13,6 +15,7 @@ use kernel::kdir::Kdir;
 use kernel::machine::programs;
 use kernel::make::require_path;
 use kernel::prepare::{self, Prepared, Rust};
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use project::build::{Built, build_signed};
 use project::key::pair::KeyPair;
@@ -21,7 +24,7 @@ use project::notices::is_directive;
 use project::source::edit;
 use project::{BuildTarget, Opened, Project, Settings, find};
 use report::failure::{Exit, Failure, exit_of};
-use report::{size, table};
+use report::{Report, size, table};
 
 /// `cargo kmod build`.
 #[derive(Clone, Debug, Args)]
@@ -76,6 +79,17 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// What the kernels asked for are for, each once.
+    pub(super) fn architectures(&self, context: &Context) -> BTreeSet<Architecture> {
+        let of = |release| prepare::architecture_of(&context.cache, release);
+        if self.all_kernels {
+            let prepared = Kdir::all(&context.cache, &Report::silent());
+            return prepared.iter().map(|kdir| kdir.stamp().architecture).collect();
+        }
+        let named = self.kernels.iter().map(|release| of(Some(release)));
+        if self.kernels.is_empty() { BTreeSet::from([of(None)]) } else { named.collect() }
+    }
+
     fn settings(&self) -> Settings {
         self.settings.iter().cloned().collect()
     }

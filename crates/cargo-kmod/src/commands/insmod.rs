@@ -19,6 +19,7 @@ use project::Project;
 use project::build::Built;
 use report::seconds;
 use vm::boot::{self, Options};
+use vm::init::OwnInit;
 use vm::machine::Run;
 use vm::modules::{GuestModule, ModuleTree, in_order};
 use vm::payload::Payload;
@@ -63,7 +64,7 @@ struct Outcome {
 
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS])?;
+    require_machines(context, &args.build)?;
     let mut outcomes = Vec::new();
     let batch = build::all(context, &args.build, |project, prepared, built| {
         let run = load(context, args, project, prepared, built)?;
@@ -75,6 +76,18 @@ pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
         outcomes.iter().for_each(|outcome| context.report.say(&shown(outcome)));
     }
     batch.first_error.map_or(Ok(()), Err)
+}
+
+/// What booting the kernels asked for takes of this machine, before minutes go into building for
+/// them: QEMU, and the init that is inside this program.
+pub(super) fn require_machines(context: &Context, args: &BuildArgs) -> Result<()> {
+    let architectures = args.architectures(context);
+    for architecture in &architectures {
+        OwnInit::of(*architecture)?;
+    }
+    let qemu = architectures.into_iter().map(vm::qemu::programs);
+    let wanted: Vec<_> = std::iter::once(known::usual().programs()).chain(qemu).collect();
+    programs::ensure(context, &wanted)
 }
 
 /// Boots one kernel and loads the project's modules in the order of dkms.conf, then unloads

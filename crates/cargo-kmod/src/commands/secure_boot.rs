@@ -117,7 +117,15 @@ struct Outcome {
 
 /// Builds, signs, boots three times; ends well only if all three went as they should.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs(), vm::qemu::PROGRAMS, project::key::PROGRAMS])?;
+    let chain_of = known::usual().boot_chain().architecture;
+    if let Some(other) = args.build.architectures(context).into_iter().find(|asked| *asked != chain_of) {
+        let reason = format!("firmware, shim and GRUB are booted of {chain_of} only, not of {other}");
+        return Err(Failure::refused("--secure-boot", reason)
+            .remedy(format!("leave it out, or choose a kernel for {chain_of}"))
+            .into());
+    }
+    insmod::require_machines(context, &args.build)?;
+    programs::ensure(context, &[project::key::PROGRAMS])?;
     let scratch = tempfile::tempdir().context("making a temporary directory")?;
     let scratch = Utf8Path::from_path(scratch.path()).context("its path is no UTF-8")?;
     let pair = key_pair(context, &args.build.sign, scratch)?;
