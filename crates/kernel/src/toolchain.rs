@@ -55,6 +55,14 @@ impl Toolchain {
         }
     }
 
+    /// The command of a tool of binutils, such as `strip`, that knows the kernel's modules.
+    pub fn binutils(&self, tool: &str) -> String {
+        match self.architecture.filter(|_| self.cross) {
+            Some(architecture) => format!("{}-{tool}", architecture.triplet()),
+            None => tool.to_owned(),
+        }
+    }
+
     /// The variables for make's command line, or its `MAKEFLAGS`.
     pub fn make_words(&self) -> Vec<String> {
         let mut words = Vec::new();
@@ -90,6 +98,9 @@ mod tests {
         ] {
             let toolchain = Toolchain::on(machine, &Config::parse(config));
             assert_eq!(toolchain.make_words().join(" "), words, "{machine:?} {config}");
+            let strip = toolchain.binutils("strip");
+            assert_eq!(words.contains("CROSS_COMPILE"), strip != "strip", "{machine:?} {config} {strip}");
+            assert!(words.contains(strip.trim_end_matches("strip")), "{machine:?} {config} {strip}");
         }
     }
 }

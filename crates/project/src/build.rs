@@ -493,7 +493,8 @@ impl Building<'_> {
         let access = Access::default().read(self.stage()).write(&self.place);
         let run =
             |cmd| self.prepared.root.inside(self.context, cmd, &access).run(&self.context.report).map(drop);
-        strip::strip(unstripped, content, &files.unsigned, &files.debug, run)
+        let toolchain = Toolchain::of(&self.target.config);
+        strip::strip(unstripped, content, &toolchain, &files.unsigned, &files.debug, run)
     }
 
     /// What make did make, for a message.

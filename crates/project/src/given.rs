@@ -7,9 +7,15 @@ use camino::Utf8PathBuf;
 
 use crate::target::BuildTarget;
 use dkms_conf::{Given, KnownCommand, Taken, Values};
+use kmodfile::architecture::Architecture;
+use kmodfile::config::Config;
 
-/// What `uname -m` prints on the kernels that are built for; `$arch` in a `dkms.conf`.
-pub(crate) const ARCHITECTURE: &str = "x86_64";
+/// What `uname -m` prints on a kernel with this configuration, or without one on this machine;
+/// `$arch` in a `dkms.conf`.
+pub(crate) fn architecture(config: Option<&Config>) -> Architecture {
+    let of_kernel = config.and_then(Architecture::of_config);
+    of_kernel.or_else(Architecture::native).unwrap_or_default()
+}
 
 /// Who sets a variable, and so who has to where a real shell runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +47,10 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    fn architecture(&self) -> Architecture {
+        architecture(self.target.map(|target| &target.config))
+    }
+
     fn of_kernel(&self, name: &str, value: impl Fn(&BuildTarget) -> String) -> Option<String> {
         Some(self.target.map_or_else(|| format!("${{{name}}}"), value))
     }
@@ -56,7 +66,7 @@ impl Facts<'_> {
 /// are `kernelver` and `kernel_source_dir`. bash's are those of a shell that root starts to run a
 /// script, as far as they are the same each time; what they differ in, only a running shell has.
 const VARIABLES: &[Variable] = &[
-    of(Owner::Exported, "arch", |_| text(ARCHITECTURE)),
+    of(Owner::Exported, "arch", |facts| text(facts.architecture().machine())),
     of(Owner::Exported, "kernelver", |facts| facts.of_kernel("kernelver", |t| t.release.to_string())),
     of(Owner::Exported, "module", |facts| Some(facts.package?.0.to_owned())),
     of(Owner::Exported, "module_version", |facts| Some(facts.package?.1.to_owned())),
@@ -74,9 +84,9 @@ const VARIABLES: &[Variable] = &[
     of(Owner::Dkms, "tmp_location", |_| text("/tmp")),
     of(Owner::Bash, "BASH", |_| text("/bin/bash")),
     of(Owner::Bash, "EUID", |_| text("0")),
-    of(Owner::Bash, "HOSTTYPE", |_| text(ARCHITECTURE)),
+    of(Owner::Bash, "HOSTTYPE", |facts| text(facts.architecture().machine())),
     of(Owner::Bash, "IFS", |_| text(" \t\n")),
-    of(Owner::Bash, "MACHTYPE", |_| Some(format!("{ARCHITECTURE}-pc-linux-gnu"))),
+    of(Owner::Bash, "MACHTYPE", |facts| text(machine_type(facts.architecture()))),
     of(Owner::Bash, "OPTERR", |_| text("1")),
     of(Owner::Bash, "OPTIND", |_| text("1")),
     of(Owner::Bash, "OSTYPE", |_| text("linux-gnu")),
@@ -90,6 +100,14 @@ const VARIABLES: &[Variable] = &[
 
 const fn of(owner: Owner, name: &'static str, value: fn(&Facts<'_>) -> Option<String>) -> Variable {
     Variable { name, owner, value }
+}
+
+/// The kind of machine that Debian's bash was configured for.
+fn machine_type(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Amd64 => "x86_64-pc-linux-gnu",
+        Architecture::Arm64 => "aarch64-unknown-linux-gnu",
+    }
 }
 
 fn text(text: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::conf::{invalid, unreadable};
 use crate::elsewhere;
-use crate::given::{ARCHITECTURE, Facts, given};
+use crate::given::{Facts, architecture, given};
 use crate::identity::Identity;
 use crate::notices::notices;
 
@@ -310,7 +310,7 @@ fn set(values: &mut Values, settings: &Settings) {
 fn excludes(exclusive: &Exclusive, release: &Release, config: &Config) -> Option<String> {
     exclusive.excludes(&TargetKernel {
         release: release.as_str(),
-        architecture: ARCHITECTURE,
+        architecture: architecture(Some(config)).machine(),
         enabled: &|option| config.is_enabled(option),
     })
 }
@@ -386,6 +386,17 @@ mod tests {
         assert_eq!((project.modules[0].name.as_str(), project.modules[0].location.as_str()), ("x", ""));
         let project = project.for_kernel(&target()).unwrap();
         assert_eq!(project.make, directives::DEFAULT_MAKE);
+    }
+
+    #[test]
+    fn a_kernel_of_another_architecture_has_its_own_values() {
+        let text = "BUILD_EXCLUSIVE_ARCH=aarch64\nMAKE=\"make A=$arch H=$HOSTTYPE M=$MACHTYPE\"\n";
+        let project = project(&format!("{HEAD}{text}")).unwrap();
+        let of = |option: &str| BuildTarget { config: Config::parse(option), ..target() };
+        let arm64 = project.for_kernel(&of("CONFIG_ARM64=y\n")).unwrap();
+        assert_eq!(arm64.make, "make A=aarch64 H=aarch64 M=aarch64-unknown-linux-gnu");
+        let amd64 = project.for_kernel(&of("CONFIG_X86_64=y\n")).unwrap_err();
+        assert!(amd64.to_string().contains("x86_64 does not match aarch64"), "{amd64}");
     }
 
     #[test]

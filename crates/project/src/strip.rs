@@ -7,6 +7,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::sign::Unsigned;
+use kernel::toolchain::Toolchain;
 use kmodfile::module::Module;
 use kmodfile::signature::Trailer;
 use report::failure::Failure;
@@ -57,8 +58,8 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
 }
 
 /// Writes `built`, which holds `module`, without debug information to `to`, and the debug
-/// information to `debug`, whose name is recorded in the module. `run` runs binutils where the
-/// module was built, so that they support its architecture.
+/// information to `debug`, whose name is recorded in the module. `run` runs the `toolchain`'s
+/// binutils where the module was built: those of a machine know no modules of another architecture.
 ///
 /// The section `.gnu_debuglink` is not loaded, so the kernel sees the same module.
 ///
@@ -68,6 +69,7 @@ pub fn debug_of(file: &Utf8Path) -> Utf8PathBuf {
 pub fn strip(
     built: &Utf8Path,
     module: &Module,
+    toolchain: &Toolchain,
     to: &Utf8Path,
     debug: &Utf8Path,
     run: impl Fn(Cmd) -> Result<()>,
@@ -77,13 +79,14 @@ pub fn strip(
             .remedy("strip what was built, then sign it")
             .into());
     }
-    let strip = Cmd::new("strip").args(["--strip-debug", "-o"]).args([to, built]);
+    let strip = Cmd::new(toolchain.binutils("strip")).args(["--strip-debug", "-o"]).args([to, built]);
     if !module.debug_info {
         run(strip)?;
         return Ok(Stripped { file: to.to_owned(), debug: None });
     }
-    run(Cmd::new("objcopy").arg("--only-keep-debug").args([built, debug]))?;
+    let objcopy = || Cmd::new(toolchain.binutils("objcopy"));
+    run(objcopy().arg("--only-keep-debug").args([built, debug]))?;
     run(strip)?;
-    run(Cmd::new("objcopy").arg(format!("--add-gnu-debuglink={debug}")).arg(to))?;
+    run(objcopy().arg(format!("--add-gnu-debuglink={debug}")).arg(to))?;
     Ok(Stripped { file: to.to_owned(), debug: Some(debug.to_owned()) })
 }

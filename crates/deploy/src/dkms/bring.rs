@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::dkms::check::{self, Reach};
 use crate::dkms::command::rows;
 use crate::dkms::package::DkmsPackage;
-use crate::dkms::place::ARCH;
+use crate::dkms::place::arch;
 use crate::dkms::session::{Dkms, DkmsOutcome};
 use crate::dkms::source::{self, DkmsSource, SourceDrift};
 use crate::dkms::status::DkmsState;
@@ -224,7 +224,7 @@ impl Dkms<'_> {
         let (made, wanted) =
             (place.built(package, &target.release), self.place.built(package, &target.release));
         fs_err::create_dir_all(wanted.parent().unwrap_or(&wanted))?;
-        debug_assert!(wanted.ends_with(ARCH));
+        debug_assert!(wanted.ends_with(arch()));
         // If dkms reports success without building anything, the check of the result reports that.
         if made.exists() {
             durable::publish(&made, &wanted)?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::dkms::check::{module_files, module_name};
 use crate::dkms::command::depmod;
 use crate::dkms::package::DkmsPackage;
-use crate::dkms::place::{ARCH, Place};
+use crate::dkms::place::{Place, arch};
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable;
@@ -319,9 +319,9 @@ pub(super) fn kernels(place: &Place, package: &DkmsPackage) -> Vec<Release> {
     kernels
 }
 
-/// Whether it is the directory that dkms builds in before it renames it to [`ARCH`].
+/// Whether it is the directory that dkms builds in before it renames it to [`arch`].
 fn is_half(path: &Utf8Path) -> bool {
-    path.file_name().is_some_and(|name| name.starts_with(&format!(".tmp_{ARCH}_")))
+    path.file_name().is_some_and(|name| name.starts_with(&format!(".tmp_{}_", arch())))
 }
 
 fn entries(dir: &Utf8Path) -> Vec<Utf8PathBuf> {

@@ -6,10 +6,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dkms::package::DkmsPackage;
 use dkms_conf::{DkmsConf, Given};
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 
-/// What DKMS calls the machine's architecture in its directories.
-pub const ARCH: &str = "x86_64";
+/// What DKMS calls the machine's architecture in its directories: it builds for no other.
+pub fn arch() -> &'static str {
+    Architecture::native().unwrap_or_default().machine()
+}
 
 /// The three trees of DKMS (dkms(8), `--dkmstree --sourcetree --installtree`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,17 +97,17 @@ impl Place {
 
     /// The directory with what was built of a package for a kernel: `module/` and `log/`.
     pub fn built(&self, package: &DkmsPackage, release: &Release) -> Utf8PathBuf {
-        self.package(package).join(release).join(ARCH)
+        self.package(package).join(release).join(arch())
     }
 
     /// The link that tells which version is installed for a kernel.
     pub fn active_link(&self, name: &str, release: &Release) -> Utf8PathBuf {
-        self.dkms.join(name).join(format!("kernel-{release}-{ARCH}"))
+        self.dkms.join(name).join(format!("kernel-{release}-{}", arch()))
     }
 
     /// The directory with the kernel's own modules that DKMS has moved away.
     pub fn originals(&self, name: &str, release: &Release) -> Utf8PathBuf {
-        self.dkms.join(name).join("original_module").join(release).join(ARCH)
+        self.dkms.join(name).join("original_module").join(release).join(arch())
     }
 
     /// The modules of a kernel: `/lib/modules/RELEASE`.

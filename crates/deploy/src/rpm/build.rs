@@ -291,14 +291,23 @@ impl<'a> Rpmbuild<'a> {
     /// rpmbuild with `args` before the spec and `jobs` parallel jobs.
     pub fn command(&self, args: &[&str], jobs: usize) -> Result<Cmd> {
         let smp = [("_smp_mflags".to_owned(), format!("-j{jobs}"))];
-        let cmd = Cmd::new("rpmbuild").args(args).arg("--target=x86_64");
+        let cmd = Cmd::new("rpmbuild").args(args).arg(self.target());
         let log = self.topdir.with_extension("log");
         self.inside(with_defines(cmd, self.defines()?.into_iter().chain(smp)).arg(self.spec()).log(log))
     }
 
+    /// What rpm calls the kernel's architecture.
+    fn architecture(&self) -> &'static str {
+        self.ready.prepared.kdir.stamp().architecture.machine()
+    }
+
+    fn target(&self) -> String {
+        format!("--target={}", self.architecture())
+    }
+
     /// The spec with all macros expanded.
     pub fn expanded(&self) -> Result<String> {
-        let cmd = with_defines(Cmd::new("rpmspec").arg("-P"), self.defines()?);
+        let cmd = with_defines(Cmd::new("rpmspec").arg("-P").arg(self.target()), self.defines()?);
         self.inside(cmd.arg(self.spec()))?.read(&self.context.report)
     }
 
@@ -322,7 +331,7 @@ impl<'a> Rpmbuild<'a> {
     /// The packages that have been made.
     pub fn packages(&self) -> Result<Vec<Utf8PathBuf>> {
         let mut found = Vec::new();
-        for dir in ["SRPMS", "RPMS/x86_64"] {
+        for dir in ["SRPMS".to_owned(), format!("RPMS/{}", self.architecture())] {
             for entry in self.topdir.join(dir).read_dir_utf8().into_iter().flatten() {
                 found.push(entry?.into_path());
             }

@@ -72,7 +72,7 @@ impl Kabi {
 }
 
 /// The words of vermagic after the release, for a kernel with this configuration
-/// (include/linux/vermagic.h, x86).
+/// (include/linux/vermagic.h, and asm/vermagic.h of each architecture).
 pub fn vermagic_words(config: &Config) -> String {
     let preempt = match (config.is_yes("CONFIG_PREEMPT_RT"), config.is_yes("CONFIG_PREEMPT_BUILD")) {
         (true, _) => "preempt_rt",
@@ -85,6 +85,7 @@ pub fn vermagic_words(config: &Config) -> String {
         preempt,
         option("CONFIG_MODULE_UNLOAD", "mod_unload"),
         option("CONFIG_MODVERSIONS", "modversions"),
+        option("CONFIG_ARM64", "aarch64"),
     ];
     words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
