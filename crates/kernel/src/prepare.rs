@@ -100,6 +100,7 @@ fn prepare_for(
     rust: Rust,
 ) -> Result<Prepared> {
     let config = archive.config(kernel)?;
+    require_architecture(&kernel.release, archive.architecture(), &config)?;
     if rust == Rust::Needed {
         require_rust(archive, kernel, &config)?;
     }
@@ -194,6 +195,30 @@ fn fresh(cache: &Cache, kernel: &ArchiveKernel, inputs: &str) -> Option<Kdir> {
     Kdir::open(cache, &kernel.release).filter(|kdir| kdir.stamp().inputs == inputs)
 }
 
+/// Refuses a configuration that is for something else than the kernel that it is to be of.
+pub(crate) fn require_architecture(
+    release: &Release,
+    wanted: Architecture,
+    config: &Config,
+) -> Result<(), Failure> {
+    match Architecture::of_config(config) {
+        Some(found) if found == wanted => Ok(()),
+        Some(found) => Err(Failure::refused(
+            release.as_str(),
+            format!("its configuration is for {found}, and the kernel is to be for {wanted}"),
+        )
+        .remedy(format!("take a configuration for {wanted}, or a kernel for {found}"))),
+        None => Err(Failure::refused(
+            release.as_str(),
+            format!(
+                "its configuration is for none of the architectures that are known: {}",
+                Architecture::ALL.map(Architecture::debian).join(", ")
+            ),
+        )
+        .remedy("cargo kmod kernel list")),
+    }
+}
+
 fn require_rust(archive: &dyn Archive, kernel: &ArchiveKernel, config: &Config) -> Result<()> {
     if config.is_yes("CONFIG_RUST") {
         return Ok(());
@@ -255,4 +280,38 @@ pub fn remove(context: &Context, release: &Release) -> Result<()> {
     erase(&place)?;
     step.done("Removed", place.as_str());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_for_another_architecture_is_refused_by_name() {
+        let release: Release = "7.2.13-arm64".parse().unwrap();
+        let check = |text: &str| require_architecture(&release, Architecture::Arm64, &Config::parse(text));
+        check("CONFIG_ARM64=y\n").unwrap();
+        for (text, said) in [
+            ("CONFIG_X86_64=y\n", "its configuration is for amd64, and the kernel is to be for arm64"),
+            ("CONFIG_RISCV=y\n", "for none of the architectures that are known: amd64, arm64"),
+        ] {
+            let failure = check(text).unwrap_err();
+            assert_eq!(failure.exit, Exit::Refused);
+            assert!(failure.to_string().contains(said), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_release_that_is_not_prepared_is_for_what_its_name_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(camino::Utf8Path::from_path(dir.path()).unwrap()).unwrap();
+        let of = |release: Option<&str>| {
+            architecture_of(&cache, release.map(|text| text.parse().unwrap()).as_ref())
+        };
+        assert_eq!(of(Some("7.2.13+deb14-arm64-16k")), Architecture::Arm64);
+        assert_eq!(of(Some("7.2.13+deb14-rt-amd64")), Architecture::Amd64);
+        for unknown in [None, Some("7.2.13-mine")] {
+            assert_eq!(Some(of(unknown)), Architecture::native());
+        }
+    }
 }

@@ -8,6 +8,7 @@ use kernel::context::Context;
 use kernel::discover::KernelFacts;
 use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::kdir::Kdir;
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use report::table;
 
@@ -15,6 +16,7 @@ use report::table;
 #[derive(Serialize)]
 struct Row {
     release: Release,
+    architecture: Architecture,
     suite: String,
     version: String,
     prepared: bool,
@@ -26,16 +28,17 @@ struct Row {
 }
 
 /// Runs it.
-pub(super) fn list(context: &Context) -> Result<()> {
+pub(super) fn list(context: &Context, architecture: Architecture) -> Result<()> {
     let distribution = known::usual();
-    let archive = distribution.archive(context, Age::Current)?;
+    let archive = distribution.archive_for(context, Age::Current, architecture)?;
     let kernels = archive.kernels();
     archive.fetch_configs(&kernels)?;
     let mut rows =
         kernels.iter().map(|kernel| row(context, &*archive, kernel)).collect::<Result<Vec<_>>>()?;
-    let is_default = |row: &Row| {
-        row.facts.rust && row.release.flavour() == distribution.default_flavour(archive.architecture())
-    };
+    // Of another architecture none is used without being named.
+    let native = Architecture::native() == Some(architecture);
+    let flavour = distribution.default_flavour(architecture);
+    let is_default = |row: &Row| native && row.facts.rust && row.release.flavour() == flavour;
     if let Some(row) = rows.iter_mut().find(|row| is_default(row)) {
         row.default = true;
     }
@@ -50,6 +53,7 @@ fn row(context: &Context, archive: &dyn Archive, kernel: &ArchiveKernel) -> Resu
         default: false,
         image_signed: archive.image_is_signed(&kernel.release),
         release: kernel.release.clone(),
+        architecture: archive.architecture(),
         suite: kernel.suite().to_owned(),
         version: kernel.version().to_owned(),
         facts: KernelFacts::of(&archive.config(kernel)?),
@@ -76,8 +80,9 @@ fn shown(rows: &[Row]) -> String {
         ]
     };
     let table = table(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>());
+    let default =
+        if rows.iter().any(|row| row.default) { "* is used where no --kernel is given. " } else { "" };
     format!(
-        "{table}\n\n* is used where no --kernel is given. SIGNED: the distribution signed its image, and a machine with Secure \
-         Boot boots it."
+        "{table}\n\n{default}SIGNED: the distribution signed its image, and a machine with Secure Boot boots it."
     )
 }

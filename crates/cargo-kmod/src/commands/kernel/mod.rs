@@ -11,6 +11,7 @@ use clap::Subcommand;
 use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::machine::programs;
+use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 
 use gc::GcArgs;
@@ -20,7 +21,13 @@ use prepare::PrepareArgs;
 #[derive(Debug, Subcommand)]
 pub enum KernelCommand {
     /// List the archive's kernels, which have Rust, and which are prepared
-    List,
+    List {
+        /// Architecture of the kernels, amd64 or arm64 [default: this machine's]
+        ///
+        /// The release of a kernel tells which it is for: any command takes it with --kernel.
+        #[arg(long, value_name = "ARCH", value_parser = architecture)]
+        arch: Option<Architecture>,
+    },
     /// Make the tree that Rust modules are built against, and prove it
     ///
     /// Headers and source of the same version are fetched, the Rust artefacts that the
@@ -39,6 +46,12 @@ pub enum KernelCommand {
     Gc(GcArgs),
 }
 
+/// An architecture, by any of its names.
+fn architecture(text: &str) -> Result<Architecture, String> {
+    let known = || Architecture::ALL.map(Architecture::debian).join(", ");
+    Architecture::named(text).ok_or_else(|| format!("kernels are prepared for {}", known()))
+}
+
 /// Runs one of them.
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
     // Removing takes no program.
@@ -46,7 +59,9 @@ pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
         programs::ensure(context, &[known::usual().programs()])?;
     }
     match command {
-        KernelCommand::List => list::list(context),
+        KernelCommand::List { arch } => {
+            list::list(context, arch.or_else(Architecture::native).unwrap_or_default())
+        }
         KernelCommand::Prepare(args) => prepare::prepare(context, args),
         KernelCommand::Remove { release } => kernel::prepare::remove(context, release),
         KernelCommand::Gc(args) => gc::gc(context, args),
