@@ -35,6 +35,9 @@ const KERNEL: &[&str] = &[
 /// Needed besides for a kernel with Rust: bindgen reads C through libclang.
 const RUST: &[&str] = &["bindgen", "clang", "lld", "llvm", "rust-src", "rustc"];
 
+/// Needed for a kernel of clang's: its make takes all tools from LLVM.
+const LLVM: &[&str] = &["clang", "lld", "llvm"];
+
 /// A root of this suite with these packages.
 pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
     Recipe::new(ID, suite, packages)
@@ -48,8 +51,9 @@ pub(super) fn for_kernel(suite: &str, config: &Config) -> Recipe {
 
 fn packages(config: &Config, toolchain: &Toolchain) -> Vec<String> {
     let rust = if config.is_yes("CONFIG_RUST") { RUST } else { &[] };
+    let llvm = if config.is_of_clang() { LLVM } else { &[] };
     let mut packages: Vec<String> =
-        [KERNEL, rust].into_iter().flatten().map(|name| (*name).to_owned()).collect();
+        [KERNEL, rust, llvm].into_iter().flatten().map(|name| (*name).to_owned()).collect();
     // The program's name is `x86_64-linux-gnu-gcc-14`, its package `gcc-14`.
     let gcc = config.compiler().and_then(|cc| cc.find("gcc").map(|at| cc[at..].to_owned()));
     match toolchain.architecture().filter(|_| toolchain.is_cross()) {
@@ -133,5 +137,14 @@ mod tests {
     fn a_kernel_without_rust_needs_no_rust() {
         let config = Config::parse("# CONFIG_RUST is not set\n");
         assert!(!for_kernel("trixie", &config).packages().contains(&"rustc".to_owned()));
+    }
+
+    #[test]
+    fn a_kernel_of_clangs_needs_the_tools_of_llvm() {
+        let config =
+            Config::parse("CONFIG_CC_IS_CLANG=y\nCONFIG_CC_VERSION_TEXT=\"Debian clang version 19\"\n");
+        let recipe = for_kernel("trixie", &config);
+        assert!(LLVM.iter().all(|name| recipe.packages().contains(&(*name).to_owned())), "{recipe:?}");
+        assert!(!for_kernel("trixie", &Config::default()).packages().contains(&"clang".to_owned()));
     }
 }
