@@ -106,9 +106,7 @@ impl Kdir {
         let symvers = fs_err::read_to_string(self.build().join("Module.symvers"))?;
         let dir = self.modules();
         let files = modules_in(&dir).with_context(|| format!("looking for modules in {dir}"))?;
-        let own = files
-            .first()
-            .ok_or_else(|| Failure::missing(self.release().as_str(), "its packages hold no module"))?;
+        let own = files.first().ok_or_else(|| self.incomplete("module"))?;
         let target = LoadTarget::new(&self.config()?, &symvers, &Module::read(own).or_fail()?);
         Ok(target.with_modules(files.iter().filter_map(|file| name::of_file(file.file_name()?)).collect()))
     }
@@ -172,8 +170,7 @@ impl Kdir {
         let named = NEEDED.iter().chain(rust).map(|name| build.join(name));
         let of_source = NEEDED_OF_SOURCE.iter().map(|name| source.join(name));
         let of_some = self.stamp.of_some.iter().map(|name| build.join(name));
-        // An installed kernel may have headers and no modules.
-        let index = self.installed().is_none().then(|| self.modules().join("modules.builtin"));
+        let index = self.has_modules().then(|| self.modules().join("modules.builtin"));
         named.chain(of_source).chain(of_some).chain(index).find(|file| !file.exists())
     }
 
@@ -200,6 +197,48 @@ impl Kdir {
             .into()),
             None => Ok(kdir),
         }
+    }
+
+    /// Whether it has modules of its own: an installed kernel may have headers only, and of one from
+    /// source nothing may be compiled.
+    fn has_modules(&self) -> bool {
+        !matches!(self.stamp.origin, Origin::Installed(_) | Origin::Source { whole: false, .. })
+    }
+
+    /// The error for what its packages should have, or all of its source would have been made for.
+    fn incomplete(&self, what: &str) -> Failure {
+        let release = self.release().as_str();
+        match &self.stamp.origin {
+            Origin::Source { source, whole: false } => {
+                let reason = format!("it was prepared from source, but not made whole: it has no {what}");
+                Failure::missing(release, reason).remedy(format!(
+                    "cargo kmod kernel prepare --source {source} --full, with the options that it was prepared with"
+                ))
+            }
+            _ => Failure::missing(release, format!("its packages hold no {what}"))
+                .remedy(format!("cargo kmod kernel remove {release} && cargo kmod kernel prepare {release}")),
+        }
+    }
+
+    /// Whether it is known what it exports. Of a kernel from source, of which nothing was compiled,
+    /// it is not; then modules can be built all the same, and are not checked.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if modules have to carry the CRCs of what it exports.
+    pub fn require_exports(&self) -> Result<bool> {
+        let known = fs_err::metadata(self.build().join("Module.symvers"))?.len() > 0;
+        let Origin::Source { source, .. } = &self.stamp.origin else { return Ok(known) };
+        if known || !self.config()?.is_yes("CONFIG_MODVERSIONS") {
+            return Ok(known);
+        }
+        let reason = "a module for it must carry the CRC of each symbol that it uses (CONFIG_MODVERSIONS), and it has no \
+                      Module.symvers: make modules_prepare makes none, only a whole build of the kernel does";
+        let again = format!("cargo kmod kernel prepare --source {source}, with the same options and --full");
+        let remedy = format!(
+            "{again}; or with --symvers FILE, the Module.symvers of a whole build of the same kernel"
+        );
+        Err(Failure::refused(self.release().as_str(), reason).remedy(remedy).into())
     }
 
     /// Marks it as complete.
@@ -285,14 +324,7 @@ impl Kdir {
                 .unwrap_or_else(|| image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release()))),
             self.modules().join("vmlinuz"),
         ];
-        candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
-            Failure::missing(self.release().as_str(), "its packages hold no vmlinuz")
-                .remedy(format!(
-                    "cargo kmod kernel remove {0} && cargo kmod kernel prepare {0}",
-                    self.release()
-                ))
-                .into()
-        })
+        candidates.into_iter().find(|file| file.exists()).ok_or_else(|| self.incomplete("vmlinuz").into())
     }
 
     /// The kernel's own module of this name, compressed as the distribution ships it.

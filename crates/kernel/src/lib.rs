@@ -11,6 +11,7 @@ pub mod discover;
 pub mod disk_usage;
 pub mod distribution;
 pub mod failures;
+pub mod from_source;
 pub mod installed;
 pub mod kdir;
 pub mod kmod;
@@ -26,5 +27,4 @@ pub mod shared_source;
 mod source;
 pub mod toolchain;
 pub mod version;
-#[allow(dead_code, reason = "what makes kernels from source comes next")]
 mod whole;

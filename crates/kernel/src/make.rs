@@ -30,12 +30,22 @@ pub fn make_step(
     targets: &[&str],
     jobs: usize,
 ) -> Cmd {
+    output_step(config, source, build, targets, jobs).arg(format!("KERNELRELEASE={release}"))
+}
+
+/// A make step in the output directory `build` of a kernel that says itself what it is called.
+pub(crate) fn output_step(
+    config: &Config,
+    source: &Utf8Path,
+    build: &Utf8Path,
+    targets: &[&str],
+    jobs: usize,
+) -> Cmd {
     Cmd::new("make")
         .arg("-C")
         .arg(source)
         .arg(format!("O={build}"))
         .args(Toolchain::of(config).make_words())
-        .arg(format!("KERNELRELEASE={release}"))
         .arg("LOCALVERSION=")
         .arg(format!("-j{jobs}"))
         .args(targets)
@@ -83,9 +93,14 @@ pub(crate) fn run_expecting(
 
 /// Where the log of a make for a kernel is kept. Logs survive a tree that failed and was removed.
 pub(crate) fn log_file(cache: &Cache, release: &Release, name: &str) -> Result<Utf8PathBuf> {
+    log_named(cache, &format!("{release}-{name}"))
+}
+
+/// Where a log of this name is kept.
+pub(crate) fn log_named(cache: &Cache, name: &str) -> Result<Utf8PathBuf> {
     let dir = cache.path("logs");
     fs_err::create_dir_all(&dir)?;
-    Ok(dir.join(format!("{release}-{name}")))
+    Ok(dir.join(name))
 }
 
 /// Whether a line of Kbuild's output announces a file: two blanks, then the tool in capitals.

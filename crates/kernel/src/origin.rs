@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where a prepared kernel comes from.
 
+use std::fmt;
+
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,9 @@ pub enum Origin {
     Source {
         /// What the source was, as the user named it.
         source: String,
+        /// Whether all of it was made: image, modules, and what it exports.
+        #[serde(default)]
+        whole: bool,
     },
     /// The source and the configuration of another kernel, changed so that it finds faults.
     Sanitizing {
@@ -58,5 +63,16 @@ impl Origin {
     /// Whether a kernel of this release from elsewhere may take its place without being asked.
     pub fn is_of_the_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Archive { suite } => write!(f, "the archive ({suite})"),
+            Self::Installed(tree) => write!(f, "this system ({})", tree.build),
+            Self::Source { source, .. } => write!(f, "source ({source})"),
+            Self::Sanitizing { of } => write!(f, "{of}, for sanitizing"),
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::kdir::{Kdir, erase};
 use crate::machine::facts;
 use crate::make::require_path;
 use crate::making::Making;
+use crate::origin::Origin;
 use crate::root::{Root, RootChoice};
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
@@ -37,6 +38,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// A kernel with its root; `used` keeps it.
+    pub(crate) fn new(kdir: Kdir, root: Root, used: Arc<Lock>) -> Self {
+        Self { kdir, root, _used: used }
+    }
+
     /// The same kernel, with a build root that has these packages of its distribution as well.
     ///
     /// # Errors
@@ -142,12 +148,24 @@ fn prepare_for(
     }
 }
 
+/// Refuses a kernel from `origin` where one of the same release came from elsewhere: a release is
+/// all that a kernel is called by.
+pub(crate) fn require_origin(cache: &Cache, release: &Release, origin: &Origin) -> Result<(), Failure> {
+    let other = Kdir::open(cache, release).filter(|kdir| !kdir.stamp().origin.is_of_the_same_kind(origin));
+    let Some(other) = other else { return Ok(()) };
+    let reason =
+        format!("a kernel of this release is prepared already, and it is from {}", other.stamp().origin);
+    Err(Failure::refused(release.as_str(), reason).remedy(format!(
+        "cargo kmod kernel remove {release}; or give this one a name of its own: --localversion"
+    )))
+}
+
 /// The name of the lock on a kernel.
 pub(crate) fn lock_name(release: &Release) -> String {
     format!("kernel {release}")
 }
 
-fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
+pub(crate) fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {
     Ok(Arc::new(context.cache.share(&lock_name(release), &context.report)?))
 }
 

@@ -67,6 +67,11 @@ fn exported_by_kernel(symvers: &str) -> BTreeSet<String> {
     symvers::parse(symvers).filter(rust).map(|export| export.symbol.to_owned()).collect()
 }
 
+/// How many Rust symbols the artefacts in `kdir/rust` export.
+pub(crate) fn exported(kdir: &Utf8Path) -> Result<usize> {
+    Ok(exported_by_artefacts(kdir)?.len())
+}
+
 /// Rust symbols named in the generated lists `rust/exports_*_generated.h`.
 fn exported_by_artefacts(kdir: &Utf8Path) -> Result<BTreeSet<String>> {
     let mut symbols = BTreeSet::new();

@@ -63,17 +63,21 @@ pub(crate) enum Extent {
     /// What building modules for this architecture reads.
     ForModules(Architecture),
     /// All of it, for a kernel that is made whole.
-    #[allow(dead_code, reason = "what makes kernels from source comes next")]
     Whole,
 }
 
 /// Unpacks a kernel's source to `into`.
 pub(crate) fn unpack(source: SourceTar, extent: Extent, into: &Utf8Path, report: &Report) -> Result<()> {
     fs_err::create_dir_all(into)?;
-    let tar = Cmd::new("tar").args(["--extract", "--strip-components=1", "--directory"]).arg(into);
     let mut commands = source.commands;
-    commands.push(tar.args(left_out(extent, &source.top)));
+    commands.push(extract(extent, &source.top, into));
     process::pipeline(&commands, report)
+}
+
+/// The tar(1) that unpacks a source whose paths all begin with `top`.
+pub(crate) fn extract(extent: Extent, top: &str, into: &Utf8Path) -> Cmd {
+    let tar = Cmd::new("tar").args(["--extract", "--strip-components=1", "--directory"]).arg(into);
+    tar.args(left_out(extent, top))
 }
 
 /// What tar(1) is told to leave out of a source whose paths all begin with `top`.

@@ -2,6 +2,7 @@
 //! A kernel's configuration: the `.config` file (Documentation/kbuild/kconfig.rst).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// The options that are set, by name with `CONFIG_`; values as written, quotes included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,11 @@ impl Config {
         matches!(self.get(name), Some("y" | "m"))
     }
 
+    /// The options that are set and their values, without quotes, in the order of their names.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.trim_matches('"')))
+    }
+
     /// How many options are `y` or `m`.
     pub fn enabled(&self) -> usize {
         self.0.values().filter(|value| matches!(value.as_str(), "y" | "m")).count()
@@ -78,6 +84,13 @@ impl Config {
     }
 }
 
+impl fmt::Display for Config {
+    /// A line for each option that is set: what [`Config::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, value)| writeln!(f, "{name}={value}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +117,8 @@ CONFIG_LOCALVERSION=\"\"
         assert!(config.is_enabled("CONFIG_VFAT") && !config.is_enabled("CONFIG_LOCALVERSION"));
         assert_eq!(config.compiler(), Some("x86_64-linux-gnu-gcc-14"));
         assert_eq!(config.get("CONFIG_LOCALVERSION"), Some(""));
+        assert_eq!(Config::parse(&config.to_string()), config);
+        assert_eq!((config.enabled(), config.options().count()), (2, 4));
     }
 
     #[test]

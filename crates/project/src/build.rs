@@ -132,6 +132,7 @@ pub fn build_signed(
     let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
+    prepared.kdir.require_exports()?;
     let stage = stage_of(project, &target);
     require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
@@ -248,6 +249,12 @@ impl Building<'_> {
     fn run(&self, sources: &Sources, what: &str) -> Result<Built> {
         self.project.warn(&self.context.report);
         sources.left_out().for_each(|link| self.warn(&link));
+        if !self.prepared.kdir.require_exports()? {
+            let release = self.prepared.kdir.release();
+            self.context.report.warn(&format!(
+                "it is not known what {release} exports, as it was not made whole: what the module uses is not checked"
+            ));
+        }
         let step = self.context.report.step("Building", what);
         target_dir::make(&self.context.target_of(&self.project.dir))?;
         self.lay_out(sources)?;
@@ -373,6 +380,9 @@ impl Building<'_> {
         let compiler = toolchain.compiler();
         let variables = self.project.variables(&self.target);
         let cmd = given::exported(&variables).fold(cmd, |cmd, (name, value)| cmd.env(name, value));
+        // Without the list of what the kernel exports everything would be an error of modpost's.
+        let known = self.prepared.kdir.require_exports().unwrap_or(true);
+        let cmd = if known { cmd } else { cmd.env("KBUILD_MODPOST_WARN", "1") };
         let cmd = cmd
             .cwd(self.stage())
             // Which a shell sets, and Makefiles use: `M=$(PWD)`.

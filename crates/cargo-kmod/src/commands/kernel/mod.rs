@@ -4,6 +4,7 @@
 mod gc;
 mod list;
 mod prepare;
+mod source;
 
 use anyhow::Result;
 use clap::Subcommand;

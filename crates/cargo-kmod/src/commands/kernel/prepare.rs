@@ -9,14 +9,20 @@ use serde::Serialize;
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::{Age, known};
-use kernel::prepare;
+use kernel::from_source;
+use kernel::origin::Origin;
+use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
+
+use super::source::SourceArgs;
 
 /// `cargo kmod kernel prepare`.
 #[derive(Debug, Args)]
 pub struct PrepareArgs {
     /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
     release: Option<Release>,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 #[derive(Serialize)]
@@ -31,6 +37,15 @@ struct PreparedKernel {
 
 /// Runs it.
 pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
+    if let Some(from) = args.source.wanted() {
+        if context.dry_run {
+            context.report.say(&format!("would make a kernel from {}", from.source));
+            return Ok(());
+        }
+        let prepared = from_source::prepare(context, &from, context.root_fs)?;
+        show(context, &prepared);
+        return Ok(());
+    }
     let release = args.release.as_ref();
     let distribution = known::usual();
     let mut archive = distribution.archive_of(context, Age::Current, release)?;
@@ -42,7 +57,11 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
         context.report.say(&format!("would prepare {} from {}", kernel.release, kernel.suite()));
         return Ok(());
     }
-    let prepared = prepare::prepare(context, &*archive, &kernel, context.root_fs)?;
+    show(context, &prepare::prepare(context, &*archive, &kernel, context.root_fs)?);
+    Ok(())
+}
+
+fn show(context: &Context, prepared: &Prepared) {
     let stamp = prepared.kdir.stamp();
     let result = PreparedKernel {
         release: stamp.release.clone(),
@@ -53,9 +72,13 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
         make_seconds: stamp.make_seconds,
     };
     context.report.data(&result);
+    let rust = match (stamp.rust_symbols, &stamp.origin) {
+        (0, _) => "none".to_owned(),
+        (symbols, Origin::Source { whole: false, .. }) => symbols.to_string(),
+        (symbols, _) => format!("{symbols} of {symbols} proven equal"),
+    };
     context.report.say(&format!(
-        "{}\n  KDIR          {}\n  build root    {}\n  Rust symbols  {} of {} proven equal",
-        result.release, result.kdir, result.build_root, result.rust_symbols, result.rust_symbols
+        "{}\n  KDIR          {}\n  build root    {}\n  Rust symbols  {rust}",
+        result.release, result.kdir, result.build_root
     ));
-    Ok(())
 }
