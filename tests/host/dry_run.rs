@@ -275,6 +275,7 @@ fn lay_out_cache(cache: &Utf8Path) {
         make_seconds: 1.0,
         bytes: 0,
         of_some: Vec::new(),
+        kept: Vec::new(),
     };
     write(&place.join("stamp.json"), &serde_json::to_string(&stamp).unwrap());
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk_usage;
 use crate::distribution::recipe::Recipe;
 use crate::failures::OrFail as _;
+use crate::kept::KeptFile;
 use crate::origin::{InstalledTree, Origin};
 use crate::root::Access;
 use kmodfile::architecture::Architecture;
@@ -94,6 +95,16 @@ pub struct Stamp {
     /// What it had of the files that only some kernels have, below its build tree.
     #[serde(default)]
     pub of_some: Vec<Utf8PathBuf>,
+    /// What of its build tree decides what modules become, as it was.
+    #[serde(default)]
+    pub kept: Vec<KeptFile>,
+}
+
+impl Stamp {
+    /// Whether modules in Rust can be built against it.
+    pub fn has_rust(&self) -> bool {
+        self.rust_symbols > 0 || matches!(&self.origin, Origin::Installed(tree) if tree.rust)
+    }
 }
 
 impl Kdir {
@@ -118,7 +129,29 @@ impl Kdir {
 
     /// The kernel of this release, if it is prepared and complete.
     pub fn open(cache: &Cache, release: &Release) -> Option<Self> {
-        Self::stamped(cache, release).filter(|kdir| kdir.missing().is_none())
+        Self::stamped(cache, release).filter(|kdir| kdir.missing().is_none() && kdir.changed().is_none())
+    }
+
+    /// Whether an installed kernel of this release was taken as it was, be it as it may be now.
+    pub fn was_installed(cache: &Cache, release: &Release) -> bool {
+        Self::stamped(cache, release).is_some_and(|kdir| kdir.is_installed())
+    }
+
+    /// Refuses a kernel that was prepared here and of which somebody has changed a file since: what
+    /// is built against it may not be for the kernel that it stands for. An installed one is not
+    /// refused, as its packages may have been replaced; it is proven anew.
+    ///
+    /// # Errors
+    ///
+    /// Refused, with the file.
+    pub fn require_unchanged(cache: &Cache, release: &Release) -> Result<(), Failure> {
+        let kdir = Self::stamped(cache, release).filter(|kdir| !kdir.is_installed());
+        let Some(file) = kdir.filter(|kdir| kdir.missing().is_none()).and_then(|kdir| kdir.changed()) else {
+            return Ok(());
+        };
+        let reason = format!("{file} was changed since the kernel was prepared and proven");
+        Err(Failure::refused(release.as_str(), reason)
+            .remedy(format!("cargo kmod kernel remove {release} && cargo kmod kernel prepare {release}")))
     }
 
     /// The file that a kernel of this release has lost since it was prepared, if any. Such a kernel
@@ -136,7 +169,7 @@ impl Kdir {
     /// All prepared kernels that are complete.
     pub fn all_quietly(cache: &Cache) -> Vec<Self> {
         let mut kdirs = Self::all_stamped(cache);
-        kdirs.retain(|kdir| kdir.missing().is_none());
+        kdirs.retain(|kdir| kdir.missing().is_none() && kdir.changed().is_none());
         kdirs
     }
 
@@ -150,14 +183,11 @@ impl Kdir {
     pub fn all(cache: &Cache, report: &Report) -> Vec<Self> {
         let mut kdirs = Self::all_stamped(cache);
         kdirs.retain(|kdir| {
-            let missing = kdir.missing();
-            if let Some(file) = &missing {
-                let release = kdir.release();
-                report.warn(&format!(
-                    "kernel {release} is not used: its tree has lost {file}; prepare it again: cargo kmod kernel prepare {release}"
-                ));
+            let wrong = kdir.wrong();
+            if let Some((what, again)) = &wrong {
+                report.warn(&format!("kernel {} is not used: {what}; {again}", kdir.release()));
             }
-            missing.is_none()
+            wrong.is_none()
         });
         kdirs
     }
@@ -165,9 +195,11 @@ impl Kdir {
     /// A file that it needs and lacks. Only some twenty files are checked, as this is done before
     /// every build.
     fn missing(&self) -> Option<Utf8PathBuf> {
-        let rust = if self.stamp.rust_symbols > 0 { NEEDED_IN_RUST } else { &[] };
+        let rust = if self.stamp.has_rust() { NEEDED_IN_RUST } else { &[] };
         let (build, source) = (self.build(), self.source());
-        let named = NEEDED.iter().chain(rust).map(|name| build.join(name));
+        // Some distributions keep the linker's script elsewhere.
+        let own = |name: &&&str| self.installed().is_none() || **name != "scripts/module.lds";
+        let named = NEEDED.iter().chain(rust).filter(own).map(|name| build.join(name));
         let of_source = NEEDED_OF_SOURCE.iter().map(|name| source.join(name));
         let of_some = self.stamp.of_some.iter().map(|name| build.join(name));
         let index = self.has_modules().then(|| self.modules().join("modules.builtin"));
@@ -187,6 +219,7 @@ impl Kdir {
         let there = OF_SOME.iter().filter(|name| build.join(name).exists());
         kdir.stamp.of_some = there.map(Utf8PathBuf::from).collect();
         kdir.stamp.bytes = disk_usage::of([kdir.place.as_path()]);
+        kdir.stamp.kept = KeptFile::all(&build)?;
         match kdir.missing() {
             Some(file) => Err(Failure::new(
                 Exit::Failed,
@@ -241,6 +274,28 @@ impl Kdir {
         Err(Failure::refused(self.release().as_str(), reason).remedy(remedy).into())
     }
 
+    /// A file that decides what modules become, and that was changed since.
+    fn changed(&self) -> Option<Utf8PathBuf> {
+        let build = self.build();
+        let changed = self.stamp.kept.iter().find(|file| file.is_changed(&build))?;
+        Some(build.join(changed.path()))
+    }
+
+    /// Why it is not used, and what is to be done then.
+    fn wrong(&self) -> Option<(String, String)> {
+        let release = self.release();
+        let (installed, again) = (self.is_installed(), format!("cargo kmod build --kernel {release}"));
+        if let Some(file) = self.missing() {
+            let prepare = format!("prepare it again: cargo kmod kernel prepare {release}");
+            let again = if installed { format!("look at it again: {again}") } else { prepare };
+            return Some((format!("its tree has lost {file}"), again));
+        }
+        let file = self.changed()?;
+        let anew = format!("cargo kmod kernel remove {release} && cargo kmod kernel prepare {release}");
+        let again = if installed { format!("look at it again: {again}") } else { anew };
+        Some((format!("{file} was changed since"), again))
+    }
+
     /// Marks it as complete.
     pub(crate) fn write_stamp(&self) -> Result<()> {
         durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
@@ -286,6 +341,11 @@ impl Kdir {
         self.installed().map_or(own, |tree| tree.source.clone())
     }
 
+    /// Whether it is this system's own, of which only the stamp is in the cache.
+    pub fn is_installed(&self) -> bool {
+        self.installed().is_some()
+    }
+
     fn installed(&self) -> Option<&InstalledTree> {
         match &self.stamp.origin {
             Origin::Installed(tree) => Some(tree),
@@ -324,7 +384,28 @@ impl Kdir {
                 .unwrap_or_else(|| image_of(&self.place).join(format!("boot/vmlinuz-{}", self.release()))),
             self.modules().join("vmlinuz"),
         ];
+        if let Some(tree) = self.installed() {
+            return self.bootable(tree, &candidates);
+        }
         candidates.into_iter().find(|file| file.exists()).ok_or_else(|| self.incomplete("vmlinuz").into())
+    }
+
+    /// The first of the places of an installed kernel's image that is there, if it can be read.
+    fn bootable(&self, tree: &InstalledTree, places: &[Utf8PathBuf]) -> Result<Utf8PathBuf> {
+        let release = self.release().as_str();
+        let Some(file) = places.iter().find(|file| file.exists()) else {
+            let reason = format!(
+                "cannot be booted: there is neither /boot/vmlinuz-{release} nor {}/vmlinuz",
+                tree.modules
+            );
+            return Err(Failure::missing(release, reason).remedy(tree.image_from.clone()).into());
+        };
+        if let Err(error) = std::fs::File::open(file) {
+            let reason = format!("cannot be booted: {file} cannot be read ({})", error.kind());
+            let remedy = format!("run this as root, or: sudo chmod a+r {file}");
+            return Err(Failure::missing(release, reason).remedy(remedy).into());
+        }
+        Ok(file.clone())
     }
 
     /// The kernel's own module of this name, compressed as the distribution ships it.
@@ -418,6 +499,7 @@ pub(crate) mod tests {
             make_seconds: 0.0,
             bytes: 0,
             of_some: Vec::new(),
+            kept: Vec::new(),
         }
     }
 

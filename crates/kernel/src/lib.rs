@@ -5,6 +5,7 @@
 //! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this
 //! crate knows of one. Of modules, projects and machines this crate knows nothing.
 
+pub mod asked;
 pub mod collection;
 pub mod context;
 pub mod discover;
@@ -14,6 +15,7 @@ pub mod failures;
 pub mod from_source;
 pub mod installed;
 pub mod kdir;
+pub mod kept;
 pub mod kmod;
 pub mod machine;
 pub mod make;

@@ -74,6 +74,7 @@ impl Making<'_> {
             make_seconds: made.took.as_secs_f64(),
             bytes: 0,
             of_some: Vec::new(),
+            kept: Vec::new(),
         };
         Kdir::made(stamp)?.write_stamp()?;
         report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));

@@ -47,6 +47,12 @@ pub struct InstalledTree {
     pub image: Option<Utf8PathBuf>,
     /// Directories besides that its Makefiles and programs lead to.
     pub others: Vec<Utf8PathBuf>,
+    /// Whether modules in Rust can be built for it.
+    #[serde(default)]
+    pub rust: bool,
+    /// What brings its image, where that is missing.
+    #[serde(default)]
+    pub image_from: String,
 }
 
 impl Origin {

@@ -53,6 +53,9 @@ impl Prepared {
             return Ok(self);
         }
         let recipe = self.kdir.stamp().recipe.clone().with(names);
+        if recipe.is_host() {
+            return Ok(Self { root: Root::provide(context, &recipe, RootChoice::Made)?, ..self });
+        }
         let distribution = known::named(&recipe.distribution)?;
         if let Some(name) = names.iter().find(|name| !distribution.is_package_name(name)) {
             let reason = format!("invalid package name for {}", distribution.name());
@@ -105,6 +108,7 @@ fn prepare_for(
     choice: RootChoice,
     rust: Rust,
 ) -> Result<Prepared> {
+    Kdir::require_unchanged(&context.cache, &kernel.release)?;
     let config = archive.config(kernel)?;
     require_architecture(&kernel.release, archive.architecture(), &config)?;
     if rust == Rust::Needed {
@@ -182,8 +186,9 @@ pub fn provide_for(
     choice: RootChoice,
     rust: Rust,
 ) -> Result<Prepared> {
-    let enough = |kdir: &Kdir| rust == Rust::Optional || kdir.stamp().rust_symbols > 0;
+    let enough = |kdir: &Kdir| rust == Rust::Optional || kdir.stamp().has_rust();
     if let Some(release) = release {
+        Kdir::require_unchanged(&context.cache, release)?;
         let used = use_of(context, release)?;
         if let Some(kdir) = Kdir::open(&context.cache, release).filter(enough) {
             let root = Root::provide(context, &kdir.stamp().recipe, choice)?;

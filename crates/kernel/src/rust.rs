@@ -29,9 +29,13 @@ pub struct Proof {
 /// Compares the kernel's exported Rust symbols with the artefacts in `kdir/rust`; refuses on any
 /// gap.
 pub fn prove(release: &Release, symvers: &str, kdir: &Utf8Path) -> Result<Proof> {
+    prove_named(release, symvers, &exported_by_artefacts(kdir)?)
+}
+
+/// The same with the names that artefacts export.
+pub(crate) fn prove_named(release: &Release, symvers: &str, made: &BTreeSet<String>) -> Result<Proof> {
     let wanted = exported_by_kernel(symvers);
-    let made = exported_by_artefacts(kdir)?;
-    let missing: Vec<&str> = wanted.difference(&made).map(String::as_str).collect();
+    let missing: Vec<&str> = wanted.difference(made).map(String::as_str).collect();
     if wanted.is_empty() {
         return Err(Failure::refused(
             release.as_str(),
@@ -62,7 +66,7 @@ fn refusal(release: &Release, wanted: usize, missing: &[&str]) -> Failure {
 }
 
 /// Rust symbols that the image itself exports (those of its modules are not part of `rust/`).
-fn exported_by_kernel(symvers: &str) -> BTreeSet<String> {
+pub(crate) fn exported_by_kernel(symvers: &str) -> BTreeSet<String> {
     let rust = |export: &symvers::SymversEntry<'_>| export.module == "vmlinux" && is_rust(export.symbol);
     symvers::parse(symvers).filter(rust).map(|export| export.symbol.to_owned()).collect()
 }
@@ -73,7 +77,7 @@ pub(crate) fn exported(kdir: &Utf8Path) -> Result<usize> {
 }
 
 /// Rust symbols named in the generated lists `rust/exports_*_generated.h`.
-fn exported_by_artefacts(kdir: &Utf8Path) -> Result<BTreeSet<String>> {
+pub(crate) fn exported_by_artefacts(kdir: &Utf8Path) -> Result<BTreeSet<String>> {
     let mut symbols = BTreeSet::new();
     for entry in kdir.join("rust").read_dir_utf8()? {
         let name = entry?.file_name().to_owned();

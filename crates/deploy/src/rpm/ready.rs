@@ -19,6 +19,9 @@ use project::{BuildTarget, Project, command};
 /// The kernel was prepared by a tool that knows a distribution that this one does not.
 pub fn recipe(kdir: &Kdir) -> Result<Recipe> {
     let recipe = &kdir.stamp().recipe;
+    if recipe.is_host() {
+        return Ok(recipe.clone());
+    }
     Ok(recipe.clone().with(known::named(&recipe.distribution)?.rpmbuild().iter().copied()))
 }
 

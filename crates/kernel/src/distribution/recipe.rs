@@ -27,6 +27,16 @@ impl Recipe {
         Self { distribution, suite, packages: Vec::new() }.with(packages)
     }
 
+    /// The machine itself, whatever its distribution: for a kernel that is installed in it.
+    pub fn host() -> Self {
+        Self::new("", "host", [])
+    }
+
+    /// Whether it is the machine itself, and no tree can be made after it.
+    pub fn is_host(&self) -> bool {
+        self.distribution.is_empty()
+    }
+
     /// Packages beyond the minimal system, sorted, each once.
     pub fn packages(&self) -> &[String] {
         &self.packages

@@ -10,6 +10,7 @@ use crate::root::access::Access;
 use crate::root::choice::RootChoice;
 use crate::root::host;
 use crate::root::tree::TreeRoot;
+use report::failure::Failure;
 use report::process::Cmd;
 
 /// Where a command runs.
@@ -72,7 +73,26 @@ impl Root {
     }
 }
 
+/// What is installed here is built for here: its programs are this machine's.
+fn of_this_machine(recipe: &Recipe, choice: RootChoice) -> Result<bool> {
+    let remedy =
+        "cargo kmod kernel prepare RELEASE makes a kernel of its distribution's archive, with such a root";
+    if choice == RootChoice::Made && recipe.packages().is_empty() {
+        let reason =
+            "a kernel that is installed is built for with this machine's own programs, not in a made root";
+        return Err(Failure::refused("--root-fs made", reason).remedy(remedy).into());
+    }
+    if !recipe.packages().is_empty() {
+        let reason = "is to be in a build root, and a kernel that is installed here is built for on the machine itself";
+        return Err(Failure::refused(recipe.packages().join(", "), reason).remedy(remedy).into());
+    }
+    Ok(true)
+}
+
 fn host_serves(context: &Context, recipe: &Recipe, choice: RootChoice) -> Result<bool> {
+    if recipe.is_host() {
+        return of_this_machine(recipe, choice);
+    }
     let serves = || known::named(&recipe.distribution)?.host_serves(recipe, &context.report);
     Ok(match choice {
         RootChoice::Made => false,

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A kernel that is installed in a system: what the files say that its packages left there. The
-//! system may be a tree, whose links are followed as it would follow them itself.
-
-use std::fs::File;
-use std::io::Read as _;
+//! What the files say that the packages of an installed kernel left in a system.
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::installed::system::SystemRoot;
 use kmodfile::compression::Compression;
 use kmodfile::config::Config;
 
@@ -46,8 +42,9 @@ pub fn symvers(root: &Utf8Path, release: &str) -> Result<Option<String>> {
 
 /// The text of the first of `places` that is there and is `right`, its compression undone.
 fn first(root: &Utf8Path, places: &[Utf8PathBuf], right: impl Fn(&str) -> bool) -> Result<Option<String>> {
+    let Ok(system) = SystemRoot::open(root) else { return Ok(None) };
     for place in places {
-        let Some(bytes) = read(root, place) else { continue };
+        let Some(bytes) = system.read(place) else { continue };
         let bytes = match Compression::of(&bytes) {
             None => bytes,
             Some(kind) => {
@@ -60,19 +57,6 @@ fn first(root: &Utf8Path, places: &[Utf8PathBuf], right: impl Fn(&str) -> bool) 
         }
     }
     Ok(None)
-}
-
-/// A plain file's bytes, if it can be read: with `root` as `/`, so that a link to `/usr/src` leads
-/// below it.
-fn read(root: &Utf8Path, path: &Utf8Path) -> Option<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let root = rustix::fs::open(root.as_std_path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let opened =
-        rustix::fs::openat2(root, path.as_std_path(), flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
-    let mut file = File::from(opened);
-    let mut bytes = Vec::new();
-    let plain = file.metadata().is_ok_and(|meta| meta.is_file());
-    (plain && file.read_to_end(&mut bytes).is_ok()).then_some(bytes)
 }
 
 #[cfg(test)]
