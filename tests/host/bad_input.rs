@@ -207,8 +207,51 @@ fn programs_that_are_missing_are_named_with_their_package() {
     let scratch = Scratch::new();
     // What is in administrators' directories is found without PATH; apt-get, tar and xz are not
     // there.
-    let tool = scratch.tool(&["kernel", "list"]).env("PATH", "/nonexistent");
+    let tool = scratch.tool(&["kernel", "prepare"]).env("PATH", "/nonexistent");
     assert_refused(&tool, 3, "mmdebstrap", "not on this machine", "xz-utils");
+}
+
+#[test]
+fn installed_kernels_are_listed_without_archive_network_or_apt() {
+    let scratch = Scratch::new();
+    let alone = || Cmd::new("unshare").args(["--user", "--map-root-user", "--net"]);
+    let installed = scratch.tool(&["--json", "kernel", "list", "--installed"]).wrapped_in(alone(), "alone");
+    let output = installed.run(&Report::silent()).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let running: Vec<_> = rows.iter().filter(|row| row["running"] == true).collect();
+    let uname = Cmd::new("uname").arg("-r").read(&Report::silent()).unwrap();
+    assert!(running.len() == 1 && running[0]["release"] == uname.trim(), "{rows:?}");
+    for row in &rows {
+        assert_eq!(row["from"], "installed");
+        for language in ["c", "rust_modules"] {
+            let (ready, why) = (row[language]["ready"].as_bool().unwrap(), row[language]["why"].as_str());
+            assert_eq!(ready, why.is_none(), "{row}");
+        }
+    }
+    let (status, output) = run(&scratch.tool(&["kernel", "list"]).env("PATH", "/nonexistent"));
+    assert!(status == 0 && output.contains("this machine has no apt"), "{output}");
+    assert!(!scratch.cache().join("archive").exists());
+    let (status, output) = run(&without_network(&scratch, scratch.tool(&["kernel", "list"])));
+    assert!(status == 3 && output.contains("INSTALLED") && output.contains("check the network"), "{output}");
+}
+
+#[test]
+fn a_kernel_of_this_machine_that_is_not_ready_is_refused_with_what_helps() {
+    let scratch = Scratch::new();
+    fs_err::write(scratch.path().join("Kbuild"), "obj-m += made.o\n").unwrap();
+    fs_err::write(scratch.path().join("made.c"), "").unwrap();
+    let output = scratch.tool(&["--json", "kernel", "list", "--installed"]).run(&Report::silent()).unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let running = rows.iter().find(|row| row["running"] == true).unwrap();
+    if let Some(why) = running["c"]["why"].as_str() {
+        let build = ["build", "--project", scratch.path().as_str(), "--kernel", "running"];
+        let remedy = running["c"]["remedy"].as_str().unwrap();
+        let status = if running["c"]["wrong"] == true { 4 } else { 3 };
+        assert_refused(&scratch.tool(&build), status, running["release"].as_str().unwrap(), why, remedy);
+        assert!(!scratch.cache().join("kernels").exists());
+    }
+    let nonsense = scratch.tool(&["build", "--kernel", "Running"]);
+    assert!(run(&nonsense).0 == 2);
 }
 
 #[test]

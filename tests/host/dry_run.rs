@@ -66,7 +66,7 @@ const LINES: &[(&str, &[Line])] = &[
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
     ("status", &[(&[0], "--root {}/root", "has not installed any module")]),
     ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),
-    ("kernel list", &[(&[0], "", RELEASE)]),
+    ("kernel list", &[(&[0], "", RELEASE), (&[0], "--installed", "is running")]),
     (
         "kernel prepare",
         &[(&[0], "", "would prepare 7.2.1"), (&[0], "7.2.1+deb13-cloud-amd64", "would prepare 7.2.1")],

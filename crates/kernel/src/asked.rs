@@ -61,9 +61,12 @@ impl fmt::Display for AskedKernel {
 }
 
 impl AskedKernel {
-    /// Whether it may be found without the archive of a distribution.
-    pub fn is_of_this_machine(&self) -> bool {
-        !matches!(self, Self::Release(_))
+    /// Its release, if that is how it is named; else it is one of this machine's.
+    pub fn release(&self) -> Option<&Release> {
+        match self {
+            Self::Release(release) => Some(release),
+            _ => None,
+        }
     }
 
     /// The release that is meant. A kernel of this machine is ready to be built for afterwards,

@@ -155,7 +155,9 @@ fn prepare_for(
 /// Refuses a kernel from `origin` where one of the same release came from elsewhere: a release is
 /// all that a kernel is called by.
 pub(crate) fn require_origin(cache: &Cache, release: &Release, origin: &Origin) -> Result<(), Failure> {
-    let other = Kdir::open(cache, release).filter(|kdir| !kdir.stamp().origin.is_of_the_same_kind(origin));
+    // Of an installed one there is nothing but its stamp, which is made again as quickly.
+    let differs = |kdir: &Kdir| !kdir.is_installed() && !kdir.stamp().origin.is_of_the_same_kind(origin);
+    let other = Kdir::open(cache, release).filter(differs);
     let Some(other) = other else { return Ok(()) };
     let reason =
         format!("a kernel of this release is prepared already, and it is from {}", other.stamp().origin);

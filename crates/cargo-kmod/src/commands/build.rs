@@ -9,10 +9,9 @@ use serde::Serialize;
 
 use crate::commands::{each_once, patch};
 use clap::Args;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
-use kernel::distribution::known;
 use kernel::kdir::Kdir;
-use kernel::machine::programs;
 use kernel::make::require_path;
 use kernel::prepare::{self, Prepared, Rust};
 use kmodfile::architecture::Architecture;
@@ -47,10 +46,11 @@ pub struct BuildArgs {
     /// Directory of module sources [default: this one, or the nearest above it that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel to build for, as `uname -r` prints it; may be repeated [default: the newest
-    /// cloud-amd64 kernel with Rust]
+    /// Kernel to build for, as `uname -r` prints it, or `running`, or `installed`: the newest
+    /// installed one that can be built for; may be repeated [default: the newest cloud-amd64 kernel
+    /// with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernels: Vec<Release>,
+    pub kernels: Vec<AskedKernel>,
     /// Give a directive of dkms.conf another value, such as PACKAGE_VERSION=1.2; may be repeated
     ///
     /// It names and numbers a project that has no dkms.conf, too.
@@ -79,6 +79,11 @@ pub struct BuildArgs {
 }
 
 impl BuildArgs {
+    /// Makes sure of what the archive takes, unless no kernel is from there.
+    pub(super) fn ensure_programs(&self, context: &Context) -> Result<()> {
+        if self.all_kernels { Ok(()) } else { AskedKernel::ensure_programs(&self.kernels, context) }
+    }
+
     /// What the kernels asked for are for, each once.
     pub(super) fn architectures(&self, context: &Context) -> BTreeSet<Architecture> {
         let of = |release| prepare::architecture_of(&context.cache, release);
@@ -86,7 +91,7 @@ impl BuildArgs {
             let prepared = Kdir::all(&context.cache, &Report::silent());
             return prepared.iter().map(|kdir| kdir.stamp().architecture).collect();
         }
-        let named = self.kernels.iter().map(|release| of(Some(release)));
+        let named = self.kernels.iter().map(|asked| of(asked.release()));
         if self.kernels.is_empty() { BTreeSet::from([of(None)]) } else { named.collect() }
     }
 
@@ -154,11 +159,11 @@ struct LaidOut {
 
 /// Lays out the source for each kernel asked for and prints where.
 fn import(context: &Context, args: &BuildArgs) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs()])?;
+    args.ensure_programs(context)?;
     let project = project(context, args)?;
     let mut laid_out = Vec::new();
-    for release in releases(context, args, &Opened::Project(Box::new(project.clone())))? {
-        let release = patch::release(context, release.as_ref())?;
+    for asked in kernels(context, args, &Opened::Project(Box::new(project.clone())))? {
+        let release = patch::release(context, asked.as_ref())?;
         if context.dry_run {
             context.report.say(&format!("would lay out {}", edit::place(context, &project, &release)));
             continue;
@@ -199,7 +204,7 @@ pub fn all(
     args: &BuildArgs,
     mut then: impl FnMut(&Project, &Prepared, &Built) -> Result<()>,
 ) -> Result<Batch> {
-    programs::ensure(context, &[known::usual().programs()])?;
+    args.ensure_programs(context)?;
     let opened = opened(context, args)?;
     if let Opened::Project(project) = &opened {
         // Before minutes go into preparing a kernel.
@@ -208,18 +213,21 @@ pub fn all(
     let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
     let mut failed = Failed::default();
-    for release in releases(context, args, &opened)? {
+    let rust = match &opened {
+        Opened::Project(project) => project.rust(),
+        Opened::Program { .. } => Rust::Optional,
+    };
+    for asked in kernels(context, args, &opened)? {
+        let release = || asked.as_ref().map(|asked| asked.resolve(context, rust)).transpose();
         if context.dry_run {
-            if let Err(error) = would(context, args, &opened, release.as_ref()) {
+            if let Err(error) = release().and_then(|release| would(context, args, &opened, release.as_ref()))
+            {
                 failed.add(context, error);
             }
             continue;
         }
         let mut one = || -> Result<Built> {
-            let rust = match &opened {
-                Opened::Project(project) => project.rust(),
-                Opened::Program { .. } => Rust::Optional,
-            };
+            let release = release()?;
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
             let prepared = prepared.with_packages(context, &args.packages)?;
             let project = for_kernel(context, args, &opened, &prepared)?;
@@ -312,7 +320,11 @@ pub fn key_pair(context: &Context, args: &SignWith) -> Result<Option<KeyPair>> {
 
 /// The kernels asked for; `None` is the default one. Of all that are prepared, those that the
 /// project can be built for.
-pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> Result<Vec<Option<Release>>> {
+pub(super) fn kernels(
+    context: &Context,
+    args: &BuildArgs,
+    opened: &Opened,
+) -> Result<Vec<Option<AskedKernel>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(&context.cache, &context.report);
         prepared.retain(|kdir| match opened {
@@ -327,7 +339,8 @@ pub(super) fn releases(context: &Context, args: &BuildArgs, opened: &Opened) -> 
             .remedy("cargo kmod kernel prepare")
             .into());
         }
-        return Ok(prepared.iter().map(|kdir| Some(kdir.release().clone())).collect());
+        let asked = |kdir: &Kdir| Some(AskedKernel::Release(kdir.release().clone()));
+        return Ok(prepared.iter().map(asked).collect());
     }
     if args.kernels.is_empty() {
         Ok(vec![None])

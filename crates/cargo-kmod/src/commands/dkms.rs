@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::commands::each_once;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 use deploy::dkms::check::Reach;
 use deploy::dkms::command::rows;
@@ -14,6 +14,7 @@ use deploy::dkms::place::Place;
 use deploy::dkms::status::{DkmsState, StatusRow};
 use deploy::dkms::target::{self, WantedKernels};
 use deploy::dkms::{self, Bundle, Dkms, DkmsOutcome, Goal};
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -119,9 +120,10 @@ pub struct DkmsArgs {
     /// that is a project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel, as `uname -r` prints it; may be repeated [default: the running one]
+    /// Kernel, as `uname -r` prints it, or `running`, or `installed`: the newest that is installed;
+    /// may be repeated [default: the running one]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernels: Vec<Release>,
+    pub kernels: Vec<AskedKernel>,
     /// All kernels that are installed
     #[arg(long, conflicts_with = "kernels")]
     pub all_kernels: bool,
@@ -162,9 +164,9 @@ fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
     dkms.require_acceptable(Reach::Anywhere)?;
-    let mut releases = each_once(&args.kernels);
+    let mut releases = named(context, &place, args)?;
     if args.all_kernels || (releases.is_empty() && project.import.is_some()) {
-        releases = target::releases(context, &place, wanted(args))?;
+        releases = target::releases(context, &place, wanted(args, &releases))?;
     }
     if releases.is_empty() {
         // Only the name is needed, and not even that if the source is the same for every kernel.
@@ -180,8 +182,15 @@ fn bundle(context: &Context, args: &DkmsArgs, bundle: Bundle) -> Result<()> {
     Ok(())
 }
 
-fn wanted(args: &DkmsArgs) -> WantedKernels<'_> {
-    if args.all_kernels { WantedKernels::All } else { WantedKernels::Named(&args.kernels) }
+/// The releases asked for, in the system whose trees are used.
+fn named(context: &Context, place: &Place, args: &DkmsArgs) -> Result<Vec<Release>> {
+    let root = place.root().unwrap_or(Utf8Path::new("/"));
+    let releases = args.kernels.iter().map(|asked| asked.named(context, root));
+    Ok(each_once(&releases.collect::<Result<Vec<_>>>()?))
+}
+
+fn wanted<'a>(args: &DkmsArgs, named: &'a [Release]) -> WantedKernels<'a> {
+    if args.all_kernels { WantedKernels::All } else { WantedKernels::Named(named) }
 }
 
 /// What `dkms status` shows about one row.
@@ -232,7 +241,8 @@ fn for_each_kernel(
     let (place, project) = (place(&args.place)?, project(context, args)?);
     let dkms = Dkms::open(context, &place, &project, args.force)?;
     let (mut outcomes, mut first_error) = (Vec::new(), None);
-    for result in all(&dkms, &target::releases(context, &place, wanted(args))?)? {
+    let named = named(context, &place, args)?;
+    for result in all(&dkms, &target::releases(context, &place, wanted(args, &named))?)? {
         match result {
             Ok(outcome) => outcomes.push(outcome),
             Err(error) if first_error.is_none() => first_error = Some(error),

@@ -11,7 +11,6 @@ use crate::commands::build;
 use crate::commands::build::BuildArgs;
 use clap::Args;
 use kernel::context::Context;
-use kernel::distribution::known;
 use kernel::machine::programs;
 use kernel::prepare::Prepared;
 use kmodfile::release::Release;
@@ -86,8 +85,8 @@ pub(super) fn require_machines(context: &Context, args: &BuildArgs) -> Result<()
         OwnInit::of(*architecture)?;
     }
     let qemu = architectures.into_iter().map(vm::qemu::programs);
-    let wanted: Vec<_> = std::iter::once(known::usual().programs()).chain(qemu).collect();
-    programs::ensure(context, &wanted)
+    args.ensure_programs(context)?;
+    programs::ensure(context, &qemu.collect::<Vec<_>>())
 }
 
 /// Boots one kernel and loads the project's modules in the order of dkms.conf, then unloads

@@ -10,12 +10,11 @@ use serde::Serialize;
 use clap::Args;
 use deploy::rpm::payload::{OpenPackage, is_package};
 use deploy::rpm::provenance::{Provenance, SUFFIX};
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
-use kernel::distribution::known;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::kmod;
-use kernel::machine::programs;
 use kernel::prepare::{self, Rust};
 use kmodfile::crc::Crc;
 use kmodfile::disk::read_all;
@@ -38,10 +37,10 @@ pub struct InspectArgs {
     /// also does so for an installed module whose package has installed such a document
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<Utf8PathBuf>,
-    /// Tell whether this kernel would load all of them together, packed as they are; it is prepared
-    /// if need be
+    /// Tell whether this kernel would load all of them together, packed as they are: a release, or
+    /// `running`, or `installed`; it is prepared if need be
     #[arg(long, value_name = "RELEASE")]
-    pub kernel: Option<Release>,
+    pub kernel: Option<AskedKernel>,
     /// Assume a machine that enforces signatures: Secure Boot, or module.sig_enforce=1
     #[arg(long, requires = "kernel")]
     pub secure_boot: bool,
@@ -148,7 +147,9 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
     if let Some(step) = step {
         step.done("Read", &format!("{} modules", args.files.len()));
     }
-    if let Some(release) = &args.kernel {
+    if let Some(asked) = &args.kernel {
+        AskedKernel::ensure_programs(std::slice::from_ref(asked), context)?;
+        let release = &asked.resolve(context, Rust::Optional)?;
         if context.dry_run && Kdir::open(&context.cache, release).is_none() {
             context
                 .report
@@ -172,9 +173,6 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
 
 /// The kernel asked about, prepared if need be.
 fn target(context: &Context, release: &Release) -> Result<LoadTarget> {
-    if Kdir::open(&context.cache, release).is_none() {
-        programs::ensure(context, &[known::usual().programs()])?;
-    }
     let prepared = prepare::provide_for(context, Some(release), context.root_fs, Rust::Optional)?;
     Ok(prepared.kdir.target()?.with_kmod(kmod::of(context, &prepared.root)))
 }

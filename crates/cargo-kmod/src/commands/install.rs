@@ -15,6 +15,7 @@ use deploy::install::module::NamedModule;
 use deploy::install::outcome::{InstallOutcome, InstallOutcomes};
 use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -80,12 +81,12 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let system = TargetSystem::open(&args.system.root)?;
     let mut outcomes = InstallOutcomes::default();
     if args.files.is_empty() {
-        for release in build::releases(context, &args.build, &build::opened(context, &args.build)?)? {
-            let name = release.as_ref().map_or("the default kernel", |release| release.as_str()).to_owned();
-            outcomes.add(&name, built(context, &system, release, args));
+        for asked in build::kernels(context, &args.build, &build::opened(context, &args.build)?)? {
+            let name = asked.as_ref().map_or("the default kernel".to_owned(), ToString::to_string);
+            outcomes.add(&name, built(context, &system, asked, args));
         }
     } else {
-        for (release, modules) in by_release(args)? {
+        for (release, modules) in by_release(context, &system, args)? {
             outcomes.add(release.as_str(), one(context, &system, &release, &modules, args));
         }
     }
@@ -93,10 +94,15 @@ pub fn run(context: &Context, args: &InstallArgs) -> Result<()> {
 }
 
 /// The files for each kernel asked for, or grouped by the kernel that each was built for.
-fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<NamedModule>)>> {
+fn by_release(
+    context: &Context,
+    system: &TargetSystem,
+    args: &InstallArgs,
+) -> Result<Vec<(Release, Vec<NamedModule>)>> {
     let files = args.files.iter().map(|file| NamedModule::read(file)).collect::<Result<Vec<_>>>()?;
     if !args.build.kernels.is_empty() {
-        let releases = each_once(&args.build.kernels);
+        let named = args.build.kernels.iter().map(|asked| asked.named(context, system.root()));
+        let releases = each_once(&named.collect::<Result<Vec<_>>>()?);
         return Ok(releases.into_iter().map(|release| (release, files.clone())).collect());
     }
     let mut groups: Vec<(Release, Vec<NamedModule>)> = Vec::new();
@@ -114,10 +120,10 @@ fn by_release(args: &InstallArgs) -> Result<Vec<(Release, Vec<NamedModule>)>> {
 fn built(
     context: &Context,
     system: &TargetSystem,
-    release: Option<Release>,
+    asked: Option<AskedKernel>,
     args: &InstallArgs,
 ) -> Result<InstallOutcome> {
-    let only = BuildArgs { kernels: release.into_iter().collect(), all_kernels: false, ..args.build.clone() };
+    let only = BuildArgs { kernels: asked.into_iter().collect(), all_kernels: false, ..args.build.clone() };
     let batch = build::all(context, &only, |_, _, _| Ok(()))?;
     if let Some(error) = batch.first_error {
         return Err(error);

@@ -4,8 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use kmodfile::release::Release;
-
 pub mod build;
 pub mod completions;
 pub mod dkms;
@@ -26,20 +24,22 @@ pub mod status;
 pub mod uninstall;
 pub mod weak_modules;
 
-/// The releases that were named, each once and in this order: what is made for one would otherwise
+/// The kernels that were named, each once and in this order: what is made for one would otherwise
 /// be made twice, into the same files.
-fn each_once(releases: &[Release]) -> Vec<Release> {
+fn each_once<Kernel: Clone + Ord>(kernels: &[Kernel]) -> Vec<Kernel> {
     let mut seen = BTreeSet::new();
-    releases.iter().filter(|release| seen.insert(*release)).cloned().collect()
+    kernels.iter().filter(|kernel| seen.insert(*kernel)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kmodfile::release::Release;
 
     #[test]
     fn a_release_that_is_named_twice_is_meant_once() {
-        let releases = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+        let releases =
+            |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Release>>();
         assert_eq!(
             each_once(&releases(&["7.2.1-b", "7.2.1-a", "7.2.1-b"])),
             releases(&["7.2.1-b", "7.2.1-a"])

@@ -11,11 +11,11 @@ use template::{Date, File, Fix, GitUrl, KernelPath, Kind, Line, ModuleName, Name
 
 use crate::installed;
 use crate::tool::Tool;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::{Age, known};
 use kernel::machine::programs;
-use kmodfile::release::Release;
 use project::source::in_tree;
 use report::durable;
 use report::failure::Failure;
@@ -40,10 +40,10 @@ pub struct NewArgs {
     /// Which of the modules of that directory; may be repeated [default: all]
     #[arg(long = "module", value_name = "NAME", requires = "fix", value_parser = ModuleName::parse)]
     pub modules: Vec<ModuleName>,
-    /// The kernel whose source is fixed, as `uname -r` prints it [default: the newest cloud-amd64
-    /// kernel with Rust]
+    /// The kernel whose source is fixed, as `uname -r` prints it, or `running`, or `installed`
+    /// [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long, value_name = "RELEASE", requires = "fix")]
-    pub kernel: Option<Release>,
+    pub kernel: Option<AskedKernel>,
     /// Who writes it [default: as git knows you]
     #[arg(long, value_name = "NAME <MAIL>", value_parser = Text::parse)]
     pub author: Option<Text>,
@@ -87,7 +87,7 @@ fn kind(context: &Context, args: &NewArgs) -> Result<Kind> {
     let Some(path) = &args.fix else { return Ok(if args.c { Kind::C } else { Kind::Rust }) };
     programs::ensure(context, &[known::usual().programs()])?;
     let release = match &args.kernel {
-        Some(release) => release.clone(),
+        Some(asked) => asked.named(context, Utf8Path::new("/"))?,
         None => {
             let distribution = known::usual();
             let archive = distribution.archive(context, Age::Current)?;

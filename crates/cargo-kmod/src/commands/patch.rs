@@ -3,9 +3,10 @@
 
 use anyhow::Result;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use clap::Subcommand;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::{Age, known};
@@ -31,10 +32,10 @@ pub struct RefreshArgs {
     /// Directory with a dkms.conf and an import.toml
     #[arg(long, value_name = "DIR")]
     pub project: Utf8PathBuf,
-    /// The kernel whose source was edited, as printed by `uname -r` [default: the newest
-    /// cloud-amd64 kernel with Rust]
+    /// The kernel whose source was edited, as printed by `uname -r`, or `running`, or `installed`
+    /// [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernel: Option<Release>,
+    pub kernel: Option<AskedKernel>,
     /// File name of the patch
     #[arg(long, value_name = "NAME.patch", default_value = DEFAULT_NAME)]
     pub name: String,
@@ -65,9 +66,9 @@ fn refresh(context: &Context, args: &RefreshArgs) -> Result<()> {
 }
 
 /// The given kernel, or the default one.
-pub fn release(context: &Context, named: Option<&Release>) -> Result<Release> {
+pub fn release(context: &Context, named: Option<&AskedKernel>) -> Result<Release> {
     match named {
-        Some(release) => Ok(release.clone()),
+        Some(asked) => asked.named(context, Utf8Path::new("/")),
         None => {
             let distribution = known::usual();
             let archive = distribution.archive(context, Age::Current)?;

@@ -17,9 +17,8 @@ use deploy::rpm::source::{self, SourcePackage};
 use deploy::rpm::source_date;
 use deploy::rpm::spec::KmodSpec;
 use deploy::rpm::target::KmodTarget;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
-use kernel::distribution::known;
-use kernel::machine::programs;
 use kernel::prepare;
 use kmodfile::release::Release;
 use project::build::build;
@@ -38,10 +37,10 @@ pub struct RpmArgs {
     /// project]
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
-    /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant;
-    /// may be repeated [default: the newest cloud-amd64 kernel with Rust]
+    /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant; or
+    /// `running`, or `installed`: the newest installed one that can be built for; may be repeated [default: the newest cloud-amd64 kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernels: Vec<Release>,
+    pub kernels: Vec<AskedKernel>,
     /// The variants: what follows the kernel's version in each release, with the separator; \"\" is
     /// the plain kernel
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true, requires = "kernels")]
@@ -85,12 +84,12 @@ The same source gives the same bytes: set SOURCE_DATE_EPOCH, otherwise the time 
 
 /// Makes packages and prints a table of them.
 pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs()])?;
+    AskedKernel::ensure_programs(&args.kernels, context)?;
     let project = Project::open(&find::directory(context, args.project.as_deref())?)?;
     let spec = KmodSpec::of(&project, &context.report)?;
     let signing = signing(context, args)?;
     if context.dry_run {
-        targets(args)?.iter().for_each(|target| {
+        targets(context, args, &project)?.iter().for_each(|target| {
             let kernel = target.as_ref().map_or("the default kernel", |target| target.release.as_str());
             context.report.say(&format!("would package {} {} for {kernel}", spec.name, spec.version));
         });
@@ -136,9 +135,22 @@ fn signing(context: &Context, args: &RpmArgs) -> Result<Signing> {
     Ok(Signing { packages, modules })
 }
 
+/// The releases asked for. With variants, what is named is none by itself.
+fn releases(context: &Context, args: &RpmArgs, project: &Project) -> Result<Vec<Release>> {
+    let releases = args.kernels.iter().map(|asked| match asked {
+        AskedKernel::Release(release) if args.kvariants.is_some() => Ok(release.clone()),
+        asked if args.kvariants.is_some() => {
+            let reason = "its variant is known: leave out --kvariants";
+            Err(Failure::usage(format!("--kernel {asked}"), reason).into())
+        }
+        asked => asked.resolve(context, project.rust()),
+    });
+    Ok(each_once(&releases.collect::<Result<Vec<_>>>()?))
+}
+
 /// The kernels asked for; `None` is the default one.
-fn targets(args: &RpmArgs) -> Result<Vec<Option<KmodTarget>>> {
-    let kernels = each_once(&args.kernels);
+fn targets(context: &Context, args: &RpmArgs, project: &Project) -> Result<Vec<Option<KmodTarget>>> {
+    let kernels = releases(context, args, project)?;
     let all: Vec<KmodTarget> = match &args.kvariants {
         None => kernels.iter().map(KmodTarget::of).collect(),
         Some(kvariants) => {
@@ -173,7 +185,7 @@ fn sources(
     spec: &KmodSpec,
 ) -> Result<Vec<SourcePackage>> {
     let provide = |target| Ready::provide(context, project, target);
-    let ready = targets(args)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
+    let ready = targets(context, args, project)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
     source::packages(context, project, spec, &ready, source_date(&project.dir, &context.report)?)
 }
 
@@ -193,7 +205,7 @@ fn print(context: &Context, project: &Project, sources: &[SourcePackage], signin
 /// Builds for the kernels asked for, and prints whether others would load the modules.
 fn audit(context: &Context, args: &RpmArgs, project: &Project) -> Result<()> {
     let mut findings = Vec::new();
-    for target in targets(args)? {
+    for target in targets(context, args, project)? {
         let release = target.as_ref().map(|target| &target.release);
         let prepared = prepare::provide_for(context, release, context.root_fs, project.rust())?;
         let built = build(context, project, &prepared)?;

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use clap::Args;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::prepare::{self, Rust};
@@ -31,9 +32,10 @@ pub struct SignArgs {
     /// Its certificate, PEM or DER
     #[arg(long, value_name = "FILE")]
     pub cert: Utf8PathBuf,
-    /// The kernel, as printed by `uname -r` [default: the one that the modules were built for]
+    /// The kernel, as printed by `uname -r`, or `running`, or `installed` [default: the one that the
+    /// modules were built for]
     #[arg(long, value_name = "RELEASE")]
-    pub kernel: Option<Release>,
+    pub kernel: Option<AskedKernel>,
 }
 
 /// A module that was signed.
@@ -58,7 +60,7 @@ pub fn run(context: &Context, args: &SignArgs) -> Result<()> {
         context.report.data(&Vec::<SignedFile>::new());
         return Ok(());
     }
-    let release = release(args, &modules)?;
+    let release = release(context, args, &modules)?;
     if context.dry_run {
         for module in &modules {
             context.report.say(&format!(
@@ -147,9 +149,9 @@ fn all_signed(context: &Context, modules: &[Unsigned], signer: &ModuleSigner<'_>
 }
 
 /// The kernel that all modules are for.
-fn release(args: &SignArgs, modules: &[Unsigned]) -> Result<Release> {
+fn release(context: &Context, args: &SignArgs, modules: &[Unsigned]) -> Result<Release> {
     let release = match &args.kernel {
-        Some(release) => release.clone(),
+        Some(asked) => asked.resolve(context, Rust::Optional)?,
         None => of_vermagic(&modules[0])?,
     };
     for module in modules {

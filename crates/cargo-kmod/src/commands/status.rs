@@ -11,6 +11,7 @@ use deploy::install::record::Record;
 use deploy::install::status::{self, ModuleStatus};
 use deploy::install::system::TargetSystem;
 use deploy::install::transaction;
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::release::Release;
@@ -22,9 +23,10 @@ pub struct StatusArgs {
     /// Names of modules [default: all that this tool has installed]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Kernel to report on; may be repeated [default: all that are installed]
+    /// Kernel to report on: a release, or `running`, or `installed`, the newest; may be repeated
+    /// [default: all that are installed]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernels: Vec<Release>,
+    pub kernels: Vec<AskedKernel>,
     /// Which system.
     #[command(flatten)]
     pub system: SystemArgs,
@@ -36,7 +38,9 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<()> {
     let system = TargetSystem::open(&args.system.root)?;
     let _lock = system.lock(&context.report)?;
     transaction::recover(context, &system);
-    let releases = if args.kernels.is_empty() { system.releases() } else { args.kernels.clone() };
+    let named = args.kernels.iter().map(|asked| asked.named(context, system.root()));
+    let named = named.collect::<Result<Vec<_>>>()?;
+    let releases = if named.is_empty() { system.releases() } else { named };
     let mut all = Vec::new();
     for release in &releases {
         for name in names(&system, release, args)? {

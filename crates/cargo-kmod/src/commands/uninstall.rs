@@ -14,6 +14,7 @@ use deploy::install::system::TargetSystem;
 use deploy::install::tree::{DanglingLink, ReleaseTree};
 use deploy::install::uninstalled::Uninstalled;
 use deploy::install::{removal, transaction};
+use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::machine::programs;
 use kmodfile::name;
@@ -26,9 +27,10 @@ pub struct UninstallArgs {
     /// Names of the modules
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// Kernel to uninstall them from; may be repeated [default: all that they are installed for]
+    /// Kernel to uninstall them from: a release, or `running`, or `installed`, the newest; may be
+    /// repeated [default: all that they are installed for]
     #[arg(long = "kernel", value_name = "RELEASE")]
-    pub kernels: Vec<Release>,
+    pub kernels: Vec<AskedKernel>,
     /// Which system.
     #[command(flatten)]
     pub system: SystemArgs,
@@ -82,8 +84,10 @@ fn wanted(
     for release in system.releases() {
         records.push((release.clone(), Record::read(system, &release)?));
     }
-    args.kernels.iter().try_for_each(|release| system.release_dir(release).map(drop))?;
-    let asked = |release: &Release| args.kernels.is_empty() || args.kernels.contains(release);
+    let named = args.kernels.iter().map(|asked| asked.named(context, system.root()));
+    let named = named.collect::<Result<Vec<_>>>()?;
+    named.iter().try_for_each(|release| system.release_dir(release).map(drop))?;
+    let asked = |release: &Release| named.is_empty() || named.contains(release);
     let of = |record: &Record| -> Vec<String> {
         names.iter().filter(|name| record.modules.contains_key(*name)).cloned().collect()
     };
@@ -100,10 +104,10 @@ fn wanted(
         records.iter().try_for_each(|(release, _)| transaction::require_none(system, release))?;
     }
     let gone = Uninstalled::of(&context.cache, system);
-    let place = if args.kernels.is_empty() {
+    let place = if named.is_empty() {
         format!("for any kernel in {}", system.root())
     } else {
-        format!("for {}", args.kernels.iter().map(Release::as_str).collect::<Vec<_>>().join(", "))
+        format!("for {}", named.iter().map(Release::as_str).collect::<Vec<_>>().join(", "))
     };
     for name in missing {
         let known = records.iter().any(|(_, record)| record.modules.contains_key(name));

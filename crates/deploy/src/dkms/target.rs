@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dkms::place::Place;
 use kernel::context::Context;
-use kernel::failures::OrFail as _;
+use kernel::installed::adopt;
 use kernel::kdir::Kdir;
 use kernel::prepare::Rust;
 use kernel::version;
@@ -16,7 +16,6 @@ use kmodfile::config::Config;
 use kmodfile::release::Release;
 use project::Project;
 use report::failure::Failure;
-use report::process::Cmd;
 
 /// A kernel for which a project can be built.
 #[derive(Clone, Debug)]
@@ -110,7 +109,7 @@ fn default(context: &Context, place: &Place) -> Result<Release> {
 
 /// The running kernel.
 pub fn running(context: &Context) -> Result<Release> {
-    Ok(Cmd::new("uname").arg("-r").read(&context.report)?.parse::<Release>().or_fail()?)
+    adopt::running(&context.report)
 }
 
 fn list(releases: &[Release]) -> String {

@@ -12,23 +12,21 @@ use clap::Subcommand;
 use kernel::context::Context;
 use kernel::distribution::known;
 use kernel::machine::programs;
-use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 
 use gc::GcArgs;
+use list::ListArgs;
 use prepare::PrepareArgs;
 
 /// `cargo kmod kernel`.
 #[derive(Debug, Subcommand)]
 pub enum KernelCommand {
-    /// List the archive's kernels, which have Rust, and which are prepared
-    List {
-        /// Architecture of the kernels, amd64 or arm64 [default: this machine's]
-        ///
-        /// The release of a kernel tells which it is for: any command takes it with --kernel.
-        #[arg(long, value_name = "ARCH", value_parser = architecture)]
-        arch: Option<Architecture>,
-    },
+    /// List the kernels of this machine and of the archive, and what can be built for each
+    ///
+    /// Of an installed kernel it says whether modules in C and in Rust can be built for it now, as
+    /// it is; if not, why, and what supplies what is missing. Such a kernel is named by its
+    /// release, or as `--kernel running` or `--kernel installed`.
+    List(ListArgs),
     /// Make the tree that Rust modules are built against, and prove it
     ///
     /// Headers and source of the same version are fetched, the Rust artefacts that the
@@ -47,22 +45,14 @@ pub enum KernelCommand {
     Gc(GcArgs),
 }
 
-/// An architecture, by any of its names.
-fn architecture(text: &str) -> Result<Architecture, String> {
-    let known = || Architecture::ALL.map(Architecture::debian).join(", ");
-    Architecture::named(text).ok_or_else(|| format!("kernels are prepared for {}", known()))
-}
-
 /// Runs one of them.
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
-    // Removing takes no program.
-    if !matches!(command, KernelCommand::Remove { .. }) {
+    // Removing takes no program, and what is installed is listed without the archive.
+    if !matches!(command, KernelCommand::Remove { .. } | KernelCommand::List(_)) {
         programs::ensure(context, &[known::usual().programs()])?;
     }
     match command {
-        KernelCommand::List { arch } => {
-            list::list(context, arch.or_else(Architecture::native).unwrap_or_default())
-        }
+        KernelCommand::List(args) => list::list(context, args),
         KernelCommand::Prepare(args) => prepare::prepare(context, args),
         KernelCommand::Remove { release } => kernel::prepare::remove(context, release),
         KernelCommand::Gc(args) => gc::gc(context, args),
