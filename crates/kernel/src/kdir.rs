@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+use crate::artefacts;
 use crate::disk_usage;
 use crate::distribution::recipe::Recipe;
 use crate::failures::OrFail as _;
@@ -38,9 +39,6 @@ const NEEDED: &[&str] = &[
     "scripts/mod/modpost",
     "scripts/module.lds",
 ];
-
-/// The same of a kernel with Rust.
-const NEEDED_IN_RUST: &[&str] = &["rust/libcore.rmeta", "rust/libkernel.rmeta", "rust/libmacros.so"];
 
 /// What every build takes of its source.
 const NEEDED_OF_SOURCE: &[&str] = &["Makefile", "scripts/Makefile.build"];
@@ -195,7 +193,7 @@ impl Kdir {
     /// A file that it needs and lacks. Only some twenty files are checked, as this is done before
     /// every build.
     fn missing(&self) -> Option<Utf8PathBuf> {
-        let rust = if self.stamp.has_rust() { NEEDED_IN_RUST } else { &[] };
+        let rust = if self.stamp.has_rust() { artefacts::NEEDED } else { &[] };
         let (build, source) = (self.build(), self.source());
         // Some distributions keep the linker's script elsewhere.
         let own = |name: &&&str| self.installed().is_none() || **name != "scripts/module.lds";
@@ -203,7 +201,12 @@ impl Kdir {
         let of_source = NEEDED_OF_SOURCE.iter().map(|name| source.join(name));
         let of_some = self.stamp.of_some.iter().map(|name| build.join(name));
         let index = self.has_modules().then(|| self.modules().join("modules.builtin"));
-        named.chain(of_source).chain(of_some).chain(index).find(|file| !file.exists())
+        // Debian's headers have it beside the rest of the architecture.
+        let elsewhere = build.join("arch").join(self.stamp.architecture.source()).join("module.lds");
+        let there = |file: &Utf8PathBuf| {
+            file.exists() || (file.ends_with("scripts/module.lds") && elsewhere.exists())
+        };
+        named.chain(of_source).chain(of_some).chain(index).find(|file| !there(file))
     }
 
     /// A kernel that was just made at the place in `stamp`, which then says what it has of the
@@ -445,6 +448,11 @@ fn modules_of(place: &Utf8Path, release: &Release) -> Utf8PathBuf {
     if merged.exists() { merged } else { image_of(place).join("lib/modules").join(release) }
 }
 
+/// The file that says which artefacts of somebody else's the kernel at `place` was made of.
+pub(crate) fn supply_of(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("supply")
+}
+
 /// The file that marks the kernel at `place` as complete.
 pub(crate) fn stamp_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("stamp.json")
@@ -469,7 +477,7 @@ pub(crate) mod tests {
     /// Whatever a kernel needs, empty, below its place.
     fn files(release: &Release) -> Vec<String> {
         let below = |dir: &'static str| move |name: &&str| format!("{dir}/{name}");
-        let built = NEEDED.iter().chain(NEEDED_IN_RUST).chain(&OF_SOME[1..]).map(below("build"));
+        let built = NEEDED.iter().chain(artefacts::NEEDED).chain(&OF_SOME[1..]).map(below("build"));
         let of_source = NEEDED_OF_SOURCE.iter().map(below("source"));
         built.chain(of_source).chain([format!("image/usr/lib/modules/{release}/modules.builtin")]).collect()
     }

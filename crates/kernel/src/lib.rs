@@ -5,6 +5,7 @@
 //! What is peculiar to a distribution is behind [`distribution::Distribution`]; nobody above this
 //! crate knows of one. Of modules, projects and machines this crate knows nothing.
 
+pub mod artefacts;
 pub mod asked;
 pub mod collection;
 pub mod context;

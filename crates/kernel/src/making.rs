@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::artefacts::{Artefacts, SuppliedArtefacts};
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
-use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
+use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of, supply_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, log_file, make_step, run_counted};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
@@ -22,6 +23,7 @@ use crate::seed::Seed;
 use crate::shared_source::SharedSource;
 use crate::source::Extent;
 use crate::toolchain::Toolchain;
+use kmodfile::architecture::Architecture;
 use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
 use report::failure::Failure;
@@ -29,6 +31,7 @@ use report::process::Cmd;
 use report::{Report, Step, seconds};
 
 /// One kernel being made.
+#[derive(Clone)]
 pub(crate) struct Making<'a> {
     pub(crate) context: &'a Context,
     pub(crate) archive: &'a dyn Archive,
@@ -38,6 +41,8 @@ pub(crate) struct Making<'a> {
     pub(crate) parts: &'a Parts<'a>,
     pub(crate) inputs: String,
     pub(crate) rust: bool,
+    /// Artefacts that somebody else made, instead of making them.
+    pub(crate) supply: Option<&'a SuppliedArtefacts>,
 }
 
 /// What came of it.
@@ -90,8 +95,17 @@ impl Making<'_> {
         if !self.rust {
             return Ok(0);
         }
-        let symvers = fs_err::read_to_string(build_of(place).join("Module.symvers"))?;
-        let proof = rust::prove(&self.kernel.release, &symvers, &build_of(place))?;
+        let build = build_of(place);
+        let symvers = fs_err::read_to_string(build.join("Module.symvers"))?;
+        let release = &self.kernel.release;
+        let proof = match self.supply {
+            None => rust::prove(release, &symvers, &build)?,
+            Some(_) => {
+                let config = Config::parse(&fs_err::read_to_string(build.join(".config"))?);
+                let host = Architecture::native().unwrap_or_default();
+                Artefacts::in_tree(&build)?.prove(release, &config, &symvers, host)?
+            }
+        };
         self.context.report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
         Ok(proof.symbols)
     }
@@ -100,10 +114,17 @@ impl Making<'_> {
     /// unpacked beside it. They begin with the source, whose unpacking keeps one processor busy;
     /// make has use for all.
     fn make(&self, place: &Utf8Path) -> Result<MadeTree> {
-        self.archive.provide(&[self.parts.headers, self.parts.source], &self.context.report)?;
+        let packages = match self.supply {
+            Some(_) => self.archive.build_packages(self.kernel)?,
+            None => vec![self.parts.headers, self.parts.source],
+        };
+        self.archive.provide(&packages, &self.context.report)?;
         std::thread::scope(|scope| {
             let image = scope.spawn(|| self.unpack_image(place));
-            let made = self.make_tree(place);
+            let made = match self.supply {
+                Some(supply) => self.lay_out(place, supply),
+                None => self.make_tree(place),
+            };
             let image = image.join().expect("unpacking does not panic");
             let made = made?;
             image?;
@@ -151,6 +172,23 @@ impl Making<'_> {
     fn unpack_headers(&self, place: &Utf8Path) -> Result<()> {
         let (release, report) = (&self.kernel.release, &self.context.report);
         self.archive.unpack_headers(self.parts, release, &build_of(place), report)
+    }
+
+    /// The distribution's own headers, and the artefacts that they lack: nothing is made.
+    fn lay_out(&self, place: &Utf8Path, supply: &SuppliedArtefacts) -> Result<MadeTree> {
+        let (report, release) = (&self.context.report, &self.kernel.release);
+        let what = format!("headers {} and {}", self.kernel.version(), supply.source);
+        let step = report.step("Unpacking", &what);
+        let packages = self.archive.build_packages(self.kernel)?;
+        self.archive.unpack_build_tree(&packages, release, place, report)?;
+        let build = build_of(place);
+        let symvers = fs_err::read_to_string(build.join("Module.symvers"))?;
+        supply.manifest.require_kernel(release, self.kernel.version(), &symvers, &supply.source)?;
+        supply.artefacts.copy_to(&build)?;
+        self.check_toolchain(place)?;
+        fs_err::write(supply_of(place), supply.identity())?;
+        step.done("Unpacked", &what);
+        Ok(MadeTree { took: Duration::ZERO, rust_symbols: self.prove(place)? })
     }
 
     fn unpack_image(&self, place: &Utf8Path) -> Result<()> {
@@ -220,7 +258,8 @@ impl Making<'_> {
             &build_of(place),
             targets,
             self.context.jobs,
-        );
+        )
+        .args(placeless(place, source.path()));
         let inside = |cmd| self.inside(cmd, place);
         let log = log_file(&self.context.cache, &self.kernel.release, log)?;
         run_counted(cmd, &log, inside, step, &self.context.report)
@@ -289,6 +328,17 @@ fn reason_to_let_pass(difference: &OptionDifference<'_>) -> Option<&'static str>
         return same.then_some("the same version, of another revision of its package");
     }
     MAY_DIFFER.iter().find(|(option, _)| *option == difference.option).map(|(_, reason)| *reason)
+}
+
+/// Words for make with which the Rust artefacts do not know the place that they are made in: a
+/// kernel prepared in two places has the same ones, byte for byte.
+///
+/// The kernel's Makefile asks rustc whether it can hide the place from macros alone, and takes the
+/// answer for a wish. With the answer no, what is hidden here is hidden in everything, debug
+/// information included, and macros see the names that the kernel's own Makefile gives them.
+fn placeless(place: &Utf8Path, source: &Utf8Path) -> [String; 3] {
+    let hidden = format!("--remap-path-prefix={source}/= --remap-path-prefix={}=.", build_of(place));
+    [format!("KRUSTFLAGS={hidden}"), format!("HOSTRUSTFLAGS={hidden}"), "rustc-option-yn=n".to_owned()]
 }
 
 /// Removes what an earlier run left at `place`, and says why.

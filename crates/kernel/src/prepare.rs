@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use camino::Utf8Path;
 
+use crate::artefacts::SuppliedArtefacts;
 use crate::context::Context;
 use crate::discover;
 use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
-use crate::kdir::{Kdir, erase};
+use crate::kdir::{Kdir, erase, supply_of};
 use crate::machine::facts;
 use crate::make::require_path;
 use crate::making::Making;
@@ -98,7 +100,23 @@ pub fn prepare(
     kernel: &ArchiveKernel,
     choice: RootChoice,
 ) -> Result<Prepared> {
-    prepare_for(context, archive, kernel, choice, Rust::Needed)
+    prepare_for(context, archive, kernel, choice, Rust::Needed, None)
+}
+
+/// The same with these artefacts, instead of making them, once they are proven.
+///
+/// # Errors
+///
+/// Refused, if they are not for this kernel, its compiler and this machine.
+pub fn prepare_from(
+    context: &Context,
+    archive: &dyn Archive,
+    kernel: &ArchiveKernel,
+    choice: RootChoice,
+    supply: &SuppliedArtefacts,
+) -> Result<Prepared> {
+    require_native(archive, &supply.source)?;
+    prepare_for(context, archive, kernel, choice, Rust::Needed, Some(supply))
 }
 
 fn prepare_for(
@@ -107,6 +125,7 @@ fn prepare_for(
     kernel: &ArchiveKernel,
     choice: RootChoice,
     rust: Rust,
+    given: Option<&SuppliedArtefacts>,
 ) -> Result<Prepared> {
     Kdir::require_unchanged(&context.cache, &kernel.release)?;
     let config = archive.config(kernel)?;
@@ -122,7 +141,6 @@ fn prepare_for(
         facts::require_space(&context.cache, facts::NEEDED, "a kernel with its build root needs")?;
     }
     let root = Root::provide(context, &recipe, choice)?;
-    let inputs = inputs(&parts, &root);
     let making = Making {
         context,
         archive,
@@ -130,13 +148,20 @@ fn prepare_for(
         root: &root,
         recipe: &recipe,
         parts: &parts,
-        inputs: inputs.clone(),
+        inputs: inputs(&parts, &root, None),
         rust: config.is_yes("CONFIG_RUST"),
+        supply: None,
+    };
+    let fresh = || {
+        let kdir = Kdir::open(&context.cache, &kernel.release)?;
+        let used = supply_in(&kdir);
+        let wanted = given.is_none_or(|given| used.as_ref() == Some(&given.identity()));
+        (wanted && kdir.stamp().inputs == inputs(&parts, &root, used.as_deref())).then_some(kdir)
     };
     let mut made = false;
     loop {
         let used = use_of(context, &kernel.release)?;
-        if let Some(kdir) = fresh(&context.cache, kernel, &inputs) {
+        if let Some(kdir) = fresh() {
             if !made {
                 context.report.note("Fresh", &format!("kernel {}", kernel.release));
             }
@@ -145,11 +170,57 @@ fn prepare_for(
         }
         drop(used);
         let _lock = context.cache.lock(&lock_name(&kernel.release), &context.report)?;
-        if fresh(&context.cache, kernel, &inputs).is_none() {
-            making.run()?;
+        if fresh().is_none() {
+            match given {
+                Some(supply) => with(&making, supply).run()?,
+                None => find_or_make(&making)?,
+            }
         }
         made = true;
     }
+}
+
+/// What is to be made, with these artefacts.
+fn with<'a>(making: &Making<'a>, supply: &'a SuppliedArtefacts) -> Making<'a> {
+    let inputs = inputs(making.parts, making.root, Some(&supply.identity()));
+    Making { inputs, supply: Some(supply), ..making.clone() }
+}
+
+/// Makes the tree with artefacts that are found; where there are none, or they fail the proof, they
+/// are made.
+fn find_or_make(making: &Making<'_>) -> Result<()> {
+    let found = if making.rust { find_supply(making) } else { None };
+    if let Some(supply) = found {
+        match with(making, &supply).run() {
+            Ok(()) => return Ok(()),
+            Err(error) => instead(making.context, &error),
+        }
+    }
+    making.run()
+}
+
+/// Says what is wrong with artefacts that nobody asked for.
+fn instead(context: &Context, error: &anyhow::Error) {
+    context.report.warn(&format!("{error:#}; the artefacts are made instead"));
+}
+
+/// Artefacts for this kernel that are installed, or that are in a source of packages of the host's.
+fn find_supply(making: &Making<'_>) -> Option<SuppliedArtefacts> {
+    let &Making { context, archive, kernel, .. } = making;
+    let release = &kernel.release;
+    require_native(archive, release.as_str()).ok()?;
+    let fits = |supply: SuppliedArtefacts| -> Result<SuppliedArtefacts> {
+        let symvers = archive.symvers(kernel)?;
+        supply.manifest.require_kernel(release, kernel.version(), &symvers, &supply.source)?;
+        Ok(supply)
+    };
+    let installed = || SuppliedArtefacts::installed(Utf8Path::new("/"), release);
+    let offered = || known::named(&making.recipe.distribution)?.offered_artefacts(release, &context.report);
+    let sources: [&dyn Fn() -> Result<Option<SuppliedArtefacts>>; 2] = [&installed, &offered];
+    sources.into_iter().find_map(|look| {
+        let found = look().and_then(|supply| supply.map(fits).transpose());
+        found.inspect_err(|error| instead(context, error)).ok().flatten()
+    })
 }
 
 /// Refuses a kernel from `origin` where one of the same release came from elsewhere: a release is
@@ -204,7 +275,7 @@ pub fn provide_for(
         Some(release) => discover::find(&mut *archive, release)?,
         None => discover::default(distribution, &*archive)?,
     };
-    prepare_for(context, &*archive, &kernel, choice, rust)
+    prepare_for(context, &*archive, &kernel, choice, rust, None)
 }
 
 /// What the kernel of this release is for: as it was prepared, else as its name tells. Without a
@@ -216,8 +287,19 @@ pub fn architecture_of(cache: &Cache, release: Option<&Release>) -> Architecture
     known.or_else(Architecture::native).unwrap_or_default()
 }
 
-fn fresh(cache: &Cache, kernel: &ArchiveKernel, inputs: &str) -> Option<Kdir> {
-    Kdir::open(cache, &kernel.release).filter(|kdir| kdir.stamp().inputs == inputs)
+/// What the artefacts are known by that a kernel was prepared with, if somebody else made them.
+fn supply_in(kdir: &Kdir) -> Option<String> {
+    fs_err::read_to_string(supply_of(kdir.place())).ok()
+}
+
+/// Debian's headers for another architecture hold programs of that.
+fn require_native(archive: &dyn Archive, object: &str) -> Result<(), Failure> {
+    let (kernel, host) = (archive.architecture(), Architecture::native());
+    if host == Some(kernel) {
+        return Ok(());
+    }
+    let reason = format!("is used with the headers of {0}, whose programs run on {0} alone", kernel.debian());
+    Err(Failure::refused(object, reason).remedy("leave out --from: then everything is made here"))
 }
 
 /// Refuses a configuration that is for something else than the kernel that it is to be of.
@@ -265,13 +347,22 @@ fn require_rust(archive: &dyn Archive, kernel: &ArchiveKernel, config: &Config) 
 
 /// The fingerprint of a kernel's inputs as the archive has them now: a prepared kernel with the
 /// same was made from just these packages.
-pub fn inputs_of(archive: &dyn Archive, kernel: &ArchiveKernel, root: &Root) -> Result<String> {
-    Ok(inputs(&archive.parts(kernel)?, root))
+pub fn inputs_of(
+    cache: &Cache,
+    archive: &dyn Archive,
+    kernel: &ArchiveKernel,
+    root: &Root,
+) -> Result<String> {
+    let kdir = Kdir::open(cache, &kernel.release);
+    Ok(inputs(&archive.parts(kernel)?, root, kdir.as_ref().and_then(supply_in).as_deref()))
 }
 
 /// Hash of everything a prepared kernel depends on.
-fn inputs(parts: &Parts<'_>, root: &Root) -> String {
-    Fingerprint::new("kernel", REVISION)
+fn inputs(parts: &Parts<'_>, root: &Root, supply: Option<&str>) -> String {
+    let print = Fingerprint::new("kernel", REVISION);
+    supply
+        .into_iter()
+        .fold(print, |print, supply| print.text("artefacts", supply))
         .text("root", root.identity())
         .text("headers", &parts.headers.sha256)
         .text("source", &parts.source.sha256)

@@ -136,6 +136,20 @@ pub trait Archive: std::fmt::Debug + Sync {
         report: &Report,
     ) -> Result<()>;
 
+    /// The packages that a machine has installed to build a kernel's modules: its headers, and what
+    /// of the same version they lead to.
+    fn build_packages<'a>(&'a self, kernel: &'a ArchiveKernel) -> Result<Vec<&'a Package>>;
+
+    /// Lays these packages out at `place`, where they work as if they were installed: `build` is
+    /// what `make -C` takes, `source` what its Makefile leads to. Call [`Archive::provide`] first.
+    fn unpack_build_tree(
+        &self,
+        packages: &[&Package],
+        release: &Release,
+        place: &Utf8Path,
+        report: &Report,
+    ) -> Result<()>;
+
     /// Unpacks image and modules to `into`, laid out as installed. Call [`Archive::provide`] first.
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()>;
 }

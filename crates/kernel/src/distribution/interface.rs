@@ -4,6 +4,7 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::artefacts::SuppliedArtefacts;
 use crate::context::Context;
 use crate::distribution::archive::{Age, Archive};
 use crate::distribution::recipe::Recipe;
@@ -57,6 +58,10 @@ pub trait Distribution: std::fmt::Debug + Sync {
         let architecture = release.and_then(|release| self.architecture_of(release));
         self.archive_for(context, age, architecture.unwrap_or_else(native))
     }
+
+    /// The Rust artefacts of `release` that a package in the host's own sources of packages holds,
+    /// if there is one.
+    fn offered_artefacts(&self, release: &Release, report: &Report) -> Result<Option<SuppliedArtefacts>>;
 
     /// Whether `text` can be the name of a package.
     fn is_package_name(&self, text: &str) -> bool;

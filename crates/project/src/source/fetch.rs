@@ -91,7 +91,7 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     let release = prepared.kdir.release();
     let kernel = discover::find(&mut *archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
-    if prepare::inputs_of(&*archive, &kernel, &prepared.root)? != *inputs {
+    if prepare::inputs_of(&context.cache, &*archive, &kernel, &prepared.root)? != *inputs {
         let reason = format!(
             "was prepared from other packages than those that are now in the archive ({})",
             kernel.version()

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::distribution::archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
+use crate::distribution::debian::build_tree;
 use crate::distribution::debian::index::{self, file_name};
 use crate::distribution::debian::kernels;
 use crate::distribution::debian::mirror::{AptMirror, KEYRING};
@@ -408,6 +409,20 @@ impl Archive for DebianArchive<'_> {
         report: &Report,
     ) -> Result<()> {
         source::headers(&self.file(parts.headers), release, into, report)
+    }
+
+    fn build_packages<'a>(&'a self, kernel: &'a ArchiveKernel) -> Result<Vec<&'a Package>> {
+        parts::build_packages(&self.packages, kernel)
+    }
+
+    fn unpack_build_tree(
+        &self,
+        packages: &[&Package],
+        release: &Release,
+        place: &Utf8Path,
+        report: &Report,
+    ) -> Result<()> {
+        build_tree::lay_out(&self.files(packages), release, place, report)
     }
 
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {

@@ -4,12 +4,14 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::artefacts::SuppliedArtefacts;
 use crate::context::Context;
 use crate::distribution::archive::{Age, Archive};
 use crate::distribution::debian::archive::{DebianArchive, FETCHED};
 use crate::distribution::debian::bootstrap;
 use crate::distribution::debian::host;
 use crate::distribution::debian::index;
+use crate::distribution::debian::offered;
 use crate::distribution::debian::recipe;
 use crate::distribution::interface::{BootChain, Distribution};
 use crate::distribution::recipe::Recipe;
@@ -84,6 +86,10 @@ impl Distribution for Debian {
             .flavour()
             .split('-')
             .find_map(|part| Architecture::ALL.into_iter().find(|known| known.debian() == part))
+    }
+
+    fn offered_artefacts(&self, release: &Release, report: &Report) -> Result<Option<SuppliedArtefacts>> {
+        offered::offered(release, report)
     }
 
     fn is_package_name(&self, text: &str) -> bool {

@@ -4,11 +4,13 @@
 
 pub mod archive;
 mod bootstrap;
+mod build_tree;
 mod distribution;
 mod host;
 pub mod index;
 pub mod kernels;
 pub mod mirror;
+mod offered;
 mod parts;
 mod recipe;
 mod source;

@@ -53,6 +53,29 @@ fn image<'a>(known: &'a [Package], kernel: &ArchiveKernel) -> Result<Vec<&'a Pac
     Ok(std::iter::once(image).chain(parts).collect())
 }
 
+/// The headers, and those of their dependencies that are of the same version: the headers of all
+/// flavours, and Kbuild's own programs.
+pub(super) fn build_packages<'a>(
+    known: &'a [Package],
+    kernel: &'a ArchiveKernel,
+) -> Result<Vec<&'a Package>> {
+    let headers = &kernel.headers;
+    let ours = |name: &&str| name.starts_with("linux-headers-") || name.starts_with("linux-kbuild-");
+    let names = headers.depends.iter().map(|dependency| dependency.name.as_str()).filter(ours);
+    let others = names.map(|name| {
+        package::find(known, name, &headers.version).ok_or_else(|| {
+            let reason = format!(
+                "the archive has its headers in version {0}, but not {name} of that version",
+                headers.version
+            );
+            Failure::refused(kernel.release.as_str(), reason)
+                .remedy("choose another kernel: cargo kmod kernel list")
+                .into()
+        })
+    });
+    std::iter::once(Ok(headers)).chain(others).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,7 +25,7 @@ pub(super) fn source_tar(deb: &Utf8Path, release: &Release) -> Result<SourceTar>
 }
 
 /// Where a headers package has the files of `release`.
-fn headers_of(release: &Release) -> String {
+pub(super) fn headers_of(release: &Release) -> String {
     format!("usr/src/linux-headers-{release}")
 }
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The artefacts in one directory, and what is proven of them.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use object::Object as _;
+
+use crate::artefacts::compiler::rustc_of;
+use crate::artefacts::glob::GLOBS;
+use crate::rust::{self, Proof};
+use kmodfile::architecture::Architecture;
+use kmodfile::config::Config;
+use kmodfile::release::Release;
+use report::failure::Failure;
+
+/// What no kernel with Rust is without.
+pub(crate) const NEEDED: &[&str] = &["rust/libcore.rmeta", "rust/libkernel.rmeta", "rust/libmacros.so"];
+
+/// The artefacts of one kernel, in a tree that has them where a build tree has.
+#[derive(Clone, Debug)]
+pub struct Artefacts {
+    tree: Utf8PathBuf,
+    files: Vec<Utf8PathBuf>,
+}
+
+impl Artefacts {
+    /// Those in `tree`.
+    ///
+    /// # Errors
+    ///
+    /// Missing, if it lacks one that every kernel with Rust has.
+    pub fn in_tree(tree: &Utf8Path) -> Result<Self> {
+        let files: Vec<_> = GLOBS.iter().flat_map(|glob| glob.files(tree)).collect();
+        if let Some(lacking) = NEEDED.iter().find(|name| !files.iter().any(|file| file == *name)) {
+            let reason = format!("holds no Rust artefacts: {lacking} is not there");
+            return Err(Failure::missing(tree.as_str(), reason)
+                .remedy("make them: cargo kmod kernel prepare RELEASE")
+                .into());
+        }
+        Ok(Self { tree: tree.to_owned(), files })
+    }
+
+    /// The tree that they are in.
+    pub fn tree(&self) -> &Utf8Path {
+        &self.tree
+    }
+
+    /// The files, below the tree, sorted within each pattern.
+    pub fn files(&self) -> &[Utf8PathBuf] {
+        &self.files
+    }
+
+    /// Reads one of the files.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn read(&self, file: &Utf8Path) -> Result<Vec<u8>> {
+        Ok(fs_err::read(self.tree.join(file))?)
+    }
+
+    /// Copies all of them to the same places below `tree`.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be copied.
+    pub fn copy_to(&self, tree: &Utf8Path) -> Result<()> {
+        for file in &self.files {
+            let to = tree.join(file);
+            fs_err::create_dir_all(to.parent().context("a file is in a directory")?)?;
+            fs_err::copy(self.tree.join(file), to)?;
+        }
+        Ok(())
+    }
+
+    /// The proof that modules built against them load into the kernel of this configuration and
+    /// these symbols, when they are built on a machine of `host`.
+    ///
+    /// # Errors
+    ///
+    /// Refused: another rustc made them, they were made to build on another architecture, or they
+    /// lack a symbol that the kernel exports.
+    pub fn prove(
+        &self,
+        release: &Release,
+        config: &Config,
+        symvers: &str,
+        host: Architecture,
+    ) -> Result<Proof> {
+        let wanted = config.get("CONFIG_RUSTC_VERSION_TEXT").unwrap_or_default();
+        for file in &self.files {
+            match file.extension() {
+                Some("rmeta") => self.require_rustc(file, &self.read(file)?, wanted)?,
+                Some("so") => {
+                    let bytes = self.read(file)?;
+                    self.require_host(file, &bytes, host)?;
+                    self.require_rustc(file, &bytes, wanted)?;
+                }
+                _ => {}
+            }
+        }
+        rust::prove(release, symvers, &self.tree)
+    }
+
+    /// rustc says of a crate of another rustc only that it cannot find it.
+    fn require_rustc(&self, file: &Utf8Path, bytes: &[u8], wanted: &str) -> Result<(), Failure> {
+        let found = rustc_of(bytes).unwrap_or_else(|| "no rustc that is known".to_owned());
+        if found == wanted {
+            return Ok(());
+        }
+        let reason = format!("made by {found}, but the kernel, and so its modules, by {wanted}");
+        Err(Failure::refused(self.tree.join(file).as_str(), reason)
+            .remedy("take the artefacts that were made for this kernel, or make them: cargo kmod kernel prepare RELEASE"))
+    }
+
+    /// A procedural macro is a program that rustc loads.
+    fn require_host(&self, file: &Utf8Path, bytes: &[u8], host: Architecture) -> Result<(), Failure> {
+        let found = object::File::parse(bytes).ok().map(|file| file.architecture());
+        let is = |architecture: Architecture| match architecture {
+            Architecture::Amd64 => object::Architecture::X86_64,
+            Architecture::Arm64 => object::Architecture::Aarch64,
+        };
+        if found == Some(is(host)) {
+            return Ok(());
+        }
+        let made_for = Architecture::ALL.into_iter().find(|known| found == Some(is(*known)));
+        let made_for = made_for.map_or("no architecture that is known", Architecture::debian);
+        let reason = format!(
+            "a macro that rustc runs on {made_for}, and modules are to be built on {}",
+            host.debian()
+        );
+        Err(Failure::refused(self.tree.join(file).as_str(), reason)
+            .remedy("take the artefacts that were made on this architecture, or make them: cargo kmod kernel prepare RELEASE"))
+    }
+}
