@@ -336,9 +336,15 @@ fn reason_to_let_pass(difference: &OptionDifference<'_>) -> Option<&'static str>
 /// The kernel's Makefile asks rustc whether it can hide the place from macros alone, and takes the
 /// answer for a wish. With the answer no, what is hidden here is hidden in everything, debug
 /// information included, and macros see the names that the kernel's own Makefile gives them.
+/// Procedural macros are compiled without the flags for Rust in the kernel, but with those that are
+/// for some versions of rustc, which are otherwise about clippy.
 fn placeless(place: &Utf8Path, source: &Utf8Path) -> [String; 3] {
     let hidden = format!("--remap-path-prefix={source}/= --remap-path-prefix={}=.", build_of(place));
-    [format!("KRUSTFLAGS={hidden}"), format!("HOSTRUSTFLAGS={hidden}"), "rustc-option-yn=n".to_owned()]
+    [
+        format!("KRUSTFLAGS={hidden}"),
+        format!("rust_common_flags_per_version={hidden}"),
+        "rustc-option-yn=n".to_owned(),
+    ]
 }
 
 /// Removes what an earlier run left at `place`, and says why.

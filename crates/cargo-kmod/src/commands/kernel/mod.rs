@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo kmod kernel`: list, prepare, remove, gc.
+//! `cargo kmod kernel`: list, prepare, package, remove, gc.
 
 mod gc;
 mod list;
+mod package;
 mod prepare;
 mod source;
 
@@ -16,6 +17,7 @@ use kmodfile::release::Release;
 
 use gc::GcArgs;
 use list::ListArgs;
+use package::PackageArgs;
 use prepare::PrepareArgs;
 
 /// `cargo kmod kernel`.
@@ -33,6 +35,13 @@ pub enum KernelCommand {
     /// distribution's headers lack are made again with the kernel's own toolchain, and every Rust
     /// symbol that the kernel exports is checked against them. A tree that misses one is refused.
     Prepare(PrepareArgs),
+    /// Make packages of a kernel's Rust artefacts: linux-librust-RELEASE as .deb and .rpm
+    ///
+    /// They hold just what building modules in Rust reads and the distribution's own headers lack.
+    /// With the headers and such a package installed, `make` in a project, DKMS and this tool build
+    /// modules in Rust without making anything of the kernel. They serve the machines of this
+    /// architecture, and depend on the headers and the compiler of exactly the kernel's versions.
+    Package(PackageArgs),
     /// Remove a prepared kernel from the cache
     Remove {
         /// The kernel, as `uname -r` prints it
@@ -54,6 +63,7 @@ pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
     match command {
         KernelCommand::List(args) => list::list(context, args),
         KernelCommand::Prepare(args) => prepare::prepare(context, args),
+        KernelCommand::Package(args) => package::package(context, args),
         KernelCommand::Remove { release } => kernel::prepare::remove(context, release),
         KernelCommand::Gc(args) => gc::gc(context, args),
     }

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use deploy::librust::open::open;
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::{Age, known};
@@ -21,6 +22,10 @@ use super::source::SourceArgs;
 pub struct PrepareArgs {
     /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
     release: Option<Release>,
+    /// Take the Rust artefacts from this package (.deb or .rpm of cargo kmod kernel package) instead
+    /// of making them; they are proven all the same
+    #[arg(long, value_name = "FILE", requires = "release", conflicts_with = "source")]
+    from: Option<Utf8PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -57,7 +62,15 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
         context.report.say(&format!("would prepare {} from {}", kernel.release, kernel.suite()));
         return Ok(());
     }
-    show(context, &prepare::prepare(context, &*archive, &kernel, context.root_fs)?);
+    let root_fs = context.root_fs;
+    let prepared = match &args.from {
+        None => prepare::prepare(context, &*archive, &kernel, root_fs)?,
+        Some(file) => {
+            let supply = open(context, file)?;
+            prepare::prepare_from(context, &*archive, &kernel, root_fs, &supply)?
+        }
+    };
+    show(context, &prepared);
     Ok(())
 }
 
