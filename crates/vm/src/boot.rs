@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use vm_protocol::{Event, ExtraStep, GuestPlan, LogLine, StepOutcome};
+use vm_protocol::{Event, ExtraStep, GuestPlan, GuestStep, LogLine, StepOutcome};
 
 use crate::kernel_image;
+use crate::ktap::KtapReport;
+use crate::leaks::{KMEMLEAK, LostObject};
 use crate::machine::{Limits, Machine, Run};
 use crate::modules::ModuleTree;
 use crate::payload::Payload;
@@ -16,6 +18,7 @@ use crate::secure_boot::{self, SecureBoot};
 use crate::verdict::Verdict;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
+use kernel::origin::Origin;
 use report::durable;
 use report::failure::Failure;
 use report::{ProgressUnit, seconds, size};
@@ -30,6 +33,20 @@ pub struct Options {
     /// The longest a run may take, as said by the user; not multiplied without KVM.
     pub limit: Option<Duration>,
 }
+
+/// The least memory of a machine with a sanitizing kernel, in MiB: KASAN takes an eighth of it, and
+/// what was freed is kept for a while.
+const SANITIZING_MEMORY: u32 = 512;
+
+/// Kernel parameters of a sanitizing kernel: its detectors of hangs wait longer, as it is slower,
+/// and its log has room for what it says of a fault.
+const SANITIZING: &[&str] = &[
+    "log_buf_len=2M",
+    "rcupdate.rcu_cpu_stall_timeout=40",
+    "watchdog_thresh=20",
+    "sysctl.kernel.hung_task_timeout_secs=60",
+    "sysctl.kernel.hung_task_check_interval_secs=20",
+];
 
 /// The modules of a prepared kernel.
 pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
@@ -63,7 +80,13 @@ pub fn boot_with<X: ExtraStep>(
         machine.memory = machine.memory.max(secure_boot::MEMORY);
         machine.secure_boot = secure_boot;
     }
-    machine.append.clone_from(&options.append);
+    if matches!(kdir.stamp().origin, Origin::Sanitizing { .. }) {
+        machine.memory = machine.memory.max(SANITIZING_MEMORY);
+        machine.limits = Limits::of_sanitizing();
+        machine.goes_on = true;
+        machine.append.extend(SANITIZING.iter().copied().map(str::to_owned));
+    }
+    machine.append.extend(options.append.iter().cloned());
     if let Some(limit) = options.limit {
         machine.limits = Limits::exactly(limit);
     }
@@ -146,6 +169,34 @@ pub fn said_by<'a>(run: &'a Run, module: &str) -> Vec<&'a str> {
     });
     let prefix = format!("{module}: ");
     logs.filter_map(|LogLine { text, .. }| text.strip_prefix(&prefix)).collect()
+}
+
+/// What the tests in modules said, in the kernel log of the steps that inserted them.
+pub fn tests_in(run: &Run) -> KtapReport {
+    let logs = run.events.iter().flat_map(|event| match event {
+        Event::StepEnded { log, .. } | Event::Finished { log, .. } => log.as_slice(),
+        _ => &[],
+    });
+    // A line end within a message is written as an escape (Documentation/ABI/testing/dev-kmsg).
+    KtapReport::parse(logs.flat_map(|line| line.text.split(r"\x0a")))
+}
+
+/// What kmemleak listed, as far as the run came.
+pub fn lost_objects<X: ExtraStep>(payload: &Payload<X>, run: &Run) -> Vec<LostObject> {
+    let plan = payload.plan("");
+    let reads = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, planned)| matches!(&planned.step, GuestStep::ReadFile { path } if path == KMEMLEAK));
+    let mut all: Vec<LostObject> = Vec::new();
+    for object in reads.filter_map(|(index, _)| run.output(index)).flat_map(LostObject::parse_all) {
+        // What is lost is listed again each time.
+        if !all.contains(&object) {
+            all.push(object);
+        }
+    }
+    all
 }
 
 /// The run's verdict as a result: anything but a pass is a failure with the verdict's own exit

@@ -15,6 +15,8 @@ pub mod console;
 pub mod init;
 pub mod initramfs;
 pub mod kernel_image;
+pub mod ktap;
+pub mod leaks;
 pub mod machine;
 pub mod modules;
 pub mod payload;

@@ -48,6 +48,13 @@ impl Limits {
         Self { boot: limit, idle: limit, hard: limit }
     }
 
+    /// Those of a kernel that checks what it does, and is slower by that. Longer than the detectors
+    /// of hangs in it (`boot.rs`).
+    pub fn of_sanitizing() -> Self {
+        let secs = Duration::from_secs;
+        Self { boot: secs(100), idle: secs(60), hard: secs(600) }
+    }
+
     fn scaled(self, factor: u32) -> Self {
         Self { boot: self.boot * factor, idle: self.idle * factor, hard: self.hard * factor }
     }
@@ -84,6 +91,9 @@ pub struct Machine<'a, X = NoExtraStep> {
     pub allowed: Vec<String>,
     /// How long it may take.
     pub limits: Limits,
+    /// Whether a run goes on after trouble that the kernel survives: what a sanitizing kernel finds
+    /// does not keep it from finding more.
+    pub goes_on: bool,
     /// How instructions are executed; `None` finds out, and says why when it is not KVM. For
     /// several runs, ask [`probe::choose`] once.
     pub accelerator: Option<Accelerator>,
@@ -134,6 +144,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
             append: Vec::new(),
             allowed: Vec::new(),
             limits: Limits::default(),
+            goes_on: false,
             accelerator: None,
             capture: None,
             counted: false,
@@ -189,6 +200,7 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
         let limits = self.limits.scaled(accelerator.slowdown());
         let mut watch = Watch::new(&plan, listener, self.console_log, limits)?;
         watch.scanner = Scanner::allowing(&self.allowed);
+        watch.goes_on = self.goes_on;
         let ending = watch.until_end(qemu, &mut on_event)?;
         Ok(watch.run(&ending, accelerator, self.console_log))
     }
@@ -248,6 +260,7 @@ struct Watch<'a, X> {
     port: Option<Receiver<Vec<u8>>>,
     console: fs_err::File,
     scanner: Scanner,
+    goes_on: bool,
     events: Vec<Event>,
     foreign: usize,
     started: Instant,
@@ -278,6 +291,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
             last_sign: now,
             boot: None,
             trouble: None,
+            goes_on: false,
         })
     }
 
@@ -308,7 +322,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
         if matches!(self.events.last(), Some(Event::Finished { .. })) {
             return Some(Ending::Finished);
         }
-        if self.trouble.is_some_and(|since| since.elapsed() > AFTERMATH) {
+        if !self.goes_on && self.trouble.is_some_and(|since| since.elapsed() > AFTERMATH) {
             return Some(Ending::Trouble);
         }
         let Limits { boot, idle, hard } = self.limits;

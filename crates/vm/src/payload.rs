@@ -11,6 +11,7 @@ use vm_protocol::{Expect, ExtraStep, GuestPlan, GuestStep, MODULES, NoExtraStep,
 
 use crate::init::Init;
 use crate::initramfs::{ArchiveEntry, EntryKind, archive};
+use crate::leaks::KMEMLEAK;
 use crate::modules::{GuestModule, ModuleTree};
 use crate::system::SystemArchive;
 
@@ -141,6 +142,16 @@ impl<X: ExtraStep> Payload<X> {
     /// Removes the module `name`, whose users have a moment to go.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.step(GuestStep::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
+    }
+
+    /// Has kmemleak look for memory that nothing points to, and brings back what it found. What is
+    /// lost is told after two scans, as it must be the same in both.
+    pub fn look_for_leaks(&mut self) -> &mut Self {
+        for _ in 0..2 {
+            let scan = GuestStep::WriteFile { path: KMEMLEAK.to_owned(), content: "scan".to_owned() };
+            self.step(scan);
+        }
+        self.step(GuestStep::ReadFile { path: KMEMLEAK.to_owned() })
     }
 
     /// Brings up a network on which the guest reaches the host's loopback interface as [`HOST`].
