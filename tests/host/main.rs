@@ -25,6 +25,7 @@ mod outputs;
 mod patterns;
 mod progress;
 mod rules;
+mod sanitizing;
 mod series;
 mod spec;
 mod tidy;

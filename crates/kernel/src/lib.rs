@@ -25,6 +25,7 @@ pub mod origin;
 pub mod prepare;
 pub mod root;
 pub mod rust;
+pub mod sanitizing;
 mod seed;
 pub mod shared_source;
 mod source;

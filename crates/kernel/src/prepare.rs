@@ -12,12 +12,15 @@ use crate::artefacts::SuppliedArtefacts;
 use crate::context::Context;
 use crate::discover;
 use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
+use crate::failures::OrFail as _;
 use crate::kdir::{Kdir, erase, supply_of};
 use crate::machine::facts;
 use crate::make::require_path;
 use crate::making::Making;
 use crate::origin::Origin;
 use crate::root::{Root, RootChoice};
+use crate::sanitizing;
+use crate::sanitizing::making::{self, SanitizingKernel};
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
@@ -158,23 +161,36 @@ fn prepare_for(
         let wanted = given.is_none_or(|given| used.as_ref() == Some(&given.identity()));
         (wanted && kdir.stamp().inputs == inputs(&parts, &root, used.as_deref())).then_some(kdir)
     };
+    let make = || match given {
+        Some(supply) => with(&making, supply).run(),
+        None => find_or_make(&making),
+    };
+    made_once(context, &kernel.release, &root, fresh, make)
+}
+
+/// The kernel of this release: the one in the cache that `fresh` gives, or made now by one run
+/// while others wait.
+fn made_once(
+    context: &Context,
+    release: &Release,
+    root: &Root,
+    fresh: impl Fn() -> Option<Kdir>,
+    make: impl Fn() -> Result<()>,
+) -> Result<Prepared> {
     let mut made = false;
     loop {
-        let used = use_of(context, &kernel.release)?;
+        let used = use_of(context, release)?;
         if let Some(kdir) = fresh() {
             if !made {
-                context.report.note("Fresh", &format!("kernel {}", kernel.release));
+                context.report.note("Fresh", &format!("kernel {release}"));
             }
             kdir.mark_used();
-            return Ok(Prepared { kdir, root, _used: used });
+            return Ok(Prepared { kdir, root: root.clone(), _used: used });
         }
         drop(used);
-        let _lock = context.cache.lock(&lock_name(&kernel.release), &context.report)?;
+        let _lock = context.cache.lock(&lock_name(release), &context.report)?;
         if fresh().is_none() {
-            match given {
-                Some(supply) => with(&making, supply).run()?,
-                None => find_or_make(&making)?,
-            }
+            make()?;
         }
         made = true;
     }
@@ -237,6 +253,41 @@ pub(crate) fn require_origin(cache: &Cache, release: &Release, origin: &Origin) 
     )))
 }
 
+/// Prepares the sanitizing kernel that stands for `of`: takes it from the cache, or builds it.
+pub fn prepare_sanitizing(
+    context: &Context,
+    archive: &dyn Archive,
+    of: &ArchiveKernel,
+    rust: Rust,
+) -> Result<Prepared> {
+    let config = archive.config(of)?;
+    if rust == Rust::Needed {
+        require_rust(archive, of, &config)?;
+    }
+    let release = sanitizing::standing_for(&of.release).or_fail()?;
+    let place = Kdir::place_of(&context.cache, &release);
+    require_path(&place, "move the cache: export XDG_CACHE_HOME=/some/directory")?;
+    require_origin(&context.cache, &release, &Origin::Sanitizing { of: of.release.clone() })?;
+    let recipe = archive.recipe_with_clang(of, &config);
+    if Kdir::open(&context.cache, &release).is_none() {
+        facts::require_space(&context.cache, facts::NEEDED, "a kernel with its build root needs")?;
+    }
+    // The compilers of the distribution, never those of this machine.
+    let root = Root::provide(context, &recipe, RootChoice::Made)?;
+    let inputs = inputs_of_sanitizing(archive, of, &root)?;
+    let making = SanitizingKernel {
+        context,
+        archive,
+        of,
+        release: &release,
+        root: &root,
+        recipe: &recipe,
+        inputs: inputs.clone(),
+    };
+    let fresh = || Kdir::open(&context.cache, &release).filter(|kdir| kdir.stamp().inputs == inputs);
+    made_once(context, &release, &root, fresh, || making.run())
+}
+
 /// The name of the lock on a kernel.
 pub(crate) fn lock_name(release: &Release) -> String {
     format!("kernel {release}")
@@ -269,12 +320,16 @@ pub fn provide_for(
             return Ok(Prepared { kdir, root, _used: used });
         }
     }
+    let of = release.and_then(sanitizing::stands_for);
     let distribution = known::usual();
-    let mut archive = distribution.archive_of(context, Age::Current, release)?;
-    let kernel = match release {
+    let mut archive = distribution.archive_of(context, Age::Current, of.as_ref().or(release))?;
+    let kernel = match of.as_ref().or(release) {
         Some(release) => discover::find(&mut *archive, release)?,
         None => discover::default(distribution, &*archive)?,
     };
+    if of.is_some() {
+        return prepare_sanitizing(context, &*archive, &kernel, rust);
+    }
     prepare_for(context, &*archive, &kernel, choice, rust, None)
 }
 
@@ -300,6 +355,22 @@ fn require_native(archive: &dyn Archive, object: &str) -> Result<(), Failure> {
     }
     let reason = format!("is used with the headers of {0}, whose programs run on {0} alone", kernel.debian());
     Err(Failure::refused(object, reason).remedy("leave out --from: then everything is made here"))
+}
+
+/// The sanitizing kernel that stands for `of`, or for the default kernel; a name only, nothing is
+/// made.
+///
+/// # Errors
+///
+/// If there is no default kernel.
+pub fn sanitizing_release(context: &Context, of: Option<&Release>) -> Result<Release> {
+    let default = || -> Result<Release> {
+        let distribution = known::usual();
+        let archive = distribution.archive(context, Age::Current)?;
+        Ok(discover::default(distribution, &*archive)?.release)
+    };
+    let of = of.map_or_else(default, |of| Ok(of.clone()))?;
+    Ok(sanitizing::standing_for(&of).or_fail()?)
 }
 
 /// Refuses a configuration that is for something else than the kernel that it is to be of.
@@ -355,6 +426,11 @@ pub fn inputs_of(
 ) -> Result<String> {
     let kdir = Kdir::open(cache, &kernel.release);
     Ok(inputs(&archive.parts(kernel)?, root, kdir.as_ref().and_then(supply_in).as_deref()))
+}
+
+/// The same of the sanitizing kernel that stands for `of`.
+pub fn inputs_of_sanitizing(archive: &dyn Archive, of: &ArchiveKernel, root: &Root) -> Result<String> {
+    making::inputs(archive, of, root)
 }
 
 /// Hash of everything a prepared kernel depends on.

@@ -40,6 +40,11 @@ impl Config {
         self.0.get(name).map(|value| value.trim_matches('"'))
     }
 
+    /// An option's value as it is written, quotes included.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// Whether an option is `y`.
     pub fn is_yes(&self, name: &str) -> bool {
         self.get(name) == Some("y")

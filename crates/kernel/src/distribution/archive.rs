@@ -103,6 +103,9 @@ pub trait Archive: std::fmt::Debug + Sync {
     /// The build root that a kernel with this configuration needs.
     fn recipe(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe;
 
+    /// The same, with clang and all of LLVM's tools, whatever the kernel was built with.
+    fn recipe_with_clang(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe;
+
     /// The configuration of a kernel.
     fn config(&self, kernel: &ArchiveKernel) -> Result<Config>;
 

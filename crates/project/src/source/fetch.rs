@@ -15,6 +15,7 @@ use kernel::distribution::package::Package;
 use kernel::distribution::{Age, Archive, SourceTar, known as distributions};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
+use kernel::sanitizing::stands_for;
 use kmodfile::release::Release;
 use report::cache::remove_plain;
 use report::durable;
@@ -86,18 +87,22 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     if let Some(place) = known(context, &prepared.kdir, import) {
         return read_all(&place, import);
     }
-    let mut archive =
-        distributions::usual().archive_of(context, Age::Current, Some(prepared.kdir.release()))?;
-    let release = prepared.kdir.release();
+    let sanitizing = stands_for(prepared.kdir.release());
+    let release = sanitizing.as_ref().unwrap_or(prepared.kdir.release());
+    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
     let kernel = discover::find(&mut *archive, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
-    if prepare::inputs_of(&context.cache, &*archive, &kernel, &prepared.root)? != *inputs {
+    let now = match &sanitizing {
+        Some(_) => prepare::inputs_of_sanitizing(&*archive, &kernel, &prepared.root)?,
+        None => prepare::inputs_of(&context.cache, &*archive, &kernel, &prepared.root)?,
+    };
+    if now != *inputs {
         let reason = format!(
             "was prepared from other packages than those that are now in the archive ({})",
             kernel.version()
         );
         return Err(Failure::refused(release.as_str(), reason)
-            .remedy(format!("cargo kmod kernel prepare {release}"))
+            .remedy(format!("cargo kmod kernel prepare {}", prepared.kdir.release()))
             .into());
     }
     let source = archive.source(&kernel)?;
@@ -111,6 +116,8 @@ fn of_release(context: &Context, release: &Release, import: &ImportList) -> Resu
     if let Some(place) = Kdir::open(&context.cache, release).and_then(|kdir| known(context, &kdir, import)) {
         return read_all(&place, import);
     }
+    let of = stands_for(release);
+    let release = of.as_ref().unwrap_or(release);
     let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
     let kernel = discover::find(&mut *archive, release)?;
     let source = archive.source(&kernel)?;

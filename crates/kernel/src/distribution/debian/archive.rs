@@ -357,6 +357,10 @@ impl Archive for DebianArchive<'_> {
         recipe::for_kernel(kernel.suite(), config)
     }
 
+    fn recipe_with_clang(&self, kernel: &ArchiveKernel, config: &Config) -> Recipe {
+        self.recipe(kernel, config).with(recipe::LLVM.iter().copied())
+    }
+
     fn config(&self, kernel: &ArchiveKernel) -> Result<Config> {
         let kept = self.kept("configs", &kernel.headers);
         Ok(Config::parse(&self.of_headers(kernel, ".config", &kept)?))

@@ -35,8 +35,9 @@ const KERNEL: &[&str] = &[
 /// Needed besides for a kernel with Rust: bindgen reads C through libclang.
 const RUST: &[&str] = &["bindgen", "clang", "lld", "llvm", "rust-src", "rustc"];
 
-/// Needed for a kernel of clang's: its make takes all tools from LLVM.
-const LLVM: &[&str] = &["clang", "lld", "llvm"];
+/// Needed for a kernel of clang's: its make takes all tools from LLVM
+/// (Documentation/kbuild/llvm.rst).
+pub(super) const LLVM: &[&str] = &["clang", "lld", "llvm"];
 
 /// A root of this suite with these packages.
 pub fn recipe(suite: &str, packages: Vec<String>) -> Recipe {
