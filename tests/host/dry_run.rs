@@ -47,6 +47,7 @@ const LINES: &[(&str, &[Line])] = &[
         &[
             (&[0, 3], "--project {}/project", "would"),
             (&[0, 3], "--secure-boot --project {}/project", "would"),
+            (&[0, 3], "--sanitize --ktap {}/new --project {}/project", "would"),
         ],
     ),
     (
@@ -69,7 +70,11 @@ const LINES: &[(&str, &[Line])] = &[
     ("kernel list", &[(&[0], "", RELEASE), (&[0], "--installed", "is running")]),
     (
         "kernel prepare",
-        &[(&[0], "", "would prepare 7.2.1"), (&[0], "7.2.1+deb13-cloud-amd64", "would prepare 7.2.1")],
+        &[
+            (&[0], "", "would prepare 7.2.1"),
+            (&[0], "7.2.1+deb13-cloud-amd64", "would prepare 7.2.1"),
+            (&[0], "--sanitize", "would build the sanitizing kernel of 7.2.1"),
+        ],
     ),
     ("kernel remove", &[(&[0], "7.2.1+deb13-cloud-amd64", "would remove {}/cargo-kmod/kernels/7.2.1")]),
     ("key new", &[(&[0], "", "would make"), (&[0], "--output {}/new", "would make")]),

@@ -53,7 +53,9 @@ impl LostObject {
 impl fmt::Display for LostObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let culprit = self.culprit().unwrap_or("an unknown place");
-        write!(f, "{} bytes, allocated in {culprit}", self.size)
+        let gone =
+            if culprit.starts_with("0x") { ", which is gone: an __init function, or a module" } else { "" };
+        write!(f, "{} bytes, allocated in {culprit}{gone}", self.size)
     }
 }
 
@@ -90,6 +92,10 @@ unreferenced object 0xffff888004a3d200 (size 8):
         assert_eq!(all[0].backtrace.len(), 4);
         assert_eq!(all[0].culprit(), Some("probe_init+0x2c/0xff0 [probe]"));
         assert_eq!(all[1].culprit(), Some("work_fn+0x1/0x2"));
+        assert_eq!(all[1].to_string(), "8 bytes, allocated in work_fn+0x1/0x2");
+        let init =
+            LostObject { size: 8, backtrace: vec!["kmalloc+0x1/0x2".into(), "0xffffffffc0401041".into()] };
+        assert!(init.to_string().contains("0xffffffffc0401041, which is gone"), "{init}");
         assert_eq!(LostObject::parse_all(""), []);
     }
 }

@@ -13,6 +13,7 @@ use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::make::require_path;
+use kernel::origin::Origin;
 use kernel::prepare::{self, Prepared, Rust};
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
@@ -327,6 +328,8 @@ pub(super) fn kernels(
 ) -> Result<Vec<Option<AskedKernel>>> {
     if args.all_kernels {
         let mut prepared = Kdir::all(&context.cache, &context.report);
+        // Nothing is shipped for a kernel that only finds faults.
+        prepared.retain(|kdir| !matches!(kdir.stamp().origin, Origin::Sanitizing { .. }));
         prepared.retain(|kdir| match opened {
             Opened::Project(project) => is_for(context, project, kdir),
             Opened::Program { .. } => true,
