@@ -28,6 +28,7 @@ mod ranges;
 mod rebuild;
 mod reload;
 mod rpm;
+mod sanitizing;
 mod signatures;
 mod system;
 mod vehicle;
@@ -135,6 +136,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(new::trials(bench))
         .chain(ksmbd::trials(bench))
         .chain(compressed::trials(bench))
+        .chain(sanitizing::trials(bench))
         .collect()
 }
 
