@@ -8,9 +8,12 @@ mod dkms;
 #[path = "../dkms/corpus.rs"]
 mod dkms_corpus;
 mod dkms_versions;
+mod from_source;
 mod given;
 mod inspection;
 mod install;
+#[path = "../kernel_source.rs"]
+mod kernel_source;
 mod kernels;
 #[path = "../dkms/machine.rs"]
 mod machine;
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         rpm_sign::trials(&suite),
         kernels::trials(&suite),
         builds::trials(&suite),
+        from_source::trials(&suite),
         given::trials(&suite),
         inspection::trials(&suite),
         rebuild::trials(&suite),

@@ -158,6 +158,11 @@ impl Kdir {
         Self::stamped(cache, release)?.missing()
     }
 
+    /// Where the kernel of this release comes from, whether it is complete or not.
+    pub(crate) fn origin_of(cache: &Cache, release: &Release) -> Option<Origin> {
+        Some(Self::stamped(cache, release)?.stamp.origin)
+    }
+
     fn stamped(cache: &Cache, release: &Release) -> Option<Self> {
         let place = Self::place_of(cache, release);
         let stamp: Stamp = serde_json::from_slice(&fs_err::read(stamp_of(&place)).ok()?).ok()?;
@@ -286,6 +291,14 @@ impl Kdir {
 
     /// Why it is not used, and what is to be done then.
     fn wrong(&self) -> Option<(String, String)> {
+        let wrong = self.wrong_in_place()?;
+        let Origin::Source { source, .. } = &self.stamp.origin else { return Some(wrong) };
+        let again =
+            format!("prepare it again: cargo kmod kernel prepare --source {source}, with the same options");
+        Some((wrong.0, again))
+    }
+
+    fn wrong_in_place(&self) -> Option<(String, String)> {
         let release = self.release();
         let (installed, again) = (self.is_installed(), format!("cargo kmod build --kernel {release}"));
         if let Some(file) = self.missing() {

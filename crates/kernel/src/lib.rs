@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod failures;
 pub mod from_source;
 pub mod installed;
+mod kconfig;
 pub mod kdir;
 pub mod kept;
 pub mod kmod;

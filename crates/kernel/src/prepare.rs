@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::discover;
 use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
 use crate::failures::OrFail as _;
+use crate::kconfig::{KconfigOptions, NotTaken};
 use crate::kdir::{Kdir, erase, supply_of};
 use crate::machine::facts;
 use crate::make::require_path;
@@ -288,6 +289,34 @@ pub fn prepare_sanitizing(
     made_once(context, &release, &root, fresh, || making.run())
 }
 
+/// Refuses to look in the archive for a kernel that was made from a source of the user's: what is
+/// wrong with it is wrong here.
+///
+/// # Errors
+///
+/// Refused, if the kernel of this release was made so: it has lost a file, or has no Rust.
+pub fn require_from_archive(cache: &Cache, release: &Release) -> Result<()> {
+    let Some(Origin::Source { source, .. }) = Kdir::origin_of(cache, release) else { return Ok(()) };
+    let again =
+        format!("cargo kmod kernel prepare --source {source}, with the options that it was prepared with");
+    if let Some(file) = Kdir::lost(cache, release) {
+        let reason = format!("its tree has lost {file}, and it is not from the archive");
+        return Err(Failure::refused(release.as_str(), reason).remedy(again).into());
+    }
+    let Some(kdir) = Kdir::open(cache, release) else { return Ok(()) };
+    if kdir.stamp().rust_symbols > 0 {
+        let reason = format!("is from source ({source}), not from the archive, and prepared already");
+        return Err(Failure::refused(release.as_str(), reason).remedy(again).into());
+    }
+    let options = KconfigOptions::of_source(&kdir.source(), kdir.stamp().architecture)?;
+    let why = match options.why_not("CONFIG_RUST", &kdir.config()?) {
+        NotTaken::Needs(parts) if !parts.is_empty() => format!("; it needs {}", parts.join(" and ")),
+        _ => String::new(),
+    };
+    let reason = format!("CONFIG_RUST is not set in this kernel, so it cannot load modules in Rust{why}");
+    Err(Failure::refused(release.as_str(), reason).remedy(format!("{again}, and CONFIG_RUST=y")).into())
+}
+
 /// The name of the lock on a kernel.
 pub(crate) fn lock_name(release: &Release) -> String {
     format!("kernel {release}")
@@ -319,6 +348,7 @@ pub fn provide_for(
             kdir.mark_used();
             return Ok(Prepared { kdir, root, _used: used });
         }
+        require_from_archive(&context.cache, release)?;
     }
     let of = release.and_then(sanitizing::stands_for);
     let distribution = known::usual();

@@ -7,10 +7,10 @@ use camino::Utf8Path;
 
 use crate::context::Context;
 use crate::failures::OrFail as _;
-use crate::from_source::kconfig::{KconfigOptions, NotTaken};
 use crate::from_source::wanted::Wanted;
+use crate::kconfig::{KconfigOptions, NotTaken};
 use crate::make::{CONFIGURE, log_named, output_step, run_counted};
-use crate::root::{Access, Root};
+use crate::root::{Access, Root, terminal};
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
 use kmodfile::release::Release;
@@ -29,6 +29,8 @@ pub(super) struct Configuring<'a> {
     pub(super) allow_dropped: bool,
     /// What is added to the release.
     pub(super) localversion: Option<&'a str>,
+    /// The root in which the user chooses the options, if so.
+    pub(super) menu: Option<&'a Root>,
 }
 
 /// A configuration that the source takes.
@@ -61,25 +63,42 @@ const NAMED: usize = 12;
 impl Configuring<'_> {
     /// Configures in an output directory that is thrown away.
     pub(super) fn run(&self) -> Result<Configured> {
-        let step = self.context.report.step("Configuring", &self.wanted.name);
         let dir = self.context.cache.path("configuring");
         fs_err::create_dir_all(&dir)?;
         let dir = tempfile::Builder::new().prefix("kernel-").tempdir_in(&dir)?;
         let dir = Utf8Path::from_path(dir.path()).context("the cache's path is no UTF-8")?;
         let build = dir.join("build");
         fs_err::create_dir(&build)?;
+        let step = self.context.report.step("Configuring", &self.wanted.name);
         let asked = Config::parse(&self.asked());
         self.configure(&asked, &build)?;
-        let text = fs_err::read_to_string(build.join(".config"))?;
-        let config = Config::parse(&text);
+        self.require_taken(&asked, &config_in(&build)?)?;
+        if let Some(root) = self.menu {
+            step.done("Configured", &self.wanted.name);
+            self.choose(root, &build)?;
+        }
+        self.finish(&build)
+    }
+
+    /// Lets the user choose, beginning with what was asked for.
+    fn choose(&self, root: &Root, build: &Utf8Path) -> Result<()> {
+        let cmd = output_step(&config_in(build)?, self.source, build, &["menuconfig"], self.context.jobs);
+        terminal::converse(self.context, root, cmd, &self.access(build))
+    }
+
+    /// What was configured, and what `make kernelrelease` would print, once what that needs is made.
+    fn finish(&self, build: &Utf8Path) -> Result<Configured> {
+        let config = config_in(build)?;
         self.require_usable(&config)?;
-        self.require_taken(&asked, &config)?;
-        // What `make kernelrelease` prints, after what it needs has been made.
-        self.make(&config, &build, &["include/config/kernel.release"], &[])?;
+        self.make(&config, build, &["include/config/kernel.release"], &[])?;
         let release = fs_err::read_to_string(build.join("include/config/kernel.release"))?;
         let release: Release = release.trim().parse().or_fail()?;
-        step.done("Configured", release.as_str());
-        Ok(Configured { text, release })
+        self.context.report.note("Configured", &format!("kernel {release}"));
+        Ok(Configured { text: fs_err::read_to_string(build.join(".config"))?, release })
+    }
+
+    fn access(&self, build: &Utf8Path) -> Access {
+        Access::default().read(self.source).write(build.parent().unwrap_or(build))
     }
 
     /// What is asked for, with what is added to the release.
@@ -114,8 +133,7 @@ impl Configuring<'_> {
     fn make(&self, config: &Config, build: &Utf8Path, targets: &[&str], words: &[String]) -> Result<()> {
         let log = log_named(&self.context.cache, "configure.log")?;
         let cmd = output_step(config, self.source, build, targets, self.context.jobs).args(words);
-        let access = Access::default().read(self.source).write(build.parent().unwrap_or(build));
-        let inside = |cmd| self.root.inside(self.context, cmd, &access);
+        let inside = |cmd| self.root.inside(self.context, cmd, &self.access(build));
         let step = self.context.report.step("Making", targets[0]);
         run_counted(cmd, &log, inside, &step, &self.context.report)
     }
@@ -169,6 +187,10 @@ impl Configuring<'_> {
             )
             .into())
     }
+}
+
+fn config_in(build: &Utf8Path) -> Result<Config> {
+    Ok(Config::parse(&fs_err::read_to_string(build.join(".config"))?))
 }
 
 /// A line about an option that is not as it was asked for; none, if it is nobody's to ask for.

@@ -7,12 +7,11 @@
 
 mod configuring;
 mod given;
-mod kconfig;
 mod making;
 mod prepare;
 mod snapshot;
 mod tarball;
 mod wanted;
 
-pub use prepare::{FromSource, prepare};
+pub use prepare::{FromSource, check, prepare};
 pub use wanted::WantedConfig;

@@ -9,13 +9,13 @@ use crate::from_source::configuring::{Configured, Configuring, require_localvers
 use crate::from_source::given::GivenSource;
 use crate::from_source::making::{Exports, MakingFromSource, origin};
 use crate::from_source::snapshot::Snapshot;
-use crate::from_source::wanted::{Wanted, WantedConfig};
+use crate::from_source::wanted::{self, Wanted, WantedConfig};
 use crate::kdir::Kdir;
 use crate::machine::facts;
 use crate::make::require_path;
 use crate::origin::Origin;
 use crate::prepare::{Prepared, lock_name, require_origin, use_of};
-use crate::root::{Root, RootChoice};
+use crate::root::{Root, RootChoice, terminal};
 use crate::source::Extent;
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
@@ -41,6 +41,8 @@ pub struct FromSource {
     pub minimal: bool,
     /// Whether options that the source does not take are left out.
     pub allow_dropped: bool,
+    /// Whether the user chooses options in `make menuconfig` before the kernel is made.
+    pub menuconfig: bool,
     /// What is added to the release.
     pub localversion: Option<String>,
     /// Whether image and modules are made as well.
@@ -57,22 +59,28 @@ pub struct FromSource {
 /// Refused, if source or configuration are not what a kernel for this machine can be made of, or if
 /// a kernel of the same release came from elsewhere.
 pub fn prepare(context: &Context, from: &FromSource, choice: RootChoice) -> Result<Prepared> {
-    let given = GivenSource::of(&from.source)?;
-    from.localversion.as_deref().map(require_localversion).transpose()?;
-    let exports = from.exports()?;
+    let (given, exports) = looked_at(from)?;
     let wanted = Wanted::find(context, &from.config)?;
     let needed = if from.full { NEEDED_WHOLE } else { facts::NEEDED };
     facts::require_space(&context.cache, needed, "a kernel with its source and build root needs")?;
     require_path(context.cache.dir(), "move the cache: export XDG_CACHE_HOME=/some/directory")?;
     let root = Root::provide(context, &wanted.recipe, choice)?;
     let identity = given.identity(&context.report)?;
-    let inputs = inputs(from, &root, &identity, &wanted.text)?;
-    if let Some(prepared) = made_of(context, &inputs, &root)? {
-        context.report.note("Fresh", &format!("kernel {}", prepared.kdir.release()));
+    let mut inputs = inputs_of(from, &root, &identity, &wanted.text)?;
+    if !from.menuconfig
+        && let Some(prepared) = fresh(context, &inputs, &root)?
+    {
         return Ok(prepared);
     }
-    let for_modules = Extent::ForModules(Architecture::native().unwrap_or_default());
-    let extent = if from.full { Extent::Whole } else { for_modules };
+    let menu = from
+        .menuconfig
+        .then(|| Root::provide(context, &wanted.recipe.clone().with(MENU.iter().copied()), choice));
+    let menu = menu.transpose()?;
+    let extent = if from.full {
+        Extent::Whole
+    } else {
+        Extent::ForModules(Architecture::native().unwrap_or_default())
+    };
     let source = Snapshot::provide(context, &given, &identity, extent)?;
     let configured = Configuring {
         context,
@@ -82,8 +90,15 @@ pub fn prepare(context: &Context, from: &FromSource, choice: RootChoice) -> Resu
         minimal: from.minimal,
         allow_dropped: from.allow_dropped,
         localversion: from.localversion.as_deref(),
+        menu: menu.as_ref(),
     }
     .run()?;
+    if from.menuconfig {
+        inputs = inputs_of(from, &root, &identity, &configured.text)?;
+        if let Some(prepared) = fresh(context, &inputs, &root)? {
+            return Ok(prepared);
+        }
+    }
     require_origin(&context.cache, &configured.release, &origin(&given, &exports))?;
     let making = MakingFromSource {
         context,
@@ -96,6 +111,40 @@ pub fn prepare(context: &Context, from: &FromSource, choice: RootChoice) -> Resu
         exports,
     };
     making_alone(&making, &configured, &root)
+}
+
+/// Refuses what can be seen to be wrong without making anything.
+///
+/// # Errors
+///
+/// Those of [`prepare`] about source, options and files.
+pub fn check(from: &FromSource) -> Result<()> {
+    looked_at(from).map(drop)
+}
+
+fn looked_at(from: &FromSource) -> Result<(GivenSource, Exports)> {
+    let given = GivenSource::of(&from.source)?;
+    from.localversion.as_deref().map(require_localversion).transpose()?;
+    if let WantedConfig::File(file) = &from.config {
+        wanted::read(file)?;
+    }
+    let exports = from.exports()?;
+    if from.menuconfig {
+        terminal::require("--menuconfig")?;
+    }
+    Ok((given, exports))
+}
+
+/// Packages that menuconfig is compiled with.
+const MENU: &[&str] = &["libncurses-dev"];
+
+/// The kernel that was made of these inputs, if it is there; says so.
+fn fresh(context: &Context, inputs: &str, root: &Root) -> Result<Option<Prepared>> {
+    let made = made_of(context, inputs, root)?;
+    if let Some(prepared) = &made {
+        context.report.note("Fresh", &format!("kernel {}", prepared.kdir.release()));
+    }
+    Ok(made)
 }
 
 /// Makes the kernel while other runs wait.
@@ -116,14 +165,17 @@ fn making_alone(making: &MakingFromSource<'_>, configured: &Configured, root: &R
 /// The kernel that was made of these inputs, if it is there.
 fn made_of(context: &Context, inputs: &str, root: &Root) -> Result<Option<Prepared>> {
     let of_source = |kdir: &Kdir| matches!(kdir.stamp().origin, Origin::Source { .. });
-    let found = Kdir::all(&context.cache, &context.report)
+    let found = Kdir::all_quietly(&context.cache)
         .into_iter()
         .find(|kdir| of_source(kdir) && kdir.stamp().inputs == inputs);
     let Some(kdir) = found else { return Ok(None) };
     let used = use_of(context, kdir.release())?;
     // Nobody has made another of it meanwhile.
     let kdir = Kdir::open(&context.cache, kdir.release()).filter(|kdir| kdir.stamp().inputs == inputs);
-    Ok(kdir.map(|kdir| Prepared::new(kdir, root.clone(), used)))
+    Ok(kdir.map(|kdir| {
+        kdir.mark_used();
+        Prepared::new(kdir, root.clone(), used)
+    }))
 }
 
 impl FromSource {
@@ -149,7 +201,7 @@ fn require_symvers(file: &Utf8Path) -> Result<(), Failure> {
 }
 
 /// Hash of everything a kernel from source depends on.
-fn inputs(from: &FromSource, root: &Root, identity: &str, config: &str) -> Result<String> {
+fn inputs_of(from: &FromSource, root: &Root, identity: &str, config: &str) -> Result<String> {
     let symvers = from.symvers.as_ref().map(fs_err::read_to_string).transpose()?;
     // Comments and order say nothing; what is not set is what Kconfig has, unless it is said.
     let off: Vec<&str> = config.lines().filter(|line| line.ends_with(" is not set")).collect();

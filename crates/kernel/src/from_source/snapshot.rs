@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::distribution::SourceTar;
 use crate::from_source::given::{GivenSource, require_kernel};
 use crate::from_source::tarball;
+use crate::shared_source::lock_name;
 use crate::source::{self, Extent};
 use report::cache::{Lock, remove_plain};
 use report::durable;
@@ -26,12 +27,6 @@ pub(super) struct Snapshot {
     _used: Lock,
 }
 
-/// Where all are.
-const DIR: &str = "sources";
-
-/// In a copy that is whole: made last.
-const MARK: &str = "complete";
-
 impl Snapshot {
     /// The copy of `given`, which is known by `identity`; made if need be. A whole one serves
     /// modules as well.
@@ -41,9 +36,7 @@ impl Snapshot {
         identity: &str,
         extent: Extent,
     ) -> Result<Self> {
-        if matches!(extent, Extent::ForModules(_))
-            && let Some(whole) = Self::made(context, &name(identity, Extent::Whole))?
-        {
+        if let Some(whole) = Self::made(context, &name(identity, Extent::Whole))? {
             return Ok(whole);
         }
         let name = name(identity, extent);
@@ -52,31 +45,29 @@ impl Snapshot {
                 return Ok(made);
             }
             let _lock = context.cache.lock(&lock_name(&name), &context.report)?;
-            let place = context.cache.path(DIR).join(&name);
-            if !place.join(MARK).exists() {
+            let place = context.cache.path("sources").join(&name);
+            if !place.exists() {
                 make(context, given, identity, extent, &place)?;
             }
         }
     }
 
     fn made(context: &Context, name: &str) -> Result<Option<Self>> {
-        let place = context.cache.path(DIR).join(name);
-        if !place.join(MARK).exists() {
+        let tree = context.cache.path("sources").join(name);
+        if !tree.exists() {
             return Ok(None);
         }
         let used = context.cache.share(&lock_name(name), &context.report)?;
-        let there = place.join(MARK).exists();
-        Ok(there.then(|| Self { tree: place.join("tree"), _used: used }))
+        Ok(tree.exists().then(|| Self { tree, _used: used }))
     }
 }
 
+/// Beside the distribution's sources, and not to be taken for one.
 fn name(identity: &str, extent: Extent) -> String {
-    let what = if extent == Extent::Whole { "whole" } else { "modules" };
-    format!("{identity}-{what}")
-}
-
-fn lock_name(name: &str) -> String {
-    format!("source {name}")
+    match extent {
+        Extent::Whole => format!("given-{identity}-whole"),
+        Extent::ForModules(architecture) => format!("given-{identity}-{architecture}"),
+    }
 }
 
 /// Copies, beside its place, and renames in.
@@ -90,15 +81,15 @@ fn make(
     context.require_wet_run(&format!("unpack {}", given.path()))?;
     let report = &context.report;
     let partial = context.cache.partial(place, report, remove_plain)?;
-    let tree = partial.join("tree");
-    fs_err::create_dir_all(&tree)?;
     let what = format!("source {}", given.path());
     let step = report.step("Unpacking", &what);
     let copied = match given {
-        GivenSource::Tarball(file, compression) => tarball::unpack(file, *compression, extent, &tree, &step),
-        GivenSource::Directory(dir) => copy(context, dir, extent, &tree),
+        GivenSource::Tarball(file, compression) => {
+            tarball::unpack(file, *compression, extent, &partial, &step)
+        }
+        GivenSource::Directory(dir) => copy(context, dir, extent, &partial),
     };
-    copied.and_then(|()| Ok(require_kernel(&tree, given.path())?)).inspect_err(|_| {
+    copied.and_then(|()| Ok(require_kernel(&partial, given.path())?)).inspect_err(|_| {
         fs_err::remove_dir_all(&partial).ok();
     })?;
     if given.identity(report)? != identity {
@@ -107,10 +98,6 @@ fn make(
         return Err(Failure::refused(given.path().as_str(), reason)
             .remedy("run the same command again")
             .into());
-    }
-    fs_err::write(partial.join(MARK), "")?;
-    if place.exists() {
-        fs_err::remove_dir_all(place)?;
     }
     durable::publish(&partial, place)?;
     step.done("Unpacked", &what);

@@ -105,7 +105,8 @@ impl Wanted {
     }
 }
 
-fn read(file: &Utf8Path) -> Result<String> {
+/// The text of a file, which has to be a configuration of a kernel for this machine.
+pub(super) fn read(file: &Utf8Path) -> Result<String> {
     let meta = fs_err::metadata(file).map_err(|_| Failure::usage(file.as_str(), "no such file"))?;
     if !meta.is_file() || meta.len() > LARGEST {
         return Err(Failure::refused(file.as_str(), "is not a kernel's configuration").into());
@@ -116,6 +117,7 @@ fn read(file: &Utf8Path) -> Result<String> {
             Failure::refused(file.as_str(), "is not a kernel's configuration: it names no option").into()
         );
     }
+    require_architecture(file.as_str(), &text)?;
     Ok(text)
 }
 

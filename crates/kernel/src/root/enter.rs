@@ -38,6 +38,9 @@ pub struct RootEntry {
     /// Directory to start in.
     #[arg(long)]
     pub cwd: Option<Utf8PathBuf>,
+    /// Standard input is a terminal made for the command, and becomes its own.
+    #[arg(long)]
+    pub terminal: bool,
     /// Environment, NAME=VALUE.
     #[arg(long)]
     pub env: Vec<String>,
@@ -62,6 +65,9 @@ impl RootEntry {
         );
         // Without a session of its own, the command would have the user's terminal as its own.
         rustix::process::setsid().context("leaving the terminal")?;
+        if self.terminal {
+            rustix::process::ioctl_tiocsctty(std::io::stdin()).context("taking the terminal")?;
+        }
         let root = &self.root;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .context("making mounts private")?;
@@ -256,6 +262,7 @@ mod tests {
             read_at: Vec::new(),
             write: Vec::new(),
             cwd: None,
+            terminal: false,
             env: Vec::new(),
             keep_env: Vec::new(),
             command: vec!["true".into()],

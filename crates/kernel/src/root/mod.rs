@@ -14,6 +14,7 @@ pub mod mounts;
 mod provided;
 pub mod removal;
 pub mod scratch;
+pub(crate) mod terminal;
 pub mod tree;
 
 pub use access::Access;

@@ -71,6 +71,15 @@ impl Root {
             Self::Tree(root) => root.inside(context, cmd, access),
         }
     }
+
+    /// The same on the terminal that is its standard input, which becomes its own: it is told when
+    /// the size changes.
+    pub(super) fn on_terminal(&self, context: &Context, cmd: Cmd, access: &Access) -> Cmd {
+        match self {
+            Self::Host => host::inside(cmd.wrapped_in(Cmd::new("setsid").args(["--ctty", "--wait"]), "host")),
+            Self::Tree(root) => root.inside_with(context, cmd, access, |outer| outer.arg("--terminal")),
+        }
+    }
 }
 
 /// What is installed here is built for here: its programs are this machine's.

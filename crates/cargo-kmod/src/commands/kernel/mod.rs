@@ -34,6 +34,9 @@ pub enum KernelCommand {
     /// Headers and source of the same version are fetched, the Rust artefacts that the
     /// distribution's headers lack are made again with the kernel's own toolchain, and every Rust
     /// symbol that the kernel exports is checked against them. A tree that misses one is refused.
+    ///
+    /// With --source the kernel is made from a source of your own, in an output directory of its
+    /// own: configured and prepared, or, with --full, compiled as a whole.
     Prepare(PrepareArgs),
     /// Make packages of a kernel's Rust artefacts: linux-librust-RELEASE as .deb and .rpm
     ///

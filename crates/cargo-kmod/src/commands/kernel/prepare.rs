@@ -52,6 +52,7 @@ struct PreparedKernel {
 pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     if let Some(from) = args.source.wanted() {
         if context.dry_run {
+            from_source::check(&from)?;
             context.report.say(&format!("would make a kernel from {}", from.source));
             return Ok(());
         }
@@ -62,6 +63,9 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     let of = args.release.as_ref().and_then(stands_for);
     let release = of.as_ref().or(args.release.as_ref());
     let sanitize = args.sanitize || of.is_some();
+    if let Some(release) = release.filter(|_| !sanitize) {
+        prepare::require_from_archive(&context.cache, release)?;
+    }
     let distribution = known::usual();
     let mut archive = distribution.archive_of(context, Age::Current, release)?;
     let kernel = match release {

@@ -28,6 +28,9 @@ pub(super) struct SourceArgs {
     /// Go on without the options that this source or its compiler does not take
     #[arg(long, requires = "source")]
     allow_dropped: bool,
+    /// Choose options in `make menuconfig` first, on a terminal of its own
+    #[arg(long, requires = "source")]
+    menuconfig: bool,
     /// Added to the release, so that several variants of one source stand side by side: -PAE
     #[arg(long, value_name = "TEXT", requires = "source", allow_hyphen_values = true)]
     localversion: Option<String>,
@@ -53,6 +56,7 @@ impl SourceArgs {
             config,
             minimal: self.minimal,
             allow_dropped: self.allow_dropped,
+            menuconfig: self.menuconfig,
             localversion: self.localversion.clone(),
             full: self.full,
             symvers: self.symvers.clone(),

@@ -28,7 +28,11 @@ pub(super) fn source_package<'a>(known: &'a [Package], kernel: &ArchiveKernel) -
                 if has.is_empty() { "no version" } else { &has }
             ),
         )
-        .remedy("choose a kernel whose source is still there: cargo kmod kernel list")
+        .remedy(format!(
+            "choose a kernel whose source is still there (cargo kmod kernel list), or name its source: \
+             cargo kmod kernel prepare --source TARBALL --config-of {}",
+            kernel.release
+        ))
         .into()
     })
 }
@@ -80,7 +84,7 @@ pub(super) fn build_packages<'a>(
 mod tests {
     use super::*;
     use crate::distribution::debian::index::read_index;
-    use report::failure::Exit;
+    use report::failure::{Exit, remedy_of};
 
     /// A package that depends on `depends`.
     fn package(name: &str, version: &str, depends: &[&str]) -> Package {
@@ -134,6 +138,9 @@ mod tests {
             let error = parts(&archive, &kernel).err().unwrap();
             assert_eq!(report::failure::exit_of(&error), Exit::Refused);
             assert!(error.to_string().contains(named), "{error}");
+            let names_source =
+                remedy_of(&error).unwrap().contains("--source TARBALL --config-of 7.2.11+deb13");
+            assert_eq!(names_source, named.contains("linux-source"), "{error}");
         }
     }
 }

@@ -13,7 +13,7 @@ use kmodfile::config::Config;
 
 /// All options of a kernel's source, by name without `CONFIG_`.
 #[derive(Debug, Default)]
-pub(super) struct KconfigOptions(BTreeMap<String, KconfigOption>);
+pub(crate) struct KconfigOptions(BTreeMap<String, KconfigOption>);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct KconfigOption {
@@ -25,7 +25,7 @@ struct KconfigOption {
 
 /// Why an option of a configuration was not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
+pub(crate) enum NotTaken {
     /// This source has no such option.
     Unknown,
     /// Nobody sets it: it follows from others.
@@ -36,7 +36,7 @@ pub(super) enum NotTaken {
 
 impl KconfigOptions {
     /// Reads the Kconfig files of a source for this architecture.
-    pub(super) fn of_source(source: &Utf8Path, architecture: Architecture) -> Result<Self> {
+    pub(crate) fn of_source(source: &Utf8Path, architecture: Architecture) -> Result<Self> {
         let mut options = Self::default();
         let of_arch = source.join("arch").join(architecture.source());
         let others = |path: &std::path::Path| {
@@ -110,7 +110,7 @@ impl KconfigOptions {
     }
 
     /// Why `option`, with `CONFIG_`, is not as it was asked for in a kernel of this configuration.
-    pub(super) fn why_not(&self, option: &str, config: &Config) -> NotTaken {
+    pub(crate) fn why_not(&self, option: &str, config: &Config) -> NotTaken {
         let name = option.strip_prefix("CONFIG_").unwrap_or(option);
         let Some(known) = self.0.get(name) else { return NotTaken::Unknown };
         if !known.asked {
