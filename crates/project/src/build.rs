@@ -317,6 +317,8 @@ impl Building<'_> {
             fs_err::remove_dir_all(&stage)?;
         }
         sources.write(&stage)?;
+        // On the host nothing else makes it.
+        fs_err::create_dir_all(&self.place)?;
         self.write_library()
     }
 

@@ -149,14 +149,13 @@ fn headers(system: &SystemRoot) -> Vec<(Release, Utf8PathBuf)> {
     dirs.into_iter().filter_map(of_release).collect()
 }
 
-/// The release that headers say they are of.
+/// The release that headers say they are of: what modules built against them get into their
+/// vermagic. Debian's `kernel.release` is not that.
 fn said_release(system: &SystemRoot, build: &Utf8Path) -> Option<String> {
-    let written = system.text(build.join("include/config/kernel.release"));
-    written.map(|text| text.trim().to_owned()).or_else(|| {
-        let header = system.text(build.join("include/generated/utsrelease.h"))?;
-        let value = header.lines().find_map(|line| line.strip_prefix("#define UTS_RELEASE "))?;
-        Some(value.trim().trim_matches('"').to_owned())
-    })
+    let header = system.text(build.join("include/generated/utsrelease.h")).unwrap_or_default();
+    let value = header.lines().find_map(|line| line.strip_prefix("#define UTS_RELEASE "));
+    let value = value.map(|value| value.trim().trim_matches('"').to_owned());
+    value.or_else(|| Some(system.text(build.join("include/config/kernel.release"))?.trim().to_owned()))
 }
 
 fn headers_at(system: &SystemRoot, release: &Release, place: &Utf8Path) -> Headers {

@@ -8,13 +8,20 @@ use std::os::unix::fs::PermissionsExt as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::os::unix::fs::symlink;
 use kmodfile::architecture::Architecture;
+use report::Report;
+use report::cache::Cache;
 use report::failure::Exit;
+use report::failure::exit_of;
 
+use super::adopt;
 use super::compilers::CompilersHere;
 use super::layout::{self, Headers, InstalledKernel};
 use super::readiness::{Obstruction, Readiness, Surveyed};
 use super::supply::PackageFamily;
 use super::system::SystemRoot;
+use crate::distribution::recipe::Recipe;
+use crate::kdir::{Kdir, Stamp};
+use crate::origin::{InstalledTree, Origin};
 
 const RUSTC: &str = "rustc 1.89.0 (29483883e 2025-08-04)";
 const GCC: &str = "gcc (GCC) 15.2.1 20260103";
@@ -150,6 +157,7 @@ fn debian(release: &str, rust: bool) -> System {
     system.build(&headers, "usr/lib/linux-kbuild-6.12", release, rust);
     system.link(&format!("{headers}/scripts"), "../../lib/linux-kbuild-6.12/scripts");
     system.write(&format!("{headers}/Makefile"), "include /usr/src/linux-headers-6.12.9-common/Makefile\n");
+    system.write(&format!("{headers}/include/config/kernel.release"), "6.12.9\n");
     system.write("usr/src/linux-headers-6.12.9-common/Makefile", "include $(srctree)/scripts/x\n");
     system.write(&format!("boot/vmlinuz-{release}"), "image");
     system
@@ -450,4 +458,88 @@ fn a_compiler_that_is_missing_or_another_is_named() {
     here.said.clear();
     let c = system.readiness_with(&here).c.unwrap();
     assert_eq!((c.wrong, c.remedy.as_deref()), (false, Some("apt-get install gcc")));
+}
+
+#[test]
+fn a_survey_tells_what_brings_the_image_and_what_is_in_the_way() {
+    let system = debian("6.12.9-amd64", false);
+    fs_err::remove_file(system.path("boot/vmlinuz-6.12.9-amd64")).unwrap();
+    let surveyed = adopt::survey(system.root(), None, &Report::silent()).unwrap();
+    assert_eq!((surveyed.len(), &surveyed[0].kernel.image), (1, &None));
+    assert_eq!(surveyed[0].image_from, "apt-get install linux-image-6.12.9-amd64");
+    assert!(adopt::obstruction(&surveyed[0], true).is_some());
+}
+
+/// A kernel in a cache whose build tree is that of `system`.
+fn stamped(system: &System, cache: &Cache, origin: Origin) -> Kdir {
+    let release = "6.12.9-amd64".parse().unwrap();
+    let place = Kdir::place_of(cache, &release);
+    fs_err::create_dir_all(&place).unwrap();
+    let build = system.path("usr/src/linux-headers-6.12.9-amd64");
+    if !place.join("build").exists() {
+        symlink(build, place.join("build")).unwrap();
+        symlink(system.path("usr/src/linux-headers-6.12.9-common"), place.join("source")).unwrap();
+    }
+    let stamp = Stamp {
+        release,
+        inputs: String::new(),
+        recipe: Recipe::host(),
+        architecture: Architecture::Amd64,
+        origin,
+        tools: String::new(),
+        place,
+        rust_symbols: 0,
+        seconds: 0.0,
+        make_seconds: 0.0,
+        bytes: 0,
+        of_some: Vec::new(),
+        kept: Vec::new(),
+    };
+    let kdir = Kdir::made(stamp).unwrap();
+    kdir.write_stamp().unwrap();
+    kdir
+}
+
+#[test]
+fn a_prepared_kernel_that_was_edited_is_refused_and_an_installed_one_looked_at_again() {
+    let system = debian("6.12.9-amd64", false);
+    let headers = "usr/src/linux-headers-6.12.9-amd64";
+    for name in ["scripts/Makefile.build", "scripts/module.lds"] {
+        system.write(&format!("usr/lib/linux-kbuild-6.12/{name}"), "");
+    }
+    system.write("usr/src/linux-headers-6.12.9-common/scripts/Makefile.build", "");
+    let cache = &Cache::at(system.path("cache")).unwrap();
+    let image = cache.path("kernels/6.12.9-amd64/image/lib/modules/6.12.9-amd64/modules.builtin");
+    fs_err::create_dir_all(image.parent().unwrap()).unwrap();
+    fs_err::write(image, "").unwrap();
+    let installed = InstalledTree {
+        build: system.path(headers),
+        source: system.path("usr/src/linux-headers-6.12.9-common"),
+        modules: system.path("usr/lib/modules/6.12.9-amd64"),
+        image: None,
+        others: Vec::new(),
+        rust: false,
+        image_from: "install it".to_owned(),
+    };
+    for origin in [Origin::Archive { suite: "x".to_owned() }, Origin::Installed(installed)] {
+        let is_installed = matches!(origin, Origin::Installed(_));
+        let config = fs_err::read_to_string(system.path(&format!("{headers}/.config"))).unwrap();
+        let kdir = stamped(&system, cache, origin);
+        let release = kdir.release();
+        Kdir::require_unchanged(cache, release).unwrap();
+        assert!(Kdir::open(cache, release).is_some() && kdir.is_installed() == is_installed);
+        system.write(&format!("{headers}/.config"), &format!("{config}CONFIG_KASAN=y\n"));
+        assert!(Kdir::open(cache, release).is_none() && Kdir::all(cache, &Report::silent()).is_empty());
+        let refused = Kdir::require_unchanged(cache, release);
+        assert_eq!((refused.is_err(), Kdir::was_installed(cache, release)), (!is_installed, is_installed));
+        if let Err(failure) = refused {
+            assert!(failure.exit == Exit::Refused && failure.reason.contains(".config was changed"));
+        }
+        let unbootable = kdir.vmlinuz().unwrap_err();
+        assert_eq!(exit_of(&unbootable), Exit::Missing);
+        assert_eq!(unbootable.to_string().contains("nor"), is_installed, "{unbootable}");
+        system.write(&format!("{headers}/.config"), &config);
+        Kdir::require_unchanged(cache, release).unwrap();
+        assert!(Kdir::open(cache, release).is_some());
+    }
 }
