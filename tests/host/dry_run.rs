@@ -67,6 +67,10 @@ const LINES: &[(&str, &[Line])] = &[
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
     ("status", &[(&[0], "--root {}/root", "has not installed any module")]),
     ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),
+    (
+        "kernel package",
+        &[(&[0], "7.2.1+deb13-cloud-amd64 --output {}/new", "would package the Rust artefacts of 7.2.1")],
+    ),
     ("kernel list", &[(&[0], "", RELEASE), (&[0], "--installed", "is running")]),
     (
         "kernel prepare",

@@ -59,7 +59,8 @@ impl PackagedArtefacts {
         Artefacts::in_tree(&kdir.build())?.copy_to(&tree)?;
         let artefacts = Artefacts::in_tree(&tree)?;
         let macros = artefacts.files().iter().filter(|file| file.extension() == Some("so"));
-        let strip = Cmd::new("strip").arg("--strip-unneeded").args(macros).cwd(&tree);
+        let strip =
+            Cmd::new("strip").args(["--strip-unneeded", "--remove-section=.comment"]).args(macros).cwd(&tree);
         let inside = |cmd| prepared.root.inside(context, cmd, &Access::default().write(&tree));
         inside(strip).run(&context.report)?;
         let symvers = fs_err::read_to_string(kdir.build().join("Module.symvers"))?;

@@ -79,18 +79,8 @@ fn items(order: &ArtefactOrder<'_>) -> Result<Items> {
         order.packager.as_str(),
         day(order.date)?
     );
-    items.insert(doc.join("changelog.gz"), Item::File(gzip(changelog.as_bytes())?));
-    let overrides = overrides(&package);
-    items.insert(
-        Utf8Path::new("usr/share/lintian/overrides").join(&package),
-        Item::File(overrides.into_bytes()),
-    );
+    items.insert(doc.join("changelog.Debian.gz"), Item::File(gzip(changelog.as_bytes())?));
     Ok(items)
-}
-
-fn overrides(package: &str) -> String {
-    let _ = package;
-    String::new()
 }
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {

@@ -52,20 +52,20 @@ Comment: Compiled from the directory rust of the source of Linux {version}, and
  The source packages of these versions are their complete source.
 
 Files: *
-Copyright: The authors of Linux
+Copyright: 1991 and later, the authors of Linux
 License: GPL-2.0-only
 
 Files: */rust/libcore.rmeta */rust/libcompiler_builtins.rmeta
-Copyright: The Rust Project Developers
+Copyright: 2010 and later, the Rust Project Developers
 License: Expat or Apache-2.0
 
 Files: */rust/libpin_init* */rust/libmacros.so
-Copyright: The authors of Linux
- The authors of the crates pin-init, proc-macro2, quote and syn
+Copyright: 1991 and later, the authors of Linux
+ 2016 and later, the authors of the crates pin-init, proc-macro2, quote and syn
 License: GPL-2.0-only and (Expat or Apache-2.0)
 
 Files: */rust/libzerocopy*
-Copyright: The authors of the crates zerocopy, proc-macro2, quote and syn
+Copyright: 2016 and later, the authors of the crates zerocopy, proc-macro2, quote and syn
 License: BSD-2-Clause or Apache-2.0 or Expat
 
 License: GPL-2.0-only
