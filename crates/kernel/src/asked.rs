@@ -179,7 +179,11 @@ fn newest(context: &Context, rust: Rust) -> Result<Release> {
         "no installed kernel can be built for{language}:{}",
         kernels.iter().filter_map(why).collect::<String>()
     );
-    let newest = kernels.first().and_then(|one| adopt::obstruction(one, needs_rust));
+    // What is wrong with headers that are there tells more than that others are not.
+    let mut obstructions: Vec<_> =
+        kernels.iter().filter_map(|one| adopt::obstruction(one, needs_rust)).collect();
+    obstructions.sort_by_key(|obstruction| !obstruction.wrong);
+    let newest = obstructions.first();
     let wrong = newest.is_some_and(|obstruction| obstruction.wrong);
     let exit = if wrong { Exit::Refused } else { Exit::Missing };
     let remedy = newest.and_then(|obstruction| obstruction.remedy.clone());

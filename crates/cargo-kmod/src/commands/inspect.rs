@@ -147,9 +147,13 @@ pub fn run(context: &Context, args: &InspectArgs) -> Result<()> {
     if let Some(step) = step {
         step.done("Read", &format!("{} modules", args.files.len()));
     }
+    // It is shown by its release.
+    let args = &mut args.clone();
     if let Some(asked) = &args.kernel {
         AskedKernel::ensure_programs(std::slice::from_ref(asked), context)?;
-        let release = &asked.resolve(context, Rust::Optional)?;
+        let release = asked.resolve(context, Rust::Optional)?;
+        args.kernel = Some(AskedKernel::Release(release.clone()));
+        let release = &release;
         if context.dry_run && Kdir::open(&context.cache, release).is_none() {
             context
                 .report

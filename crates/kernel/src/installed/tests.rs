@@ -368,11 +368,14 @@ fn artefacts_of_another_rustc_or_machine_are_refused() {
     assert_eq!((obstruction.wrong, obstruction.remedy.as_deref()), (false, Some("apt-get install rustc")));
 }
 
+/// How headers are spoilt, what is then said of them, and whether they are wrong or only not whole.
+type Case<'a> = (&'a dyn Fn(&System), &'a str, bool);
+
 #[test]
 fn headers_that_are_not_whole_or_not_right_are_told_by_name() {
     let headers = "usr/src/linux-headers-6.12.9-amd64";
     let fresh = || debian("6.12.9-amd64", false);
-    let cases: &[(&dyn Fn(&System), &str, bool)] = &[
+    let cases: &[Case<'_>] = &[
         (&|system| system.write(&format!("{headers}/Module.symvers"), ""), "Module.symvers", false),
         (
             &|system| {
