@@ -34,6 +34,9 @@ const FAULTS: &[(&str, Verdict, &str)] = &[
     ("quiet_rust", Verdict::Oops, "KASAN: slab-out-of-bounds"),
 ];
 
+/// What is tried on a bench.
+type Check = Box<dyn Fn(&Bench) -> Result<()> + Send>;
+
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     let there = |bench: &Bench| {
         standing_for(bench.prepared.kdir.release())
@@ -42,7 +45,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     if std::env::var_os(LONG).is_none() && bench.is_some_and(|bench| !there(bench)) {
         return Vec::new();
     }
-    let trial = |name: String, check: Box<dyn Fn(&Bench) -> Result<()> + Send>| {
+    let trial = |name: String, check: Check| {
         Trial::test(name, move || {
             let bench = bench.expect("trials are run with a bench");
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
