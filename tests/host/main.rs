@@ -3,6 +3,7 @@
 //! command line as a user meets it.
 
 mod again;
+mod architectures;
 mod archive;
 mod bad_input;
 mod command_line;

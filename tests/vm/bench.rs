@@ -74,7 +74,10 @@ impl Bench {
 
     /// A payload for the kernel that has these modules.
     pub(crate) fn payload_of(&self, tree: &ModuleTree) -> Result<Payload> {
-        Payload::with_init(self.init.clone(), tree)
+        let own = self.init.architecture() == tree.architecture();
+        let init =
+            if own { self.init.clone() } else { xtask::init::init(&self.context, tree.architecture())? };
+        Payload::with_init(init, tree)
     }
 
     /// Runs `payload` and prints what came of it.

@@ -42,7 +42,12 @@ pub(crate) fn insmod_of_a_fault(bench: &Bench) -> Result<()> {
 
 /// The whole story, and what it found.
 pub(crate) fn demo(_: &Bench) -> Result<()> {
-    let (status, text) = tool(&["--json", "--yes", "demo"])?;
+    demo_of(&[])
+}
+
+/// The same with further options.
+pub(crate) fn demo_of(args: &[&str]) -> Result<()> {
+    let (status, text) = tool(&[&["--json", "--yes", "demo"], args].concat())?;
     ensure!(status == 0, "status {status}: {text}");
     let story: serde_json::Value = serde_json::from_str(&text)?;
     ensure!(story["state"] == "guarding", "{story}");

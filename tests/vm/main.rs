@@ -5,6 +5,7 @@
 //! The kernel is the default one, prepared in the user's cache; the modules are an ordinary
 //! project.
 
+mod arm64;
 mod asks;
 mod bench;
 mod capture;
@@ -133,6 +134,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .map(trial)
         .chain(malformed::trials(bench))
         .chain(hostile::trials(bench))
+        .chain(arm64::trials(bench))
         .chain(rebuild::trials(bench))
         .chain(dkms::trials(bench))
         .chain(workload::trials(bench))

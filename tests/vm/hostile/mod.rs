@@ -132,7 +132,7 @@ struct Site {
 }
 
 /// Judges the cases about Samba, which runs on the host.
-fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
+pub(crate) fn check(bench: &Bench, prepared: &Prepared, vehicle: Vehicle) -> Result<()> {
     let referred = CASES.iter().filter(|case| case.act == Act::MountReferred);
     let referred: Vec<_> = referred.map(|case| (case.name, REFERRED)).collect();
     let server = Share::serve_as(&bench.context.report, &referred)?;

@@ -48,7 +48,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel to build for, as `uname -r` prints it, or `running`, or `installed`: the newest
-    /// installed one that can be built for; may be repeated [default: the newest cloud-amd64 kernel
+    /// installed one that can be built for; may be repeated [default: the newest cloud kernel
     /// with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<AskedKernel>,

@@ -41,7 +41,7 @@ pub struct NewArgs {
     #[arg(long = "module", value_name = "NAME", requires = "fix", value_parser = ModuleName::parse)]
     pub modules: Vec<ModuleName>,
     /// The kernel whose source is fixed, as `uname -r` prints it, or `running`, or `installed`
-    /// [default: the newest cloud-amd64 kernel with Rust]
+    /// [default: the newest cloud kernel with Rust]
     #[arg(long, value_name = "RELEASE", requires = "fix")]
     pub kernel: Option<AskedKernel>,
     /// Who writes it [default: as git knows you]

@@ -33,7 +33,7 @@ pub struct RefreshArgs {
     #[arg(long, value_name = "DIR")]
     pub project: Utf8PathBuf,
     /// The kernel whose source was edited, as printed by `uname -r`, or `running`, or `installed`
-    /// [default: the newest cloud-amd64 kernel with Rust]
+    /// [default: the newest cloud kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernel: Option<AskedKernel>,
     /// File name of the patch

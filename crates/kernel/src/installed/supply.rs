@@ -5,6 +5,7 @@ use camino::Utf8Path;
 
 use crate::installed::layout::InstalledKernel;
 use crate::installed::system::SystemRoot;
+use kmodfile::architecture::Architecture;
 
 /// Systems by what their kernels' packages are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +108,8 @@ impl PackageFamily {
     /// What brings a program, such as a compiler.
     pub fn program(self, name: &str) -> String {
         // Commands of cross compilers and of clang are not packages of the same name.
-        let package = name.strip_prefix("x86_64-linux-gnu-").unwrap_or(name);
+        let of = |known: &Architecture| name.strip_prefix(known.triplet())?.strip_prefix('-');
+        let package = Architecture::ALL.iter().find_map(of).unwrap_or(name);
         match self {
             Self::Debian | Self::Ubuntu | Self::Armbian => format!("apt-get install {package}"),
             Self::Arch => format!("pacman -S {}", if package == "rustc" { "rust" } else { package }),

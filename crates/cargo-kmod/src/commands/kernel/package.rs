@@ -23,7 +23,7 @@ use report::size;
 #[derive(Debug, Args)]
 pub struct PackageArgs {
     /// The kernel, as `uname -r` prints it; it is prepared if it is not [default: the newest
-    /// cloud-amd64 kernel with Rust]
+    /// cloud kernel with Rust]
     #[arg(conflicts_with = "all")]
     release: Option<Release>,
     /// All prepared kernels with Rust, and the indexes with which the directory is an apt

@@ -21,7 +21,7 @@ use super::source::SourceArgs;
 /// `cargo kmod kernel prepare`.
 #[derive(Debug, Args)]
 pub struct PrepareArgs {
-    /// The kernel, as `uname -r` prints it [default: the newest cloud-amd64 kernel with Rust]
+    /// The kernel, as `uname -r` prints it [default: the newest cloud kernel with Rust]
     release: Option<Release>,
     /// Take the Rust artefacts from this package (.deb or .rpm of cargo kmod kernel package) instead
     /// of making them; they are proven all the same
