@@ -240,8 +240,8 @@ impl Kdir {
         }
     }
 
-    /// Whether it has modules of its own: an installed kernel may have headers only, and of one from
-    /// source nothing may be compiled.
+    /// Whether it has modules of its own: an installed kernel may have headers only, and of one
+    /// from source nothing may be compiled.
     fn has_modules(&self) -> bool {
         !matches!(self.stamp.origin, Origin::Installed(_) | Origin::Source { whole: false, .. })
     }

@@ -86,7 +86,8 @@ impl Configuring<'_> {
         terminal::converse(self.context, root, cmd, &self.access(build))
     }
 
-    /// What was configured, and what `make kernelrelease` would print, once what that needs is made.
+    /// What was configured, and what `make kernelrelease` would print, once what that needs is
+    /// made.
     fn finish(&self, build: &Utf8Path) -> Result<Configured> {
         let config = config_in(build)?;
         self.require_usable(&config)?;
