@@ -246,6 +246,16 @@ impl Kdir {
         !matches!(self.stamp.origin, Origin::Installed(_) | Origin::Source { whole: false, .. })
     }
 
+    /// Refuses a kernel from source of which nothing was compiled, where it is to be booted.
+    ///
+    /// # Errors
+    ///
+    /// Missing, with how all of it is made.
+    pub fn require_whole(&self) -> Result<(), Failure> {
+        let in_part = matches!(self.stamp.origin, Origin::Source { whole: false, .. });
+        if in_part { Err(self.incomplete("image and no modules")) } else { Ok(()) }
+    }
+
     /// The error for what its packages should have, or all of its source would have been made for.
     fn incomplete(&self, what: &str) -> Failure {
         let release = self.release().as_str();

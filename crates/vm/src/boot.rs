@@ -56,6 +56,7 @@ const SANITIZING: &[&str] = &[
 
 /// The modules of a prepared kernel.
 pub fn tree(kdir: &Kdir) -> Result<ModuleTree> {
+    kdir.require_whole()?;
     ModuleTree::open(kdir.stamp().architecture, &kdir.modules())
 }
 
