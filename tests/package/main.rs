@@ -15,6 +15,7 @@ mod install;
 #[path = "../kernel_source.rs"]
 mod kernel_source;
 mod kernels;
+mod librust;
 #[path = "../dkms/machine.rs"]
 mod machine;
 #[path = "../packings.rs"]
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         rpm_matrix::trials(&suite),
         rpm_sign::trials(&suite),
         kernels::trials(&suite),
+        librust::trials(&suite),
         builds::trials(&suite),
         from_source::trials(&suite),
         given::trials(&suite),
