@@ -16,6 +16,7 @@ use crate::root::{Access, Root};
 use crate::sanitizing::configuration::{AskedConfig, Unmet, unmet};
 use crate::sanitizing::kconfig::Definitions;
 use crate::sanitizing::options;
+use crate::shared_source::SharedSource;
 use crate::source::Extent;
 use crate::whole::{WholeKernel, trim};
 use crate::{rust, source};
@@ -91,7 +92,7 @@ impl SanitizingKernel<'_> {
     /// Unpacks, configures and makes it; gives the time of make, and how many Rust symbols it
     /// exports.
     fn make(&self, place: &Utf8Path) -> Result<(Duration, usize)> {
-        self.unpack(place, Extent::Whole)?;
+        self.unpack(place)?;
         let config = self.configure(place)?;
         let whole = WholeKernel {
             context: self.context,
@@ -107,7 +108,7 @@ impl SanitizingKernel<'_> {
         Ok((make_time, rust_symbols))
     }
 
-    fn unpack(&self, place: &Utf8Path, extent: Extent) -> Result<()> {
+    fn unpack(&self, place: &Utf8Path) -> Result<()> {
         let report = &self.context.report;
         let package = self.archive.source(self.of)?;
         self.archive.provide(&[package], report)?;
@@ -115,7 +116,7 @@ impl SanitizingKernel<'_> {
         let step = report.step("Unpacking", &what);
         let tar = self.archive.source_tar(package, &self.of.release)?;
         tar.show_on(&step);
-        source::unpack(tar, extent, &source_of(place), report)?;
+        source::unpack(tar, Extent::Whole, &source_of(place), report)?;
         step.done("Unpacked", &what);
         Ok(())
     }
@@ -166,12 +167,16 @@ impl SanitizingKernel<'_> {
     }
 
     /// Leaves of source and build tree what modules are built against, and of the image what QEMU
-    /// starts.
+    /// starts. The source is then the one that all flavours share.
     fn keep_what_builds_read(&self, place: &Utf8Path) -> Result<()> {
         fs_err::rename(build_of(place).join("vmlinux"), place.join("vmlinux"))?;
         trim(&build_of(place))?;
+        let package = self.archive.source(self.of)?;
+        let extent = Extent::ForModules(self.archive.architecture());
+        let release = &self.of.release;
+        let shared = SharedSource::provide(self.context, self.archive, package, release, extent)?;
         fs_err::remove_dir_all(source_of(place))?;
-        self.unpack(place, Extent::ForModules(self.archive.architecture()))
+        Ok(fs_err::os::unix::fs::symlink(shared.path(), source_of(place))?)
     }
 }
 
