@@ -22,9 +22,9 @@ fn package(name: &str, version: &str) -> Package {
 
 /// Indexes as apt leaves them, that of one suite with `until` for the day that it is valid until.
 fn indexes(scratch: &Scratch, until: &str) {
-    let archive = scratch.cache().join("archive");
+    let archive = scratch.cache().join("archive/amd64");
     fs_err::create_dir_all(archive.join("lists")).unwrap();
-    fs_err::create_dir_all(archive.join("configs")).unwrap();
+    fs_err::create_dir_all(scratch.cache().join("archive/configs")).unwrap();
     let headers = package(&format!("linux-headers-{RELEASE}"), "7.2.1-1");
     let known = [headers, package("linux-source-7.2", "7.2.1-1"), package("rustc", "1.85.1+dfsg1-1")];
     fs_err::write(archive.join("packages.json"), serde_json::to_string(&known).unwrap()).unwrap();

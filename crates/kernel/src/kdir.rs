@@ -451,6 +451,11 @@ impl Kdir {
     }
 }
 
+/// The name of the lock on a kernel.
+pub(crate) fn lock_name(release: &Release) -> String {
+    format!("kernel {release}")
+}
+
 /// The build tree of a kernel at `place`.
 pub(crate) fn build_of(place: &Utf8Path) -> Utf8PathBuf {
     place.join("build")

@@ -297,8 +297,8 @@ impl Making<'_> {
     }
 }
 
-/// Options that may come out otherwise than they were configured, each with the reason why no module
-/// is another for it. An option of a compiler or of Rust is none of them.
+/// Options that may come out otherwise than they were configured, each with the reason why no
+/// module is another for it. An option of a compiler or of Rust is none of them.
 const MAY_DIFFER: &[(&str, &str)] = &[
     ("CONFIG_OPENSSL_SUPPORTS_ML_DSA", "what the library can do that the signing tool is linked to"),
     ("CONFIG_MODULE_SIG_KEY_TYPE_ECDSA", "the key that a whole build makes for the kernel's own modules"),
@@ -308,8 +308,8 @@ const MAY_DIFFER: &[(&str, &str)] = &[
     ("CONFIG_MODULE_SIG_KEY_TYPE_RSA", "the key that a whole build makes for the kernel's own modules"),
     ("CONFIG_TOOLS_SUPPORT_RELR", "how the image is linked, for its own relocation"),
     ("CONFIG_PAHOLE_VERSION", "it is asked again when a module is built, and writes BTF either way"),
-    // Both want a compiler for 32-bit Arm besides. The one header that asks, asm/elf.h, defines by it what
-    // the loader of programs tells a 32-bit one.
+    // Both want a compiler for 32-bit Arm besides. The one header that asks, asm/elf.h, defines by
+    // it what the loader of programs tells a 32-bit one.
     ("CONFIG_COMPAT_VDSO", "whether 32-bit programs find a vDSO, which is inside the kernel's image"),
     ("CONFIG_THUMB2_COMPAT_VDSO", "the instruction set of that vDSO, which is inside the kernel's image"),
 ];

@@ -14,7 +14,7 @@ use crate::discover;
 use crate::distribution::{Age, Archive, ArchiveKernel, Parts, known};
 use crate::failures::OrFail as _;
 use crate::kconfig::{KconfigOptions, NotTaken};
-use crate::kdir::{Kdir, erase, supply_of};
+use crate::kdir::{Kdir, erase, lock_name, supply_of};
 use crate::machine::facts;
 use crate::make::require_path;
 use crate::making::Making;
@@ -30,7 +30,7 @@ use report::failure::{Exit, Failure};
 use report::fingerprint::Fingerprint;
 
 /// Changes when the way of preparing does, so that older trees are made anew.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// A kernel that is ready, and the root to build in.
 #[derive(Clone, Debug)]
@@ -315,11 +315,6 @@ pub fn require_from_archive(cache: &Cache, release: &Release) -> Result<()> {
     };
     let reason = format!("CONFIG_RUST is not set in this kernel, so it cannot load modules in Rust{why}");
     Err(Failure::refused(release.as_str(), reason).remedy(format!("{again}, and CONFIG_RUST=y")).into())
-}
-
-/// The name of the lock on a kernel.
-pub(crate) fn lock_name(release: &Release) -> String {
-    format!("kernel {release}")
 }
 
 pub(crate) fn use_of(context: &Context, release: &Release) -> Result<Arc<Lock>> {

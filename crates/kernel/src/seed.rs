@@ -9,7 +9,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::context::Context;
-use crate::kdir::{Kdir, build_of};
+use crate::kdir::{Kdir, build_of, lock_name};
 use crate::origin::Origin;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
@@ -40,7 +40,7 @@ impl Seed {
             made && stamp.tools == tools && stamp.architecture == architecture && kdir.source() == source
         };
         kdirs.into_iter().filter(same).find_map(|kdir| {
-            let used = context.cache.try_share(&super::prepare::lock_name(kdir.release())).ok()??;
+            let used = context.cache.try_share(&lock_name(kdir.release())).ok()??;
             // It may have gone before the lock was taken.
             Kdir::open(&context.cache, kdir.release()).map(|kdir| Self { kdir, _used: used })
         })

@@ -28,8 +28,8 @@ enum Compression {
     Zstd,
 }
 
-/// The kernel in the image at `path` as it is started: of a bzImage the `vmlinux`, of an arm64 image
-/// (`Image`, `Image.gz`, `vmlinuz.efi`) the `Image`; what is one of these already, as it is.
+/// The kernel in the image at `path` as it is started: of a bzImage the `vmlinux`, of an arm64
+/// image (`Image`, `Image.gz`, `vmlinuz.efi`) the `Image`; what is one of these already, as it is.
 ///
 /// # Errors
 ///
@@ -56,7 +56,8 @@ pub fn vmlinux(path: &Utf8Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether a file is an arm64 `Image`, which needs no unpacking (Documentation/arch/arm64/booting.rst).
+/// Whether a file is an arm64 `Image`, which needs no unpacking
+/// (Documentation/arch/arm64/booting.rst).
 pub fn is_arm64_image(image: &[u8]) -> bool {
     image.get(0x38..0x3c) == Some(b"ARM\x64")
 }

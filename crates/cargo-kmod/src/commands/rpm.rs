@@ -38,7 +38,8 @@ pub struct RpmArgs {
     #[arg(long, value_name = "DIR")]
     pub project: Option<Utf8PathBuf>,
     /// Kernel to package for, as printed by `uname -r`, or with --kvariants without its variant; or
-    /// `running`, or `installed`: the newest installed one that can be built for; may be repeated [default: the newest cloud kernel with Rust]
+    /// `running`, or `installed`: the newest installed one that can be built for; may be repeated
+    /// [default: the newest cloud kernel with Rust]
     #[arg(long = "kernel", value_name = "RELEASE")]
     pub kernels: Vec<AskedKernel>,
     /// The variants: what follows the kernel's version in each release, with the separator; \"\" is

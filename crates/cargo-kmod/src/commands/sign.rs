@@ -32,8 +32,8 @@ pub struct SignArgs {
     /// Its certificate, PEM or DER
     #[arg(long, value_name = "FILE")]
     pub cert: Utf8PathBuf,
-    /// The kernel, as printed by `uname -r`, or `running`, or `installed` [default: the one that the
-    /// modules were built for]
+    /// The kernel, as printed by `uname -r`, or `running`, or `installed` [default: the one that
+    /// the modules were built for]
     #[arg(long, value_name = "RELEASE")]
     pub kernel: Option<AskedKernel>,
 }

@@ -5,10 +5,12 @@
 
 pub mod content;
 mod deb;
+mod made;
 pub mod open;
 mod order;
 pub mod repository;
 mod rpm;
 mod words;
 
-pub use order::{ArtefactOrder, MadeArtefactPackage, PackageFormat, Packager};
+pub use made::{MadeArtefactPackage, PackageFormat};
+pub use order::{ArtefactOrder, Packager};

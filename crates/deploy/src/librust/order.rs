@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What packages of artefacts are made, and where.
+//! What packages of artefacts are to be made of, and where.
 
 use std::str::FromStr;
 
 use anyhow::Result;
-use camino::{Utf8Path, Utf8PathBuf};
-use serde::Serialize;
+use camino::Utf8Path;
 
 use crate::librust::content::PackagedArtefacts;
-use crate::librust::{deb, rpm};
-use kernel::artefacts::Manifest;
-use kernel::context::Context;
 use kernel::prepare::Prepared;
-use kmodfile::release::Release;
-use report::durable::digest;
 use report::failure::Failure;
-
-/// The format of a package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PackageFormat {
-    /// Debian's (deb(5)).
-    Deb,
-    /// rpm's.
-    Rpm,
-}
 
 /// Who makes a package: `NAME <MAIL>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,21 +43,6 @@ impl FromStr for Packager {
     }
 }
 
-/// A package that was made.
-#[derive(Clone, Debug, Serialize)]
-pub struct MadeArtefactPackage {
-    /// The kernel that it is for.
-    pub release: Release,
-    /// Its format.
-    pub format: PackageFormat,
-    /// The file.
-    pub file: Utf8PathBuf,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its hash, in hexadecimal.
-    pub sha256: String,
-}
-
 /// What is to be made of the artefacts of one kernel.
 #[derive(Debug)]
 pub struct ArtefactOrder<'a> {
@@ -90,32 +59,8 @@ pub struct ArtefactOrder<'a> {
 }
 
 impl ArtefactOrder<'_> {
-    /// Makes the package of this format.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be made.
-    pub fn make(&self, context: &Context, format: PackageFormat) -> Result<MadeArtefactPackage> {
-        fs_err::create_dir_all(self.output)?;
-        let release = &self.packaged.manifest.release;
-        let name = Manifest::package_of(release);
-        let what = match format {
-            PackageFormat::Deb => format!("{name} as .deb"),
-            PackageFormat::Rpm => format!("{name} as .rpm"),
-        };
-        let step = context.report.step("Packaging", &what);
-        let file = match format {
-            PackageFormat::Deb => deb::make(context, self)?,
-            PackageFormat::Rpm => rpm::make(self)?,
-        };
-        let bytes = fs_err::read(&file)?;
-        step.done("Packaged", &what);
-        let (size, sha256) = (bytes.len() as u64, digest(&bytes));
-        Ok(MadeArtefactPackage { release: release.clone(), format, file, size, sha256 })
-    }
-
-    /// The time of a package: `SOURCE_DATE_EPOCH`, otherwise when the distribution made the kernel's
-    /// image.
+    /// The time of a package: `SOURCE_DATE_EPOCH`, otherwise when the distribution made the
+    /// kernel's image.
     ///
     /// # Errors
     ///

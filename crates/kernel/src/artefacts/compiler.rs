@@ -11,8 +11,8 @@ const MAGIC: &[u8] = b"rust\0\0\0";
 /// compiler to another.
 const NEAR: usize = 64;
 
-/// What `rustc --version` prints of the compiler that made `bytes`: a file of metadata (`.rmeta`), or
-/// a procedural macro (`.so`). `None`, if it is neither.
+/// What `rustc --version` prints of the compiler that made `bytes`: a file of metadata (`.rmeta`),
+/// or a procedural macro (`.so`). `None`, if it is neither.
 pub fn rustc_of(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(MAGIC) {
         return of_metadata(bytes);

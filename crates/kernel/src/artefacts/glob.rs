@@ -15,8 +15,8 @@ pub struct ArtefactGlob {
     end: &'static str,
 }
 
-/// What Kbuild opens when it builds a module in Rust, beyond what a distribution's headers hold; and
-/// what the proof reads. A test traces a build and finds whatever is missing here.
+/// What Kbuild opens when it builds a module in Rust, beyond what a distribution's headers hold;
+/// and what the proof reads. A test traces a build and finds whatever is missing here.
 pub const GLOBS: &[ArtefactGlob] = &[
     // The crates, for `--extern` and `-L`.
     ArtefactGlob { dir: "rust", begin: "lib", end: ".rmeta" },

@@ -111,8 +111,8 @@ fn prove_crates(release: &Release, symvers: &str, build: &Utf8Path) -> Result<Sh
     Ok(ShippedProof::Crates(wanted.len()))
 }
 
-/// The crates that a mangled name tells of, each with its identity: `Cs` and a number to the base of
-/// 62, then the length and the text of its name (RFC 2603).
+/// The crates that a mangled name tells of, each with its identity: `Cs` and a number to the base
+/// of 62, then the length and the text of its name (RFC 2603).
 fn crates_of(symbol: &str) -> impl Iterator<Item = (&str, u64)> {
     symbol.match_indices("Cs").filter_map(|(at, _)| {
         let (digits, rest) = symbol[at + 2..].split_once('_')?;

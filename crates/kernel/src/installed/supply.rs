@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What supplies what an installed kernel lacks, in the words of the system that it is installed in.
+//! What supplies what an installed kernel lacks, in the words of the system that it is installed
+//! in.
 
 use camino::Utf8Path;
 

@@ -106,7 +106,10 @@ fn one(
     let (packager, date) = (args.packager.clone().unwrap_or_default(), ArtefactOrder::date_of(&prepared)?);
     let order = ArtefactOrder { prepared: &prepared, packaged: &packaged, output, packager: &packager, date };
     let formats = [PackageFormat::Deb, PackageFormat::Rpm].into_iter();
-    Ok((formats.map(|format| order.make(context, format)).collect::<Result<_>>()?, date))
+    Ok((
+        formats.map(|format| MadeArtefactPackage::make(context, &order, format)).collect::<Result<_>>()?,
+        date,
+    ))
 }
 
 fn show(context: &Context, made: &[MadeArtefactPackage]) {

@@ -23,8 +23,8 @@ use super::source::SourceArgs;
 pub struct PrepareArgs {
     /// The kernel, as `uname -r` prints it [default: the newest cloud kernel with Rust]
     release: Option<Release>,
-    /// Take the Rust artefacts from this package (.deb or .rpm of cargo kmod kernel package) instead
-    /// of making them; they are proven all the same
+    /// Take the Rust artefacts from this package (.deb or .rpm of cargo kmod kernel package)
+    /// instead of making them; they are proven all the same
     #[arg(long, value_name = "FILE", requires = "release", conflicts_with = "source")]
     from: Option<Utf8PathBuf>,
     /// Build the kernel that stands for it and finds faults: RELEASE-sanitize
