@@ -2,9 +2,9 @@
 //! Builds the init that the tool puts into its machines, so that it is inside the tool's own
 //! program: who has the program needs neither a checkout nor a compiler.
 //!
-//! There is one for each architecture that the tool boots. That of this machine is built in any case;
-//! another needs its standard library, which rustup brings. Where that is not there, the tool is built
-//! without it, and says so when it is asked for such a machine.
+//! There is one for each architecture that the tool boots. That of this machine is built in any
+//! case; another needs its standard library, which rustup brings. Where that is not there, the tool
+//! is built without it, and says so when it is asked for such a machine.
 //!
 //! A cargo in the cargo. What else there is, and why not: cargo's own dependencies on programs
 //! (`artifact = "bin"`) are unstable; the tool's program as its own init would have to be linked

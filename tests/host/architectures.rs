@@ -93,8 +93,8 @@ fn is_for_tests(path: &str) -> bool {
     path.ends_with("/tests.rs") || path == "crates/deploy/src/rpm/weak_updates/made.rs"
 }
 
-/// The lines of a source that are neither comments nor, at its end, its tests; those that are `help`
-/// besides.
+/// The lines of a source that are neither comments nor, at its end, its tests; those that are
+/// `help` besides.
 fn code(text: &str, help: bool) -> impl Iterator<Item = &str> {
     let before_tests = text.split("mod tests {").next().unwrap_or_default();
     let is_help = move |line: &str| help && line.starts_with("///");

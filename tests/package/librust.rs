@@ -108,8 +108,8 @@ impl<'a> System<'a> {
     }
 }
 
-/// Installed, a build opens of the kernel what its headers packages own, and what the patterns name;
-/// removed, nothing is left.
+/// Installed, a build opens of the kernel what its headers packages own, and what the patterns
+/// name; removed, nothing is left.
 fn nothing_but_the_patterns_is_opened(system: &System<'_>) {
     let release = system.suite.prepared().kdir.release();
     let list = "find /usr/src /usr/lib/linux-kbuild-* /etc/alternatives | sort";

@@ -39,9 +39,9 @@ pub struct Board {
 /// on several processors is also the truer test. It makes sure that the timer ticks by waiting for
 /// ticks, and gives up when the host is too busy to send them in time.
 ///
-/// How fast its own timer ticks, one emulated processor finds out by waiting a tenth of a second for
-/// it, and nothing here needs a timer that fine. The one of the board does; for several processors
-/// it is not enough.
+/// How fast its own timer ticks, one emulated processor finds out by waiting a tenth of a second
+/// for it, and nothing here needs a timer that fine. The one of the board does; for several
+/// processors it is not enough.
 const AMD64: Board = Board {
     programs: &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")],
     direct: "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
