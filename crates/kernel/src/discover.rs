@@ -32,10 +32,20 @@ impl KernelFacts {
             .map(str::to_owned);
         Self {
             rust,
-            compiler: config.compiler().unwrap_or("unknown").to_owned(),
+            compiler: compiler(config),
             rustc: rustc.filter(|_| rust),
             modversions: config.is_yes("CONFIG_MODVERSIONS"),
         }
+    }
+}
+
+/// The C compiler by the name that its package has: `x86_64-linux-gnu-gcc-14`, `clang-21`.
+fn compiler(config: &Config) -> String {
+    // A number of three parts, two digits each but for the first: 210108.
+    let clang = config.get("CONFIG_CLANG_VERSION").and_then(|version| version.parse::<u32>().ok());
+    match clang.filter(|_| config.is_of_clang()) {
+        Some(version) => format!("clang-{}", version / 10_000),
+        None => config.compiler().unwrap_or("unknown").to_owned(),
     }
 }
 
@@ -125,5 +135,7 @@ mod tests {
             (facts.rust, facts.rustc.as_deref(), facts.compiler.as_str()),
             (true, Some("1.85.1"), "gcc-14")
         );
+        let clang = "CONFIG_CC_IS_CLANG=y\nCONFIG_CLANG_VERSION=210108\nCONFIG_CC_VERSION_TEXT=\"Debian clang version 21.1.8 (14)\"\n";
+        assert_eq!(KernelFacts::of(&Config::parse(clang)).compiler, "clang-21");
     }
 }

@@ -12,9 +12,10 @@ use kernel::installed::adopt::{self, SurveyedKernel};
 use kernel::installed::readiness::Obstruction;
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
+use kernel::origin::Origin;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
-use report::table;
+use report::{size, table};
 
 /// `cargo kmod kernel list`.
 #[derive(Debug, Args)]
@@ -41,6 +42,19 @@ fn architecture(text: &str) -> Result<Architecture, String> {
 enum Row {
     Installed(Box<InstalledRow>),
     Archive(Box<ArchiveRow>),
+    Made(Box<MadeRow>),
+}
+
+/// A kernel that was made here, and is in no archive: from source, or a sanitizing one.
+#[derive(Serialize)]
+struct MadeRow {
+    release: Release,
+    architecture: Architecture,
+    origin: String,
+    #[serde(flatten)]
+    facts: KernelFacts,
+    /// Bytes on disk, without its source.
+    bytes: u64,
 }
 
 /// A kernel of the archive.
@@ -51,6 +65,8 @@ struct ArchiveRow {
     suite: String,
     version: String,
     prepared: bool,
+    /// Bytes on disk, if it is prepared, without its source, which flavours share.
+    bytes: Option<u64>,
     default: bool,
     /// Whether the distribution signed its image, so that a machine with Secure Boot boots it.
     image_signed: bool,
@@ -89,6 +105,12 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     let installed: Vec<InstalledRow> = kernels.iter().map(|one| installed_row(context, one)).collect();
     let archive = if args.installed { Ok(Vec::new()) } else { of_archive(context, architecture) };
     let (archive, error) = archive.map_or_else(|error| (Vec::new(), Some(error)), |rows| (rows, None));
+    let made = if args.installed { Vec::new() } else { made_rows(context, architecture)? };
+    match error {
+        Some(error) if installed.is_empty() && made.is_empty() => return Err(error),
+        Some(error) => context.report.warn(&format!("the archive's kernels are not shown: {error}")),
+        None => {}
+    }
     let mut shown = Vec::new();
     if architecture == native {
         shown.push(shown_installed(&installed));
@@ -96,15 +118,34 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     if !archive.is_empty() {
         shown.push(shown_archive(&archive));
     }
+    if !made.is_empty() {
+        shown.push(shown_made(&made));
+    }
     let installed = installed.into_iter().map(|row| Row::Installed(Box::new(row)));
     let archive = archive.into_iter().map(|row| Row::Archive(Box::new(row)));
-    let rows: Vec<Row> = installed.chain(archive).collect();
-    // With --json an error is all that is printed.
-    if error.is_none() {
-        context.report.data(&rows);
-    }
+    let made = made.into_iter().map(|row| Row::Made(Box::new(row)));
+    context.report.data(&installed.chain(archive).chain(made).collect::<Vec<Row>>());
     context.report.say(&shown.join("\n\n"));
-    error.map_or(Ok(()), Err)
+    Ok(())
+}
+
+/// Kernels that were made of a source of the user's, and those that find faults.
+fn made_rows(context: &Context, architecture: Architecture) -> Result<Vec<MadeRow>> {
+    let kdirs = Kdir::all(&context.cache, &context.report).into_iter();
+    let here = |kdir: &Kdir| {
+        let of_archive = matches!(kdir.stamp().origin, Origin::Archive { .. } | Origin::Installed(_));
+        !of_archive && kdir.stamp().architecture == architecture
+    };
+    let row = |kdir: Kdir| {
+        Ok(MadeRow {
+            release: kdir.release().clone(),
+            architecture,
+            origin: kdir.stamp().origin.to_string(),
+            facts: KernelFacts::of(&kdir.config()?),
+            bytes: kdir.stamp().bytes,
+        })
+    };
+    kdirs.filter(here).map(row).collect()
 }
 
 /// The archive's kernels; none on a machine whose packages are not apt's.
@@ -136,7 +177,8 @@ fn archive_rows(context: &Context, architecture: Architecture) -> Result<Vec<Arc
 
 fn archive_row(context: &Context, archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<ArchiveRow> {
     Ok(ArchiveRow {
-        prepared: is_prepared(context, &kernel.release),
+        prepared: prepared(context, &kernel.release).is_some(),
+        bytes: prepared(context, &kernel.release).map(|kdir| kdir.stamp().bytes),
         default: false,
         image_signed: archive.image_is_signed(&kernel.release),
         release: kernel.release.clone(),
@@ -156,16 +198,16 @@ fn installed_row(context: &Context, one: &SurveyedKernel) -> InstalledRow {
         release: one.kernel.release.clone(),
         running: one.kernel.running,
         image: one.kernel.image.is_some(),
-        prepared: is_prepared(context, &one.kernel.release),
+        prepared: prepared(context, &one.kernel.release).is_some(),
         c: of(&one.readiness.c),
         rust_modules: of(&one.readiness.rust),
         facts: one.config.as_ref().map(KernelFacts::of),
     }
 }
 
-/// Whether it was prepared here; one that is installed is not.
-fn is_prepared(context: &Context, release: &Release) -> bool {
-    Kdir::open(&context.cache, release).is_some_and(|kdir| !kdir.is_installed())
+/// The kernel, if it was prepared here; one that is installed is not.
+fn prepared(context: &Context, release: &Release) -> Option<Kdir> {
+    Kdir::open(&context.cache, release).filter(|kdir| !kdir.is_installed())
 }
 
 fn yes(value: bool) -> String {
@@ -227,13 +269,31 @@ fn shown_archive(rows: &[ArchiveRow]) -> String {
             compiler(&row.facts),
             yes(row.facts.modversions),
             yes(row.image_signed),
-            yes(row.prepared),
+            row.bytes.map_or_else(|| yes(false), size),
         ]
     };
     let table = table(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>());
     let default =
         if rows.iter().any(|row| row.default) { "* is used where no --kernel is given. " } else { "" };
     format!(
-        "{table}\n\n{default}SIGNED: the distribution signed its image, and a machine with Secure Boot boots it."
+        "{table}\n\n{default}SIGNED: the distribution signed its image, and a machine with Secure Boot boots it. PREPARED: what \
+         it takes on disk."
     )
+}
+
+fn shown_made(rows: &[MadeRow]) -> String {
+    let head = ["MADE HERE", "FROM", "RUST", "COMPILER", "MODVERSIONS", "PREPARED"];
+    let head = head.map(str::to_owned).to_vec();
+    let cells = |row: &MadeRow| {
+        let rustc = row.facts.rustc.as_ref().map(|version| format!("rustc {version}"));
+        vec![
+            row.release.to_string(),
+            row.origin.clone(),
+            rustc.unwrap_or_else(|| yes(row.facts.rust)),
+            compiler(&row.facts),
+            yes(row.facts.modversions),
+            size(row.bytes),
+        ]
+    };
+    table(&std::iter::once(head).chain(rows.iter().map(cells)).collect::<Vec<_>>())
 }
