@@ -13,9 +13,12 @@ mod commands;
 mod compressed;
 mod dkms;
 mod frames;
+mod from_source;
 mod hook;
 mod hostile;
 mod installed;
+#[path = "../kernel_source.rs"]
+mod kernel_source;
 mod ksmbd;
 #[path = "../dkms/machine.rs"]
 mod machine;
@@ -136,6 +139,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(dkms::trials(bench))
         .chain(workload::trials(bench))
         .chain(new::trials(bench))
+        .chain(from_source::trials(bench))
         .chain(ksmbd::trials(bench))
         .chain(compressed::trials(bench))
         .chain(sanitizing::trials(bench))
