@@ -45,7 +45,10 @@ CONFIG_VIRTIO_PCI=y
 CONFIG_VIRTIO_CONSOLE=y
 CONFIG_DEVTMPFS=y
 CONFIG_PROC_FS=y
+CONFIG_PROC_SYSCTL=y
 CONFIG_SYSFS=y
+CONFIG_SHMEM=y
+CONFIG_TMPFS=y
 CONFIG_CONFIGFS_FS=m
 ";
 
@@ -60,7 +63,12 @@ struct Kind {
 }
 
 const KINDS: &[Kind] = &[
-    Kind { name: "modversions", options: &["CONFIG_MODVERSIONS=y"], language: "--c", versions: true },
+    Kind {
+        name: "modversions",
+        options: &["CONFIG_MODVERSIONS=y", "CONFIG_BASIC_MODVERSIONS=y"],
+        language: "--c",
+        versions: true,
+    },
     Kind {
         name: "thinlto",
         options: &["CONFIG_CC_IS_CLANG=y", "CONFIG_LTO_CLANG_THIN=y"],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two suites of tests, of which one is skipped and none fails. A kernel without KUnit loads it as well.
+ * Two suites of tests, of which one is skipped and none fails. A kernel without KUnit loads it
+ * as well.
  */
 #include <linux/module.h>
 #include <kunit/test.h>

@@ -15,6 +15,7 @@ use kernel::machine::programs;
 use kernel::origin::Origin;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
+use report::failure::remedy_of;
 use report::{size, table};
 
 /// `cargo kmod kernel list`.
@@ -108,7 +109,10 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     let made = if args.installed { Vec::new() } else { made_rows(context, architecture)? };
     match error {
         Some(error) if installed.is_empty() && made.is_empty() => return Err(error),
-        Some(error) => context.report.warn(&format!("the archive's kernels are not shown: {error}")),
+        Some(error) => {
+            let remedy = remedy_of(&error).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            context.report.warn(&format!("the archive's kernels are not shown: {error}{remedy}"));
+        }
         None => {}
     }
     let mut shown = Vec::new();
