@@ -13,11 +13,16 @@ use kernel::root::tree::TreeRoot;
 use libtest_mimic::Trial;
 use report::durable::digest;
 use report::process::{Cmd, Output};
+use xtask::commands::test::LONG;
 use xtask::repository;
 
 use crate::suite::{Suite, run, scratch, tool};
 
+/// With `--long`: the packages of a kernel take minutes to compress.
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
+    if std::env::var_os(LONG).is_none() {
+        return Vec::new();
+    }
     vec![suite.trial("librust::a_package_is_made_installed_built_with_and_spoilt", whole)]
 }
 
