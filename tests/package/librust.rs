@@ -156,7 +156,7 @@ fn opened(line: &str) -> Option<&str> {
 
 fn clean(system: &System<'_>) {
     assert_eq!(system.sh("lintian --allow-root --info --display-info librust.deb 2>&1"), "");
-    let config = repository().join("tests/package/rpmlint.toml");
+    let config = repository().join("tests/package/rpmlint-librust.toml");
     fs_err::copy(config, system.files.join("filter.toml")).unwrap();
     let said = system.finish("rpmlint --config filter.toml librust.rpm").text();
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
