@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one flavour of a kernel has in common with another that is prepared: most of what make
-//! makes. The other's build tree is copied, and make, which notes the command and the inputs of
-//! each file that it makes, makes again what differs: as after a change of the configuration.
+//! What one flavour of a kernel has in common with another that is prepared: the programs that
+//! build modules, and generated headers. The other's build tree is copied without its Rust part,
+//! and make, which notes the command and the inputs of each file that it makes, makes again what
+//! differs: as after a change of the configuration.
 //!
 //! Nothing rests on that but time: what comes of it is proven like any other kernel.
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::kdir::{Kdir, build_of, lock_name};
@@ -54,24 +55,26 @@ impl Seed {
     /// Copies its build tree to that of the kernel at `place`, which does not exist yet.
     pub(crate) fn plant(&self, place: &Utf8Path, context: &Context) -> Result<()> {
         let (from, into) = (self.kdir.build(), build_of(place));
+        fs_err::create_dir_all(&into)?;
+        let entries = from.read_dir_utf8()?.map(|entry| Ok(entry?.into_path()));
+        let entries = entries.collect::<Result<Vec<Utf8PathBuf>>>()?.into_iter();
+        let shared =
+            entries.filter(|entry| entry.file_name().is_some_and(|name| !OF_ONE_KERNEL.contains(&name)));
         // Files keep their times, by which make tells what is older than what it was made of.
-        Cmd::new("cp")
-            .args(["--archive", "--no-target-directory"])
-            .arg(&from)
-            .arg(&into)
-            .run(&context.report)?;
-        for file in OF_ONE_KERNEL {
-            let file = into.join(file);
-            if file.exists() {
-                fs_err::remove_file(file)?;
-            }
+        let cp = Cmd::new("cp").arg("--archive").args(shared).arg("--target-directory").arg(&into);
+        cp.run(&context.report)?;
+        let release = into.join("include/config/kernel.release");
+        if release.exists() {
+            fs_err::remove_file(release)?;
         }
         rename_in_notes(&from, &into)
     }
 }
 
-/// What comes from the packages of one kernel, and what says its release.
-const OF_ONE_KERNEL: &[&str] = &[".config", "Module.symvers", "vmlinux", "include/config/kernel.release"];
+/// What comes from the packages of one kernel, and what is made of its configuration in ways that
+/// make does not note: rustc reads the options from a file, and is not run again when only that has
+/// changed, while the hash of each crate is over them.
+const OF_ONE_KERNEL: &[&str] = &[".config", "Module.symvers", "vmlinux", "rust"];
 
 /// Make's notes of the tools name the tree by its path; the tools themselves do not.
 fn rename_in_notes(from: &Utf8Path, into: &Utf8Path) -> Result<()> {
