@@ -29,11 +29,15 @@ use crate::vehicle::{self, Vehicle};
 const MEMORY: u32 = 256;
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
+    // Where Rust has no library for it there is no init, and that has to be fetched by rustup.
+    let missing = vm::init::OwnInit::of(Architecture::Arm64).is_err();
     let trial = |name: &str, check: fn(&Bench) -> Result<()>| {
         Trial::test(format!("arm64::{name}"), move || {
             let bench = bench.expect("trials are run with a bench");
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
+        .with_kind(if missing { "takes rustup target add aarch64-unknown-linux-musl" } else { "" })
+        .with_ignored_flag(missing)
     };
     let mut trials = vec![
         trial("the_guard_rejects_each_by_its_rule", |bench| hostile(bench, Vehicle::Guard)),
