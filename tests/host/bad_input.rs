@@ -194,10 +194,11 @@ fn without_network(scratch: &Scratch, cmd: Cmd) -> Cmd {
 #[test]
 fn no_network_is_said_and_leaves_nothing_that_looks_whole() {
     let scratch = Scratch::new();
-    for args in [&["kernel", "list"][..], &["kernel", "prepare"], &["build"]] {
+    for args in [&["kernel", "list", "--arch", "arm64"][..], &["kernel", "prepare"], &["build"]] {
         let tool = without_network(&scratch, scratch.tool(args));
         assert_refused(&tool, 3, "the package archive", "could not fetch", "check the network");
-        assert!(!scratch.cache().join("archive/amd64/packages.json").exists());
+        let index = |arch: &str| scratch.cache().join(format!("archive/{arch}/packages.json"));
+        assert!(!index("amd64").exists() && !index("arm64").exists());
         assert!(!scratch.cache().join("kernels").exists() && !scratch.cache().join("roots").exists());
     }
 }
@@ -232,7 +233,7 @@ fn installed_kernels_are_listed_without_archive_network_or_apt() {
     assert!(status == 0 && output.contains("this machine has no apt"), "{output}");
     assert!(!scratch.cache().join("archive").exists());
     let (status, output) = run(&without_network(&scratch, scratch.tool(&["kernel", "list"])));
-    assert!(status == 3 && output.contains("INSTALLED") && output.contains("check the network"), "{output}");
+    assert!(status == 0 && output.contains("INSTALLED") && output.contains("check the network"), "{output}");
 }
 
 #[test]
@@ -259,7 +260,7 @@ fn a_second_run_waits_and_says_for_what() {
     let scratch = Scratch::new();
     let cache = Cache::at(scratch.cache()).unwrap();
     let lock = cache.lock("archive", &Report::silent()).unwrap();
-    let tool = without_network(&scratch, scratch.tool(&["kernel", "list"]));
+    let tool = without_network(&scratch, scratch.tool(&["kernel", "prepare"]));
     let mut child = tool.spawn(Stdio::null(), Stdio::piped()).unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let waiting = format!("for archive, held by another run (process {})", std::process::id());
