@@ -154,7 +154,8 @@ fn list_says_which_are_signed(suite: &Suite) {
     let output = tool(&["--json", "kernel", "list"]).run(&suite.context().report).unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut compared = 0;
-    for row in rows.as_array().unwrap() {
+    // Nobody signs what was made here.
+    for row in rows.as_array().unwrap().iter().filter(|row| row["from"] == "archive") {
         let release = row["release"].as_str().unwrap().parse().unwrap();
         let Some(kdir) = Kdir::open(&suite.context().cache, &release) else { continue };
         let image = fs_err::read(kdir.vmlinuz().unwrap()).unwrap();
