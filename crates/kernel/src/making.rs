@@ -62,6 +62,8 @@ impl Making<'_> {
         let place = Kdir::place_of(&self.context.cache, release);
         discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
+        // Programs in the root are shown it, even where nothing is unpacked.
+        fs_err::create_dir_all(self.context.cache.path("sources"))?;
         let made = self.make(&place).inspect_err(|_| {
             // A refused or failed tree is useless, and the error names its log.
             fs_err::remove_dir_all(&place).ok();
