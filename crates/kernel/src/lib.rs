@@ -22,6 +22,7 @@ pub mod kmod;
 pub mod machine;
 pub mod make;
 mod making;
+mod new_kernel;
 pub mod origin;
 pub mod prepare;
 pub mod root;

@@ -14,8 +14,9 @@ use crate::artefacts::{Artefacts, SuppliedArtefacts};
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel, Parts};
-use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of, supply_of};
+use crate::kdir::{Kdir, build_of, erase, image_of, source_of, supply_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, log_file, make_step, run_counted};
+use crate::new_kernel::{MadeTree, NewKernel};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
 use crate::rust;
@@ -28,7 +29,7 @@ use kmodfile::config::{Config, OptionDifference};
 use kmodfile::release::Release;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{Report, Step, seconds};
+use report::{Report, Step};
 
 /// One kernel being made.
 #[derive(Clone)]
@@ -45,51 +46,26 @@ pub(crate) struct Making<'a> {
     pub(crate) supply: Option<&'a SuppliedArtefacts>,
 }
 
-/// What came of it.
-struct MadeTree {
-    /// The time of the bare make steps.
-    took: Duration,
-    /// The Rust symbols that were proven.
-    rust_symbols: usize,
-}
-
 impl Making<'_> {
     /// Makes the tree in its final place. The caller holds the kernel's lock.
     pub(crate) fn run(&self) -> Result<()> {
-        let (report, release) = (&self.context.report, &self.kernel.release);
+        let release = &self.kernel.release;
         self.context.require_wet_run(&format!("prepare kernel {release}"))?;
-        let started = Instant::now();
         let place = Kdir::place_of(&self.context.cache, release);
         discard(&place, self.context, release)?;
         fs_err::create_dir_all(&place)?;
         // Programs in the root are shown it, even where nothing is unpacked.
         fs_err::create_dir_all(self.context.cache.path("sources"))?;
-        let made = self.make(&place).inspect_err(|_| {
-            // A refused or failed tree is useless, and the error names its log.
-            fs_err::remove_dir_all(&place).ok();
-        })?;
-        let stamp = Stamp {
-            release: release.clone(),
-            inputs: self.inputs.clone(),
-            recipe: self.recipe.clone(),
+        let new = NewKernel {
+            context: self.context,
+            release,
+            inputs: &self.inputs,
+            recipe: self.recipe,
+            root: self.root,
             architecture: self.archive.architecture(),
-            origin: self.origin(),
-            tools: self.root.identity().to_owned(),
-            place: place.clone(),
-            rust_symbols: made.rust_symbols,
-            seconds: started.elapsed().as_secs_f64(),
-            make_seconds: made.took.as_secs_f64(),
-            bytes: 0,
-            of_some: Vec::new(),
-            kept: Vec::new(),
+            origin: Origin::Archive { suite: self.kernel.suite().to_owned() },
         };
-        Kdir::made(stamp)?.write_stamp()?;
-        report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
-        Ok(())
-    }
-
-    fn origin(&self) -> Origin {
-        Origin::Archive { suite: self.kernel.suite().to_owned() }
+        new.make(|place| self.make(place))
     }
 
     /// The Rust symbols that were proven; none in a kernel without Rust.

@@ -11,15 +11,15 @@ use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::from_source::configuring::Configured;
 use crate::from_source::given::GivenSource;
-use crate::kdir::{Kdir, Stamp, build_of, erase, image_of, source_of};
+use crate::kdir::{Kdir, build_of, erase, image_of, source_of};
 use crate::make::{CONFIGURE, PREPARE, PREPARE_WITHOUT_RUST, log_file, make_step, run_counted};
+use crate::new_kernel::{MadeTree, NewKernel};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
 use crate::rust;
 use crate::whole::{self, WholeKernel};
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
-use report::seconds;
 
 /// One kernel being made from a source.
 #[derive(Debug)]
@@ -51,34 +51,24 @@ impl MakingFromSource<'_> {
     pub(super) fn run(&self) -> Result<()> {
         let (report, release) = (&self.context.report, &self.configured.release);
         self.context.require_wet_run(&format!("make kernel {release}"))?;
-        let started = Instant::now();
         let place = Kdir::place_of(&self.context.cache, release);
         if place.exists() {
             report.note("Discarding", &format!("{place}, made of another source or configuration"));
             erase(&place)?;
         }
-        let (rust_symbols, make_time) = self.make(&place).inspect_err(|_| {
-            // A failed tree is useless, and the error names its log.
-            fs_err::remove_dir_all(&place).ok();
-        })?;
-        let stamp = Stamp {
-            release: release.clone(),
-            inputs: self.inputs.to_owned(),
-            recipe: self.recipe.clone(),
+        let new = NewKernel {
+            context: self.context,
+            release,
+            inputs: self.inputs,
+            recipe: self.recipe,
+            root: self.root,
             architecture: Architecture::of_config(&self.config()).unwrap_or_default(),
             origin: self.origin(),
-            tools: self.root.identity().to_owned(),
-            place: place.clone(),
-            rust_symbols,
-            seconds: started.elapsed().as_secs_f64(),
-            make_seconds: make_time.as_secs_f64(),
-            bytes: 0,
-            of_some: Vec::new(),
-            kept: Vec::new(),
         };
-        Kdir::made(stamp)?.write_stamp()?;
-        report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
-        Ok(())
+        new.make(|place| {
+            let (rust_symbols, took) = self.make(place)?;
+            Ok(MadeTree { took, rust_symbols })
+        })
     }
 
     fn config(&self) -> Config {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Makes a sanitizing kernel: whole, from the source of the kernel that it stands for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -9,8 +9,9 @@ use camino::Utf8Path;
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::{Archive, ArchiveKernel};
-use crate::kdir::{Kdir, Stamp, build_of, erase, source_of};
+use crate::kdir::{Kdir, build_of, erase, source_of};
 use crate::make::{CONFIGURE, log_file, make_step, run_counted};
+use crate::new_kernel::{MadeTree, NewKernel};
 use crate::origin::Origin;
 use crate::root::{Access, Root};
 use crate::sanitizing::configuration::{AskedConfig, Unmet, unmet};
@@ -22,9 +23,9 @@ use crate::whole::{WholeKernel, trim};
 use crate::{rust, source};
 use kmodfile::config::Config;
 use kmodfile::release::Release;
+use report::counted;
 use report::failure::Failure;
 use report::fingerprint::Fingerprint;
-use report::{counted, seconds};
 
 /// Changes when the way of making does, so that older kernels are made anew.
 const REVISION: u32 = 1;
@@ -50,35 +51,25 @@ impl SanitizingKernel<'_> {
     pub(crate) fn run(&self) -> Result<()> {
         let (report, release) = (&self.context.report, self.release);
         self.context.require_wet_run(&format!("build kernel {release}"))?;
-        let started = Instant::now();
         let place = Kdir::place_of(&self.context.cache, release);
         if place.exists() {
             erase(&place)?;
         }
         fs_err::create_dir_all(&place)?;
         report.note("Building", &format!("kernel {release} from source, once: {}", self.estimate()));
-        let (make_time, rust_symbols) = self.make(&place).inspect_err(|_| {
-            // The error names its log, which is elsewhere.
-            fs_err::remove_dir_all(&place).ok();
-        })?;
-        let stamp = Stamp {
-            release: release.clone(),
-            inputs: self.inputs.clone(),
-            recipe: self.recipe.clone(),
+        let new = NewKernel {
+            context: self.context,
+            release,
+            inputs: &self.inputs,
+            recipe: self.recipe,
+            root: self.root,
             architecture: self.archive.architecture(),
             origin: Origin::Sanitizing { of: self.of.release.clone() },
-            place: place.clone(),
-            rust_symbols,
-            seconds: started.elapsed().as_secs_f64(),
-            make_seconds: make_time.as_secs_f64(),
-            of_some: Vec::new(),
-            tools: self.root.identity().to_owned(),
-            bytes: 0,
-            kept: Vec::new(),
         };
-        Kdir::made(stamp)?.write_stamp()?;
-        report.note("Prepared", &format!("kernel {release} in {}", seconds(started.elapsed())));
-        Ok(())
+        new.make(|place| {
+            let (took, rust_symbols) = self.make(place)?;
+            Ok(MadeTree { took, rust_symbols })
+        })
     }
 
     /// How long it takes, for people.
