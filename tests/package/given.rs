@@ -136,7 +136,8 @@ fn a_shell_has_them(suite: &Suite) {
 
 /// What a program has besides, DKMS has not: what makes a build the same each time, and the
 /// environment of every build root.
-const OURS: &[&str] = &["HOME", "KBUILD_BUILD_TIMESTAMP", "LC_ALL", "MAKEFLAGS", "STOCK_MODULES", "TZ"];
+const OURS: &[&str] =
+    &["HOME", "KBUILD_BUILD_TIMESTAMP", "LC_ALL", "MAKEFLAGS", "STOCK_BTF", "STOCK_MODULES", "TZ"];
 
 fn the_environment(suite: &Suite) {
     let of_shells = ["OLDPWD", "PATH", "PWD", "SHLVL", "_"];

@@ -387,6 +387,15 @@ impl Kdir {
         dirs.fold(access, Access::read)
     }
 
+    /// The kernel whose modules the distribution ships: the one that a sanitizing kernel stands for,
+    /// if that is prepared; any other kernel itself.
+    pub fn stock(&self, cache: &Cache) -> Option<Self> {
+        match &self.stamp.origin {
+            Origin::Sanitizing { of } => Self::open(cache, of),
+            _ => Some(self.clone()),
+        }
+    }
+
     /// Its configuration.
     pub fn config(&self) -> Result<Config> {
         Ok(Config::parse(&fs_err::read_to_string(self.build().join(".config"))?))

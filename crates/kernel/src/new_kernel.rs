@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::artefacts::discard_by_products;
 use crate::context::Context;
 use crate::distribution::recipe::Recipe;
-use crate::kdir::{Kdir, Stamp};
+use crate::kdir::{Kdir, Stamp, build_of};
 use crate::origin::Origin;
 use crate::root::Root;
 use kmodfile::architecture::Architecture;
@@ -40,7 +41,8 @@ impl NewKernel<'_> {
     pub(crate) fn make(self, make: impl FnOnce(&Utf8Path) -> Result<MadeTree>) -> Result<()> {
         let (started, release) = (Instant::now(), self.release);
         let place = Kdir::place_of(&self.context.cache, release);
-        let made = make(&place).inspect_err(|_| {
+        let made = make(&place).and_then(|made| discard_by_products(&build_of(&place)).map(|()| made));
+        let made = made.inspect_err(|_| {
             // A refused or failed tree is useless, and the error names its log, which is elsewhere.
             fs_err::remove_dir_all(&place).ok();
         })?;

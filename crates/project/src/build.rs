@@ -19,6 +19,7 @@ use dkms_conf::directives::ModuleDirectives;
 use crate::{BuildTarget, Project, command, given, kbuild, target_dir};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
+use kernel::kdir::Kdir;
 use kernel::make::{require_path, run_counted};
 use kernel::prepare::Prepared;
 use kernel::root::Access;
@@ -136,7 +137,8 @@ pub fn build_signed(
     let stage = stage_of(project, &target);
     require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
-    let inputs = inputs(project, &sources, prepared, pair);
+    let stock = prepared.kdir.stock(&context.cache);
+    let inputs = inputs(project, &sources, prepared, stock.as_ref(), pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
         return Ok(built);
@@ -145,7 +147,7 @@ pub fn build_signed(
     if let Some(built) = fresh(&place, &inputs) {
         return Ok(built);
     }
-    Building { context, project, prepared, pair, target, place, inputs }.run(&sources, &what)
+    Building { context, project, prepared, stock, pair, target, place, inputs }.run(&sources, &what)
 }
 
 /// Commands over a staged copy that is built already.
@@ -166,7 +168,9 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let place = place_of(context, project, prepared.kdir.release());
     let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
-    let building = Building { context, project, prepared, pair: None, target, place, inputs: String::new() };
+    let stock = prepared.kdir.stock(&context.cache);
+    let inputs = String::new();
+    let building = Building { context, project, prepared, stock, pair: None, target, place, inputs };
     let stage = building.stage();
     let release = prepared.kdir.release();
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
@@ -213,10 +217,17 @@ fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Re
     .into())
 }
 
-fn inputs(project: &Project, sources: &Sources, prepared: &Prepared, pair: Option<&KeyPair>) -> String {
+fn inputs(
+    project: &Project,
+    sources: &Sources,
+    prepared: &Prepared,
+    stock: Option<&Kdir>,
+    pair: Option<&KeyPair>,
+) -> String {
     let print = Fingerprint::new("build", REVISION)
         .text("kernel", &prepared.kdir.stamp().inputs)
         .text("root", prepared.root.identity())
+        .optional("stock", stock.map(|stock| stock.stamp().inputs.as_str()))
         .text("make", &project.make)
         .optional("pre_build", project.pre_build.as_deref())
         .list("patches", &project.patches)
@@ -239,6 +250,8 @@ struct Building<'a> {
     context: &'a Context,
     project: &'a Project,
     prepared: &'a Prepared,
+    /// Whose modules a project may look into.
+    stock: Option<Kdir>,
     pair: Option<&'a KeyPair>,
     target: BuildTarget,
     place: Utf8PathBuf,
@@ -385,6 +398,9 @@ impl Building<'_> {
         // Without the list of what the kernel exports everything would be an error of modpost's.
         let known = self.prepared.kdir.require_exports().unwrap_or(true);
         let cmd = if known { cmd } else { cmd.env("KBUILD_MODPOST_WARN", "1") };
+        let stock = self.stock.as_ref().unwrap_or(&self.prepared.kdir);
+        let btf = Some(stock.build().join("vmlinux")).filter(|file| file.exists());
+        let cmd = btf.into_iter().fold(cmd, |cmd, file| cmd.env("STOCK_BTF", file));
         let cmd = cmd
             .cwd(self.stage())
             // Which a shell sets, and Makefiles use: `M=$(PWD)`.
@@ -393,7 +409,7 @@ impl Building<'_> {
             .env("KERNEL_CC", compiler)
             // As on make's own command line, for every make that is run.
             .env("MAKEFLAGS", toolchain.make_words().join(" "))
-            .env("STOCK_MODULES", self.prepared.kdir.modules())
+            .env("STOCK_MODULES", stock.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
         self.inside(cmd)
     }
@@ -403,8 +419,10 @@ impl Building<'_> {
     fn inside(&self, cmd: Cmd) -> Cmd {
         let kdir = &self.prepared.kdir;
         let modules = format!("/usr/lib/modules/{}", kdir.release());
+        let stock = self.stock.as_ref().filter(|stock| stock.release() != kdir.release());
+        let access = stock.into_iter().fold(Access::default(), |access, stock| stock.read_by(access));
         let access = kdir
-            .read_by(Access::default())
+            .read_by(access)
             .read_at(self.library(), &modules)
             .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
             .write(self.stage());

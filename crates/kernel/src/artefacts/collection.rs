@@ -16,6 +16,28 @@ use report::failure::Failure;
 /// What no kernel with Rust is without.
 pub(crate) const NEEDED: &[&str] = &["rust/libcore.rmeta", "rust/libkernel.rmeta", "rust/libmacros.so"];
 
+/// Removes what making the artefacts in `tree` left beside them: objects that were only linked, and
+/// libraries that macros were made of. No build of a module opens them.
+///
+/// # Errors
+///
+/// If one cannot be removed.
+pub(crate) fn discard_by_products(tree: &Utf8Path) -> Result<()> {
+    let rust = tree.join("rust");
+    if !rust.exists() {
+        return Ok(());
+    }
+    for entry in rust.read_dir_utf8()? {
+        let entry = entry?;
+        let linked = matches!(entry.path().extension(), Some("o" | "rlib"));
+        let path = entry.path().strip_prefix(tree).context("an entry is below its directory")?;
+        if linked && !GLOBS.iter().any(|glob| glob.matches(path)) {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The artefacts of one kernel, in a tree that has them where a build tree has.
 #[derive(Clone, Debug)]
 pub struct Artefacts {
@@ -131,5 +153,34 @@ impl Artefacts {
         );
         Err(Failure::refused(self.tree.join(file).as_str(), reason)
             .remedy("take the artefacts that were made on this architecture, or make them: cargo kmod kernel prepare RELEASE"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_only_made_to_be_linked_goes_and_what_builds_read_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Utf8Path::from_path(dir.path()).unwrap();
+        discard_by_products(tree).unwrap();
+        let table = [
+            ("rust/core.o", false),
+            ("rust/libsyn.rlib", false),
+            ("rust/libcore.rmeta", true),
+            ("rust/libmacros.so", true),
+            ("rust/bindings/bindings_generated.rs", true),
+            ("rust/helpers/helpers_module.bc", true),
+            ("tools/objtool/objtool-in.o", true),
+        ];
+        for (name, _) in table {
+            fs_err::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
+            fs_err::write(tree.join(name), "").unwrap();
+        }
+        discard_by_products(tree).unwrap();
+        for (name, stays) in table {
+            assert_eq!(tree.join(name).exists(), stays, "{name}");
+        }
     }
 }

@@ -13,6 +13,7 @@ mod supply;
 
 pub use collection::Artefacts;
 pub(crate) use collection::NEEDED;
+pub(crate) use collection::discard_by_products;
 pub use compiler::rustc_of;
 pub use glob::{ArtefactGlob, GLOBS};
 pub use manifest::{MANIFEST, Manifest};
