@@ -4,7 +4,8 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::distribution::{Archive, ArchiveKernel, Distribution};
+use crate::context::Context;
+use crate::distribution::{Age, Archive, ArchiveKernel, Distribution, known as distributions};
 use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::failure::{Exit, Failure};
@@ -52,6 +53,44 @@ fn compiler(config: &Config) -> String {
 /// The kernel of this release, if the present indexes have it.
 pub fn known(archive: &dyn Archive, release: &Release) -> Option<ArchiveKernel> {
     archive.kernels().into_iter().find(|kernel| kernel.release == *release)
+}
+
+/// The kernel of this release, and the archive that has it: that of the current releases, else that
+/// of what is tried out, or of the previous release, whose kernels are meant only when they are
+/// named.
+///
+/// # Errors
+///
+/// As [`find`], if none has it.
+pub fn named<'a>(context: &'a Context, release: &Release) -> Result<(Box<dyn Archive + 'a>, ArchiveKernel)> {
+    let distribution = distributions::usual();
+    let mut current = distribution.archive_of(context, Age::Current, Some(release))?;
+    if let Some(kernel) = known(&*current, release) {
+        return Ok((current, kernel));
+    }
+    for age in [Age::Next, Age::Old] {
+        // One that was never looked at is left out where there is no network.
+        let Ok(other) = distribution.archive_of(context, age, Some(release)) else { continue };
+        if let Some(kernel) = known(&*other, release) {
+            return Ok((other, kernel));
+        }
+    }
+    let kernel = find(&mut *current, release)?;
+    Ok((current, kernel))
+}
+
+/// The kernel of this release, or the default one, and the archive that has it.
+pub fn named_or_default<'a>(
+    context: &'a Context,
+    release: Option<&Release>,
+) -> Result<(Box<dyn Archive + 'a>, ArchiveKernel)> {
+    if let Some(release) = release {
+        return named(context, release);
+    }
+    let distribution = distributions::usual();
+    let archive = distribution.archive(context, Age::Current)?;
+    let kernel = default(distribution, &*archive)?;
+    Ok((archive, kernel))
 }
 
 /// The kernel of this release. An unknown one is looked for again in fresh indexes, then refused

@@ -346,12 +346,7 @@ pub fn provide_for(
         require_from_archive(&context.cache, release)?;
     }
     let of = release.and_then(sanitizing::stands_for);
-    let distribution = known::usual();
-    let mut archive = distribution.archive_of(context, Age::Current, of.as_ref().or(release))?;
-    let kernel = match of.as_ref().or(release) {
-        Some(release) => discover::find(&mut *archive, release)?,
-        None => discover::default(distribution, &*archive)?,
-    };
+    let (archive, kernel) = discover::named_or_default(context, of.as_ref().or(release))?;
     if of.is_some() {
         return prepare_sanitizing(context, &*archive, &kernel, rust);
     }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::rpm::kabi::{self, Kabi, Obstacle};
 use kernel::context::Context;
 use kernel::discover;
-use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kmodfile::config::Config;
@@ -69,25 +68,6 @@ pub fn facts(context: &Context, release: &Release) -> Result<(Config, String)> {
     if let Some(kdir) = Kdir::open(&context.cache, release) {
         return Ok((kdir.config()?, fs_err::read_to_string(kdir.build().join("Module.symvers"))?));
     }
-    let distribution = known::usual();
-    let mut archive = distribution.archive_of(context, Age::Current, Some(release))?;
-    if let Some(kernel) = discover::known(&*archive, release) {
-        return of_headers(&*archive, &kernel);
-    }
-    let mut old = distribution.archive_of(context, Age::Old, Some(release))?;
-    if let Some(kernel) = discover::known(&*old, release) {
-        return of_headers(&*old, &kernel);
-    }
-    // Neither has it, unless it is newer than the indexes.
-    match discover::find(&mut *archive, release) {
-        Ok(kernel) => of_headers(&*archive, &kernel),
-        Err(unknown) => match discover::find(&mut *old, release) {
-            Ok(kernel) => of_headers(&*old, &kernel),
-            Err(_) => Err(unknown),
-        },
-    }
-}
-
-fn of_headers(archive: &dyn Archive, kernel: &ArchiveKernel) -> Result<(Config, String)> {
-    Ok((archive.config(kernel)?, archive.symvers(kernel)?))
+    let (archive, kernel) = discover::named(context, release)?;
+    Ok((archive.config(&kernel)?, archive.symvers(&kernel)?))
 }

@@ -76,6 +76,9 @@ pub enum Age {
     Current,
     /// Only those of the previous release: consulted only when such a kernel is named.
     Old,
+    /// Only those that are not in a release to come either, but tried out: consulted only when such
+    /// a kernel is named.
+    Next,
 }
 
 /// The kernels that a distribution offers, and their packages, which are fetched into the cache

@@ -61,14 +61,13 @@ impl Wanted {
             let recipe = kdir.stamp().recipe.clone();
             return Ok(Self { name: release.to_string(), text, recipe });
         }
-        let distribution = known::usual();
-        let mut archive = distribution.archive_of(context, Age::Current, Some(release))?;
-        if discover::known(&*archive, release).is_none()
-            && let Some(config) = installed::config(Utf8Path::new("/"), release.as_str())?
-        {
-            return Self::of_text(context, release.as_str(), config.to_string());
-        }
-        let kernel = discover::find(&mut *archive, release)?;
+        let (archive, kernel) = match discover::named(context, release) {
+            Ok(found) => found,
+            Err(error) => match installed::config(Utf8Path::new("/"), release.as_str())? {
+                Some(config) => return Self::of_text(context, release.as_str(), config.to_string()),
+                None => return Err(error),
+            },
+        };
         let config = archive.config(&kernel)?;
         let text = config.to_string();
         require_architecture(release.as_str(), &text)?;

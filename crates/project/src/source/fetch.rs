@@ -12,7 +12,7 @@ use crate::source::import::{FILE, ImportList, KernelFiles};
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::package::Package;
-use kernel::distribution::{Age, Archive, SourceTar, known as distributions};
+use kernel::distribution::{Archive, SourceTar};
 use kernel::kdir::Kdir;
 use kernel::prepare::{self, Prepared};
 use kernel::sanitizing::stands_for;
@@ -60,8 +60,7 @@ pub fn provide(context: &Context, kernel: SourceKernel<'_>, import: &ImportList)
 /// Those of the files named in `import` that are in the source of `release`. Nothing is cached, as
 /// this is for finding out what to import.
 pub fn provide_some(context: &Context, release: &Release, import: &ImportList) -> Result<SourceTree> {
-    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
-    let kernel = discover::find(&mut *archive, release)?;
+    let (archive, kernel) = discover::named(context, release)?;
     let source = archive.source(&kernel)?;
     archive.provide(&[source], &context.report)?;
     let what = format!("the source {} {}", source.name, source.version);
@@ -89,8 +88,7 @@ fn of_prepared(context: &Context, prepared: &Prepared, import: &ImportList) -> R
     }
     let sanitizing = stands_for(prepared.kdir.release());
     let release = sanitizing.as_ref().unwrap_or(prepared.kdir.release());
-    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
-    let kernel = discover::find(&mut *archive, release)?;
+    let (archive, kernel) = discover::named(context, release)?;
     let inputs = &prepared.kdir.stamp().inputs;
     let now = match &sanitizing {
         Some(_) => prepare::inputs_of_sanitizing(&*archive, &kernel, &prepared.root)?,
@@ -118,8 +116,7 @@ fn of_release(context: &Context, release: &Release, import: &ImportList) -> Resu
     }
     let of = stands_for(release);
     let release = of.as_ref().unwrap_or(release);
-    let mut archive = distributions::usual().archive_of(context, Age::Current, Some(release))?;
-    let kernel = discover::find(&mut *archive, release)?;
+    let (archive, kernel) = discover::named(context, release)?;
     let source = archive.source(&kernel)?;
     of_package(context, &*archive, release, source, import)
 }

@@ -29,6 +29,11 @@ pub struct ListArgs {
     /// The release of a kernel tells which it is for: any command takes it with --kernel.
     #[arg(long, value_name = "ARCH", value_parser = architecture, conflicts_with = "installed")]
     arch: Option<Architecture>,
+    /// Also the archive's kernels that are tried out, or of the previous release
+    ///
+    /// They can be named like any other, but none of them is the default.
+    #[arg(long, conflicts_with = "installed")]
+    all: bool,
 }
 
 /// An architecture, by any of its names.
@@ -104,7 +109,7 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     let architecture = args.arch.unwrap_or(native);
     let kernels = if architecture == native { adopt::here(&context.report)? } else { Vec::new() };
     let installed: Vec<InstalledRow> = kernels.iter().map(|one| installed_row(context, one)).collect();
-    let archive = if args.installed { Ok(Vec::new()) } else { of_archive(context, architecture) };
+    let archive = if args.installed { Ok(Vec::new()) } else { of_archive(context, architecture, args.all) };
     let (archive, error) = archive.map_or_else(|error| (Vec::new(), Some(error)), |rows| (rows, None));
     let made = if args.installed { Vec::new() } else { made_rows(context, architecture)? };
     match error {
@@ -153,25 +158,33 @@ fn made_rows(context: &Context, architecture: Architecture) -> Result<Vec<MadeRo
 }
 
 /// The archive's kernels; none on a machine whose packages are not apt's.
-fn of_archive(context: &Context, architecture: Architecture) -> Result<Vec<ArchiveRow>> {
+fn of_archive(context: &Context, architecture: Architecture, all: bool) -> Result<Vec<ArchiveRow>> {
     if programs::find("apt-get").is_none() {
         context.report.note("Leaving", "out the kernels of Debian's archive: this machine has no apt");
         return Ok(Vec::new());
     }
     programs::ensure(context, &[known::usual().programs()])?;
-    archive_rows(context, architecture)
+    let mut rows = current_rows(context, architecture)?;
+    if all {
+        rows.splice(0..0, archive_rows(context, architecture, Age::Next)?);
+        rows.extend(archive_rows(context, architecture, Age::Old)?);
+    }
+    Ok(rows)
 }
 
-fn archive_rows(context: &Context, architecture: Architecture) -> Result<Vec<ArchiveRow>> {
-    let distribution = known::usual();
-    let archive = distribution.archive_for(context, Age::Current, architecture)?;
+fn archive_rows(context: &Context, architecture: Architecture, age: Age) -> Result<Vec<ArchiveRow>> {
+    let archive = known::usual().archive_for(context, age, architecture)?;
     let kernels = archive.kernels();
     archive.fetch_configs(&kernels)?;
-    let mut rows =
-        kernels.iter().map(|kernel| archive_row(context, &*archive, kernel)).collect::<Result<Vec<_>>>()?;
+    kernels.iter().map(|kernel| archive_row(context, &*archive, kernel)).collect()
+}
+
+/// Those that commands choose from where no kernel is named.
+fn current_rows(context: &Context, architecture: Architecture) -> Result<Vec<ArchiveRow>> {
+    let mut rows = archive_rows(context, architecture, Age::Current)?;
     // Of another architecture none is used without being named.
     let native = Architecture::native() == Some(architecture);
-    let flavour = distribution.default_flavour(architecture);
+    let flavour = known::usual().default_flavour(architecture);
     let is_default = |row: &ArchiveRow| native && row.facts.rust && row.release.flavour() == flavour;
     if let Some(row) = rows.iter_mut().find(|row| is_default(row)) {
         row.default = true;

@@ -99,8 +99,7 @@ fn one(
     release: &Release,
     output: &Utf8Path,
 ) -> Result<(Vec<MadeArtefactPackage>, u64)> {
-    let mut archive = known::usual().archive_of(context, Age::Current, Some(release))?;
-    let kernel = discover::find(&mut *archive, release)?;
+    let (archive, kernel) = discover::named(context, release)?;
     let prepared = prepare::prepare(context, &*archive, &kernel, context.root_fs)?;
     let packaged = PackagedArtefacts::of(context, &prepared, &kernel)?;
     let (packager, date) = (args.packager.clone().unwrap_or_default(), ArtefactOrder::date_of(&prepared)?);

@@ -9,7 +9,6 @@ use serde::Serialize;
 use deploy::librust::open::open;
 use kernel::context::Context;
 use kernel::discover;
-use kernel::distribution::{Age, known};
 use kernel::from_source;
 use kernel::origin::Origin;
 use kernel::prepare::{self, Prepared, Rust};
@@ -66,12 +65,7 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     if let Some(release) = release.filter(|_| !sanitize) {
         prepare::require_from_archive(&context.cache, release)?;
     }
-    let distribution = known::usual();
-    let mut archive = distribution.archive_of(context, Age::Current, release)?;
-    let kernel = match release {
-        Some(release) => discover::find(&mut *archive, release)?,
-        None => discover::default(distribution, &*archive)?,
-    };
+    let (archive, kernel) = discover::named_or_default(context, release)?;
     if context.dry_run {
         let built = if sanitize { "build the sanitizing kernel of" } else { "prepare" };
         context.report.say(&format!("would {built} {} from {}", kernel.release, kernel.suite()));

@@ -15,7 +15,7 @@ use crate::distribution::debian::index::{self, file_name};
 use crate::distribution::debian::kernels;
 use crate::distribution::debian::mirror::{AptMirror, KEYRING};
 use crate::distribution::debian::parts;
-use crate::distribution::debian::recipe;
+use crate::distribution::debian::recipe::{self, EXPERIMENTAL};
 use crate::distribution::debian::source;
 use crate::distribution::debian::validity;
 use crate::distribution::package::Package;
@@ -36,24 +36,33 @@ struct Suites {
     dir: &'static str,
     /// Those of the main archive.
     main: &'static [&'static str],
-    /// That of the security archive.
-    security: &'static str,
+    /// That of the security archive, if it has one.
+    security: Option<&'static str>,
 }
 
 /// The suites looked at.
 const CURRENT: Suites = Suites {
     dir: "archive",
     main: &["stable", "stable-backports", "testing", "unstable"],
-    security: "stable-security",
+    security: Some("stable-security"),
 };
 
 /// The previous release. Nothing is built for its kernels by default, so they are consulted only
 /// when one is named.
-const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: "oldstable-security" };
+const OLD: Suites = Suites { dir: "archive/old", main: &["oldstable"], security: Some("oldstable-security") };
+
+/// What Debian tries out before it is for anybody; consulted only when one of its kernels is named.
+const NEXT: Suites = Suites { dir: "archive/next", main: &[EXPERIMENTAL], security: None };
 
 /// Directories in the cache for fetched packages, and for those that a stopped run left incomplete.
-pub(super) const FETCHED: &[&str] =
-    &["archive/debs", "archive/debs.partial", "archive/old/debs", "archive/old/debs.partial"];
+pub(super) const FETCHED: &[&str] = &[
+    "archive/debs",
+    "archive/debs.partial",
+    "archive/next/debs",
+    "archive/next/debs.partial",
+    "archive/old/debs",
+    "archive/old/debs.partial",
+];
 
 /// How old the indexes may be before they are asked for again.
 const FRESH: Duration = Duration::from_secs(6 * 3600);
@@ -87,6 +96,7 @@ impl<'a> DebianArchive<'a> {
         let suites = match age {
             Age::Current => &CURRENT,
             Age::Old => &OLD,
+            Age::Next => &NEXT,
         };
         let dir = context.cache.path(suites.dir).join(architecture.debian());
         let mut archive = Self { context, suites, architecture, dir, packages: Vec::new(), refreshed: false };
@@ -111,7 +121,7 @@ impl<'a> DebianArchive<'a> {
 
     /// Says how old the indexes are, where they are past their time.
     fn warn_of_age(&self) {
-        let suites = self.suites.main.iter().copied().chain([self.suites.security]);
+        let suites = self.suites.main.iter().copied().chain(self.suites.security);
         let warning = validity::warning(&self.dir.join("lists"), suites, SystemTime::now());
         warning.into_iter().for_each(|warning| self.context.report.warn_once(&warning));
     }
@@ -283,7 +293,9 @@ impl<'a> DebianArchive<'a> {
                 Ok::<_, anyhow::Error>(fs_err::read_to_string(lists.join(name))?)
             };
             let release = read(format!("_dists_{suite}_InRelease"))?;
-            let codename = release.lines().find_map(|line| line.strip_prefix("Codename: ")).unwrap_or(suite);
+            let codename = release.lines().find_map(|line| line.strip_prefix("Codename: "));
+            // The codename of experimental is one that nobody calls it by.
+            let codename = codename.filter(|_| suite != EXPERIMENTAL).unwrap_or(suite);
             let index = read(format!("_dists_{suite}_main_binary-{}_Packages", self.architecture.debian()))?;
             Ok(index::read_index(&index, uri, codename, &wanted))
         };
@@ -449,7 +461,7 @@ impl Suites {
     /// Repository and suite of each index.
     fn of<'a>(&self, mirror: &'a AptMirror) -> impl Iterator<Item = (&'a str, &'static str)> {
         let main = self.main.iter().map(|suite| (mirror.main.as_str(), *suite));
-        main.chain(mirror.security.as_deref().map(|security| (security, self.security)))
+        main.chain(mirror.security.as_deref().zip(self.security))
     }
 }
 
@@ -480,5 +492,6 @@ mod tests {
         assert!(text.contains("http://m/debian stable-backports main\n"));
         assert!(text.ends_with("http://m/security stable-security main\n"));
         assert!(sources(&OLD, &mirror).lines().all(|line| line.contains(" oldstable")));
+        assert!(sources(&NEXT, &mirror).ends_with("http://m/debian experimental main\n"));
     }
 }

@@ -10,6 +10,9 @@ use crate::toolchain::Toolchain;
 /// What recipes and stamps call this distribution.
 pub(super) const ID: &str = "debian";
 
+/// The suite of what is tried out: packages besides those of the suite under development.
+pub(super) const EXPERIMENTAL: &str = "experimental";
+
 /// Needed to build any kernel's host tools and modules. `python3` and `libdw-dev` are for
 /// `resolve_btfids`, which `prepare` builds, and `pahole` writes the modules' BTF.
 const KERNEL: &[&str] = &[
@@ -78,6 +81,9 @@ fn cross(architecture: Architecture, gcc: Option<String>) -> impl Iterator<Item 
 
 /// The suite whose toolchain packages of `suite` are built with.
 pub fn base_suite(suite: &str) -> &str {
+    if suite == EXPERIMENTAL {
+        return "sid";
+    }
     ["-backports", "-security", "-updates", "-proposed-updates"]
         .iter()
         .find_map(|suffix| suite.strip_suffix(suffix))
@@ -95,6 +101,7 @@ mod tests {
         );
         let recipe = for_kernel("trixie-backports", &config);
         assert_eq!(recipe.suite, "trixie");
+        assert_eq!(for_kernel(EXPERIMENTAL, &config).suite, "sid");
         assert!(
             recipe.packages().contains(&"gcc-14".to_owned())
                 && recipe.packages().contains(&"rustc".to_owned())
