@@ -64,6 +64,7 @@ const LINES: &[(&str, &[Line])] = &[
             (&[0], "--project {}/project --root {}/root", "would build made 1"),
         ],
     ),
+    ("trial", &[(&[0], "7.2.1+deb13-cloud-amd64", "would try 7.2.1")]),
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
     ("status", &[(&[0], "--root {}/root", "has not installed any module")]),
     ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),

@@ -17,6 +17,7 @@ mod dry_run;
 mod elf;
 mod floor_plan;
 mod frames;
+mod kernels;
 mod key;
 mod makefile;
 mod modules;

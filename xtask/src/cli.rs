@@ -14,6 +14,7 @@ use kernel::context::Context;
 use crate::commands::bench::BenchArgs;
 use crate::commands::demo::DemoArgs;
 use crate::commands::test::TestArgs;
+use crate::commands::trial::TrialArgs;
 use crate::commands::verify::VerifyArgs;
 use crate::{commands, repository, share};
 
@@ -44,7 +45,7 @@ const GROUPS: &[Group] = &[
     help::GROUPS[2],
     help::GROUPS[3],
     help::GROUPS[4],
-    ("This repository", &["test", "verify", "bench"]),
+    ("This repository", &["test", "trial", "verify", "bench"]),
     ("This tool", &["setup", "completions", "man"]),
 ];
 
@@ -68,6 +69,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Run the test suites
     Test(TestArgs),
+    /// Try kernels, and write docs/kernels.md: prepared, built for, booted, modules loaded
+    Trial(TrialArgs),
     /// Measure against what one would use otherwise, and print ratios
     Bench(BenchArgs),
 }
@@ -110,6 +113,7 @@ impl Command {
             Self::Demo(args) => commands::demo::run(context, args),
             Self::Verify(args) => commands::verify::run(context, args),
             Self::Test(args) => commands::test::run(context, args),
+            Self::Trial(args) => commands::trial::run(context, args),
             Self::Bench(args) => commands::bench::run(context, args),
         }
     }

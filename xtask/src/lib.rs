@@ -7,6 +7,7 @@ pub mod client;
 pub mod commands;
 pub mod init;
 pub mod share;
+pub mod trial;
 
 use camino::{Utf8Path, Utf8PathBuf};
 

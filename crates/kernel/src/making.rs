@@ -286,6 +286,8 @@ const MAY_DIFFER: &[(&str, &str)] = &[
     ("CONFIG_MODULE_SIG_KEY_TYPE_RSA", "the key that a whole build makes for the kernel's own modules"),
     ("CONFIG_TOOLS_SUPPORT_RELR", "how the image is linked, for its own relocation"),
     ("CONFIG_PAHOLE_VERSION", "it is asked again when a module is built, and writes BTF either way"),
+    ("CONFIG_AS_VERSION", "what an assembler can do has options of its own, which are compared"),
+    ("CONFIG_LD_VERSION", "what a linker can do has options of its own, which are compared"),
     // Both want a compiler for 32-bit Arm besides. The one header that asks, asm/elf.h, defines by
     // it what the loader of programs tells a 32-bit one.
     ("CONFIG_COMPAT_VDSO", "whether 32-bit programs find a vDSO, which is inside the kernel's image"),
@@ -374,6 +376,10 @@ mod tests {
                 true,
             ),
             (("CONFIG_COMPAT_VDSO", Some("y"), None), false),
+            (("CONFIG_AS_VERSION", Some("24700"), Some("24750")), false),
+            (("CONFIG_AS_WRUSS", Some("y"), None), true),
+            (("CONFIG_LD_CAN_USE_KEEP_IN_OVERLAY", Some("y"), None), true),
+            (("CONFIG_GCC_VERSION", Some("160100"), Some("160200")), true),
             (("CONFIG_COMPAT", Some("y"), None), true),
             (("CONFIG_RUST", Some("y"), None), true),
             (("CONFIG_PREEMPT", None, Some("y")), true),
