@@ -13,50 +13,14 @@ use crate::bench::Bench;
 use crate::commands::tool;
 use crate::kernel_source;
 
-/// The least that starts an init in a machine of ours, tells what it did, and loads modules. One
-/// module is its own, for what can only be read of one.
-const MACHINE: &str = "\
-CONFIG_64BIT=y
-CONFIG_EXPERT=y
-CONFIG_PROCESSOR_SELECT=y
-CONFIG_CPU_SUP_AMD=y
-CONFIG_PRINTK=y
-CONFIG_BUG=y
-CONFIG_MULTIUSER=y
-CONFIG_FUTEX=y
-CONFIG_EPOLL=y
-CONFIG_EVENTFD=y
-CONFIG_POSIX_TIMERS=y
-CONFIG_FILE_LOCKING=y
-CONFIG_KALLSYMS=y
-CONFIG_MODULES=y
-CONFIG_MODULE_UNLOAD=y
-CONFIG_BLK_DEV_INITRD=y
-CONFIG_BINFMT_ELF=y
-CONFIG_TTY=y
-CONFIG_SERIAL_8250=y
-CONFIG_SERIAL_8250_CONSOLE=y
-CONFIG_PCI=y
-CONFIG_PCI_MSI=y
-CONFIG_HYPERVISOR_GUEST=y
-CONFIG_PVH=y
-CONFIG_VIRTIO_MENU=y
-CONFIG_VIRTIO_PCI=y
-CONFIG_VIRTIO_CONSOLE=y
-CONFIG_DEVTMPFS=y
-CONFIG_PROC_FS=y
-CONFIG_PROC_SYSCTL=y
-CONFIG_SYSFS=y
-CONFIG_SHMEM=y
-CONFIG_TMPFS=y
-CONFIG_CONFIGFS_FS=m
-";
+/// What each kernel has at least.
+const MACHINE: &str = include_str!("source/machine.config");
 
 /// A kernel, and a module for it.
 struct Kind {
     name: &'static str,
     /// What it has beyond the least.
-    options: &'static [&'static str],
+    options: &'static str,
     language: &'static str,
     /// Whether the module carries CRCs.
     versions: bool,
@@ -65,16 +29,17 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind {
         name: "modversions",
-        options: &["CONFIG_MODVERSIONS=y", "CONFIG_BASIC_MODVERSIONS=y"],
+        options: include_str!("source/modversions.config"),
         language: "--c",
         versions: true,
     },
     Kind {
         name: "thinlto",
-        options: &["CONFIG_CC_IS_CLANG=y", "CONFIG_LTO_CLANG_THIN=y"],
+        options: include_str!("source/thinlto.config"),
         language: "--c",
         versions: false,
     },
+    Kind { name: "rust", options: include_str!("source/rust.config"), language: "--rust", versions: true },
 ];
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
@@ -95,7 +60,7 @@ fn loaded(bench: &Bench, kind: &Kind) -> Result<()> {
     let dir = camino::Utf8Path::from_path(scratch.path()).context("not UTF-8")?;
     let source = kernel_source::tarball(&bench.context, bench.prepared.kdir.release(), dir)?;
     let config = dir.join("config");
-    fs_err::write(&config, format!("{MACHINE}{}\n", kind.options.join("\n")))?;
+    fs_err::write(&config, format!("{MACHINE}{}", kind.options))?;
     let variant = format!("-test-{}", kind.name);
     let words = ["--json", "kernel", "prepare", "--full", "--minimal", "--localversion", &variant];
     let words = [&words[..], &["--source", source.as_str(), "--config", config.as_str()]].concat();

@@ -13,6 +13,7 @@ use crate::source::{self, Extent};
 use kmodfile::release::Release;
 use report::cache::{Lock, partial_name, remove_plain};
 use report::durable;
+use report::fingerprint::Fingerprint;
 
 /// A source package that is unpacked.
 #[derive(Clone, Debug)]
@@ -62,7 +63,9 @@ pub fn lock_name(name: &str) -> String {
 /// What is in it tells its name, which make must be able to handle: no version of a package.
 fn name(archive: &dyn Archive, package: &Package, release: &Release, extent: Extent) -> String {
     let whole = if extent == Extent::Whole { "-whole" } else { "" };
-    let hash = package.sha256.get(..12).unwrap_or(&package.sha256);
+    let print = Fingerprint::new("shared source", 1).text("package", &package.sha256);
+    let hash = print.text("extent", &source::identity(extent)).hex();
+    let hash = hash.get(..12).unwrap_or(&hash);
     format!("{}-{hash}-{}{whole}", release.line(), archive.architecture())
 }
 

@@ -66,7 +66,10 @@ impl Snapshot {
 fn name(identity: &str, extent: Extent) -> String {
     match extent {
         Extent::Whole => format!("given-{identity}-whole"),
-        Extent::ForModules(architecture) => format!("given-{identity}-{architecture}"),
+        Extent::ForModules(architecture) => {
+            let extent = source::identity(extent);
+            format!("given-{identity}-{architecture}-{}", extent.get(..6).unwrap_or(&extent))
+        }
     }
 }
 
