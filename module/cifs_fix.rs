@@ -25,6 +25,7 @@ mod kprobe;
 mod notifier;
 mod parameter;
 mod registers;
+mod this_module;
 #[path = "verify/mod.rs"]
 pub mod verify;
 

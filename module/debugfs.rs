@@ -10,7 +10,8 @@ use super::{
     guard::{
         Guard,
         State, //
-    }, //
+    },
+    this_module::this_module, //
 };
 use core::{
     marker::PhantomData,
@@ -107,9 +108,9 @@ impl Operations {
 type WriteFn =
     unsafe extern "C" fn(*mut bindings::file, *const c_char, usize, *mut bindings::loff_t) -> isize;
 
-static COUNTERS: Operations = Operations::show::<Counters>(crate::THIS_MODULE.as_ptr());
-static STATE: Operations = Operations::show::<Hooked>(crate::THIS_MODULE.as_ptr());
-static MODE: Operations = Operations::show::<Mode>(crate::THIS_MODULE.as_ptr()).written(write_mode);
+static COUNTERS: Operations = Operations::show::<Counters>(this_module());
+static STATE: Operations = Operations::show::<Hooked>(this_module());
+static MODE: Operations = Operations::show::<Mode>(this_module()).written(write_mode);
 
 /// `file_operations.open` of a file that shows `S`.
 ///

@@ -6,7 +6,10 @@
 //! is what it makes of one, with permissions, and with operations of our own, as `module_param_cb`
 //! does in C.
 
-use super::counters;
+use super::{
+    counters,
+    this_module::this_module, //
+};
 use core::ptr;
 use kernel::{
     bindings,
@@ -32,7 +35,7 @@ static OPERATIONS: bindings::kernel_param_ops = bindings::kernel_param_ops {
 #[used]
 static MODE: Parameter = Parameter(bindings::kernel_param {
     name: c"mode".to_bytes_with_nul().as_ptr().cast(),
-    mod_: crate::THIS_MODULE.as_ptr(),
+    mod_: this_module(),
     ops: ptr::from_ref(&OPERATIONS),
     perm: 0o644,
     level: -1,

@@ -56,7 +56,8 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         trial(format!("sanitizing_kernel_judges_{name}"), Box::new(check))
     });
     let suites = trial("sanitizing_kernel_runs_suites_of_tests".to_owned(), Box::new(suites));
-    faults.chain([suites]).collect()
+    let guard = trial("sanitizing_kernel_has_nothing_to_say_of_the_guard".to_owned(), Box::new(guard));
+    faults.chain([suites, guard]).collect()
 }
 
 /// The stock kernel says nothing, its sanitizing one what is wrong.
@@ -87,6 +88,18 @@ fn loaded(bench: &Bench, release: &kmodfile::release::Release, name: &str) -> Re
     let log = bench.logs.join(format!("{name}-{release}.log"));
     let options = boot::Options { memory: 256, append: Vec::new(), limit: None };
     boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)
+}
+
+/// The guard is built by what it reads of the stock kernel's modules, and hooks.
+fn guard(bench: &Bench) -> Result<()> {
+    let release = bench.prepared.kdir.release().as_str();
+    let (status, text) = tool(&["--json", "insmod", "--sanitize", "--kernel", release])?;
+    ensure!(status == 0, "status {status}: {text}");
+    let outcomes: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(outcomes[0]["verdict"] == "pass", "{outcomes}");
+    let said = outcomes[0]["said"].to_string();
+    ensure!(said.contains("guarding: hooked smb2_check_message"), "{said}");
+    Ok(())
 }
 
 /// Suites of C and Rust run when their modules are loaded; one that fails is the exit status, and

@@ -22,7 +22,9 @@ struct {{type_name}};
 
 impl kernel::Module for {{type_name}} {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let times = *module_parameters::times.value();
+        // Up to Linux 7.2 this is a reference to the value, since then the value.
+        #[allow(clippy::clone_on_copy)]
+        let times = module_parameters::times.value().clone();
         for i in 1..=times {
             pr_info!("hello {i} of {times}\n");
         }

@@ -97,7 +97,8 @@ fn insmod(
         .args(["insmod", "--project", project.as_str(), "--kernel", release.as_str()])
         .finish(&context.report)?;
     let status = output.status.code().with_context(|| format!("killed: {}", output.tail))?;
-    let outcome = outcome(status, &output.text(), &output.tail);
+    let said = output.complaint.as_deref().unwrap_or(&output.tail);
+    let outcome = outcome(status, &output.text(), said);
     let how = match &outcome {
         TrialOutcome::Passed => "passed".to_owned(),
         TrialOutcome::Impossible { why } => why.clone(),
@@ -107,11 +108,11 @@ fn insmod(
     Ok(outcome)
 }
 
-/// What the tool's exit status and its JSON say.
-fn outcome(status: i32, json: &str, tail: &str) -> TrialOutcome {
+/// What the tool's exit status, its JSON and its own lines say.
+fn outcome(status: i32, json: &str, lines: &str) -> TrialOutcome {
     let verdict: Option<serde_json::Value> = serde_json::from_str(json).ok();
     let reason = verdict.as_ref().and_then(|verdict| verdict[0]["reason"].as_str());
-    let said = tail.lines().rev().find(|line| line.starts_with("error: "));
+    let said = lines.lines().find(|line| line.contains("error"));
     match (status, &verdict) {
         (0, Some(verdict)) if verdict[0]["verdict"] == "pass" => TrialOutcome::Passed,
         _ => TrialOutcome::Failed { status, why: reason.or(said).unwrap_or("it said nothing").to_owned() },

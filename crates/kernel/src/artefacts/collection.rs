@@ -27,12 +27,12 @@ pub(crate) fn discard_by_products(tree: &Utf8Path) -> Result<()> {
     if !rust.exists() {
         return Ok(());
     }
-    for entry in rust.read_dir_utf8()? {
+    for entry in walkdir::WalkDir::new(rust) {
         let entry = entry?;
-        let linked = matches!(entry.path().extension(), Some("o" | "rlib"));
-        let path = entry.path().strip_prefix(tree).context("an entry is below its directory")?;
-        if linked && !GLOBS.iter().any(|glob| glob.matches(path)) {
-            fs_err::remove_file(entry.path())?;
+        let path = Utf8Path::from_path(entry.path()).context("make's own files have names in UTF-8")?;
+        let linked = entry.file_type().is_file() && matches!(path.extension(), Some("o" | "rlib"));
+        if linked && !GLOBS.iter().any(|glob| glob.matches(path.strip_prefix(tree).unwrap_or(path))) {
+            fs_err::remove_file(path)?;
         }
     }
     Ok(())
@@ -168,6 +168,7 @@ mod tests {
         let table = [
             ("rust/core.o", false),
             ("rust/libsyn.rlib", false),
+            ("rust/host/libsyn.rlib", false),
             ("rust/libcore.rmeta", true),
             ("rust/libmacros.so", true),
             ("rust/bindings/bindings_generated.rs", true),
