@@ -387,8 +387,8 @@ impl Kdir {
         dirs.fold(access, Access::read)
     }
 
-    /// The kernel whose modules the distribution ships: the one that a sanitizing kernel stands for,
-    /// if that is prepared; any other kernel itself.
+    /// The kernel whose modules the distribution ships: the one that a sanitizing kernel stands
+    /// for, if that is prepared; any other kernel itself.
     pub fn stock(&self, cache: &Cache) -> Option<Self> {
         match &self.stamp.origin {
             Origin::Sanitizing { of } => Self::open(cache, of),
