@@ -78,6 +78,11 @@ const LINES: &[(&str, &[Line])] = &[
         &[
             (&[0], "", "would prepare 7.2.1"),
             (&[0], "7.2.1+deb13-cloud-amd64", "would prepare 7.2.1"),
+            (
+                &[0],
+                "7.2.1+deb13-cloud-amd64 7.2.1+deb13-cloud-amd64 7.2.1+deb13-cloud-amd64-sanitize",
+                "would build the sanitizing kernel of 7.2.1",
+            ),
             (&[0], "--sanitize", "would build the sanitizing kernel of 7.2.1"),
             (&[4], "--source {}/project", "not a kernel's source"),
         ],

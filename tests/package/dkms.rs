@@ -3,7 +3,6 @@
 
 use deploy::dkms::source::DkmsSource;
 use kernel::kdir::Kdir;
-use kernel::origin::Origin;
 use libtest_mimic::Trial;
 use project::Project;
 use xtask::commands::test::LONG;
@@ -272,7 +271,7 @@ fn bundles(suite: &Suite) {
 fn several_kernels(suite: &Suite) {
     let mut all = Kdir::all(&suite.context().cache, &suite.context().report);
     // Not what somebody made here of a source.
-    all.retain(|kdir| matches!(kdir.stamp().origin, Origin::Archive { .. }));
+    all.retain(|kdir| kdir.stamp().origin.is_archive());
     let alike = |kdir: &Kdir| -> Vec<Kdir> {
         all.iter().filter(|other| other.stamp().recipe == kdir.stamp().recipe).cloned().collect()
     };

@@ -36,6 +36,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("kernel::list_marks_the_default", list_marks_the_default),
         suite.trial("kernel::list_says_which_images_are_signed", list_says_which_are_signed),
         suite.trial("kernel::preparing_again_does_nothing", preparing_again_does_nothing),
+        suite.trial("kernel::of_several_that_are_prepared_one_bad_one_stops_no_other", several_at_once),
         suite.trial("kernel::old_indexes_serve_where_there_is_no_network", without_network),
         suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
         suite.trial("kernel::a_tree_that_lost_files_is_made_again", a_tree_that_lost_files),
@@ -54,6 +55,21 @@ fn every_symbol_is_proven(suite: &Suite) {
     assert!(exported > 500, "{exported} Rust symbols are too few for a kernel with Rust");
     assert_eq!(rust::prove(kdir.release(), &text, &kdir.build()).unwrap().symbols, exported);
     assert_eq!(kdir.stamp().rust_symbols, exported);
+}
+
+/// Those that can be prepared are shown, each once, in the order asked for; the exit status is that
+/// of the first that cannot.
+fn several_at_once(suite: &Suite) {
+    let release = suite.prepared().kdir.release().as_str();
+    let words = ["--json", "kernel", "prepare", "0.0.1-none", release, "0.0.2-none", release];
+    let output = tool(&words).finish(&suite.context().report).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", output.tail);
+    let shown: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    let releases = shown.as_array().unwrap().iter().map(|kernel| kernel["release"].as_str().unwrap());
+    assert_eq!(releases.collect::<Vec<_>>(), [release]);
+    for said in ["error: 0.0.1-none: no such kernel", "warning: 0.0.2-none: no such kernel"] {
+        assert!(output.tail.contains(said), "{said}: {}", output.tail);
+    }
 }
 
 /// In a project made by `new`, with the prepared tree as KDIR: where this machine's compilers and

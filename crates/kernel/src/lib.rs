@@ -34,3 +34,4 @@ mod source;
 pub mod toolchain;
 pub mod version;
 mod whole;
+pub mod workers;

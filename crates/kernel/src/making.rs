@@ -84,7 +84,9 @@ impl Making<'_> {
                 Artefacts::in_tree(&build)?.prove(release, &config, &symvers, host)?
             }
         };
-        self.context.report.note("Proved", &format!("{0} of {0} exported Rust symbols", proof.symbols));
+        self.context
+            .report
+            .note("Proved", &format!("{release}: {0} of {0} exported Rust symbols", proof.symbols));
         Ok(proof.symbols)
     }
 

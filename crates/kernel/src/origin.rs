@@ -66,6 +66,11 @@ impl Origin {
         }
     }
 
+    /// Whether it was made from a distribution's packages, and so is one that is shipped.
+    pub fn is_archive(&self) -> bool {
+        matches!(self, Self::Archive { .. })
+    }
+
     /// Whether a kernel of this release from elsewhere may take its place without being asked.
     pub fn is_of_the_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)

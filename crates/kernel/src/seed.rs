@@ -11,7 +11,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
 use crate::kdir::{Kdir, build_of, lock_name};
-use crate::origin::Origin;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use report::cache::Lock;
@@ -37,7 +36,7 @@ impl Seed {
         let kdirs = Kdir::all_quietly(&context.cache);
         let same = |kdir: &Kdir| {
             let stamp = kdir.stamp();
-            let made = matches!(stamp.origin, Origin::Archive { .. });
+            let made = stamp.origin.is_archive();
             made && stamp.tools == tools && stamp.architecture == architecture && kdir.source() == source
         };
         kdirs.into_iter().filter(same).find_map(|kdir| {

@@ -69,7 +69,7 @@ fn measure_on(system: &System<'_>, kdirs: &[Kdir], runs: usize) -> Result<Result
 /// The prepared kernels with Rust that share a build root, of the root that has most.
 fn alike(context: &Context) -> Vec<Kdir> {
     let mut all = Kdir::all(&context.cache, &context.report);
-    all.retain(|kdir| kdir.stamp().rust_symbols > 0);
+    all.retain(|kdir| kdir.stamp().rust_symbols > 0 && kdir.stamp().origin.is_archive());
     let like = |kdir: &Kdir| -> Vec<Kdir> {
         all.iter().filter(|other| other.stamp().recipe == kdir.stamp().recipe).cloned().collect()
     };

@@ -4,13 +4,17 @@
 //!
 //! Each measure is a file of its own; [`timing`] runs, [`judgement`] compares, [`table`] shows.
 
+pub mod artefacts;
 pub mod build;
+mod cold;
 pub mod dkms;
+pub mod flavours;
 pub mod guard;
 pub mod insmod;
 pub mod inspect;
 pub mod install;
 pub mod judgement;
+pub mod list;
 pub mod prepare;
 pub mod rebuild;
 pub mod rpm;

@@ -64,6 +64,7 @@ fn overhead(context: &Context, project: &Project, scratch: &Scratch, runs: usize
 fn parallel(context: &Context, project: &Project, scratch: &Scratch) -> Result<Results> {
     let fits = |kdir: &Kdir| {
         kdir.stamp().rust_symbols > 0
+            && kdir.stamp().origin.is_archive()
             && kdir.config().is_ok_and(|config| project.excludes(kdir.release(), &config).is_none())
     };
     let prepared = Kdir::all(&context.cache, &context.report).into_iter().filter(fits);

@@ -6,7 +6,8 @@ use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
 use crate::bench::{
-    Results, build, dkms, guard, insmod, inspect, install, prepare, rebuild, rpm, table, verifier,
+    Results, artefacts, build, dkms, flavours, guard, insmod, inspect, install, list, prepare, rebuild, rpm,
+    table, verifier,
 };
 use clap::Args;
 use kernel::context::Context;
@@ -31,6 +32,12 @@ pub struct BenchArgs {
 pub enum Measure {
     /// `kernel prepare` beside the bare make steps
     Prepare,
+    /// `kernel prepare` of all flavours of one version, one after another and at once
+    Flavours,
+    /// From a package of Rust artefacts to the first module that is built with it
+    Artefacts,
+    /// `kernel list` with nothing to fetch
+    List,
     /// `build` with nothing changed beside a no-op make
     Build,
     /// `inspect` of every module of a kernel beside modinfo called for each
@@ -73,6 +80,9 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
     for measure in wanted {
         results.extend(match measure {
             Measure::Prepare => prepare::measure(context)?,
+            Measure::Flavours => flavours::measure(context)?,
+            Measure::Artefacts => artefacts::measure(context)?,
+            Measure::List => list::measure(context, args.runs)?,
             Measure::Build => build::measure(context, args.runs)?,
             Measure::Rpm => rpm::measure(context, args.runs)?,
             Measure::Inspect => inspect::measure(context, args.runs)?,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Runs rpmbuild(8) in the build root of the kernel that a package is for.
 
-use std::sync::Mutex;
-
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -15,6 +13,7 @@ use crate::rpm::sign::PackageKey;
 use crate::rpm::source::SourcePackage;
 use kernel::context::Context;
 use kernel::root::Access;
+use kernel::workers;
 use kmodfile::release::Release;
 use project::build::place_of;
 use project::key::pair::{KeyPair, PrivateKey};
@@ -104,24 +103,8 @@ impl PackagingOrder<'_> {
         let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
         let jobs = (context.jobs / workers).max(1);
-        let waiting = Mutex::new(tasks.iter().enumerate());
-        let done = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(|| {
-                    loop {
-                        let next = waiting.lock().expect("no worker panics").next();
-                        let Some((number, task)) = next else { return };
-                        let made = self.perform(context, task, jobs);
-                        done.lock().expect("no worker panics").push((number, made));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().expect("no worker panics");
-        done.sort_by_key(|(number, _)| *number);
         let mut all = MadePackages::default();
-        for (_, made) in done {
+        for made in workers::each(&tasks, workers, |task| self.perform(context, task, jobs)) {
             match made {
                 Ok(packages) => all.packages.extend(packages),
                 Err(error) if all.first_error.is_none() => all.first_error = Some(error),

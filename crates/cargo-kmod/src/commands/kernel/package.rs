@@ -12,7 +12,6 @@ use kernel::discover;
 use kernel::distribution::{Age, known};
 use kernel::kdir::Kdir;
 use kernel::machine::programs;
-use kernel::origin::Origin;
 use kernel::prepare;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
@@ -66,7 +65,7 @@ fn all(context: &Context, args: &PackageArgs, output: &Utf8Path) -> Result<()> {
     let kernels = Kdir::all(&context.cache, &context.report).into_iter().filter(|kdir| {
         let stamp = kdir.stamp();
         let native = Architecture::native() == Some(stamp.architecture);
-        native && stamp.rust_symbols > 0 && matches!(stamp.origin, Origin::Archive { .. })
+        native && stamp.rust_symbols > 0 && stamp.origin.is_archive()
     });
     let releases: Vec<Release> = kernels.map(|kdir| kdir.release().clone()).collect();
     if releases.is_empty() {

@@ -13,7 +13,7 @@ use kmodfile::release::Release;
 pub(super) struct SourceArgs {
     /// Make the kernel from this source: a directory, which is never written to, or a tar file
     /// (.tar, .tar.xz, .tar.gz, .tar.zst)
-    #[arg(long, value_name = "DIR|TARBALL", conflicts_with = "release")]
+    #[arg(long, value_name = "DIR|TARBALL", conflicts_with = "releases")]
     source: Option<Utf8PathBuf>,
     /// Its configuration, whole or in part; the rest is what Kconfig has for it
     #[arg(long, value_name = "FILE", requires = "source")]
