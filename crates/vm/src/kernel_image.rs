@@ -25,6 +25,8 @@ enum Compression {
     Gzip,
     Xz,
     Lzma,
+    /// In the old form of frames, which says neither how long it is nor where it ends.
+    Lz4,
     Zstd,
 }
 
@@ -118,9 +120,9 @@ fn compression(payload: &[u8]) -> Result<Compression, String> {
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Compression::Xz),
         [0x5d, 0, 0, ..] => Ok(Compression::Lzma),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Compression::Zstd),
+        [0x02, 0x21, 0x4c, 0x18, ..] => Ok(Compression::Lz4),
         [b'B', b'Z', b'h', ..] => Err("is compressed with bzip2, which is not supported".to_owned()),
         [0x89, b'L', b'Z', b'O', ..] => Err("is compressed with LZO, which is not supported".to_owned()),
-        [0x02, 0x21, 0x4c, 0x18, ..] => Err("is compressed with LZ4, which is not supported".to_owned()),
         _ => Err("is compressed in a way that is not supported".to_owned()),
     }
 }
@@ -128,7 +130,7 @@ fn compression(payload: &[u8]) -> Result<Compression, String> {
 /// Decompresses `payload`, whose last four bytes are the size of what it holds.
 fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
     let compression = compression(payload)?;
-    let (_, size) = payload.split_last_chunk::<4>().ok_or("has an empty payload")?;
+    let (packed, size) = payload.split_last_chunk::<4>().ok_or("has an empty payload")?;
     let size = u32::from_le_bytes(*size) as usize;
     let mut out = Vec::new();
     // The stream ends before the size; what follows it is no error, and neither is a wrong claim a
@@ -142,6 +144,7 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, String> {
             .and_then(|stream| {
                 liblzma::read::XzDecoder::new_stream(payload, stream).take(limit).read_to_end(&mut out)
             }),
+        Compression::Lz4 => lz4_flex::frame::FrameDecoder::new(packed).take(limit).read_to_end(&mut out),
         Compression::Zstd => zstd::Decoder::new(payload)
             .and_then(|decoder| decoder.single_frame().take(limit).read_to_end(&mut out)),
     };
@@ -201,8 +204,16 @@ mod tests {
         gzip.write_all(&kernel).unwrap();
         let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
         xz.write_all(&kernel).unwrap();
-        let packed =
-            [gzip.finish().unwrap(), xz.finish().unwrap(), zstd::encode_all(kernel.as_slice(), 1).unwrap()];
+        // As `lz4 -l` writes it: the magic number, then each block after its length.
+        let block = lz4_flex::block::compress(&kernel);
+        let length = u32::try_from(block.len()).unwrap().to_le_bytes();
+        let lz4 = [b"\x02\x21\x4c\x18".as_slice(), &length, &block].concat();
+        let packed = [
+            gzip.finish().unwrap(),
+            xz.finish().unwrap(),
+            lz4,
+            zstd::encode_all(kernel.as_slice(), 1).unwrap(),
+        ];
         for packed in packed {
             let image = bzimage(&with_size(packed, kernel.len()));
             assert_eq!(decompress(payload(&image).unwrap()).unwrap(), kernel);
@@ -274,7 +285,8 @@ mod tests {
         let table: &[(Vec<u8>, &str)] = &[
             (b"MZ".to_vec(), "ends within its setup header"),
             (vec![0; 4096], "no HdrS"),
-            (bzimage(b"\x02\x21\x4c\x18...."), "LZ4"),
+            (bzimage(b"\x02\x21\x4c\x18\xff\xff\xff\xff...."), "cannot be decompressed"),
+            (bzimage(b"\x89LZO...."), "LZO"),
             (bzimage(b"????????"), "a way that is not supported"),
             (bzimage(&with_size(packed.clone(), 7)), "6 bytes and claims 7"),
             (bzimage(&with_size(packed.clone(), 5)), "and claims 5"),
