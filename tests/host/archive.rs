@@ -55,3 +55,31 @@ fn an_index_that_is_past_its_time_is_named_once_with_its_age() {
     let (status, output) = run(&scratch.tool(&words));
     assert!(status == 0 && !output.contains("out of date"), "{output}");
 }
+
+/// A kernel that is tried out, or is of the previous release, is found when it is named, and is
+/// never the default.
+#[test]
+fn a_named_kernel_is_looked_for_in_what_is_tried_out_and_in_the_previous_release() {
+    let scratch = Scratch::new();
+    indexes(&scratch, "");
+    let config = "CONFIG_RUST=y\nCONFIG_RUSTC_VERSION_TEXT=\"rustc 1.85.1 (x)\"\n";
+    fs_err::write(scratch.cache().join("archive/configs").join("0".repeat(64)), config).unwrap();
+    for (place, release, suite) in
+        [("next", "9.0-cloud-amd64", "experimental"), ("old", "6.1.0-9-cloud-amd64", "bookworm")]
+    {
+        let dir = scratch.cache().join("archive").join(place).join("amd64");
+        fs_err::create_dir_all(&dir).unwrap();
+        let headers =
+            Package { suite: suite.to_owned(), ..package(&format!("linux-headers-{release}"), "1") };
+        fs_err::write(dir.join("packages.json"), serde_json::to_string(&[headers]).unwrap()).unwrap();
+    }
+    for (words, status, said) in [
+        (&["9.0-cloud-amd64"][..], 0, "would prepare 9.0-cloud-amd64 from experimental"),
+        (&["6.1.0-9-cloud-amd64"], 0, "would prepare 6.1.0-9-cloud-amd64 from bookworm"),
+        (&[], 0, "would prepare 7.2.1+deb13-cloud-amd64 from trixie"),
+        (&["9.1-cloud-amd64"], 3, "9.1-cloud-amd64: no such kernel in the archive"),
+    ] {
+        let (ended, output) = run(&scratch.tool(&[&["--dry-run", "kernel", "prepare"], words].concat()));
+        assert!(ended == status && output.contains(said), "{words:?}: {ended} {output}");
+    }
+}

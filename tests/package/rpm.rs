@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::discover::KernelFacts;
+use kernel::discover::{self, KernelFacts};
 use kernel::distribution::debian::archive::DebianArchive;
 use kernel::distribution::{Age, Archive as _, ArchiveKernel, known};
 
@@ -21,6 +21,7 @@ use libtest_mimic::Trial;
 use project::Project;
 use report::process::Cmd;
 use rpm::{DependencyFlags, Package};
+use xtask::commands::test::LONG;
 
 use crate::suite::{Suite, run, scratch, tool};
 
@@ -41,7 +42,7 @@ static GUARD: OnceLock<Made> = OnceLock::new();
 static REBUILD: OnceLock<Made> = OnceLock::new();
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         suite.trial("rpm::a_kernel_without_modversions_is_required_by_name", the_guard),
         suite.trial("rpm::a_kernel_with_modversions_is_required_by_the_crc_of_each_symbol", the_rebuild),
         suite.trial("rpm::the_guard_is_the_same_twice", the_same_twice),
@@ -49,7 +50,12 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("rpm::another_source_than_the_specs_is_refused", another_source),
         suite.trial("rpm::an_error_of_rpmbuild_is_shown_with_its_line", nonsense),
         suite.trial("rpm::a_project_without_a_spec_is_packaged_with_a_generated_one", without_a_spec),
-    ]
+    ];
+    // Cross compilers make a root of their own, and a kernel: minutes.
+    if std::env::var_os(LONG).is_some() {
+        trials.push(suite.trial("rpm::of_two_architectures_each_gets_its_package", of_two_architectures));
+    }
+    trials
 }
 
 /// The guard for the default kernel.
@@ -206,6 +212,31 @@ fn the_rebuild(suite: &Suite) {
     }
     assert_eq!(symbols.len(), in_module.len());
     assert!(!required.contains_key("kernel-uname-r"), "with CRCs a module is not for one release");
+}
+
+/// Asked for in one call, from a machine of the first.
+fn of_two_architectures(suite: &Suite) {
+    let distribution = known::usual();
+    let archive = distribution.archive_for(suite.context(), Age::Current, Architecture::Arm64).unwrap();
+    let foreign = discover::default(distribution, &*archive).unwrap().release;
+    let native = suite.prepared().kdir.release();
+    let (_dir, dir) = scratch();
+    let words = ["rpm", "--kernel", native.as_str(), "--kernel", foreign.as_str(), "--output", dir.as_str()];
+    let (status, output) = run(&tool(&words));
+    assert_eq!(status, 0, "{output}");
+    for (release, machine) in [(native, "x86_64"), (&foreign, "aarch64")] {
+        let begin = format!("kmod-cifs-fix{}-0", KmodTarget::of(release).suffix());
+        let is_it = |path: &Utf8PathBuf| path.file_name().unwrap().starts_with(&begin);
+        let mut files = dir.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
+        let file = files.find(is_it).unwrap_or_else(|| panic!("no {begin}"));
+        let package = Package::open(&file).unwrap();
+        assert_eq!(package.metadata.get_arch().unwrap(), machine, "{file}");
+        let required = requires(&package);
+        assert_eq!(required.get("kernel-uname-r"), Some(&uname_version(release)), "{required:?}");
+        let module = kmodfile::module::Module::parse(&module_in(suite, &file)).unwrap();
+        assert!(module.vermagic.starts_with(release.as_str()), "{}", module.vermagic);
+        assert_eq!(module.vermagic.ends_with("aarch64 "), machine == "aarch64", "{:?}", module.vermagic);
+    }
 }
 
 /// The one module in a package, unpacked where rpm is.

@@ -18,6 +18,7 @@ pub mod list;
 pub mod prepare;
 pub mod rebuild;
 pub mod rpm;
+pub mod sanitize;
 mod scratch;
 pub mod table;
 pub mod timing;

@@ -7,7 +7,7 @@ use clap::ValueEnum as _;
 use crate::bench::judgement::Outcome;
 use crate::bench::{
     Results, artefacts, build, dkms, flavours, guard, insmod, inspect, install, list, prepare, rebuild, rpm,
-    table, verifier,
+    sanitize, table, verifier,
 };
 use clap::Args;
 use kernel::context::Context;
@@ -36,6 +36,8 @@ pub enum Measure {
     Flavours,
     /// From a package of Rust artefacts to the first module that is built with it
     Artefacts,
+    /// How long a sanitizing kernel took to build, and `insmod` in it beside the stock one
+    Sanitize,
     /// `kernel list` with nothing to fetch
     List,
     /// `build` with nothing changed beside a no-op make
@@ -82,6 +84,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Prepare => prepare::measure(context)?,
             Measure::Flavours => flavours::measure(context)?,
             Measure::Artefacts => artefacts::measure(context)?,
+            Measure::Sanitize => sanitize::measure(context, args.runs)?,
             Measure::List => list::measure(context, args.runs)?,
             Measure::Build => build::measure(context, args.runs)?,
             Measure::Rpm => rpm::measure(context, args.runs)?,

@@ -9,14 +9,16 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use pathrs::Root;
+use pathrs::flags::OpenFlags;
 
 /// A system's root directory.
 #[derive(Debug)]
 pub struct SystemRoot {
     /// Its real path on this machine.
     dir: Utf8PathBuf,
-    handle: OwnedFd,
+    /// Resolves paths below it, links included; without openat2(2), as on RHEL 8, by itself.
+    root: Root,
 }
 
 /// Something that is there.
@@ -39,10 +41,8 @@ impl SystemRoot {
     ///
     /// It is not a directory that can be opened.
     pub fn open(dir: &Utf8Path) -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::open(dir.as_std_path(), flags, Mode::empty())
-            .with_context(|| format!("opening {dir}"))?;
-        Ok(Self { dir: dir.canonicalize_utf8()?, handle })
+        let root = Root::open(dir.as_std_path()).with_context(|| format!("opening {dir}"))?;
+        Ok(Self { dir: dir.canonicalize_utf8()?, root })
     }
 
     /// Where what the system calls `path` is on this machine.
@@ -52,7 +52,7 @@ impl SystemRoot {
 
     /// What `path` leads to, if that is there.
     pub fn find(&self, path: impl AsRef<Utf8Path>) -> Option<FoundPath> {
-        let opened = self.opened(path.as_ref(), OFlags::PATH)?;
+        let opened = File::from(OwnedFd::from(self.root.resolve(path.as_ref().as_std_path()).ok()?));
         let meta = opened.metadata().ok()?;
         let real = fs_err::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
         let real = Utf8PathBuf::from_path_buf(real).ok()?;
@@ -67,9 +67,8 @@ impl SystemRoot {
 
     /// What the link at `path` says; `None` if there is no link.
     pub fn link(&self, path: impl AsRef<Utf8Path>) -> Option<Utf8PathBuf> {
-        let opened = self.opened(path.as_ref(), OFlags::PATH | OFlags::NOFOLLOW)?;
-        let target = rustix::fs::readlinkat(&opened, "", Vec::new()).ok()?;
-        target.into_string().ok().map(Utf8PathBuf::from)
+        let target = self.root.readlink(path.as_ref().as_std_path()).ok()?;
+        Utf8PathBuf::from_path_buf(target).ok()
     }
 
     /// A plain file's bytes, if it can be read.
@@ -79,7 +78,7 @@ impl SystemRoot {
 
     /// The same, at most so many of them.
     pub fn read_up_to(&self, path: impl AsRef<Utf8Path>, limit: u64) -> Option<Vec<u8>> {
-        let file = self.opened(path.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let file = self.opened(path.as_ref(), OpenFlags::O_RDONLY | OpenFlags::O_NONBLOCK)?;
         let plain = file.metadata().is_ok_and(|meta| meta.is_file());
         let mut bytes = Vec::new();
         (plain && file.take(limit).read_to_end(&mut bytes).is_ok()).then_some(bytes)
@@ -92,7 +91,7 @@ impl SystemRoot {
 
     /// The names in a directory, sorted; none where there is no such directory.
     pub fn names(&self, path: impl AsRef<Utf8Path>) -> Vec<String> {
-        let Some(dir) = self.opened(path.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY) else {
+        let Some(dir) = self.opened(path.as_ref(), OpenFlags::O_RDONLY | OpenFlags::O_DIRECTORY) else {
             return Vec::new();
         };
         let Ok(entries) = rustix::fs::Dir::read_from(&dir) else { return Vec::new() };
@@ -102,12 +101,8 @@ impl SystemRoot {
         names
     }
 
-    fn opened(&self, path: &Utf8Path, flags: OFlags) -> Option<File> {
-        let flags = flags | OFlags::CLOEXEC;
-        let path = path.as_std_path();
-        let opened =
-            rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?;
-        Some(File::from(opened))
+    fn opened(&self, path: &Utf8Path, flags: OpenFlags) -> Option<File> {
+        self.root.resolve(path.as_std_path()).ok()?.reopen(flags | OpenFlags::O_CLOEXEC).ok()
     }
 }
 
