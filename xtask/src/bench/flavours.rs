@@ -18,8 +18,8 @@ const SECOND: f64 = 0.75;
 const AT_ONCE: f64 = 0.85;
 
 /// Prepares each flavour of the default kernel's version in a cache that shares build roots and
-/// packages with the user's, and all of them in another such one. Minutes each, so `--runs` does not
-/// count.
+/// packages with the user's, and all of them in another such one. Minutes each, so `--runs` does
+/// not count.
 pub fn measure(context: &Context) -> Result<Results> {
     let releases = flavours(context)?;
     let report = &context.report;
@@ -37,8 +37,12 @@ pub fn measure(context: &Context) -> Result<Results> {
     let what = format!("kernel prepare of {} flavours at once", releases.len());
     let at_once = once(report, Subject::new(what, || tool.run(report).map(drop)))?;
     let sum = Timing::new("one after another", vec![each.iter().map(|timing| timing.median).sum()]);
-    let judgements =
-        vec![LimitCheck::ratio(&each[1], &each[0], SECOND), LimitCheck::ratio(&at_once, &sum, AT_ONCE)];
+    let beside = if context.jobs > 1 {
+        LimitCheck::ratio(&at_once, &sum, AT_ONCE)
+    } else {
+        LimitCheck::skipped(&at_once.what, AT_ONCE, "needs --jobs 2, or more".to_owned())
+    };
+    let judgements = vec![LimitCheck::ratio(&each[1], &each[0], SECOND), beside];
     Ok(Results { timings: each.into_iter().chain([sum, at_once]).collect(), judgements })
 }
 

@@ -29,7 +29,7 @@ pub struct TrialArgs {
 /// Tries the kernels, and writes down what came of each at once.
 pub fn run(context: &Context, args: &TrialArgs) -> Result<()> {
     let file = TrialRecord::file(&repository());
-    let mut record = TrialRecord::read(&file)?;
+    let record = TrialRecord::read(&file)?;
     let recorded = || record.kernels().iter().map(|kernel| kernel.release.clone()).collect();
     let releases: Vec<Release> = if args.releases.is_empty() { recorded() } else { args.releases.clone() };
     if context.dry_run {
@@ -46,9 +46,7 @@ pub fn run(context: &Context, args: &TrialArgs) -> Result<()> {
     for release in &releases {
         match attempt(context, release, &projects) {
             Ok(tried) => {
-                record.note(tried);
-                record.write(&file)?;
-                durable::replace(&page::file(&repository()), page::page(&record).as_bytes())?;
+                note(context, tried)?;
             }
             Err(error) => {
                 context.report.warn(&format!("{error:#}"));
@@ -56,8 +54,19 @@ pub fn run(context: &Context, args: &TrialArgs) -> Result<()> {
             }
         }
     }
+    let record = TrialRecord::read(&file)?;
     context.report.data(&record);
     judge(&record, &releases, &unprepared)
+}
+
+/// Writes down what came of one kernel. Others may be tried meanwhile.
+fn note(context: &Context, tried: TriedKernel) -> Result<()> {
+    let _lock = context.cache.lock("record of trials", &context.report)?;
+    let file = TrialRecord::file(&repository());
+    let mut record = TrialRecord::read(&file)?;
+    record.note(tried);
+    record.write(&file)?;
+    durable::replace(&page::file(&repository()), page::page(&record).as_bytes())
 }
 
 /// Fails where a kernel could not be prepared, or a module did not pass.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod kernel prepare`.
 
-use std::borrow::Cow;
-
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Args;
@@ -11,6 +9,7 @@ use serde::Serialize;
 use deploy::librust::open::open;
 use kernel::context::Context;
 use kernel::discover;
+use kernel::distribution::{Archive, ArchiveKernel};
 use kernel::from_source::{self, FromSource};
 use kernel::origin::Origin;
 use kernel::prepare::{self, Prepared, Rust};
@@ -26,8 +25,8 @@ use super::source::SourceArgs;
 pub struct PrepareArgs {
     /// The kernels, as `uname -r` prints them [default: the newest cloud kernel with Rust]
     ///
-    /// Of several, as many are made at the same time as --jobs allows; one that fails does not stop
-    /// the others.
+    /// Of several, up to three are made at the same time, fewer with fewer --jobs; one that fails
+    /// does not stop the others.
     #[arg(value_name = "RELEASE")]
     releases: Vec<Release>,
     /// Take the Rust artefacts from this package (.deb or .rpm of cargo kmod kernel package)
@@ -44,6 +43,10 @@ pub struct PrepareArgs {
     #[command(flatten)]
     source: SourceArgs,
 }
+
+/// Kernels that are made at the same time. One that compiles Rust keeps one processor busy; while
+/// it compiles C, all of them: more kernels at once end no sooner, and take a gigabyte each.
+const AT_ONCE: usize = 3;
 
 #[derive(Serialize)]
 struct PreparedKernel {
@@ -62,9 +65,10 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     }
     let kernels = asked(args)?;
     if context.dry_run {
-        return kernels.iter().try_for_each(|kernel| would(context, args, *kernel));
+        return kernels.iter().try_for_each(|kernel| would(context, kernel));
     }
-    let prepared = workers::each(&kernels, context.jobs, |kernel| one(context, args, *kernel));
+    let workers = context.jobs.min(AT_ONCE);
+    let prepared = workers::each(&kernels, workers, |kernel| one(context, args, kernel));
     let mut failed = None;
     let mut ready = Vec::new();
     for result in prepared {
@@ -78,16 +82,28 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// The kernels asked for, each once; none is the default one.
-fn asked(args: &PrepareArgs) -> Result<Vec<Option<&Release>>, Failure> {
-    let mut kernels: Vec<Option<&Release>> = Vec::new();
-    for release in &args.releases {
-        if !kernels.contains(&Some(release)) {
-            kernels.push(Some(release));
+/// A kernel of the archive's that is to be prepared, or that the sanitizing one to be built stands
+/// for; without a release it is the default one.
+#[derive(PartialEq)]
+struct PreparationOrder {
+    release: Option<Release>,
+    sanitize: bool,
+}
+
+/// The kernels asked for, each once, in their order.
+fn asked(args: &PrepareArgs) -> Result<Vec<PreparationOrder>, Failure> {
+    let named = args.releases.iter().map(|release| match stands_for(release) {
+        Some(of) => PreparationOrder { release: Some(of), sanitize: true },
+        None => PreparationOrder { release: Some(release.clone()), sanitize: args.sanitize },
+    });
+    let mut kernels: Vec<PreparationOrder> = Vec::new();
+    for kernel in named {
+        if !kernels.contains(&kernel) {
+            kernels.push(kernel);
         }
     }
     if kernels.is_empty() {
-        kernels.push(None);
+        kernels.push(PreparationOrder { release: None, sanitize: args.sanitize });
     }
     match &args.from {
         Some(from) if kernels.len() > 1 => {
@@ -110,35 +126,29 @@ fn from_the_users(context: &Context, from: &FromSource) -> Result<()> {
     Ok(())
 }
 
-/// Whether a sanitizing kernel is asked for, and the kernel of the archive's that is to be made, or
-/// that it stands for.
-fn meant<'a>(args: &PrepareArgs, release: Option<&'a Release>) -> (bool, Option<Cow<'a, Release>>) {
-    match release.and_then(stands_for) {
-        Some(of) => (true, Some(Cow::Owned(of))),
-        None => (args.sanitize, release.map(Cow::Borrowed)),
-    }
-}
-
-fn would(context: &Context, args: &PrepareArgs, release: Option<&Release>) -> Result<()> {
-    let (sanitize, release) = meant(args, release);
-    if let Some(release) = release.as_deref().filter(|_| !sanitize) {
+/// The kernel as the archive has it.
+fn of_archive<'a>(
+    context: &'a Context,
+    order: &PreparationOrder,
+) -> Result<(Box<dyn Archive + 'a>, ArchiveKernel)> {
+    if let Some(release) = order.release.as_ref().filter(|_| !order.sanitize) {
         prepare::require_from_archive(&context.cache, release)?;
     }
-    let (_, kernel) = discover::named_or_default(context, release.as_deref())?;
-    let built = if sanitize { "build the sanitizing kernel of" } else { "prepare" };
+    discover::named_or_default(context, order.release.as_ref())
+}
+
+fn would(context: &Context, order: &PreparationOrder) -> Result<()> {
+    let (_, kernel) = of_archive(context, order)?;
+    let built = if order.sanitize { "build the sanitizing kernel of" } else { "prepare" };
     context.report.say(&format!("would {built} {} from {}", kernel.release, kernel.suite()));
     Ok(())
 }
 
-fn one(context: &Context, args: &PrepareArgs, release: Option<&Release>) -> Result<Prepared> {
-    let (sanitize, release) = meant(args, release);
-    if let Some(release) = release.as_deref().filter(|_| !sanitize) {
-        prepare::require_from_archive(&context.cache, release)?;
-    }
-    let (archive, kernel) = discover::named_or_default(context, release.as_deref())?;
+fn one(context: &Context, args: &PrepareArgs, order: &PreparationOrder) -> Result<Prepared> {
+    let (archive, kernel) = of_archive(context, order)?;
     let root_fs = context.root_fs;
     match &args.from {
-        _ if sanitize => prepare::prepare_sanitizing(context, &*archive, &kernel, Rust::Optional),
+        _ if order.sanitize => prepare::prepare_sanitizing(context, &*archive, &kernel, Rust::Optional),
         None => prepare::prepare(context, &*archive, &kernel, root_fs),
         Some(file) => {
             let supply = open(context, file)?;
