@@ -7,6 +7,8 @@ use std::str::FromStr;
 use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
+
 /// A kernel release, such as `7.2.11+deb13-cloud-amd64`. It is safe as a file name and as a word on
 /// make's command line.
 ///
@@ -27,14 +29,19 @@ impl Release {
         &self.0
     }
 
-    /// The flavour of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64` or of
-    /// `6.1.0-40-cloud-amd64`.
+    /// The flavour of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64`, of
+    /// `6.1.0-40-cloud-amd64`, or of `7.3-cloud-amd64`, as experimental has it.
     pub fn flavour(&self) -> &str {
-        let after_abi = match self.0.split_once("+deb") {
-            Some((_, rest)) => rest.split_once('-'),
-            None => self.0.splitn(3, '-').nth(2).map(|flavour| ("", flavour)),
+        if let Some((_, rest)) = self.0.split_once("+deb") {
+            return rest.split_once('-').map_or("", |(_, flavour)| flavour);
+        }
+        let Some((_, rest)) = self.0.split_once('-') else { return "" };
+        let names_architecture = |text: &str| {
+            Architecture::ALL.iter().any(|known| text.split('-').any(|part| part == known.debian()))
         };
-        after_abi.map_or("", |(_, flavour)| flavour)
+        let (abi, flavour) = rest.split_once('-').unwrap_or((rest, ""));
+        let is_abi = abi.trim_start_matches("rc").starts_with(|c: char| c.is_ascii_digit());
+        if is_abi || !names_architecture(rest) { flavour } else { rest }
     }
 
     /// The part of a Debian release that all flavours share, as they are built from the same
@@ -126,6 +133,12 @@ mod tests {
             ("6.12.107+deb13-amd64", "amd64", "6.12"),
             ("6.1.0-40-cloud-amd64", "cloud-amd64", "6.1"),
             ("6.18.44", "", "6.18"),
+            ("7.3-amd64", "amd64", "7.3"),
+            ("7.3-cloud-amd64", "cloud-amd64", "7.3"),
+            ("7.3-arm64-16k", "arm64-16k", "7.3"),
+            ("7.3-rc7-rt-amd64", "rt-amd64", "7.3"),
+            ("5.14.0-611.el9.x86_64", "", "5.14"),
+            ("7.2.13-mine", "", "7.2"),
         ] {
             assert_eq!((release(text).flavour(), release(text).line()), (flavour, line), "{text}");
             let common = release(text).without_flavour().to_owned();
