@@ -388,12 +388,13 @@ impl Kdir {
     }
 
     /// The kernel whose modules the distribution ships: the one that a sanitizing kernel stands
-    /// for, if that is prepared; any other kernel itself.
-    pub fn stock(&self, cache: &Cache) -> Option<Self> {
-        match &self.stamp.origin {
+    /// for, if that is prepared; else, and for any other kernel, itself.
+    pub fn stock(&self, cache: &Cache) -> Self {
+        let of = match &self.stamp.origin {
             Origin::Sanitizing { of } => Self::open(cache, of),
-            _ => Some(self.clone()),
-        }
+            _ => None,
+        };
+        of.unwrap_or_else(|| self.clone())
     }
 
     /// Its configuration.

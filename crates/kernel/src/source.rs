@@ -109,6 +109,7 @@ mod tests {
             }
         }
     }
+
     /// Names of directories of the kernel's that stand at its top, and elsewhere as well.
     #[test]
     fn what_modules_are_compiled_from_stays_though_its_directory_is_called_like_another() {

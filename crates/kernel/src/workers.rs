@@ -3,6 +3,9 @@
 
 use std::sync::Mutex;
 
+use anyhow::Result;
+use report::Report;
+
 /// Does `work` for each of `items`, for at most `workers` of them at a time, in their order; gives
 /// what came of each, in the same order. With one item no thread is started.
 pub fn each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
@@ -26,6 +29,20 @@ pub fn each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> 
     let mut done = done.into_inner().expect("all workers have ended");
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What came out well, and the first failure, with which the command is to end; further ones are
+/// shown as warnings. So a bad one neither stops nor hides the others.
+pub fn parted<R>(results: Vec<Result<R>>, report: &Report) -> (Vec<R>, Option<anyhow::Error>) {
+    let (mut good, mut first_error) = (Vec::with_capacity(results.len()), None);
+    for result in results {
+        match result {
+            Ok(one) => good.push(one),
+            Err(error) if first_error.is_none() => first_error = Some(error),
+            Err(error) => report.warn(&format!("{error:#}")),
+        }
+    }
+    (good, first_error)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ pub fn build_signed(
     require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let stock = prepared.kdir.stock(&context.cache);
-    let inputs = inputs(project, &sources, prepared, stock.as_ref(), pair);
+    let inputs = inputs(project, &sources, prepared, &stock, pair);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
         return Ok(built);
@@ -221,13 +221,13 @@ fn inputs(
     project: &Project,
     sources: &Sources,
     prepared: &Prepared,
-    stock: Option<&Kdir>,
+    stock: &Kdir,
     pair: Option<&KeyPair>,
 ) -> String {
     let print = Fingerprint::new("build", REVISION)
         .text("kernel", &prepared.kdir.stamp().inputs)
         .text("root", prepared.root.identity())
-        .optional("stock", stock.map(|stock| stock.stamp().inputs.as_str()))
+        .text("stock", &stock.stamp().inputs)
         .text("make", &project.make)
         .optional("pre_build", project.pre_build.as_deref())
         .list("patches", &project.patches)
@@ -251,7 +251,7 @@ struct Building<'a> {
     project: &'a Project,
     prepared: &'a Prepared,
     /// Whose modules a project may look into.
-    stock: Option<Kdir>,
+    stock: Kdir,
     pair: Option<&'a KeyPair>,
     target: BuildTarget,
     place: Utf8PathBuf,
@@ -398,8 +398,7 @@ impl Building<'_> {
         // Without the list of what the kernel exports everything would be an error of modpost's.
         let known = self.prepared.kdir.require_exports().unwrap_or(true);
         let cmd = if known { cmd } else { cmd.env("KBUILD_MODPOST_WARN", "1") };
-        let stock = self.stock.as_ref().unwrap_or(&self.prepared.kdir);
-        let btf = Some(stock.build().join("vmlinux")).filter(|file| file.exists());
+        let btf = Some(self.stock.build().join("vmlinux")).filter(|file| file.exists());
         let cmd = btf.into_iter().fold(cmd, |cmd, file| cmd.env("STOCK_BTF", file));
         let cmd = cmd
             .cwd(self.stage())
@@ -409,7 +408,7 @@ impl Building<'_> {
             .env("KERNEL_CC", compiler)
             // As on make's own command line, for every make that is run.
             .env("MAKEFLAGS", toolchain.make_words().join(" "))
-            .env("STOCK_MODULES", stock.modules())
+            .env("STOCK_MODULES", self.stock.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
         self.inside(cmd)
     }
@@ -419,8 +418,8 @@ impl Building<'_> {
     fn inside(&self, cmd: Cmd) -> Cmd {
         let kdir = &self.prepared.kdir;
         let modules = format!("/usr/lib/modules/{}", kdir.release());
-        let stock = self.stock.as_ref().filter(|stock| stock.release() != kdir.release());
-        let access = stock.into_iter().fold(Access::default(), |access, stock| stock.read_by(access));
+        let another = self.stock.release() != kdir.release();
+        let access = if another { self.stock.read_by(Access::default()) } else { Access::default() };
         let access = kdir
             .read_by(access)
             .read_at(self.library(), &modules)

@@ -103,15 +103,9 @@ impl PackagingOrder<'_> {
         let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
         let jobs = (context.jobs / workers).max(1);
-        let mut all = MadePackages::default();
-        for made in workers::each(&tasks, workers, |task| self.perform(context, task, jobs)) {
-            match made {
-                Ok(packages) => all.packages.extend(packages),
-                Err(error) if all.first_error.is_none() => all.first_error = Some(error),
-                Err(error) => context.report.warn(&format!("{error:#}")),
-            }
-        }
-        Ok(all)
+        let made = workers::each(&tasks, workers, |task| self.perform(context, task, jobs));
+        let (packages, first_error) = workers::parted(made, &context.report);
+        Ok(MadePackages { packages: packages.into_iter().flatten().collect(), first_error })
     }
 
     fn tasks<'b>(&self, source: &'b SourcePackage) -> Vec<Task<'b>> {

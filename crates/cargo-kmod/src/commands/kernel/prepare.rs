@@ -69,17 +69,9 @@ pub(super) fn prepare(context: &Context, args: &PrepareArgs) -> Result<()> {
     }
     let workers = context.jobs.min(AT_ONCE);
     let prepared = workers::each(&kernels, workers, |kernel| one(context, args, kernel));
-    let mut failed = None;
-    let mut ready = Vec::new();
-    for result in prepared {
-        match result {
-            Ok(prepared) => ready.push(prepared),
-            Err(error) if failed.is_none() => failed = Some(error),
-            Err(error) => context.report.warn(&format!("{error:#}")),
-        }
-    }
+    let (ready, first_error) = workers::parted(prepared, &context.report);
     show(context, &ready, kernels.len() > 1);
-    failed.map_or(Ok(()), Err)
+    first_error.map_or(Ok(()), Err)
 }
 
 /// A kernel of the archive's that is to be prepared, or that the sanitizing one to be built stands
