@@ -14,6 +14,7 @@ use kernel::distribution::{Age, Archive as _, ArchiveKernel};
 use kernel::kdir::{Kdir, Stamp};
 use kernel::root::Access;
 use kernel::rust;
+use kmodfile::config::Config;
 use kmodfile::release::Release;
 use kmodfile::symvers;
 use libtest_mimic::Trial;
@@ -39,6 +40,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("kernel::of_several_that_are_prepared_one_bad_one_stops_no_other", several_at_once),
         suite.trial("kernel::old_indexes_serve_where_there_is_no_network", without_network),
         suite.trial("kernel::what_a_killed_run_left_is_never_used", a_killed_run),
+        suite
+            .trial("kernel::the_headers_configuration_is_taken_as_it_is", the_headers_configuration_is_taken),
         suite.trial("kernel::a_tree_that_lost_files_is_made_again", a_tree_that_lost_files),
     ]
 }
@@ -263,7 +266,7 @@ impl Elsewhere {
 
     /// Prepares a kernel until a line says this, and kills the run there; gives the lines before.
     fn prepare_until(&self, release: &Release, wanted: &str) -> String {
-        let cmd = self.tool(&["kernel", "prepare", release.as_str()]);
+        let cmd = self.tool(&["kernel", "prepare", release.as_str(), "--verbose"]);
         let mut child = cmd.spawn(Stdio::null(), Stdio::piped()).unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let seen = lines.take_while(|line| !line.contains(wanted)).collect::<Vec<_>>().join("\n");
@@ -287,6 +290,23 @@ fn a_killed_run(suite: &Suite) {
         "{second}"
     );
     assert!(!place.join("stamp.json").exists());
+}
+
+/// What the headers hold of the configuration is taken, and make does not make it again.
+fn the_headers_configuration_is_taken(suite: &Suite) {
+    let elsewhere = Elsewhere::new(suite);
+    let release = suite.prepared().kdir.release();
+    // Early, and after the configuration.
+    let said = elsewhere.prepare_until(release, "kernel/bounds.s");
+    assert!(said.contains("as-version.sh") && said.contains(" modules_prepare "), "{said}");
+    for word in ["olddefconfig", " SYNC ", "configuration: made again"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
+    let build = elsewhere.place(release).join("build");
+    assert_eq!(fs_err::read(build.join("include/config/auto.conf.cmd")).unwrap(), b"");
+    let generated = fs_err::read_to_string(build.join("include/config/auto.conf")).unwrap();
+    let config = fs_err::read_to_string(build.join(".config")).unwrap();
+    assert_eq!(Config::parse(&generated), Config::parse(&config));
 }
 
 /// A copy of the default kernel in which somebody ran `make mrproper`, as DKMS 2 does: its stamp is

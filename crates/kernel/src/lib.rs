@@ -14,6 +14,7 @@ pub mod disk_usage;
 pub mod distribution;
 pub mod failures;
 pub mod from_source;
+mod headers_configuration;
 pub mod installed;
 mod kconfig;
 pub mod kdir;

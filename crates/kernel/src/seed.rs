@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What one flavour of a kernel has in common with another that is prepared: the programs that
-//! build modules, and generated headers. The other's build tree is copied without its Rust part,
-//! and make, which notes the command and the inputs of each file that it makes, makes again what
+//! build modules, generated headers, and the libraries that macros are made of. The rest of the
+//! other's Rust part is not copied, and make, which notes the command and the inputs of each file that it makes, makes again what
 //! differs: as after a change of the configuration.
 //!
 //! Nothing rests on that but time: what comes of it is proven like any other kernel.
@@ -9,9 +9,11 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::artefacts::{is_of_every_flavour, note_of};
 use crate::context::Context;
 use crate::kdir::{Kdir, build_of, lock_name};
 use kmodfile::architecture::Architecture;
+use kmodfile::config::Config;
 use kmodfile::release::Release;
 use report::cache::Lock;
 use report::process::Cmd;
@@ -51,6 +53,11 @@ impl Seed {
         self.kdir.release()
     }
 
+    /// Its configuration.
+    pub(crate) fn config(&self) -> Result<Config> {
+        self.kdir.config()
+    }
+
     /// Copies its build tree to that of the kernel at `place`, which does not exist yet.
     pub(crate) fn plant(&self, place: &Utf8Path, context: &Context) -> Result<()> {
         let (from, into) = (self.kdir.build(), build_of(place));
@@ -62,12 +69,31 @@ impl Seed {
         // Files keep their times, by which make tells what is older than what it was made of.
         let cp = Cmd::new("cp").arg("--archive").args(shared).arg("--target-directory").arg(&into);
         cp.run(&context.report)?;
+        let libraries = libraries(&from)?;
+        if !libraries.is_empty() {
+            let rust = into.join("rust");
+            fs_err::create_dir(&rust)?;
+            let cp = Cmd::new("cp").arg("--archive").args(libraries).arg("--target-directory").arg(&rust);
+            cp.run(&context.report)?;
+        }
         let release = into.join("include/config/kernel.release");
         if release.exists() {
             fs_err::remove_file(release)?;
         }
         rename_in_notes(&from, &into)
     }
+}
+
+/// The libraries in a build tree that hang on no configuration, and make's notes of them.
+fn libraries(build: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let rust = build.join("rust");
+    if !rust.exists() {
+        return Ok(Vec::new());
+    }
+    let files = rust.read_dir_utf8()?.map(|entry| Ok(entry?.into_path()));
+    let files = files.collect::<Result<Vec<Utf8PathBuf>>>()?;
+    let libraries = files.into_iter().filter(|file| is_of_every_flavour(file));
+    Ok(libraries.flat_map(|file| [note_of(&file), file]).collect())
 }
 
 /// What comes from the packages of one kernel, and what is made of its configuration in ways that

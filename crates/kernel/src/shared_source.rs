@@ -49,6 +49,11 @@ impl SharedSource {
         }
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        self.path.file_name().unwrap_or_default()
+    }
+
     /// Where it is. Nothing in it is ever changed.
     pub fn path(&self) -> &Utf8Path {
         &self.path

@@ -17,7 +17,8 @@ use report::failure::Failure;
 pub(crate) const NEEDED: &[&str] = &["rust/libcore.rmeta", "rust/libkernel.rmeta", "rust/libmacros.so"];
 
 /// Removes what making the artefacts in `tree` left beside them: objects that were only linked, and
-/// libraries that macros were made of. No build of a module opens them.
+/// what another flavour cannot begin with of the libraries that macros were made of. No build of a
+/// module opens them.
 ///
 /// # Errors
 ///
@@ -31,11 +32,24 @@ pub(crate) fn discard_by_products(tree: &Utf8Path) -> Result<()> {
         let entry = entry?;
         let path = Utf8Path::from_path(entry.path()).context("make's own files have names in UTF-8")?;
         let linked = entry.file_type().is_file() && matches!(path.extension(), Some("o" | "rlib"));
-        if linked && !GLOBS.iter().any(|glob| glob.matches(path.strip_prefix(tree).unwrap_or(path))) {
+        let is_artefact = || GLOBS.iter().any(|glob| glob.matches(path.strip_prefix(tree).unwrap_or(path)));
+        if linked && !is_artefact() && !is_of_every_flavour(path) {
             fs_err::remove_file(path)?;
         }
     }
     Ok(())
+}
+
+/// Whether a file of `rust/` is a library that macros were made of, and hangs on no configuration:
+/// the command that make noted for it does not read the options.
+pub(crate) fn is_of_every_flavour(file: &Utf8Path) -> bool {
+    file.extension() == Some("rlib")
+        && fs_err::read_to_string(note_of(file)).is_ok_and(|note| !note.contains("rustc_cfg"))
+}
+
+/// Where make notes the command that made a file (scripts/Kbuild.include).
+pub(crate) fn note_of(file: &Utf8Path) -> Utf8PathBuf {
+    file.with_file_name(format!(".{}.cmd", file.file_name().unwrap_or_default()))
 }
 
 /// The artefacts of one kernel, in a tree that has them where a build tree has.
@@ -167,7 +181,9 @@ mod tests {
         discard_by_products(tree).unwrap();
         let table = [
             ("rust/core.o", false),
-            ("rust/libsyn.rlib", false),
+            ("rust/libsyn.rlib", true),
+            ("rust/libffi.rlib", false),
+            ("rust/unnoted.rlib", false),
             ("rust/host/libsyn.rlib", false),
             ("rust/libcore.rmeta", true),
             ("rust/libmacros.so", true),
@@ -179,6 +195,9 @@ mod tests {
             fs_err::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
             fs_err::write(tree.join(name), "").unwrap();
         }
+        let note = |name: &str, text: &str| fs_err::write(note_of(&tree.join(name)), text).unwrap();
+        note("rust/libsyn.rlib", "savedcmd_rust/libsyn.rlib := rustc --crate-type rlib\n");
+        note("rust/libffi.rlib", "savedcmd_rust/libffi.rlib := rustc @./include/generated/rustc_cfg\n");
         discard_by_products(tree).unwrap();
         for (name, stays) in table {
             assert_eq!(tree.join(name).exists(), stays, "{name}");

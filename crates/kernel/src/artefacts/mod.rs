@@ -13,7 +13,7 @@ mod supply;
 
 pub use collection::Artefacts;
 pub(crate) use collection::NEEDED;
-pub(crate) use collection::discard_by_products;
+pub(crate) use collection::{discard_by_products, is_of_every_flavour, note_of};
 pub use compiler::rustc_of;
 pub use glob::{ArtefactGlob, GLOBS};
 pub use manifest::{MANIFEST, Manifest};

@@ -473,6 +473,9 @@ fn sources(suites: &Suites, mirror: &AptMirror) -> String {
 
 /// An apt that failed while fetching: most often there is no network.
 fn unreachable(error: anyhow::Error) -> anyhow::Error {
+    if let Some(refused) = validity::refused_by_apt(&error.to_string()) {
+        return refused.into();
+    }
     Failure::missing("the package archive", format!("apt could not fetch from it: {error}"))
         .remedy(
             "check the network, the proxy and that `apt-get update` works, then run the same command again",

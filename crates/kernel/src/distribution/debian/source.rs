@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::distribution::archive::SourceTar;
+use crate::headers_configuration;
 use kmodfile::release::Release;
 use report::Report;
 use report::process::{self, Cmd};
@@ -44,9 +45,8 @@ pub(super) fn headers(deb: &Utf8PathBuf, release: &Release, into: &Utf8Path, rep
     let unpacked = into.join("headers");
     unpack(std::slice::from_ref(deb), &unpacked, report)?;
     let from = unpacked.join(headers_of(release));
-    for file in [".config", "Module.symvers"] {
-        fs_err::copy(from.join(file), into.join(file))?;
-    }
+    headers_configuration::take(&from, into)?;
+    fs_err::copy(from.join("Module.symvers"), into.join("Module.symvers"))?;
     if from.join("vmlinux").exists() {
         fs_err::copy(from.join("vmlinux"), into.join("vmlinux"))?;
     }

@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::Utf8Path;
+use report::failure::Failure;
 use time::{Date, Month, PrimitiveDateTime, Time};
 
 /// A suite's index that is past its time.
@@ -35,6 +36,26 @@ pub(super) fn warning<'a>(
     };
     let expired: Vec<Expired> = suites.filter_map(expired).collect();
     (!expired.is_empty()).then(|| said(&expired))
+}
+
+/// What to say where apt refuses indexes for their date, in what it printed (`LC_ALL=C`): that the
+/// mirror is behind, or this machine's clock is wrong, is not a fault of the network's.
+pub(super) fn refused_by_apt(printed: &str) -> Option<Failure> {
+    let reason = match (refused(printed, " is expired ("), refused(printed, " is not valid yet (")) {
+        (expired, _) if !expired.is_empty() => format!("past their time: {}", expired.join(", ")),
+        (_, early) if !early.is_empty() => format!("from the future: {}", early.join(", ")),
+        _ => return None,
+    };
+    Some(Failure::missing("the package archive", format!("apt refuses its indexes as {reason}")).remedy(
+        "check this machine's clock (date -u); if it is right, the mirror is behind: use another in          /etc/apt/sources.list, or take it as it is: \
+         echo 'Acquire::Check-Valid-Until \"false\";' > /etc/apt/apt.conf.d/99-old-archive",
+    ))
+}
+
+/// The addresses of the Release files of which apt says `words`.
+fn refused<'a>(printed: &'a str, words: &str) -> Vec<&'a str> {
+    let about = |line: &'a str| line.split_once("Release file for ")?.1.split_once(words);
+    printed.lines().filter_map(about).map(|(address, _)| address).collect()
 }
 
 fn said(expired: &[Expired]) -> String {
@@ -92,6 +113,29 @@ mod tests {
             "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nOrigin: Example\nCodename: x-security\nDate: {date}\n\
              {until}Architectures: all amd64\nSHA256:\n 00 1 main/binary-amd64/Packages\n"
         )
+    }
+
+    #[test]
+    fn a_date_that_apt_refuses_is_told_from_a_network_that_fails() {
+        let expired = "    | Get:4 http://deb.debian.org/debian unstable InRelease [193 kB]
+    | E: Release file for http://deb.debian.org/debian/dists/testing/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.
+    | E: Release file for http://deb.debian.org/debian/dists/unstable/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.";
+        let failure = refused_by_apt(expired).unwrap();
+        assert_eq!(
+            failure.to_string(),
+            "the package archive: apt refuses its indexes as past their time: \
+             http://deb.debian.org/debian/dists/testing/InRelease, \
+             http://deb.debian.org/debian/dists/unstable/InRelease"
+        );
+        assert!(failure.remedy.unwrap().contains("Check-Valid-Until"));
+        let early = "E: Release file for http://m/debian/dists/stable/InRelease is not valid yet (invalid for another 3h 2min 1s). Updates for this repository will not be applied.";
+        assert!(
+            refused_by_apt(early)
+                .unwrap()
+                .to_string()
+                .ends_with("from the future: http://m/debian/dists/stable/InRelease")
+        );
+        assert!(refused_by_apt("E: Failed to fetch http://m/x  Could not resolve 'm'").is_none());
     }
 
     fn now() -> SystemTime {
