@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::artefacts::{GLOBS, MANIFEST, Manifest};
+use kernel::machine::user;
 use kernel::root::Access;
 use kernel::root::scratch::Scratch;
 use kernel::root::tree::TreeRoot;
@@ -16,7 +17,7 @@ use report::process::{Cmd, Output};
 use xtask::commands::test::LONG;
 use xtask::repository;
 
-use crate::suite::{Suite, run, scratch, tool};
+use crate::suite::{PROGRAM, Suite, run, scratch, tool};
 
 /// With `--long`: the packages of a kernel take minutes to compress.
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
@@ -40,6 +41,9 @@ fn whole(suite: &Suite) {
     nothing_but_the_patterns_is_opened(&system);
     clean(&system);
     refused(suite, &made);
+    let repository = a_repository(suite, &made, &output.join("repository"));
+    installed_from_it(&system, &repository);
+    found_by_itself(suite, &made, &repository);
 }
 
 /// The packages of the default kernel.
@@ -209,6 +213,78 @@ fn refused(suite: &Suite, made: &Packages) {
         assert!(status == 0 && text.contains(said), "{text}");
         assert!(!text.contains("Making kernel tree"), "{text}");
     }
+}
+
+/// The repository of all kernels of a cache that has one: its package is the one that the kernel
+/// was prepared with.
+fn a_repository(suite: &Suite, made: &Packages, output: &Utf8Path) -> Utf8PathBuf {
+    let release = suite.prepared().kdir.release();
+    let (_dir, base) = elsewhere(suite);
+    let tool = |words: &[&str]| {
+        let (status, said) = run(&tool(words).env("XDG_CACHE_HOME", &base));
+        assert_eq!(status, 0, "{said}");
+        said
+    };
+    tool(&["kernel", "prepare", release.as_str(), "--from", made.deb.as_str()]);
+    let packager = "Some Body <some.body@debian.org>";
+    let said = tool(&["kernel", "package", "--all", "--packager", packager, "--output", output.as_str()]);
+    assert!(said.contains(&format!("deb [trusted=yes] file:{output} ./")), "{said}");
+    let deb = output.join(made.deb.file_name().unwrap());
+    assert!(fs_err::read(deb).unwrap() == fs_err::read(&made.deb).unwrap(), "the package is another");
+    output.to_owned()
+}
+
+/// apt takes the package from the repository.
+fn installed_from_it(system: &System<'_>, repository: &Utf8Path) {
+    let release = system.suite.prepared().kdir.release();
+    let files = system.files.join("repository");
+    fs_err::create_dir(&files).unwrap();
+    for entry in repository.read_dir_utf8().unwrap() {
+        let entry = entry.unwrap();
+        fs_err::copy(entry.path(), files.join(entry.file_name())).unwrap();
+    }
+    let only = "-o Dir::Etc::sourcelist=/tmp/only.list -o Dir::Etc::sourceparts=-";
+    system.sh(&format!(
+        "echo 'deb [trusted=yes] file:{files} ./' > /tmp/only.list
+         apt-get {only} -o APT::Sandbox::User=root update
+         apt-get {only} -o APT::Sandbox::User=root install --yes linux-librust-{release}
+         make -C x clean KVER={release}; make -C x KVER={release}; test -e x/x.ko
+         dpkg --purge linux-librust-{release}"
+    ));
+}
+
+/// Installed, or in a source of the host's apt, the artefacts are found without being told. In a
+/// mount namespace of its own: nothing of this machine changes.
+fn found_by_itself(suite: &Suite, made: &Packages, repository: &Utf8Path) {
+    if !user::is_root() {
+        eprintln!("not tried: only root can lay something over /usr/src and /etc/apt");
+        return;
+    }
+    let release = suite.prepared().kdir.release();
+    let prepare = |before: &str| {
+        let (_dir, base) = elsewhere(suite);
+        // The host's other sources say where its mirror is.
+        let script = format!("sources={base}/sources\n{before}\nexec \"$@\"");
+        let own = Cmd::new("unshare").args(["--mount", "--propagation", "private", "sh", "-e", "-c"]);
+        let own = own.args([script.as_str(), "sh", PROGRAM, "kernel", "prepare", release.as_str()]);
+        let (status, said) = run(&own.env("XDG_CACHE_HOME", &base));
+        assert!(status == 0 && !said.contains("Making kernel tree"), "{said}");
+        assert!(said.contains("exported Rust symbols"), "{said}");
+        said
+    };
+    prepare(&format!("mount -t tmpfs none /usr/src\ndpkg-deb --extract {} /", made.deb));
+    let said = prepare(&format!(
+        "cp -r /etc/apt/sources.list.d $sources
+         mount -t tmpfs none /etc/apt/sources.list.d
+         cp -r $sources/. /etc/apt/sources.list.d
+         mount -t tmpfs none /var/cache/apt
+         mkdir -p /var/cache/apt/archives/partial
+         echo 'deb [trusted=yes] file:{repository} ./' > /etc/apt/sources.list.d/own.list
+         mount -t tmpfs none /var/lib/apt/lists
+         apt-get -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/own.list -o Dir::Etc::sourceparts=- \\
+             -o APT::Sandbox::User=root update >&2"
+    ));
+    assert!(said.contains(&format!("Fetched linux-librust-{release}")), "{said}");
 }
 
 /// What is wrong with a package that is otherwise as it should be.

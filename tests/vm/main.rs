@@ -36,6 +36,7 @@ mod sanitizing;
 mod signatures;
 mod system;
 mod vehicle;
+mod warm;
 mod workload;
 
 use std::process::ExitCode;
@@ -143,6 +144,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(ksmbd::trials(bench))
         .chain(compressed::trials(bench))
         .chain(sanitizing::trials(bench))
+        .chain(warm::trials(bench))
         .collect()
 }
 
@@ -161,9 +163,13 @@ fn allowed_warning(bench: &Bench) -> Result<()> {
     verdict_is(&run, Verdict::Pass)
 }
 
+/// From a boot and from a saved machine alike.
 fn fault_is(bench: &Bench, name: &str, expected: Verdict) -> Result<()> {
-    let run = bench.fault_run(name, |_| {})?;
-    verdict_is(&run, expected)
+    let booted = bench.fault_run(name, |_| {})?;
+    verdict_is(&booted, expected)?;
+    let resumed = bench.fault_run(name, |machine| machine.warm = true)?;
+    ensure!(resumed.warm && !booted.warm, "{}", resumed.console_log);
+    verdict_is(&resumed, expected)
 }
 
 /// Nothing in the guest can notice: only the host's idle limit does.

@@ -43,6 +43,19 @@ impl Context {
         Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
     }
 
+    /// The same surroundings, for something of which nothing is to be shown.
+    #[must_use]
+    pub fn quietly(&self) -> Self {
+        Self {
+            report: Report::silent(),
+            cache: self.cache.clone(),
+            program: self.program.clone(),
+            home: self.home.clone(),
+            target: self.target.clone(),
+            ..*self
+        }
+    }
+
     /// Where what is built of the project in `dir` goes.
     pub fn target_of(&self, dir: &Utf8Path) -> Utf8PathBuf {
         self.target.clone().unwrap_or_else(|| dir.join("target"))

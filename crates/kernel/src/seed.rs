@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What one flavour of a kernel has in common with another that is prepared: the programs that
-//! build modules, generated headers, and the libraries that macros are made of. The rest of the
-//! other's Rust part is not copied, and make, which notes the command and the inputs of each file that it makes, makes again what
-//! differs: as after a change of the configuration.
+//! build modules, generated headers, and the libraries that macros are made of. The other's build
+//! tree is copied without the rest of its Rust part, and make, which notes the command and the
+//! inputs of each file that it makes, makes again what differs: as after a change of the
+//! configuration.
 //!
 //! Nothing rests on that but time: what comes of it is proven like any other kernel.
 

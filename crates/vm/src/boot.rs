@@ -11,9 +11,11 @@ use vm_protocol::{Event, ExtraStep, GuestPlan, GuestStep, LogLine, StepOutcome};
 use crate::kernel_image;
 use crate::ktap::KtapReport;
 use crate::leaks::{KMEMLEAK, LostObject};
-use crate::machine::{Limits, Machine, Run};
+use crate::limits::Limits;
+use crate::machine::Machine;
 use crate::modules::ModuleTree;
 use crate::payload::Payload;
+use crate::run::Run;
 use crate::secure_boot::{self, SecureBoot};
 use crate::verdict::Verdict;
 use kernel::context::Context;
@@ -32,6 +34,8 @@ pub struct Options {
     pub append: Vec<String>,
     /// The longest a run may take, as said by the user; not multiplied without KVM.
     pub limit: Option<Duration>,
+    /// Whether the machine may go on from where an earlier one was saved.
+    pub warm: bool,
 }
 
 /// The least memory of a machine with a sanitizing kernel, in MiB: KASAN takes an eighth of it, and
@@ -83,6 +87,7 @@ pub fn boot_with<X: ExtraStep>(
     let vmlinux = vmlinux(context, kdir)?;
     let mut machine = Machine::new(&vmlinux, payload, console_log);
     machine.memory = options.memory;
+    machine.warm = options.warm;
     if secure_boot.is_some() {
         machine.memory = machine.memory.max(secure_boot::MEMORY);
         machine.secure_boot = secure_boot;
@@ -107,9 +112,13 @@ pub fn boot_with<X: ExtraStep>(
             step.reach(*index as u64 + 1);
         }
     })?;
-    let up =
-        run.boot.map_or_else(|| "init never ran".to_owned(), |boot| format!("init after {}", seconds(boot)));
-    step.done("Booted", &format!("{} ({up})", kdir.release()));
+    let release = kdir.release();
+    let (done, how) = match run.boot.map(seconds) {
+        Some(up) if run.warm => ("Resumed", format!("first step after {up}")),
+        Some(up) => ("Booted", format!("init after {up}")),
+        None => ("Booted", "init never ran".to_owned()),
+    };
+    step.done(done, &format!("{release} ({how})"));
     Ok(run)
 }
 
@@ -161,6 +170,7 @@ fn told<X: ExtraStep>(plan: &GuestPlan<X>, event: &Event) -> String {
         Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message }, .. } => {
             format!("{}: {errno}: {message}", shown(index))
         }
+        Event::Waiting { .. } => "waiting".to_owned(),
         Event::Broken { why } => format!("init: {why}"),
         Event::Finished { .. } => "finished".to_owned(),
     }

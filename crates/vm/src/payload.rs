@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is put into a machine: an init, the steps of its plan, and the module files that they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use kmodfile::architecture::Architecture;
 use report::failure::Failure;
-use vm_protocol::{Expect, ExtraStep, GuestPlan, GuestStep, MODULES, NoExtraStep, PLAN, PlannedStep};
+use vm_protocol::{
+    Expect, ExtraStep, GuestPlan, GuestStep, Handover, MODULES, NoExtraStep, PLAN, PlannedStep,
+};
 
 use crate::init::Init;
 use crate::initramfs::{ArchiveEntry, EntryKind, archive};
@@ -36,6 +38,8 @@ pub struct Payload<X = NoExtraStep> {
     early: Vec<String>,
     system: Option<SystemArchive>,
     modules: BTreeMap<String, Vec<u8>>,
+    /// Files of modules that are the kernel's own.
+    stock: BTreeSet<String>,
     steps: Vec<PlannedStep<X>>,
     forwarded: Option<(u16, u16)>,
 }
@@ -75,7 +79,7 @@ impl<X: ExtraStep> Payload<X> {
 
     fn empty(init: Init<X>) -> Self {
         let (early, modules, steps) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { init, early, system: None, modules, steps, forwarded: None }
+        Self { init, early, system: None, modules, stock: BTreeSet::new(), steps, forwarded: None }
     }
 
     /// What machines it is for.
@@ -98,6 +102,7 @@ impl<X: ExtraStep> Payload<X> {
     /// [`Payload::insert_with`].
     pub fn insert(&mut self, module: GuestModule, params: &str, expect: Expect) -> &mut Self {
         let file = module.file();
+        self.stock.remove(&file);
         self.modules.insert(file.clone(), module.image);
         self.expect(GuestStep::InsertModule { file, params: params.to_owned() }, expect)
     }
@@ -107,7 +112,9 @@ impl<X: ExtraStep> Payload<X> {
     pub fn insert_stock(&mut self, tree: &ModuleTree, names: &[&str]) -> Result<&mut Self> {
         for module in tree.closure(names)? {
             if !self.modules.contains_key(&module.file()) {
+                let file = module.file();
                 self.insert(module, "", Expect::Success);
+                self.stock.insert(file);
             }
         }
         Ok(self)
@@ -118,11 +125,7 @@ impl<X: ExtraStep> Payload<X> {
     pub fn insert_with(&mut self, tree: &ModuleTree, module: GuestModule, params: &str) -> Result<&mut Self> {
         let mut depends = module.modinfo.depends();
         depends.retain(|name| !self.modules.contains_key(&format!("{name}.ko")));
-        for needed in tree.closure(&depends.iter().map(String::as_str).collect::<Vec<_>>())? {
-            if !self.modules.contains_key(&needed.file()) {
-                self.insert(needed, "", Expect::Success);
-            }
-        }
+        self.insert_stock(tree, &depends.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(self.insert(module, params, Expect::Success))
     }
 
@@ -184,17 +187,63 @@ impl<X: ExtraStep> Payload<X> {
 
     /// The plan for one run.
     pub fn plan(&self, nonce: &str) -> GuestPlan<X> {
-        GuestPlan { nonce: nonce.to_owned(), early: self.early.clone(), steps: self.steps.clone() }
+        let (early, steps) = (self.early.clone(), self.steps.clone());
+        GuestPlan { nonce: nonce.to_owned(), early, steps, waits: false }
     }
 
-    /// The initramfs: the system, if there is one, the init, the plan, the modules.
+    /// How many steps at the beginning insert the kernel's own modules and nothing else.
+    fn stock_steps(&self) -> usize {
+        let is_stock = |planned: &&PlannedStep<X>| match &planned.step {
+            GuestStep::InsertModule { file, .. } => self.stock.contains(file),
+            _ => false,
+        };
+        self.steps.iter().take_while(is_stock).count()
+    }
+
+    /// The plan of a machine that waits once the kernel's own modules are in.
+    pub(crate) fn plan_to_wait(&self, nonce: &str) -> GuestPlan<X> {
+        let mut plan = self.plan(nonce);
+        plan.steps.truncate(self.stock_steps());
+        plan.waits = true;
+        plan
+    }
+
+    /// What the machine that waits is then given; [`Payload::handed_over`] follows it.
+    pub(crate) fn handover(&self, nonce: &str, time: u64, entropy: String) -> Handover<X> {
+        let steps = self.steps[self.stock_steps()..].to_vec();
+        let files = self.files_handed_over().map(|(file, image)| (file.clone(), image.len() as u64));
+        Handover { nonce: nonce.to_owned(), steps, files: files.collect(), time, entropy }
+    }
+
+    /// The bytes of the files of [`Payload::handover`].
+    pub(crate) fn handed_over(&self) -> impl Iterator<Item = &[u8]> {
+        self.files_handed_over().map(|(_, image)| image.as_slice())
+    }
+
+    fn files_handed_over(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+        let before: BTreeSet<String> = self.files_of(&self.plan_to_wait(""));
+        self.modules.iter().filter(move |(file, _)| !before.contains(*file))
+    }
+
+    /// The module files that a plan names.
+    fn files_of(&self, plan: &GuestPlan<X>) -> BTreeSet<String> {
+        let inserted = plan.steps.iter().filter_map(|planned| match &planned.step {
+            GuestStep::InsertModule { file, .. } => Some(file),
+            _ => None,
+        });
+        plan.early.iter().chain(inserted).cloned().collect()
+    }
+
+    /// The initramfs: the system, if there is one, the init, the plan, the modules that it names.
     pub fn initramfs(&self, plan: &GuestPlan<X>) -> Result<Vec<u8>> {
+        let named = self.files_of(plan);
         let plan = serde_json::to_vec(plan)?;
         let plan_path = PLAN.trim_start_matches('/');
         let modules_dir = MODULES.trim_start_matches('/');
         let files: Vec<(String, &[u8])> = self
             .modules
             .iter()
+            .filter(|(file, _)| named.contains(*file))
             .map(|(file, image)| (format!("{modules_dir}/{file}"), image.as_slice()))
             .collect();
         let mut entries = vec![
@@ -229,6 +278,26 @@ mod tests {
         let shown: Vec<String> = plan.steps.iter().map(|planned| planned.step.to_string()).collect();
         assert_eq!(shown, ["insmod b.ko x=1", "insmod a.ko", "rmmod b"]);
         assert!(!payload.needs_network());
+    }
+
+    #[test]
+    fn what_is_handed_over_is_what_a_saved_machine_lacks() {
+        let mut payload = Payload::empty(Init::own(Architecture::native().unwrap()).unwrap());
+        payload.insert(module("dep"), "", Expect::Success);
+        payload.stock.insert("dep.ko".to_owned());
+        payload.insert(module("mine"), "x=1", Expect::Success).remove("mine").remove("dep");
+        let waiting = payload.plan_to_wait("n");
+        let rest = payload.handover("m", 1, "00".to_owned());
+        assert!(waiting.waits && !payload.plan("n").waits);
+        assert_eq!([waiting.steps.clone(), rest.steps].concat(), payload.plan("n").steps);
+        assert_eq!((waiting.steps.len(), rest.files), (1, vec![("mine.ko".to_owned(), 3)]));
+        assert_eq!(payload.handed_over().collect::<Vec<_>>(), [b"elf"]);
+        let image = payload.initramfs(&waiting).unwrap();
+        let text = String::from_utf8_lossy(&image);
+        assert!(text.contains("modules/dep.ko\0") && !text.contains("modules/mine.ko\0"));
+        // A module of somebody's in the place of the kernel's own is not the kernel's own.
+        payload.insert(module("dep"), "", Expect::Success);
+        assert_eq!(payload.plan_to_wait("n").steps.len(), 0);
     }
 
     #[test]

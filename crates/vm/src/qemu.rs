@@ -51,7 +51,7 @@ pub struct Arguments<'a> {
     pub memory: u32,
     /// Processors.
     pub processors: u32,
-    /// Gets the serial console.
+    /// Gets the serial console, after what is there already.
     pub console: &'a Utf8Path,
     /// A listening Unix socket that gets the verdict port.
     pub port: &'a Utf8Path,
@@ -63,6 +63,20 @@ pub struct Arguments<'a> {
     pub capture: Option<&'a Utf8Path>,
     /// Whether each instruction takes the guest a nanosecond. Emulated only.
     pub counted: bool,
+    /// That the machine is to be saved, or goes on from where it was.
+    pub saved: Option<SavedMemory<'a>>,
+}
+
+/// Memory of a machine that is saved, or goes on from where it was.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedMemory<'a> {
+    /// The file that it is, or is to be, in.
+    pub file: &'a Utf8Path,
+    /// A listening Unix socket that gets the monitor (QMP).
+    pub monitor: &'a Utf8Path,
+    /// Whether the machine goes on: it waits for its devices' state, and what it writes to its
+    /// memory is its own, and no other's that goes on from the same file.
+    pub goes_on: bool,
 }
 
 /// How the kernel comes to run.
@@ -113,20 +127,25 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     let board = Board::of(*architecture);
     // Instructions can be counted where one thread executes them all.
     let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
+    let memory = arguments.saved.map_or("", |_| ",memory-backend=memory");
     let cmd = Cmd::new(board.qemu())
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
-        .args(["-machine", boot.machine(board)])
+        .args(["-machine", &format!("{}{memory}", boot.machine(board))])
         .args(["-accel", accel, "-cpu", board.cpu(*accelerator)])
         .args(["-smp", &arguments.processors.to_string(), "-m", &arguments.memory.to_string()]);
     let cmd = boot
         .add_to(cmd)
-        .args(["-chardev", &format!("file,id=console,path={}", escaped(console))])
+        .args(["-chardev", &format!("file,id=console,append=on,path={}", escaped(console))])
         .args(["-serial", "chardev:console"])
         .args(["-device", "virtio-serial-pci,id=ports"])
         .args(["-chardev", &format!("socket,id=verdict,path={}", escaped(port))])
         .args(["-device", &format!("virtserialport,bus=ports.0,chardev=verdict,name={}", vm_protocol::PORT)]);
     let cmd = if arguments.counted { cmd.args(["-icount", "shift=0"]) } else { cmd };
+    let cmd = match arguments.saved {
+        Some(saved) => saved.add_to(cmd, arguments.memory),
+        None => cmd,
+    };
     if !arguments.network {
         return cmd;
     }
@@ -140,6 +159,19 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
             cmd.args(["-object", &format!("filter-dump,id=capture,netdev=net,file={}", escaped(file))])
         }
         None => cmd,
+    }
+}
+
+impl SavedMemory<'_> {
+    fn add_to(self, cmd: Cmd, megabytes: u32) -> Cmd {
+        let share = if self.goes_on { "off" } else { "on" };
+        let file = escaped(self.file);
+        let memory = format!("memory-backend-file,id=memory,size={megabytes}M,share={share},mem-path={file}");
+        let cmd = cmd
+            .args(["-object", &memory])
+            .args(["-chardev", &format!("socket,id=monitor,path={}", escaped(self.monitor))])
+            .args(["-mon", "chardev=monitor,mode=control"]);
+        if self.goes_on { cmd.args(["-incoming", "defer"]) } else { cmd }
     }
 }
 
@@ -190,6 +222,7 @@ mod tests {
             forward: network.then_some((4455, 445)),
             capture: Some(Utf8Path::new("/k/a.pcap")),
             counted: network,
+            saved: None,
         };
         command(&arguments).line()
     }

@@ -98,6 +98,8 @@ impl From<Trouble> for Verdict {
 pub enum Ending {
     /// The guest reported the end of its plan, and the host stopped it.
     Finished,
+    /// The guest waits for the rest of its plan.
+    Waiting,
     /// The host stopped it some time after it had seen trouble.
     Trouble,
     /// No greeting within this time.
@@ -184,7 +186,9 @@ fn from_hits<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
 fn unfinished_step<'a, X>(evidence: &Evidence<'a, X>) -> Option<&'a GuestStep<X>> {
     let last = evidence.events.iter().rev().find_map(|event| match event {
         Event::StepStarted { index } => Some(Some(*index)),
-        Event::StepEnded { .. } | Event::Finished { .. } | Event::Broken { .. } => Some(None),
+        Event::StepEnded { .. } | Event::Waiting { .. } | Event::Finished { .. } | Event::Broken { .. } => {
+            Some(None)
+        }
         Event::Hello { .. } => None,
     });
     evidence.plan.steps.get(last??).map(|planned| &planned.step)
@@ -331,7 +335,7 @@ mod tests {
         let insert = GuestStep::InsertModule { file: "x.ko".into(), params: String::new() };
         let remove = GuestStep::RemoveModule { name: "x".into(), patience: 0 };
         let steps = [insert, remove].map(|step| PlannedStep { step, expect: Expect::Success });
-        GuestPlan { nonce: "n".into(), early: vec![], steps: steps.into() }
+        GuestPlan { nonce: "n".into(), early: vec![], steps: steps.into(), waits: false }
     }
 
     fn hello() -> Event {

@@ -25,8 +25,9 @@ use project::Project;
 use project::build::build;
 use vm::accelerator::Accelerator;
 use vm::boot;
-use vm::machine::{Limits, Run};
+use vm::limits::Limits;
 use vm::modules::GuestModule;
+use vm::run::Run;
 use vm::verdict::Verdict;
 use vm_protocol::Expect;
 

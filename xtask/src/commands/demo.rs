@@ -22,8 +22,8 @@ use project::build::{Built, Object, build};
 use report::failure::{Exit, Failure};
 use report::{seconds, size, table};
 use vm::boot::{self, Options};
-use vm::machine::Run;
 use vm::modules::{GuestModule, ModuleTree};
+use vm::run::Run;
 
 /// `cargo xtask demo`.
 #[derive(Clone, Debug, Args)]
@@ -119,7 +119,7 @@ fn mount(
 ) -> Result<(Run, Steps)> {
     let tree = boot::tree(&prepared.kdir)?;
     let (payload, steps) = payload(context, &tree, object(built)?, share.port(), text)?;
-    let options = Options { memory: 256, append: Vec::new(), limit: None };
+    let options = Options { memory: 256, append: Vec::new(), limit: None, warm: false };
     let run = boot::boot(context, &prepared.kdir, &payload, &built.console_log(), &options)?;
     Ok((run, steps))
 }

@@ -26,9 +26,9 @@ use project::sign::{ModuleSigner, Unsigned};
 use report::failure::{Exit, Failure};
 use report::{seconds, table};
 use vm::boot::{self, Options};
-use vm::machine::Run;
 use vm::modules::GuestModule;
 use vm::refusal::LoaderRefusal;
+use vm::run::Run;
 use vm::secure_boot::{Chain, ENABLED, SecureBoot, require_signed_image};
 use vm::verdict::{Judgement, Verdict};
 
@@ -194,6 +194,7 @@ impl Machine<'_> {
             memory: self.args.memory,
             append: self.args.append.clone(),
             limit: self.args.limit.map(Duration::from_secs),
+            warm: false,
         };
         let enrolled = case.enrolled().then_some(&self.pair.certificate);
         let secure_boot = SecureBoot { chain: self.chain, vmlinuz, enrolled };

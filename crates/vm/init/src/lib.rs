@@ -6,6 +6,7 @@
 //!
 //! It knows neither the host's side of the machine nor what a module is for.
 
+mod handover;
 mod kernel_log;
 mod module;
 mod network;

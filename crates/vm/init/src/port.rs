@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The virtio-serial port that events leave by.
+//! The virtio-serial port that events leave by, and the rest of a plan arrives at.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vm_protocol::{Event, Message, PORT};
+use vm_protocol::{Event, ExtraStep, Handover, Message, PORT};
 
 /// Where the kernel lists the ports.
 const CLASS: &str = "/sys/class/virtio-ports";
@@ -15,9 +15,12 @@ const CLASS: &str = "/sys/class/virtio-ports";
 /// The kernel learns the names of ports from the host some time after it has found the device.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The first line of a handover is not longer; the files come after it.
+const LINE_LIMIT: u64 = 16 << 20;
+
 /// The open port.
 pub(crate) struct Port {
-    device: File,
+    device: BufReader<File>,
     nonce: String,
 }
 
@@ -27,9 +30,9 @@ impl Port {
         let started = Instant::now();
         loop {
             if let Some(path) = find() {
-                let device = OpenOptions::new().write(true).open(&path);
+                let device = OpenOptions::new().read(true).write(true).open(&path);
                 let device = device.map_err(|error| format!("{}: {error}", path.display()))?;
-                return Ok(Self { device, nonce: nonce.to_owned() });
+                return Ok(Self { device: BufReader::new(device), nonce: nonce.to_owned() });
             }
             if started.elapsed() > PATIENCE {
                 return Err(format!("no virtio-serial port is named {PORT}"));
@@ -38,12 +41,33 @@ impl Port {
         }
     }
 
+    /// Waits for the rest of the plan, and hands each of its files to `take`; what is sent from
+    /// then on is of the new run.
+    pub(crate) fn receive<X: ExtraStep>(
+        &mut self,
+        mut take: impl FnMut(&str, &[u8]) -> Result<(), String>,
+    ) -> Result<Handover<X>, String> {
+        let failed = |error: std::io::Error| format!("reading from the port: {error}");
+        let mut line = Vec::new();
+        self.device.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(failed)?;
+        let handover: Handover<X> =
+            serde_json::from_slice(&line).map_err(|error| format!("the handover: {error}"))?;
+        for (name, length) in &handover.files {
+            let length = usize::try_from(*length).map_err(|error| format!("{name}: {error}"))?;
+            let mut bytes = vec![0; length];
+            self.device.read_exact(&mut bytes).map_err(failed)?;
+            take(name, &bytes)?;
+        }
+        self.nonce.clone_from(&handover.nonce);
+        Ok(handover)
+    }
+
     /// Sends one event.
     pub(crate) fn send(&mut self, event: Event) -> Result<(), String> {
         let message = Message { nonce: self.nonce.clone(), event };
         let mut line = serde_json::to_vec(&message).map_err(|error| error.to_string())?;
         line.push(b'\n');
-        self.device.write_all(&line).map_err(|error| format!("writing to the port: {error}"))
+        self.device.get_mut().write_all(&line).map_err(|error| format!("writing to the port: {error}"))
     }
 }
 

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
-use vm_protocol::{Event, ExtraStep, GuestPlan, PLAN, PlannedStep, StepOutcome};
+use vm_protocol::{Event, ExtraStep, GuestPlan, Handover, PLAN, PlannedStep, StepOutcome};
 
+use crate::handover;
 use crate::kernel_log::{self, KernelLog};
 use crate::port::Port;
 use crate::step_error::StepResult;
@@ -62,12 +63,28 @@ fn work<X: ExtraStep>(
     port: &mut Port,
 ) -> Result<(), String> {
     port.send(Event::Hello { release: release()?, tainted: tainted()?, log: log.read_new()? })?;
-    for (index, planned) in plan.steps.iter().enumerate() {
-        if !work_step(index, planned, extra, log, port)? {
-            break;
-        }
+    if work_steps(0, &plan.steps, extra, log, port)? && plan.waits {
+        port.send(Event::Waiting { tainted: tainted()?, log: log.read_new()? })?;
+        let rest: Handover<X> = handover::receive(port)?;
+        work_steps(plan.steps.len(), &rest.steps, extra, log, port)?;
     }
     port.send(Event::Finished { tainted: tainted()?, log: log.read_new()? })
+}
+
+/// Steps, counted from `first`; whether all ended as expected, and not before the last.
+fn work_steps<X: ExtraStep>(
+    first: usize,
+    steps: &[PlannedStep<X>],
+    extra: &impl Fn(&X) -> StepResult,
+    log: &mut KernelLog,
+    port: &mut Port,
+) -> Result<bool, String> {
+    for (index, planned) in (first..).zip(steps) {
+        if !work_step(index, planned, extra, log, port)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// One step; whether it ended as expected.

@@ -50,6 +50,13 @@ pub enum Event {
         /// The taint mask after the step.
         taint_after: u64,
     },
+    /// All steps so far are done, and the rest of the plan is waited for.
+    Waiting {
+        /// The taint mask.
+        tainted: u64,
+        /// The kernel log since the last step.
+        log: Vec<LogLine>,
+    },
     /// The init itself could not go on.
     Broken {
         /// Why.

@@ -5,6 +5,9 @@
 //! [`Event`] as one line of JSON, a [`Message`], on a virtio-serial port. Every message repeats the
 //! nonce of the run, so that nothing else that reaches the port can pass for a report.
 //!
+//! A machine whose plan says so waits once the steps are done, and is handed the rest of it
+//! ([`Handover`]): it can be saved there, and run on from there any number of times.
+//!
 //! A plan is made of steps that suit any module. Whoever needs more adds a type of its own
 //! ([`ExtraStep`]): the plan and the init that works through it then both name that type, so that a
 //! plan cannot reach an init that does not know its steps.
@@ -20,7 +23,7 @@ mod plan;
 pub use errno::Errno;
 pub use event::{Event, Message, StepOutcome};
 pub use log::LogLine;
-pub use plan::{Expect, ExtraStep, GuestPlan, GuestStep, NoExtraStep, PlannedStep};
+pub use plan::{Expect, ExtraStep, GuestPlan, GuestStep, Handover, NoExtraStep, PlannedStep};
 
 /// The virtio-serial port the init reports on, as `/sys/class/virtio-ports/*/name` shows it.
 pub const PORT: &str = "org.cargo-kmod.verdict";

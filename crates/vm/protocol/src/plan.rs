@@ -21,6 +21,25 @@ pub struct GuestPlan<X = NoExtraStep> {
     pub early: Vec<String>,
     /// The steps, in order. The first that does not end as expected is the last.
     pub steps: Vec<PlannedStep<X>>,
+    /// Whether the init then waits for more ([`Handover`]).
+    pub waits: bool,
+}
+
+/// The rest of a plan, for an init that waits: one line of JSON on the port, then the bytes of the
+/// files one after another. The machine may have been saved while it waited, and run again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover<X = NoExtraStep> {
+    /// Names the run from now on.
+    pub nonce: String,
+    /// The steps that follow; they are counted on from those that were done.
+    pub steps: Vec<PlannedStep<X>>,
+    /// Files for [`MODULES`](crate::MODULES), each with its length in bytes.
+    pub files: Vec<(String, u64)>,
+    /// What time it is, in microseconds since the beginning of 1970.
+    pub time: u64,
+    /// Random bytes that no other machine is given, in hexadecimal digits: those that go on from
+    /// the same saved one would otherwise all draw the same numbers.
+    pub entropy: String,
 }
 
 /// A step and how it is to end.
@@ -239,7 +258,7 @@ mod tests {
 
     fn plan<X>(step: impl Into<GuestStep<X>>) -> GuestPlan<X> {
         let steps = vec![PlannedStep { step: step.into(), expect: Expect::Failure(Errno::EIO) }];
-        GuestPlan { nonce: "n".into(), early: vec![], steps }
+        GuestPlan { nonce: "n".into(), early: vec![], steps, waits: false }
     }
 
     #[test]

@@ -117,15 +117,15 @@ mod tests {
 
     #[test]
     fn a_date_that_apt_refuses_is_told_from_a_network_that_fails() {
-        let expired = "    | Get:4 http://deb.debian.org/debian unstable InRelease [193 kB]
-    | E: Release file for http://deb.debian.org/debian/dists/testing/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.
-    | E: Release file for http://deb.debian.org/debian/dists/unstable/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.";
+        let expired = "    | Get:4 http://m/debian unstable InRelease [193 kB]
+    | E: Release file for http://m/debian/dists/testing/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.
+    | E: Release file for http://m/debian/dists/unstable/InRelease is expired (invalid since 21d 14h 43min 21s). Updates for this repository will not be applied.";
         let failure = refused_by_apt(expired).unwrap();
         assert_eq!(
             failure.to_string(),
             "the package archive: apt refuses its indexes as past their time: \
-             http://deb.debian.org/debian/dists/testing/InRelease, \
-             http://deb.debian.org/debian/dists/unstable/InRelease"
+             http://m/debian/dists/testing/InRelease, \
+             http://m/debian/dists/unstable/InRelease"
         );
         assert!(failure.remedy.unwrap().contains("Check-Valid-Until"));
         let early = "E: Release file for http://m/debian/dists/stable/InRelease is not valid yet (invalid for another 3h 2min 1s). Updates for this repository will not be applied.";

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What came of loading modules: for people, for programs, as KTAP.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use kmodfile::release::Release;
+use project::Project;
+use project::build::Built;
+use report::{seconds, table};
+use serde::Serialize;
+use vm::boot;
+use vm::ktap::{KtapReport, TestCounts, TestOutcome, TestResult};
+use vm::leaks::LostObject;
+use vm::verdict::Verdict;
+
+use crate::commands::insmod::load::Loaded;
+use crate::commands::insmod::repeat::Repeated;
+
+/// The outcome for one kernel.
+#[derive(Serialize)]
+pub(super) struct Outcome {
+    release: Release,
+    verdict: Verdict,
+    reason: String,
+    boot_seconds: Option<f64>,
+    /// Whether the machine went on from where it was saved.
+    warm: bool,
+    seconds: f64,
+    said: Vec<String>,
+    /// The tests that ran in the modules.
+    #[serde(skip_serializing_if = "KtapReport::is_empty")]
+    tests: KtapReport,
+    /// What kmemleak found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<LostObject>,
+    /// How many runs came out how, if there were several; the rest is of the first that failed, or
+    /// else of the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeated: Option<RunCounts>,
+    console: Utf8PathBuf,
+}
+
+/// How many runs passed, and how many did not.
+#[derive(Serialize)]
+struct RunCounts {
+    passed: u32,
+    failed: u32,
+}
+
+impl RunCounts {
+    /// For people: one that only sometimes fails is what is hard to find.
+    fn shown(&self) -> String {
+        let Self { passed, failed } = self;
+        let all = passed + failed;
+        match (passed, failed) {
+            (_, 0) => format!("  {all} of {all} runs"),
+            (0, _) => format!("  none of {all} runs passed"),
+            _ => format!("  flaky: {failed} of {all} runs failed"),
+        }
+    }
+}
+
+/// What came of loading the project's modules, as it is reported.
+pub(super) fn outcome(project: &Project, built: &Built, repeated: Repeated) -> Outcome {
+    let Repeated { loaded: Loaded { run, tests, lost }, passed, failed } = repeated;
+    let said = project.modules.iter().flat_map(|module| boot::said_by(&run, &module.name.replace('-', "_")));
+    Outcome {
+        release: built.release.clone(),
+        verdict: run.judgement.verdict,
+        reason: run.judgement.reason.clone(),
+        boot_seconds: run.boot.map(|boot| boot.as_secs_f64()),
+        warm: run.warm,
+        seconds: run.wall.as_secs_f64(),
+        said: said.map(str::to_owned).collect(),
+        tests,
+        lost,
+        repeated: (passed + failed > 1).then_some(RunCounts { passed, failed }),
+        console: run.console_log.clone(),
+    }
+}
+
+/// The results for each kernel, as one run: its modules' suites are what it is made of.
+pub(super) fn ktap(outcomes: &[Outcome]) -> KtapReport {
+    let one = |outcome: &Outcome| {
+        let passed = outcome.verdict == Verdict::Pass;
+        let result = if passed { TestOutcome::Passed } else { TestOutcome::Failed };
+        let mut test = TestResult::new(outcome.release.as_str(), result, outcome.tests.tests.clone());
+        test.diagnostics.clone_from(&outcome.tests.problems);
+        if !passed {
+            test.diagnostics.extend(outcome.reason.lines().map(|line| line.trim().to_owned()));
+        }
+        test
+    };
+    KtapReport { tests: outcomes.iter().map(one).collect(), problems: Vec::new() }
+}
+
+/// For people.
+pub(super) fn shown(outcome: &Outcome) -> String {
+    let wall = seconds(Duration::from_secs_f64(outcome.seconds));
+    let said = outcome.said.iter().map(|line| format!("\n    {line}")).collect::<String>();
+    let lost: String = outcome.lost.iter().map(|object| format!("\n    lost: {object}")).collect();
+    let repeated = outcome.repeated.as_ref().map(RunCounts::shown).unwrap_or_default();
+    let tests = shown_tests(&outcome.tests);
+    format!("{}  {}  {wall}{repeated}{said}{lost}{tests}", outcome.release, outcome.verdict)
+}
+
+/// A row for each suite, then what is to be said of tests that did not pass.
+fn shown_tests(tests: &KtapReport) -> String {
+    if tests.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![["    SUITE", "PASSED", "FAILED", "SKIPPED"].map(str::to_owned).to_vec()];
+    rows.extend(tests.tests.iter().map(|suite| {
+        let TestCounts { passed, failed, skipped } = suite.counts();
+        let counts = [passed, failed, skipped].map(|count| count.to_string());
+        std::iter::once(format!("    {}", suite.name)).chain(counts).collect()
+    }));
+    let mut text = format!("\n{}", table(&rows));
+    for suite in &tests.tests {
+        bad_ones(suite, &suite.name, &mut text);
+    }
+    text.extend(tests.problems.iter().map(|problem| format!("\n    {problem}")));
+    text
+}
+
+fn bad_ones(test: &TestResult, name: &str, text: &mut String) {
+    if test.subtests.is_empty() && test.is_bad() {
+        text.push_str(&format!("\n    failed: {name}"));
+        text.extend(test.diagnostics.iter().map(|line| format!("\n        {line}")));
+    }
+    for inner in &test.subtests {
+        bad_ones(inner, &format!("{name}.{}", inner.name), text);
+    }
+}

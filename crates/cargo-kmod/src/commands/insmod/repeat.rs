@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Loads modules again and again, each time in a machine of its own.
+
+use anyhow::Result;
+use kernel::context::Context;
+use kernel::prepare::Prepared;
+use project::Project;
+use project::build::Built;
+use report::ProgressUnit;
+use vm::verdict::Verdict;
+
+use crate::commands::insmod::args::InsmodArgs;
+use crate::commands::insmod::load::{Loaded, load};
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Repeated {
+    /// The first run that failed, else the last.
+    pub(super) loaded: Loaded,
+    pub(super) passed: u32,
+    pub(super) failed: u32,
+}
+
+/// Loads them as often as was asked for.
+pub(super) fn repeat(
+    context: &Context,
+    args: &InsmodArgs,
+    project: &Project,
+    prepared: &Prepared,
+    built: &Built,
+) -> Result<Repeated> {
+    let most = args.repeat.unwrap_or(if args.until_failure { u32::MAX } else { 1 });
+    let once = |context: &Context, name: &str| {
+        let console = built.console_log().with_file_name(name);
+        load(context, args, project, prepared, built, &console)
+    };
+    let console = built.console_log();
+    let console = console.file_name().unwrap_or_default();
+    let mut repeated = Repeated::first(once(context, console)?);
+    if most == 1 || repeated.is_over(args, most) {
+        return Ok(repeated);
+    }
+    // One line for all of them, and the console of the first that failed is kept.
+    let step = context.report.step("Repeating", built.release.as_str());
+    let quiet = context.quietly();
+    step.count(ProgressUnit::Things("run", "runs"), args.repeat.map_or(0, u64::from));
+    while !repeated.is_over(args, most) {
+        step.reach(u64::from(repeated.runs()));
+        let name = if repeated.failed == 0 { console } else { "console-again.log" };
+        repeated.add(once(&quiet, name)?);
+    }
+    step.done("Repeated", &format!("{}: {} runs", built.release, repeated.runs()));
+    Ok(repeated)
+}
+
+impl Repeated {
+    fn first(loaded: Loaded) -> Self {
+        let passed = u32::from(loaded.run.judgement.verdict == Verdict::Pass);
+        Self { loaded, passed, failed: 1 - passed }
+    }
+
+    fn add(&mut self, loaded: Loaded) {
+        let passed = loaded.run.judgement.verdict == Verdict::Pass;
+        if self.failed == 0 {
+            self.loaded = loaded;
+        }
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+    }
+
+    fn runs(&self) -> u32 {
+        self.passed + self.failed
+    }
+
+    fn is_over(&self, args: &InsmodArgs, most: u32) -> bool {
+        self.runs() == most || (args.until_failure && self.failed > 0)
+    }
+}
