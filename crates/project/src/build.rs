@@ -21,6 +21,7 @@ use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::make::{require_path, run_counted};
+use kernel::origin::Origin;
 use kernel::prepare::Prepared;
 use kernel::root::Access;
 use kernel::toolchain::Toolchain;
@@ -217,6 +218,15 @@ fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Re
     .into())
 }
 
+/// A kernel that finds faults is made without debug information, as it would be twice as large;
+/// modules have it there, or what it finds could not be led back to their source.
+fn debug_flags(kdir: &Kdir) -> &'static [(&'static str, &'static str)] {
+    match kdir.stamp().origin {
+        Origin::Sanitizing { .. } => &[("KCFLAGS", "-g"), ("KRUSTFLAGS", "-Cdebuginfo=2")],
+        _ => &[],
+    }
+}
+
 fn inputs(
     project: &Project,
     sources: &Sources,
@@ -234,6 +244,8 @@ fn inputs(
         .text("sources", &sources.hash())
         .optional("certificate", pair.map(|pair| pair.certificate.facts.fingerprint.as_str()))
         .number("modules", project.modules.len() as u64);
+    let print =
+        debug_flags(&prepared.kdir).iter().fold(print, |print, (name, value)| print.text(name, value));
     project.modules.iter().fold(print, of_module).hex()
 }
 
@@ -410,7 +422,8 @@ impl Building<'_> {
             .env("MAKEFLAGS", toolchain.make_words().join(" "))
             .env("STOCK_MODULES", self.stock.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
-        self.inside(cmd)
+        let flags = debug_flags(&self.prepared.kdir).iter();
+        self.inside(flags.fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
     }
 
     /// In the root it looks as on a machine that has the kernel and its headers:

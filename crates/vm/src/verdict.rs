@@ -8,6 +8,7 @@ use vm_protocol::{Errno, Event, ExtraStep, GuestPlan, GuestStep, LogLine, MARKER
 
 use crate::console::{self, Hit, Trouble};
 use crate::refusal::LoaderRefusal;
+use crate::symbol_name::readable;
 use report::failure::Exit;
 use report::{counted, seconds};
 
@@ -174,10 +175,11 @@ fn never_up<X>(evidence: &Evidence<'_, X>) -> Judgement {
 
 fn from_hits<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
     let hit = console::cause(evidence.hits)?;
+    let line = readable(&hit.line);
     let reason = match (hit.at_boot, unfinished_step(evidence)) {
-        (true, _) => format!("{} (at boot, before any module of the plan)", hit.line),
-        (false, Some(step)) => format!("{} (during `{step}`)", hit.line),
-        (false, None) => hit.line.clone(),
+        (true, _) => format!("{line} (at boot, before any module of the plan)"),
+        (false, Some(step)) => format!("{line} (during `{step}`)"),
+        (false, None) => line,
     };
     Some(judgement(hit.trouble.into(), reason))
 }

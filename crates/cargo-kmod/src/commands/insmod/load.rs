@@ -10,11 +10,13 @@ use kernel::prepare::Prepared;
 use project::Project;
 use project::build::Built;
 use vm::boot::{self, Options};
+use vm::decode::DecodedTrace;
 use vm::ktap::KtapReport;
 use vm::leaks::{self, LostObject};
 use vm::modules::{GuestModule, ModuleTree, in_order};
 use vm::payload::Payload;
 use vm::run::Run;
+use vm::trace::Trace;
 use vm::verdict::{Judgement, Verdict};
 use vm_protocol::GuestStep;
 
@@ -29,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) tests: KtapReport,
     /// What kmemleak found.
     pub(super) lost: Vec<LostObject>,
+    /// The first trace of a run that did not pass.
+    pub(super) trace: Option<DecodedTrace>,
 }
 
 /// Boots one kernel and loads the project's modules in the order of dkms.conf, then unloads
@@ -54,7 +58,23 @@ pub(super) fn load(
     let mut run = boot::boot(context, &prepared.kdir, &payload, console, &options)?;
     let (tests, lost) = (boot::tests_in(&run), boot::lost_objects(&payload, &run));
     run.judgement = judged_with(run.judgement, &tests, &lost);
-    Ok(Loaded { run, tests, lost })
+    let trace = match run.judgement.verdict {
+        Verdict::Pass => None,
+        _ => trace(context, prepared, built, &run)?,
+    };
+    Ok(Loaded { run, tests, lost, trace })
+}
+
+/// The first trace on the console, led back to the source. Where that cannot be done, it is said,
+/// and the trace is shown as the kernel printed it.
+fn trace(context: &Context, prepared: &Prepared, built: &Built, run: &Run) -> Result<Option<DecodedTrace>> {
+    let console = fs_err::read(&run.console_log)?;
+    let Some(trace) = Trace::first_in(&String::from_utf8_lossy(&console)) else { return Ok(None) };
+    let decoded = DecodedTrace::of(context, prepared, &built.objects, &trace);
+    Ok(Some(decoded.unwrap_or_else(|error| {
+        context.report.warn(&format!("the trace is not led back to the source: {error:#}"));
+        DecodedTrace::undecoded(trace)
+    })))
 }
 
 /// A verdict that knows of tests, and whose leak says where.

@@ -10,6 +10,7 @@ use project::build::Built;
 use report::{seconds, table};
 use serde::Serialize;
 use vm::boot;
+use vm::decode::{DecodedFrame, DecodedTrace, SourcePlace};
 use vm::ktap::{KtapReport, TestCounts, TestOutcome, TestResult};
 use vm::leaks::LostObject;
 use vm::verdict::Verdict;
@@ -34,6 +35,9 @@ pub(super) struct Outcome {
     /// What kmemleak found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<LostObject>,
+    /// The first trace of a run that did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<DecodedTrace>,
     /// How many runs came out how, if there were several; the rest is of the first that failed, or
     /// else of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +67,7 @@ impl RunCounts {
 
 /// What came of loading the project's modules, as it is reported.
 pub(super) fn outcome(project: &Project, built: &Built, repeated: Repeated) -> Outcome {
-    let Repeated { loaded: Loaded { run, tests, lost }, passed, failed } = repeated;
+    let Repeated { loaded: Loaded { run, tests, lost, trace }, passed, failed } = repeated;
     let said = project.modules.iter().flat_map(|module| boot::said_by(&run, &module.name.replace('-', "_")));
     Outcome {
         release: built.release.clone(),
@@ -75,6 +79,7 @@ pub(super) fn outcome(project: &Project, built: &Built, repeated: Repeated) -> O
         said: said.map(str::to_owned).collect(),
         tests,
         lost,
+        trace,
         repeated: (passed + failed > 1).then_some(RunCounts { passed, failed }),
         console: run.console_log.clone(),
     }
@@ -102,7 +107,36 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     let lost: String = outcome.lost.iter().map(|object| format!("\n    lost: {object}")).collect();
     let repeated = outcome.repeated.as_ref().map(RunCounts::shown).unwrap_or_default();
     let tests = shown_tests(&outcome.tests);
-    format!("{}  {}  {wall}{repeated}{said}{lost}{tests}", outcome.release, outcome.verdict)
+    let trace = outcome.trace.as_ref().map(shown_trace).unwrap_or_default();
+    format!("{}  {}  {wall}{repeated}{said}{lost}{tests}{trace}", outcome.release, outcome.verdict)
+}
+
+/// So many frames are shown: what is further out is how any module is loaded.
+const FRAMES: usize = 12;
+
+/// The line that began a trace, then a row for each frame: the function, and the line of the source
+/// that it is at.
+fn shown_trace(trace: &DecodedTrace) -> String {
+    let mut rows = Vec::new();
+    for DecodedFrame { frame, places } in trace.frames.iter().take(FRAMES) {
+        if let Some(part) = &frame.part {
+            rows.push(vec![format!("      {part}:")]);
+        }
+        let own = format!("      {}+{:#x}", frame.function, frame.offset);
+        let Some((outermost, inlined)) = places.split_last() else {
+            rows.push(vec![own]);
+            continue;
+        };
+        rows.extend(inlined.iter().map(|place| row(format!("      {} (inlined)", place.function), place)));
+        rows.push(row(own, outermost));
+    }
+    let more = trace.frames.len().saturating_sub(FRAMES);
+    let more = if more > 0 { format!("\n      and {more} more") } else { String::new() };
+    format!("\n    {}\n{}{more}", trace.headline, table(&rows))
+}
+
+fn row(function: String, place: &SourcePlace) -> Vec<String> {
+    vec![function, format!("{}:{}", place.file, place.line), place.text.clone().unwrap_or_default()]
 }
 
 /// A row for each suite, then what is to be said of tests that did not pass.
