@@ -5,7 +5,7 @@
 use kernel::machine::programs::{Program, program};
 use kmodfile::architecture::Architecture;
 
-use crate::accelerator::Accelerator;
+use crate::accelerator::{Accelerator, KvmProcessor};
 
 /// A machine of one architecture, as QEMU knows it.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub struct Board {
     pub firmware: &'static str,
     /// The processor that is emulated.
     emulated: &'static str,
+    /// What is tried of the processor on KVM, one after another.
+    pub on_kvm: &'static [KvmProcessor],
     /// The serial port, as the kernel calls it.
     pub console: &'static str,
     /// Parameters that only save time.
@@ -47,6 +49,7 @@ const AMD64: Board = Board {
     direct: "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
     firmware: "q35,usb=off,smm=on,vmport=off,hpet=off,sata=off",
     emulated: "Nehalem,+rdrand,-cx16",
+    on_kvm: &KvmProcessor::ALL,
     console: "ttyS0",
     faster: &["noreplace-smp", "no_timer_check"],
     one_emulated: &["nolapic_timer"],
@@ -57,6 +60,7 @@ const ARM64: Board = Board {
     direct: "virt",
     firmware: "virt",
     emulated: "cortex-a57",
+    on_kvm: &[KvmProcessor::Whole],
     console: "ttyAMA0",
     faster: &[],
     one_emulated: &[],
@@ -79,7 +83,7 @@ impl Board {
     /// QEMU's `-cpu`.
     pub fn cpu(&self, accelerator: Accelerator) -> &'static str {
         match accelerator {
-            Accelerator::Kvm => "host",
+            Accelerator::Kvm(processor) => processor.option(),
             Accelerator::Tcg => self.emulated,
         }
     }

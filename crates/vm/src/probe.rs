@@ -69,7 +69,7 @@ fn key(board: &Board) -> String {
     let qemu = programs::find(board.qemu()).and_then(|path| path.metadata().ok()?.modified().ok());
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let qemu = qemu.map_or(0, |time| since(time).as_nanos());
-    format!("{} kvm={kvm} user={user} qemu={qemu}", boot.trim())
+    format!("probe 2 {} kvm={kvm} user={user} qemu={qemu}", boot.trim())
 }
 
 fn probe(context: &Context, board: &Board, vmlinux: &Utf8Path, key: String) -> Result<Finding> {
@@ -83,26 +83,37 @@ fn probe(context: &Context, board: &Board, vmlinux: &Utf8Path, key: String) -> R
             _ => format!("/dev/kvm cannot be opened: {error}"),
         }));
     }
-    let cmd = probe_command(board, vmlinux);
-    context.report.command(&cmd.line());
-    Ok(match first_line(&cmd)? {
-        Some(line) if line.contains("Linux version") => {
-            Finding { key, accelerator: Accelerator::Kvm, why: "a kernel starts on it".to_owned() }
+    let mut tried = Vec::new();
+    for processor in board.on_kvm {
+        let accelerator = Accelerator::Kvm(*processor);
+        let cmd = probe_command(board, accelerator, vmlinux);
+        context.report.command(&cmd.line());
+        let line = first_line(&cmd)?;
+        if line.as_ref().is_some_and(|line| line.contains("Linux version")) {
+            return Ok(Finding { key, accelerator, why: "a kernel starts on it".to_owned() });
         }
-        Some(line) => tcg(format!("/dev/kvm is there, but QEMU says: {line}")),
-        None => tcg(format!(
-            "/dev/kvm is there, but a kernel started on it prints nothing within {} s",
-            PROBE_LIMIT.as_secs()
-        )),
-    })
+        tried.push(line);
+    }
+    Ok(tcg(why_not(&tried)))
 }
 
-fn probe_command(board: &Board, vmlinux: &Utf8Path) -> Cmd {
+/// Why KVM is not used, by what was printed first with each processor that was tried.
+fn why_not(tried: &[Option<String>]) -> String {
+    // A kernel that says nothing at all was started, and does not run: many hosts in a cloud let
+    // only guests with drivers of their own in.
+    if tried.contains(&None) {
+        return "KVM is there and runs no stock kernel: this machine's host is paravirtual".to_owned();
+    }
+    let said = tried.iter().flatten().next().map_or("nothing", String::as_str);
+    format!("KVM is there, but QEMU says: {said}")
+}
+
+fn probe_command(board: &Board, accelerator: Accelerator, vmlinux: &Utf8Path) -> Cmd {
     let parameters = format!("earlyprintk={0} earlycon console={0} panic=-1", board.console);
     Cmd::new(board.qemu())
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
-        .args(["-machine", board.direct, "-accel", "kvm", "-cpu", board.cpu(Accelerator::Kvm), "-m", "256"])
+        .args(["-machine", board.direct, "-accel", "kvm", "-cpu", board.cpu(accelerator), "-m", "256"])
         .args(["-kernel", vmlinux.as_str(), "-append", &parameters])
         .args(["-serial", "stdio", "-monitor", "none"])
 }
@@ -151,6 +162,7 @@ fn send_first_line(mut pipe: impl std::io::Read, sender: &mpsc::Sender<String>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accelerator::KvmProcessor;
 
     #[test]
     fn first_line_skips_warnings() {
@@ -161,8 +173,34 @@ mod tests {
 
     #[test]
     fn findings_survive_the_cache() {
-        let finding = Finding { key: "k".into(), accelerator: Accelerator::Tcg, why: "w".into() };
-        let text = serde_json::to_string(&finding).unwrap();
-        assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding);
+        let found = KvmProcessor::ALL.map(Accelerator::Kvm).into_iter().chain([Accelerator::Tcg]);
+        for accelerator in found {
+            let finding = Finding { key: "k".into(), accelerator, why: "w".into() };
+            let text = serde_json::to_string(&finding).unwrap();
+            assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), finding);
+        }
+    }
+
+    #[test]
+    fn why_not_is_said_to_people() {
+        let said = |text: &str| Some(text.to_owned());
+        let msr = said("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69");
+        // As on a nested machine of a cloud.
+        assert_eq!(
+            why_not(&[msr.clone(), None, None]),
+            "KVM is there and runs no stock kernel: this machine's host is paravirtual"
+        );
+        assert!(why_not(&[msr.clone(), msr.clone(), msr]).contains("MSR 0x10a"));
+    }
+
+    #[test]
+    fn less_of_the_processor_is_tried_after_more() {
+        let asked = Board::of(Architecture::Amd64).on_kvm.iter().map(|processor| {
+            let line =
+                probe_command(Board::of(Architecture::Amd64), Accelerator::Kvm(*processor), "/k".into())
+                    .line();
+            line.split(" -cpu ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+        });
+        assert_eq!(asked.collect::<Vec<_>>(), ["host", "host,arch-capabilities=off", "kvm64"]);
     }
 }

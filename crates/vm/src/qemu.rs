@@ -199,6 +199,7 @@ fn escaped(path: &Utf8Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accelerator::KvmProcessor;
 
     fn line(network: bool, append: &[String]) -> String {
         line_for(Architecture::Amd64, network, append)
@@ -242,7 +243,7 @@ mod tests {
             kernel_parameters(Architecture::Amd64, accelerator, processors, &[]).contains("nolapic_timer")
         };
         assert!(has(Accelerator::Tcg, 1));
-        assert!(!has(Accelerator::Tcg, 2) && !has(Accelerator::Kvm, 1));
+        assert!(!has(Accelerator::Tcg, 2) && !has(Accelerator::Kvm(KvmProcessor::Whole), 1));
     }
 
     #[test]
