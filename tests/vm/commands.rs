@@ -31,12 +31,27 @@ pub(crate) fn insmod(bench: &Bench) -> Result<()> {
 pub(crate) fn insmod_of_a_fault(bench: &Bench) -> Result<()> {
     let project = repository().join("tests/vm/fault");
     let release = bench.prepared.kdir.release().as_str();
-    let (status, text) = tool(&["--json", "insmod", "--project", project.as_str(), "--kernel", release])?;
+    let junit = bench.logs.join("fault.xml");
+    let args = ["--json", "insmod", "--project", project.as_str(), "--kernel", release];
+    let (status, text) = tool(&[&args[..], &["--junit", junit.as_str()]].concat())?;
     ensure!(status == 25, "status {status}: {text}");
     let outcomes: serde_json::Value = serde_json::from_str(&text)?;
     ensure!(outcomes[0]["verdict"] == "panic", "{outcomes}");
     let console = outcomes[0]["console"].as_str().context("no console is named")?;
     ensure!(fs_err::read_to_string(console)?.contains("fault_panic: on purpose"), "not in {console}");
+    // Where it happened, to the line.
+    let frames = outcomes[0]["trace"]["frames"].as_array().context("no trace")?;
+    let places = frames.iter().flat_map(|frame| frame["places"].as_array().into_iter().flatten());
+    let place = places.clone().next().with_context(|| format!("nothing is led back: {frames:?}"))?;
+    ensure!(place["file"] == "fault_panic.c" && place["function"] == "fault_panic_init", "{place}");
+    let text = place["text"].as_str().context("no line of the source")?;
+    ensure!(text.starts_with("panic("), "{text}");
+    let again = outcomes[0]["again"].as_str().context("no command")?;
+    ensure!(again.ends_with(&format!("insmod --project {project} --kernel {release}")), "{again}");
+    let xml = fs_err::read_to_string(&junit)?;
+    for said in ["failures=\"1\"", "type=\"panic\"", "fault_panic: on purpose", "again: "] {
+        ensure!(xml.contains(said), "{said} is not in {xml}");
+    }
     Ok(())
 }
 

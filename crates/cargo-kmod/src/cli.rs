@@ -114,7 +114,7 @@ Examples:
     /// passphrase or PIN is taken from KBUILD_SIGN_PIN.
     Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
-    Insmod(InsmodArgs),
+    Insmod(Box<InsmodArgs>),
     /// Make kmod RPMs of a project, for several kernels at once
     Rpm(RpmArgs),
     /// Link modules of one kernel into others that would load them, where the system has no

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The options of `cargo kmod insmod`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use kernel::sanitizing::stands_for;
+use kmodfile::release::Release;
+use report::process::Cmd;
 
 use crate::commands::build::BuildArgs;
+
+/// Memory of a machine in MiB, if nothing else is said.
+const MEMORY: u32 = 256;
 
 /// `cargo kmod insmod`.
 #[derive(Clone, Debug, Args)]
@@ -19,7 +25,7 @@ pub struct InsmodArgs {
     #[arg(long, value_name = "SECONDS")]
     pub limit: Option<u64>,
     /// Memory of the machine in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY)]
     pub memory: u32,
     /// Words added to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
@@ -46,12 +52,44 @@ pub struct InsmodArgs {
     /// which takes some twenty minutes on two processors.
     #[arg(long, conflicts_with_all = ["all_kernels", "secure_boot"])]
     pub sanitize: bool,
-    /// Write the results of KUnit suites to this file, as KTAP
-    #[arg(long, value_name = "FILE", requires = "sanitize")]
+    /// Write the results to this file as KTAP: a test a kernel, in it the KUnit suites of the modules
+    #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub ktap: Option<Utf8PathBuf>,
+    /// Write the results to this file as JUnit's XML: a suite a kernel, with the console of what
+    /// failed; a project that fails in some of several runs is flaky there
+    #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
+    pub junit: Option<Utf8PathBuf>,
     /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while
     /// its certificate is not enrolled, and loaded once it is? With a key made for the run, or that
     /// of --sign-key
     #[arg(long)]
     pub secure_boot: bool,
+}
+
+impl InsmodArgs {
+    /// The command that loads the modules of the project in `dir` in the same way for one kernel.
+    pub(super) fn again(&self, dir: &Utf8Path, release: &Release) -> String {
+        let of = stands_for(release).filter(|_| self.sanitize);
+        let release = of.as_ref().unwrap_or(release);
+        let cmd = Cmd::new("cargo").args(["kmod", "insmod", "--project", dir.as_str()]);
+        let mut cmd = cmd.args(["--kernel", release.as_str()]);
+        for (option, values) in [("--params", &self.params), ("--append", &self.append)] {
+            cmd = values.iter().fold(cmd, |cmd, value| cmd.args([option, value]));
+        }
+        cmd = self
+            .build
+            .settings
+            .iter()
+            .fold(cmd, |cmd, (name, value)| cmd.args(["--set", &format!("{name}={value}")]));
+        cmd = self.build.packages.iter().fold(cmd, |cmd, name| cmd.args(["--package", name]));
+        if self.memory != MEMORY {
+            cmd = cmd.args(["--memory", &self.memory.to_string()]);
+        }
+        if let Some(limit) = self.limit {
+            cmd = cmd.args(["--limit", &limit.to_string()]);
+        }
+        let flags =
+            [(self.build.allow_shell, "--allow-shell"), (self.cold, "--cold"), (self.sanitize, "--sanitize")];
+        flags.into_iter().filter(|(is, _)| *is).fold(cmd, |cmd, (_, flag)| cmd.arg(flag)).line()
+    }
 }

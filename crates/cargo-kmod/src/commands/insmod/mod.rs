@@ -2,6 +2,7 @@
 //! `cargo kmod insmod`: boots the very `.ko` that was built and gives a verdict.
 
 mod args;
+mod junit;
 mod load;
 mod outcome;
 mod repeat;
@@ -22,6 +23,7 @@ use vm::boot;
 use vm::init::OwnInit;
 
 pub use args::InsmodArgs;
+use junit::junit;
 pub(super) use load::payload;
 use outcome::{ktap, outcome, shown};
 use repeat::repeat;
@@ -40,11 +42,13 @@ fn once(context: &Context, args: &InsmodArgs) -> Result<()> {
     let batch = build::all(context, &wanted(context, args)?, |project, prepared, built| {
         let repeated = repeat(context, args, project, prepared, built)?;
         let passed = boot::require_pass(&repeated.loaded.run, built.release.as_str());
-        outcomes.push(outcome(project, built, repeated));
+        outcomes.push(outcome(args, project, built, repeated));
         passed
     })?;
-    if let Some(file) = args.ktap.as_ref().filter(|_| !outcomes.is_empty()) {
-        durable::replace(file, ktap(&outcomes).text().as_bytes())?;
+    if !outcomes.is_empty() {
+        for (file, text) in [(&args.ktap, ktap(&outcomes).text()), (&args.junit, junit(&outcomes)?)] {
+            file.as_ref().map_or(Ok(()), |file| durable::replace(file, text.as_bytes()))?;
+        }
     }
     if !outcomes.is_empty() {
         context.report.data(&outcomes);

@@ -15,23 +15,26 @@ use vm::ktap::{KtapReport, TestCounts, TestOutcome, TestResult};
 use vm::leaks::LostObject;
 use vm::verdict::Verdict;
 
+use crate::commands::insmod::args::InsmodArgs;
 use crate::commands::insmod::load::Loaded;
 use crate::commands::insmod::repeat::Repeated;
 
 /// The outcome for one kernel.
 #[derive(Serialize)]
 pub(super) struct Outcome {
-    release: Release,
-    verdict: Verdict,
-    reason: String,
+    pub(super) release: Release,
+    /// Name and version of the project.
+    pub(super) project: String,
+    pub(super) verdict: Verdict,
+    pub(super) reason: String,
     boot_seconds: Option<f64>,
     /// Whether the machine went on from where it was saved.
     warm: bool,
-    seconds: f64,
+    pub(super) seconds: f64,
     said: Vec<String>,
     /// The tests that ran in the modules.
     #[serde(skip_serializing_if = "KtapReport::is_empty")]
-    tests: KtapReport,
+    pub(super) tests: KtapReport,
     /// What kmemleak found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<LostObject>,
@@ -41,15 +44,17 @@ pub(super) struct Outcome {
     /// How many runs came out how, if there were several; the rest is of the first that failed, or
     /// else of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    repeated: Option<RunCounts>,
-    console: Utf8PathBuf,
+    pub(super) repeated: Option<RunCounts>,
+    pub(super) console: Utf8PathBuf,
+    /// The command that does the same again.
+    pub(super) again: String,
 }
 
 /// How many runs passed, and how many did not.
 #[derive(Serialize)]
-struct RunCounts {
-    passed: u32,
-    failed: u32,
+pub(super) struct RunCounts {
+    pub(super) passed: u32,
+    pub(super) failed: u32,
 }
 
 impl RunCounts {
@@ -66,11 +71,12 @@ impl RunCounts {
 }
 
 /// What came of loading the project's modules, as it is reported.
-pub(super) fn outcome(project: &Project, built: &Built, repeated: Repeated) -> Outcome {
+pub(super) fn outcome(args: &InsmodArgs, project: &Project, built: &Built, repeated: Repeated) -> Outcome {
     let Repeated { loaded: Loaded { run, tests, lost, trace }, passed, failed } = repeated;
     let said = project.modules.iter().flat_map(|module| boot::said_by(&run, &module.name.replace('-', "_")));
     Outcome {
         release: built.release.clone(),
+        project: built.project.clone(),
         verdict: run.judgement.verdict,
         reason: run.judgement.reason.clone(),
         boot_seconds: run.boot.map(|boot| boot.as_secs_f64()),
@@ -82,6 +88,7 @@ pub(super) fn outcome(project: &Project, built: &Built, repeated: Repeated) -> O
         trace,
         repeated: (passed + failed > 1).then_some(RunCounts { passed, failed }),
         console: run.console_log.clone(),
+        again: args.again(&project.dir, &built.release),
     }
 }
 
@@ -108,7 +115,11 @@ pub(super) fn shown(outcome: &Outcome) -> String {
     let repeated = outcome.repeated.as_ref().map(RunCounts::shown).unwrap_or_default();
     let tests = shown_tests(&outcome.tests);
     let trace = outcome.trace.as_ref().map(shown_trace).unwrap_or_default();
-    format!("{}  {}  {wall}{repeated}{said}{lost}{tests}{trace}", outcome.release, outcome.verdict)
+    let again = match outcome.verdict {
+        Verdict::Pass => String::new(),
+        _ => format!("\n    again: {}", outcome.again),
+    };
+    format!("{}  {}  {wall}{repeated}{said}{lost}{tests}{trace}{again}", outcome.release, outcome.verdict)
 }
 
 /// So many frames are shown: what is further out is how any module is loaded.
