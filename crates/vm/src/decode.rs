@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Leads the frames of a trace back to the source: addr2line(1), which the compilers' build root has,
-//! reads the debug information of the modules that were built.
+//! Leads the frames of a trace back to the source: addr2line(1), which the compilers' build root
+//! has, reads the debug information of the modules that were built.
 
 use std::collections::BTreeMap;
 

@@ -52,7 +52,8 @@ pub struct InsmodArgs {
     /// which takes some twenty minutes on two processors.
     #[arg(long, conflicts_with_all = ["all_kernels", "secure_boot"])]
     pub sanitize: bool,
-    /// Write the results to this file as KTAP: a test a kernel, in it the KUnit suites of the modules
+    /// Write the results to this file as KTAP: a test a kernel, in it the KUnit suites of its
+    /// modules
     #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub ktap: Option<Utf8PathBuf>,
     /// Write the results to this file as JUnit's XML: a suite a kernel, with the console of what
