@@ -2,7 +2,11 @@
 //! Kernels from source: what is refused, and, with `--long`, real ones of the distribution's source
 //! of the default kernel, small enough to be compiled here.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::kdir::Kdir;
@@ -217,11 +221,23 @@ fn menuconfig(suite: &Suite) {
         "{} kernel prepare --source {tarball} --config {config} --minimal --localversion -test-menu --menuconfig",
         crate::suite::PROGRAM
     );
-    // Escape twice leaves the menu.
+    let (keys, mut keyboard) = std::io::pipe().unwrap();
     let cmd = Cmd::new("script").args(["--quiet", "--return", "--command", &words, "/dev/null"]);
-    let cmd = cmd.env("TERM", "xterm").input("\x1b\x1b\x1b\x1b\n".as_bytes());
-    let (status, output) = run(&cmd);
-    assert_eq!(status, 0, "{output}");
+    let cmd = cmd.env("TERM", "xterm").stdin(Arc::new(File::from(OwnedFd::from(keys))));
+    let mut child = cmd.spawn(Stdio::piped(), Stdio::null()).unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut output = String::new();
+    // Escape twice leaves the menu; what it then asks is answered with yes. What is typed before
+    // something is asked is lost.
+    let mut answers = vec![("save your new configuration", "\n"), ("Kernel Configuration", "\x1b\x1b")];
+    let mut bytes = [0; 4096];
+    while let Ok(length @ 1..) = screen.read(&mut bytes) {
+        output += &String::from_utf8_lossy(&bytes[..length]);
+        if answers.last().is_some_and(|(question, _)| output.contains(question)) {
+            keyboard.write_all(answers.pop().unwrap().1.as_bytes()).unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{output}");
     assert!(output.contains("Kernel Configuration") && output.contains("-test-menu"), "{output}");
     let all = Kdir::all(&suite.context().cache, &Report::silent());
     let made = all.iter().find(|kdir| kdir.release().as_str().ends_with("-test-menu")).unwrap();
