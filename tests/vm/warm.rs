@@ -23,7 +23,7 @@ use crate::bench::{Bench, verdict_is};
 type Check = fn(&Bench) -> Result<()>;
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
         ("warm_runs_share_a_saved_machine_and_nothing_else", two_at_once),
         ("warm_runs_go_on_with_the_kernels_own_modules", stock_modules),
         ("warm_a_changed_file_is_not_used", changed),
@@ -31,6 +31,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("warm_a_kernel_that_does_not_come_up_boots_once_more", never_up),
         ("warm_a_run_that_is_killed_while_it_saves_leaves_nothing", killed),
         ("warm_a_project_is_loaded_again_and_again", again_and_again),
+        ("warm_two_runs_of_one_project_have_consoles_of_their_own", two_runs_of_one_project),
     ];
     let trial = |(name, check): (&str, Check)| {
         Trial::test(name, move || {
@@ -242,6 +243,25 @@ fn new_project(own: &Own<'_>, name: &str) -> Result<Utf8PathBuf> {
     let new = ["new", name, "--c", "--author", "Somebody <somebody@example.org>"];
     Cmd::new(&own.bench.context.program).args(new).cwd(&dir).run(&Report::silent())?;
     Ok(dir.join(name))
+}
+
+/// Two runs of one project at once have consoles of their own.
+fn two_runs_of_one_project(bench: &Bench) -> Result<()> {
+    let own = Own::new(bench)?;
+    let project = new_project(&own, "twice")?;
+    let words = ["--json", "insmod", "--project", project.as_str(), "--repeat", "4"];
+    let run = || -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&tool(bench, &words).read(&Report::silent())?)?)
+    };
+    run()?;
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(run);
+        (run(), one.join().expect("a run does not panic"))
+    });
+    let (one, two) = (one?, two?);
+    ensure!(one[0]["repeated"]["passed"] == 4 && two[0]["repeated"]["passed"] == 4, "{one} {two}");
+    ensure!(one[0]["console"] != two[0]["console"], "both wrote to {}", one[0]["console"]);
+    Ok(())
 }
 
 /// Several runs are counted; after a save, all is done again; a fault is found in one of them.

@@ -32,7 +32,9 @@ impl Session {
         let path = Utf8Path::from_path(dir.path()).context("the temporary directory's path is not UTF-8")?;
         let owned = File::open(path)?;
         owned.lock()?;
-        path.parent().map(|above| sweep(above, SystemTime::now()));
+        if let Some(above) = path.parent() {
+            sweep(above, SystemTime::now());
+        }
         Ok(Self { path: path.to_owned(), _dir: dir, _owned: owned })
     }
 

@@ -2,6 +2,7 @@
 //! `cargo kmod insmod`: boots the very `.ko` that was built and gives a verdict.
 
 mod args;
+mod consoles;
 mod junit;
 mod load;
 mod outcome;

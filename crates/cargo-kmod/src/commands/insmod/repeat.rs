@@ -2,6 +2,7 @@
 //! Loads modules again and again, each time in a machine of its own.
 
 use anyhow::Result;
+use camino::Utf8Path;
 use kernel::context::Context;
 use kernel::prepare::Prepared;
 use project::Project;
@@ -10,6 +11,7 @@ use report::ProgressUnit;
 use vm::verdict::Verdict;
 
 use crate::commands::insmod::args::InsmodArgs;
+use crate::commands::insmod::consoles::Consoles;
 use crate::commands::insmod::load::{Loaded, load};
 
 /// What came of it.
@@ -30,13 +32,9 @@ pub(super) fn repeat(
     built: &Built,
 ) -> Result<Repeated> {
     let most = args.repeat.unwrap_or(if args.until_failure { u32::MAX } else { 1 });
-    let once = |context: &Context, name: &str| {
-        let console = built.console_log().with_file_name(name);
-        load(context, args, project, prepared, built, &console)
-    };
-    let console = built.console_log();
-    let console = console.file_name().unwrap_or_default();
-    let mut repeated = Repeated::first(once(context, console)?);
+    let consoles = Consoles::claim(&built.console_log())?;
+    let once = |context: &Context, console: &Utf8Path| load(context, args, project, prepared, built, console);
+    let mut repeated = Repeated::first(once(context, consoles.kept())?);
     if most == 1 || repeated.is_over(args, most) {
         return Ok(repeated);
     }
@@ -46,8 +44,8 @@ pub(super) fn repeat(
     step.count(ProgressUnit::Things("run", "runs"), args.repeat.map_or(0, u64::from));
     while !repeated.is_over(args, most) {
         step.reach(u64::from(repeated.runs()));
-        let name = if repeated.failed == 0 { console } else { "console-again.log" };
-        repeated.add(once(&quiet, name)?);
+        let console = if repeated.failed == 0 { consoles.kept().to_owned() } else { consoles.again() };
+        repeated.add(once(&quiet, &console)?);
     }
     step.done("Repeated", &format!("{}: {} runs", built.release, repeated.runs()));
     Ok(repeated)
