@@ -110,7 +110,7 @@ pub(super) fn ktap(outcomes: &[Outcome]) -> KtapReport {
 /// For people.
 pub(super) fn shown(outcome: &Outcome) -> String {
     let wall = seconds(Duration::from_secs_f64(outcome.seconds));
-    let said = outcome.said.iter().map(|line| format!("\n    {line}")).collect::<String>();
+    let said = shown_said(&outcome.said);
     let lost: String = outcome.lost.iter().map(|object| format!("\n    lost: {object}")).collect();
     let repeated = outcome.repeated.as_ref().map(RunCounts::shown).unwrap_or_default();
     let tests = shown_tests(&outcome.tests);
@@ -120,6 +120,21 @@ pub(super) fn shown(outcome: &Outcome) -> String {
         _ => format!("\n    again: {}", outcome.again),
     };
     format!("{}  {}  {wall}{repeated}{said}{lost}{tests}{trace}{again}", outcome.release, outcome.verdict)
+}
+
+/// So many lines of the modules' own are shown at the beginning, and as many at the end.
+const SAID: usize = 20;
+
+/// What the modules said, a line each; of one that says much, not all.
+fn shown_said(said: &[String]) -> String {
+    let lines = |some: &[String]| some.iter().map(|line| format!("\n    {line}")).collect::<String>();
+    match said.len().checked_sub(2 * SAID) {
+        None | Some(0) => lines(said),
+        Some(between) => {
+            let (begin, end) = (&said[..SAID], &said[said.len() - SAID..]);
+            format!("{}\n    ... {between} more on the console ...{}", lines(begin), lines(end))
+        }
+    }
 }
 
 /// So many frames are shown: what is further out is how any module is loaded.
@@ -176,5 +191,21 @@ fn bad_ones(test: &TestResult, name: &str, text: &mut String) {
     }
     for inner in &test.subtests {
         bad_ones(inner, &format!("{name}.{}", inner.name), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_much_that_is_said_the_beginning_and_the_end_are_shown() {
+        let said = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(shown_said(&said(2)), "\n    0\n    1");
+        assert_eq!(shown_said(&said(2 * SAID)).lines().count(), 2 * SAID + 1);
+        let much = shown_said(&said(100_000));
+        assert_eq!(much.lines().count(), 2 * SAID + 2);
+        assert!(much.contains("\n    ... 99960 more on the console ...\n    99980"), "{much}");
+        assert!(much.ends_with("\n    99999"));
     }
 }
