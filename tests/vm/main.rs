@@ -33,6 +33,7 @@ mod rebuild;
 mod reload;
 mod rpm;
 mod sanitizing;
+mod seeded;
 mod signatures;
 mod system;
 mod vehicle;
@@ -145,6 +146,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(compressed::trials(bench))
         .chain(sanitizing::trials(bench))
         .chain(warm::trials(bench))
+        .chain(seeded::trials(bench))
         .collect()
 }
 

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -25,6 +25,10 @@ const DEVICES: &str = "devices";
 const CONSOLE: &str = "console.log";
 const INITRAMFS: &str = "initramfs.cpio";
 const RECORD: &str = "snapshot.json";
+
+/// How long a machine that could not be saved is booted at once: it would be booted twice each
+/// time.
+const UNFIT: Duration = Duration::from_secs(15 * 60);
 
 /// So many are kept: each takes what its machine had touched of its memory, some 150 MB.
 const KEPT: usize = 6;
@@ -155,6 +159,9 @@ impl<'a> Snapshots<'a> {
         if let Some(snapshot) = self.open(key)? {
             return Ok(snapshot);
         }
+        if let Some(why) = self.unfit(key) {
+            bail!("{why} (the last time)");
+        }
         // Not a lock for each: there would be ever more of them.
         let _lock = self.cache.lock(&format!("snapshot {}", &key[..1]), report)?;
         if let Some(snapshot) = self.open(key)? {
@@ -170,6 +177,7 @@ impl<'a> Snapshots<'a> {
         let made = make(&Unsaved(&partial)).and_then(|saved| write(&partial, &saved));
         if let Err(error) = made {
             fs_err::remove_dir_all(&partial).ok();
+            fs_err::write(self.mark_of(key), format!("{error:#}")).ok();
             return Err(error);
         }
         fs_err::rename(&partial, &place)?;
@@ -177,6 +185,18 @@ impl<'a> Snapshots<'a> {
         let snapshot = self.open(key)?.context("the saved machine is gone")?;
         self.prune(KEPT)?;
         Ok(snapshot)
+    }
+
+    /// Where it is noted that a machine could not be saved.
+    fn mark_of(self, key: &str) -> Utf8PathBuf {
+        self.dir().join(format!("{key}.unfit"))
+    }
+
+    /// Why the machine that is known by `key` could not be saved a while ago.
+    fn unfit(self, key: &str) -> Option<String> {
+        let mark = self.mark_of(key);
+        let age = fs_err::metadata(&mark).ok()?.modified().ok()?.elapsed().ok()?;
+        (age < UNFIT).then(|| fs_err::read_to_string(mark).unwrap_or_default())
     }
 
     /// Removes the one that is known by `key`; who uses it goes on with it.
@@ -194,6 +214,13 @@ impl<'a> Snapshots<'a> {
         let mut places = Vec::new();
         for entry in self.dir().read_dir_utf8()? {
             let place = entry?.into_path();
+            if place.extension() == Some("unfit") {
+                let key = place.file_stem().unwrap_or_default();
+                if self.unfit(key).is_none() {
+                    fs_err::remove_file(&place)?;
+                }
+                continue;
+            }
             let used = fs_err::metadata(place.join(RECORD)).and_then(|record| record.modified());
             places.push((used.unwrap_or(SystemTime::UNIX_EPOCH), place));
         }
@@ -301,7 +328,15 @@ mod tests {
             bail!("the disk is full")
         });
         assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
-        assert_eq!(snapshots.dir().read_dir_utf8().unwrap().count(), 0);
+        assert_eq!(snapshots.dir().read_dir_utf8().unwrap().count(), 1, "but the note of it");
+        // For a while it is not tried again.
+        let again = provide(snapshots, "a").unwrap_err().to_string();
+        assert_eq!(again, "the disk is full (the last time)");
+        let long_ago = SystemTime::now() - 2 * UNFIT;
+        let mark = File::options().write(true).open(snapshots.mark_of("a")).unwrap();
+        mark.set_modified(long_ago).unwrap();
+        provide(snapshots, "a").unwrap();
+        assert!(!snapshots.mark_of("a").exists());
     }
 
     #[test]
