@@ -8,8 +8,8 @@
 //! saved. One is good until the next boot of the host: so long, nothing of it need reach the disk.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{File, Metadata, Permissions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -171,6 +171,8 @@ impl<'a> Snapshots<'a> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.dir())?;
         let partial = self.cache.partial(&place, report, remove_plain)?;
         require_private(&self.dir(), &fs_err::metadata(self.dir())?)?;
+        // Whatever the umask says.
+        fs_err::set_permissions(&partial, Permissions::from_mode(0o700))?;
         // Whoever makes room leaves it alone as long as this run lives.
         let making = File::open(&partial)?;
         making.lock()?;
@@ -246,6 +248,7 @@ fn write(dir: &Utf8Path, saved: &SavedState) -> Result<()> {
     }
     let mut large = BTreeMap::new();
     for name in [MEMORY, INITRAMFS] {
+        fs_err::set_permissions(dir.join(name), Permissions::from_mode(0o600))?;
         large.insert(name.to_owned(), FileMark::of(&fs_err::metadata(dir.join(name))?));
     }
     let record = serde_json::to_string(&Record { events: saved.events.clone(), large, small })?;
@@ -286,7 +289,6 @@ fn require_private(path: &Utf8Path, file: &Metadata) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let dir = tempfile::tempdir().unwrap();
@@ -299,6 +301,8 @@ mod tests {
         snapshots.provide(key, &Report::silent(), |unsaved| {
             fs_err::write(unsaved.memory(), "memory")?;
             fs_err::write(unsaved.initramfs(), "initramfs")?;
+            // As some users' umask has it.
+            fs_err::set_permissions(unsaved.initramfs(), Permissions::from_mode(0o664))?;
             let events = vec![Event::Waiting { tainted: 0, log: vec![] }];
             Ok(SavedState { events, devices: b"devices".to_vec(), console: b"console".to_vec() })
         })
@@ -375,7 +379,7 @@ mod tests {
         for name in ["", MEMORY] {
             drop(provide(snapshots, "a").unwrap());
             let path = snapshots.dir().join("a").join(name);
-            fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+            fs_err::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
             let error = format!("{:#}", snapshots.open("a").unwrap_err());
             assert!(error.contains("others can write to"), "{error}");
             snapshots.forget("a").unwrap();
