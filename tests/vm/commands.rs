@@ -27,6 +27,29 @@ pub(crate) fn insmod(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// Who follows the file sees each step begin and end, then the verdict; from a boot and from a
+/// saved machine the same.
+pub(crate) fn events(bench: &Bench) -> Result<()> {
+    let file = bench.logs.join("events.json");
+    let release = bench.prepared.kdir.release().as_str();
+    let mut told = Vec::new();
+    for more in [&["--cold"][..], &[]] {
+        let args = ["insmod", "--kernel", release, "--events", file.as_str()];
+        let (status, text) = tool(&[&args[..], more].concat())?;
+        ensure!(status == 0, "status {status}: {text}");
+        let text = fs_err::read_to_string(&file)?;
+        let mut lines: Vec<serde_json::Value> =
+            text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let end = lines.pop().context("no line")?;
+        ensure!(end["verdict"] == "pass" && end["warm"] == more.is_empty(), "{end}");
+        ensure!(lines.iter().all(|line| line["schema"] == 1 && line["release"] == release), "{text}");
+        let steps = lines.iter().filter(|line| line["event"]["step_ended"].is_object());
+        told.push(steps.map(|line| line["step"].to_string()).collect::<Vec<_>>());
+    }
+    ensure!(told[0] == told[1] && told[0].iter().any(|step| step.contains("insmod cifs_fix.ko")), "{told:?}");
+    Ok(())
+}
+
 /// The exit status is the verdict's: the second fault module panics.
 pub(crate) fn insmod_of_a_fault(bench: &Bench) -> Result<()> {
     let project = repository().join("tests/vm/fault");

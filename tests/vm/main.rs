@@ -114,6 +114,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ),
         ("rpm_installs_what_modprobe_loads", rpm::an_installed_package_is_loaded),
         ("command_insmod_passes", commands::insmod),
+        ("command_insmod_writes_down_what_happens", commands::events),
         ("command_insmod_ends_with_the_status_of_the_verdict", commands::insmod_of_a_fault),
         (
             "unsigned_module_is_10_where_signatures_are_enforced",

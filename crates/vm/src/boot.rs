@@ -8,6 +8,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use vm_protocol::{Event, ExtraStep, GuestPlan, GuestStep, LogLine, StepOutcome};
 
+use crate::event_log::EventLog;
 use crate::kernel_image;
 use crate::ktap::KtapReport;
 use crate::leaks::{KMEMLEAK, LostObject};
@@ -36,6 +37,8 @@ pub struct Options {
     pub limit: Option<Duration>,
     /// Whether the machine may go on from where an earlier one was saved.
     pub warm: bool,
+    /// Gets what happens, as lines of JSON ([`EventLog`]).
+    pub events: Option<Utf8PathBuf>,
 }
 
 /// The least memory of a machine with a sanitizing kernel, in MiB: KASAN takes an eighth of it, and
@@ -105,13 +108,19 @@ pub fn boot_with<X: ExtraStep>(
     let step = context.report.step("Booting", kdir.release().as_str());
     let console = console_log.to_owned();
     step.tell(move || last_line(&console));
+    let log = options.events.as_ref().map(|file| EventLog::append_to(file, kdir.release()));
+    let mut log = log.transpose()?;
     let run = machine.run(context, |plan, event| {
+        if let Some(log) = &mut log {
+            log.event(plan, event);
+        }
         context.report.output_line(&told(plan, event));
         if let Event::StepEnded { index, .. } = event {
             step.count(ProgressUnit::Things("step", "steps"), plan.steps.len() as u64);
             step.reach(*index as u64 + 1);
         }
     })?;
+    log.map_or(Ok(()), |log| log.end(&run))?;
     let release = kdir.release();
     let (done, how) = match run.boot.map(seconds) {
         Some(up) if run.warm => ("Resumed", format!("first step after {up}")),

@@ -15,6 +15,7 @@ mod cold;
 mod connection;
 pub mod console;
 pub mod decode;
+pub mod event_log;
 pub mod init;
 pub mod initramfs;
 pub mod kernel_image;

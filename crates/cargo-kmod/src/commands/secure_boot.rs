@@ -195,6 +195,7 @@ impl Machine<'_> {
             append: self.args.append.clone(),
             limit: self.args.limit.map(Duration::from_secs),
             warm: false,
+            events: None,
         };
         let enrolled = case.enrolled().then_some(&self.pair.certificate);
         let secure_boot = SecureBoot { chain: self.chain, vmlinuz, enrolled };

@@ -54,6 +54,7 @@ pub(super) fn load(
         append: args.append.clone(),
         limit: args.limit.map(Duration::from_secs),
         warm: !args.cold,
+        events: args.events.clone(),
     };
     let mut run = boot::boot(context, &prepared.kdir, &payload, console, &options)?;
     let (tests, lost) = (boot::tests_in(&run), boot::lost_objects(&payload, &run));

@@ -32,6 +32,8 @@ use repeat::repeat;
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
     require_machines(context, &args.build)?;
+    // Runs append to it.
+    args.events.as_ref().map_or(Ok(()), |file| fs_err::write(file, ""))?;
     if args.watch {
         return watch::again_and_again(context, args, || once(context, args));
     }
