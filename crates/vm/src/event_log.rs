@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What happens in machines, as lines of JSON while it happens: for programs that follow runs.
 //!
-//! Each line is an object. `schema` is the number of this format, which changes when a field that is
-//! there gets another meaning or goes; `release` is the kernel, `seconds` the time since its run
-//! began. What the guest reported is in `event` ([`vm_protocol::Event`]), with the `step` that it is
-//! about, as a person would write it. The last line of a run has `verdict`, `reason` and `warm`
+//! Each line is an object. `schema` is the number of this format, which changes when a field that
+//! is there gets another meaning or goes; `release` is the kernel, `seconds` the time since its run
+//! began. What the guest reported is in `event` ([`vm_protocol::Event`]), with the `step` that it
+//! is about, as a person would write it. The last line of a run has `verdict`, `reason` and `warm`
 //! instead.
 
 use std::fs::File;

@@ -60,8 +60,8 @@ pub struct InsmodArgs {
     /// failed; a project that fails in some of several runs is flaky there
     #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub junit: Option<Utf8PathBuf>,
-    /// Write what happens to this file while it happens, a line of JSON for each thing that the guest
-    /// reports, and one for each verdict
+    /// Write what happens to this file while it happens: a line of JSON for each thing that the
+    /// guest reports, and one for each verdict
     #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub events: Option<Utf8PathBuf>,
     /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while
