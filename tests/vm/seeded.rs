@@ -58,7 +58,7 @@ const SEEDS: &[Seed] = &[
     seed((C, "bug"), "`BUG`", Verdict::Oops, "kernel BUG at seeded_c.c:", Some("seeded_bug")),
     seed((C, "list"), "deletes a list entry twice", Verdict::Oops, "list_del corruption", Some("seeded_list")),
     seed((C, "count"), "drops a reference too many", Verdict::Oops, "refcount_t: ", Some("seeded_count")),
-    seed((C, "stack"), "calls itself without end", Verdict::Oops, "stack", Some("seeded_stack")),
+    seed((C, "stack"), "calls itself without end", Verdict::Oops, "stack", Some("seeded_deeper")),
     seed((C, "panic"), "`panic`", Verdict::Panic, "Kernel panic - not syncing: on purpose", Some("seeded_panic")),
     seed((C, "deadlock"), "takes a spinlock twice", Verdict::Hung, "soft lockup", Some("seeded_deadlock")),
     seed((C, "stall"), "never leaves an RCU reader", Verdict::Hung, "rcu", Some("seeded_stall")),

@@ -255,7 +255,7 @@ impl Making<'_> {
         }
         let report = &self.context.report;
         let read = |cmd| self.inside(cmd, place).read(report);
-        let other = headers_configuration::other_tool(config, source.path(), read)?;
+        let other = headers_configuration::other_tool(config, source.path(), read);
         if let Some((option, found)) = &other {
             report.command(&format!("configuration: made again, as {option} is {found} here"));
         }

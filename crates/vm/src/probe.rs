@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::accelerator::Accelerator;
 use crate::board::Board;
 use kernel::context::Context;
-use kernel::machine::programs;
+use kernel::machine::{facts, programs};
 use kmodfile::architecture::Architecture;
 use report::durable;
 use report::process::Cmd;
@@ -63,13 +63,13 @@ pub fn choose(context: &Context, architecture: Architecture, vmlinux: &Utf8Path)
 
 /// This boot of this machine, its `/dev/kvm` and its QEMU.
 fn key(board: &Board) -> String {
-    let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = facts::boot_id().unwrap_or_default();
     let kvm = Utf8Path::new("/dev/kvm").exists();
     let user = rustix::process::geteuid().as_raw();
     let qemu = programs::find(board.qemu()).and_then(|path| path.metadata().ok()?.modified().ok());
     let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let qemu = qemu.map_or(0, |time| since(time).as_nanos());
-    format!("probe 2 {} kvm={kvm} user={user} qemu={qemu}", boot.trim())
+    format!("probe 2 {} kvm={kvm} user={user} qemu={qemu}", boot)
 }
 
 fn probe(context: &Context, board: &Board, vmlinux: &Utf8Path, key: String) -> Result<Finding> {

@@ -16,10 +16,12 @@ use crate::board::Board;
 use crate::machine::Machine;
 use crate::monitor::Monitor;
 use crate::qemu::{self, Arguments, Boot, SavedMemory};
+use crate::qemu_process::Qemu;
 use crate::run::Run;
 use crate::session::{Session, nonce, random_digits};
 use crate::snapshot::{SavedState, Snapshot, Snapshots, Unsaved};
 use crate::verdict::Ending;
+use crate::watch::Watch;
 use kernel::context::Context;
 use kernel::machine::{facts, programs};
 use report::cache::Cache;
@@ -62,14 +64,13 @@ pub(crate) fn run<X: ExtraStep>(
 /// What a saved machine is known by: all that it comes of.
 fn key<X: ExtraStep>(machine: &Machine<'_, X>, accelerator: Accelerator) -> Result<String> {
     let payload = machine.payload;
-    let parameters = machine.parameters(accelerator);
-    let place = SavedMemory { file: "memory".into(), monitor: "monitor".into(), goes_on: false };
-    let cmd = command(machine, accelerator, "port".into(), "initrd".into(), &parameters, place);
+    // What files are called has no part in what the guest is.
+    let saved = SavedMemory { file: "memory".into(), monitor: "monitor".into(), goes_on: false };
+    let cmd = command(machine, accelerator, ("console".into(), "port".into()), "initrd".into(), saved);
     let board = Board::of(payload.architecture());
     let qemu = programs::find(board.qemu()).context("QEMU is not installed")?;
-    let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let print = Fingerprint::new("snapshot", REVISION)
-        .text("boot of the host", boot.trim())
+        .text("boot of the host", &facts::boot_id()?)
         .text("qemu", &dated(&qemu)?)
         .text("command", &cmd.line())
         .text("kernel", &dated(machine.vmlinux)?)
@@ -85,22 +86,22 @@ fn dated(path: &Utf8Path) -> Result<String> {
     Ok(format!("{path} {} {}", file.len(), date.as_nanos()))
 }
 
+/// The command that runs the machine with its console and its port in these files.
 fn command<X: ExtraStep>(
     machine: &Machine<'_, X>,
     accelerator: Accelerator,
-    port: &Utf8Path,
+    (console, port): (&Utf8Path, &Utf8Path),
     initrd: &Utf8Path,
-    parameters: &str,
     saved: SavedMemory<'_>,
 ) -> Cmd {
+    let parameters = &machine.parameters(accelerator);
     qemu::command(&Arguments {
         architecture: machine.payload.architecture(),
         accelerator,
         boot: Boot::Direct { vmlinux: machine.vmlinux, initrd, parameters },
         memory: machine.memory,
         processors: machine.processors,
-        // What it is called has no part in what the guest is.
-        console: if port.is_absolute() { machine.console_log } else { "console".into() },
+        console,
         port,
         network: false,
         forward: None,
@@ -108,6 +109,36 @@ fn command<X: ExtraStep>(
         counted: false,
         saved: Some(saved),
     })
+}
+
+/// A machine with its memory in a file, while it runs.
+struct Started<'p, X> {
+    session: Session,
+    qemu: Qemu,
+    watch: Watch<'p, X>,
+    monitor: Monitor,
+}
+
+/// Starts the machine with its memory in `file`. Its console goes on after `printed`: the log of an
+/// earlier run must not be judged again.
+fn start<'p, X: ExtraStep>(
+    machine: &Machine<'_, X>,
+    context: &Context,
+    accelerator: Accelerator,
+    plan: &'p GuestPlan<X>,
+    (file, goes_on): (&Utf8Path, bool),
+    initrd: &Utf8Path,
+    printed: &[u8],
+) -> Result<Started<'p, X>> {
+    let session = Session::begin()?;
+    let (port, monitor) = (session.listen("port")?, session.listen("monitor")?);
+    let saved = SavedMemory { file, monitor: &session.path("monitor"), goes_on };
+    let files = (machine.console_log, session.path("port"));
+    let cmd = command(machine, accelerator, (files.0, &files.1), initrd, saved);
+    fs_err::write(machine.console_log, printed)?;
+    let qemu = machine.start(context, &cmd)?;
+    let watch = machine.watch(plan, port, accelerator)?;
+    Ok(Started { session, qemu, watch, monitor: Monitor::accept(&monitor)? })
 }
 
 /// Boots the machine until it waits, and saves it.
@@ -118,20 +149,12 @@ fn save<X: ExtraStep>(
     unsaved: &Unsaved<'_>,
 ) -> Result<SavedState> {
     require_space(&context.cache, machine.memory)?;
-    let session = Session::begin()?;
     let payload = machine.payload;
     let plan = payload.plan_to_wait(&nonce()?);
-    fs_err::write(unsaved.initramfs(), payload.initramfs(&plan)?)?;
-    let (port, monitor) = (session.listen("port")?, session.listen("monitor")?);
-    let (memory, to) = (unsaved.memory(), session.path("monitor"));
-    let place = SavedMemory { file: &memory, monitor: &to, goes_on: false };
-    let parameters = machine.parameters(accelerator);
-    let initrd = unsaved.initramfs();
-    let cmd = command(machine, accelerator, &session.path("port"), &initrd, &parameters, place);
-    fs_err::write(machine.console_log, "")?;
-    let mut qemu = machine.start(context, &cmd)?;
-    let mut watch = machine.watch(&plan, port, accelerator)?;
-    let mut monitor = Monitor::accept(&monitor)?;
+    let (memory, initrd) = (unsaved.memory(), unsaved.initramfs());
+    fs_err::write(&initrd, payload.initramfs(&plan)?)?;
+    let Started { session, mut qemu, mut watch, mut monitor } =
+        start(machine, context, accelerator, &plan, (&memory, false), &initrd, b"")?;
     match watch.until_reason(&mut qemu, &mut |_, _| {})? {
         Ending::Waiting => {}
         other => bail!("the machine could not be saved: {other:?}"),
@@ -157,20 +180,12 @@ fn go_on<X: ExtraStep>(
     snapshot: &Snapshot,
     on_event: &mut impl FnMut(&GuestPlan<X>, &Event),
 ) -> Result<Run> {
-    let session = Session::begin()?;
     let plan = machine.payload.plan(&nonce()?);
-    let (port, monitor) = (session.listen("port")?, session.listen("monitor")?);
-    let (memory, to) = (snapshot.memory(), session.path("monitor"));
-    let place = SavedMemory { file: &memory, monitor: &to, goes_on: true };
-    let parameters = machine.parameters(accelerator);
-    let initrd = snapshot.initramfs();
-    let cmd = command(machine, accelerator, &session.path("port"), &initrd, &parameters, place);
-    // What comes is appended.
-    fs_err::write(machine.console_log, &snapshot.console)?;
-    let mut qemu = machine.start(context, &cmd)?;
-    let mut watch = machine.watch(&plan, port, accelerator)?;
+    let (memory, initrd) = (snapshot.memory(), snapshot.initramfs());
+    let Started { session, mut qemu, mut watch, mut monitor } =
+        start(machine, context, accelerator, &plan, (&memory, true), &initrd, &snapshot.console)?;
     watch.recall(&snapshot.events, on_event);
-    Monitor::accept(&monitor)?.restore(&snapshot.devices, &session.path("devices"))?;
+    monitor.restore(&snapshot.devices, &session.path("devices"))?;
     watch.send(&mut qemu, handed_over(machine, &plan.nonce)?)?;
     let ending = watch.until_end(qemu, on_event)?;
     let mut run = watch.run(&ending, accelerator, machine.console_log);

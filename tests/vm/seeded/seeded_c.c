@@ -88,14 +88,20 @@ static noinline void seeded_count(void)
 }
 
 /* Through a pointer, or the compiler makes a loop of it. */
-static noinline int seeded_stack(int depth)
+static noinline int seeded_deeper(int depth)
 {
-	int (*deeper)(int) = seeded_stack;
+	int (*deeper)(int) = seeded_deeper;
 	char frame[256];
 
 	memset(frame, depth, sizeof(frame));
 	OPTIMIZER_HIDE_VAR(deeper);
 	return deeper(depth + 1) + frame[depth & 255];
+}
+
+static noinline void seeded_stack(void)
+{
+	seeded_deeper(1);
+	barrier();
 }
 
 /* Nobody else can let go of what it waits for. */
@@ -129,43 +135,47 @@ static noinline void seeded_taint(void)
 	add_taint(TAINT_WARN, LOCKDEP_STILL_OK);
 }
 
+static noinline void seeded_stay(void)
+{
+	__module_get(THIS_MODULE);
+}
+
+static const struct {
+	const char *name;
+	void (*does)(void);
+} things[] = {
+	{ "null", seeded_null },
+	{ "wild", seeded_wild },
+	{ "bug", seeded_bug },
+	{ "warn", seeded_warn },
+	{ "panic", seeded_panic },
+	{ "readonly", seeded_readonly },
+	{ "execute", seeded_execute },
+	{ "list", seeded_list },
+	{ "count", seeded_count },
+	{ "stack", seeded_stack },
+	{ "deadlock", seeded_deadlock },
+	{ "stall", seeded_stall },
+	{ "loop", seeded_loop },
+	{ "taint", seeded_taint },
+	{ "stay", seeded_stay },
+};
+
 static int __init seeded_c_init(void)
 {
-	if (!strcmp(what, "null"))
-		seeded_null();
-	else if (!strcmp(what, "wild"))
-		seeded_wild();
-	else if (!strcmp(what, "bug"))
-		seeded_bug();
-	else if (!strcmp(what, "warn"))
-		seeded_warn();
-	else if (!strcmp(what, "panic"))
-		seeded_panic();
-	else if (!strcmp(what, "readonly"))
-		seeded_readonly();
-	else if (!strcmp(what, "execute"))
-		seeded_execute();
-	else if (!strcmp(what, "list"))
-		seeded_list();
-	else if (!strcmp(what, "count"))
-		seeded_count();
-	else if (!strcmp(what, "stack"))
-		seeded_stack(1);
-	else if (!strcmp(what, "deadlock"))
-		seeded_deadlock();
-	else if (!strcmp(what, "stall"))
-		seeded_stall();
-	else if (!strcmp(what, "loop"))
-		seeded_loop();
-	else if (!strcmp(what, "taint"))
-		seeded_taint();
-	else if (!strcmp(what, "stay"))
-		__module_get(THIS_MODULE);
-	else if (!strcmp(what, "error"))
+	int i;
+
+	if (!strcmp(what, "nothing"))
+		return 0;
+	if (!strcmp(what, "error"))
 		return -ENODEV;
-	else if (strcmp(what, "nothing"))
-		return -EINVAL;
-	return 0;
+	for (i = 0; i < ARRAY_SIZE(things); i++) {
+		if (!strcmp(what, things[i].name)) {
+			things[i].does();
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 static void __exit seeded_c_exit(void)

@@ -24,6 +24,15 @@ pub const NEEDED: u64 = 5_000_000_000;
 /// Disk space that the archive's indexes need.
 pub const INDEXES: u64 = 300_000_000;
 
+/// What names the time since this machine was booted: another boot has another.
+///
+/// # Errors
+///
+/// If the kernel does not say.
+pub fn boot_id() -> anyhow::Result<String> {
+    Ok(fs_err::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// Fails early if too little space is left: a full disk is better noticed before minutes of work
 /// than after, and some programs hang on one.
 pub fn require_space(cache: &Cache, needed: u64, what: &str) -> Result<(), Failure> {
