@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does, while it is loaded, the wrong thing that its parameter names. Each is a function of its own, so that
- * a trace says which.
+ * Does, while it is loaded, the wrong thing that its parameter names. Each is a function of its
+ * own, so that a trace says which.
  */
 #include <linux/bug.h>
 #include <linux/delay.h>
