@@ -219,7 +219,7 @@ mod tests {
             ("drivers/scsi/qla2xxx", Keep::Nothing),
             ("drivers/pci/controller", Keep::BuiltIn),
             ("drivers/pcmcia", Keep::Nothing),
-            ("fs/nls", Keep::All),
+            ("fs/nls", Keep::BuiltIn),
             ("fs/xfs", Keep::Nothing),
         ] {
             assert_eq!(rule(path).keep, keep, "{path}");
