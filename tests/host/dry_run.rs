@@ -46,6 +46,7 @@ const LINES: &[(&str, &[Line])] = &[
         "insmod",
         &[
             (&[0, 3], "--project {}/project", "would"),
+            (&[0, 3], "{}/made.ko", "would"),
             (&[0, 3], "--secure-boot --project {}/project", "would"),
             (&[0, 3], "--sanitize --ktap {}/new --project {}/project", "would"),
         ],
@@ -65,6 +66,15 @@ const LINES: &[(&str, &[Line])] = &[
         ],
     ),
     ("trial", &[(&[0], "7.2.1+deb13-cloud-amd64", "would try 7.2.1")]),
+    (
+        "vm run",
+        &[
+            (&[0, 3], "--bare -- true", "would"),
+            (&[0, 3], "--project {}/project -- true", "would"),
+            (&[0, 3], "--module {}/made.ko --share {} -- touch {}/new", "would"),
+        ],
+    ),
+    ("vm shell", &[(&[0, 3], "--bare", "")]),
     ("uninstall", &[(&[3], "made --root {}/root", "is not installed")]),
     ("status", &[(&[0], "--root {}/root", "has not installed any module")]),
     ("kernel gc", &[(&[0], "", "would remove {}/cargo-kmod/archive/old/debs")]),

@@ -75,7 +75,7 @@ fn boot(bench: &Bench, machine: &Machine<'_>, kdir: &Kdir, module: &str, name: &
 }
 
 fn run(bench: &Bench, kdir: &Kdir, payload: &Payload, name: &str) -> Result<Run> {
-    let options = Options { memory: 512, append: Vec::new(), limit: None, warm: false, events: None };
+    let options = Options { memory: 512, ..Options::default() };
     let log = bench.logs.join(format!("dkms-{name}.log"));
     let run = boot::boot(&bench.context, kdir, payload, &log, &options)?;
     verdict_is(&run, Verdict::Pass)?;

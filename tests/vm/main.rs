@@ -27,6 +27,7 @@ mod new;
 #[path = "../packings.rs"]
 mod packings;
 mod parameter;
+mod programs;
 mod proxy;
 mod ranges;
 mod rebuild;
@@ -36,6 +37,7 @@ mod sanitizing;
 mod seeded;
 mod signatures;
 mod system;
+mod talk;
 mod vehicle;
 mod warm;
 mod workload;
@@ -148,6 +150,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(sanitizing::trials(bench))
         .chain(warm::trials(bench))
         .chain(seeded::trials(bench))
+        .chain(programs::trials(bench))
+        .chain(talk::trials(bench))
         .collect()
 }
 

@@ -211,7 +211,7 @@ fn mended(bench: &Bench, release: &Release) -> Result<()> {
     let tree = boot::tree(&prepared.kdir)?;
     let run = |client: Client, expect: &Expect, name: &str| -> Result<(Spoilt, Run)> {
         let spoilt = Spoilt::with(bench, &tree, client, expect)?;
-        let options = Options { memory: 256, append: Vec::new(), limit: None, warm: false, events: None };
+        let options = Options::default();
         let log = bench.logs.join(format!("rebuild-{release}-{name}.log"));
         let run = boot::boot(&bench.context, &prepared.kdir, &spoilt.payload, &log, &options)?;
         let served = |(_, index): &&(Spoil, usize)| refused(&run, *index).is_err();

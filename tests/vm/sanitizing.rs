@@ -86,7 +86,7 @@ fn loaded(bench: &Bench, release: &kmodfile::release::Release, name: &str) -> Re
         payload.remove(name);
     }
     let log = bench.logs.join(format!("{name}-{release}.log"));
-    let options = boot::Options { memory: 256, append: Vec::new(), limit: None, warm: true, events: None };
+    let options = boot::Options { warm: true, ..boot::Options::default() };
     boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)
 }
 

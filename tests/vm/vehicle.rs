@@ -106,7 +106,7 @@ pub(crate) fn boot(
     name: &str,
     memory: u32,
 ) -> Result<Run> {
-    let options = Options { memory, append: Vec::new(), limit: None, warm: false, events: None };
+    let options = Options { memory, ..Options::default() };
     let log = bench.logs.join(format!("{name}.log"));
     boot::boot(&bench.context, &prepared.kdir, payload, &log, &options)
 }

@@ -22,6 +22,7 @@ use crate::commands::setup::SetupArgs;
 use crate::commands::sign::SignArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::uninstall::UninstallArgs;
+use crate::commands::vm::VmCommand;
 use crate::commands::weak_modules::WeakModulesArgs;
 use crate::global::Global;
 use crate::tool::Tool;
@@ -115,6 +116,9 @@ Examples:
     Sign(SignArgs),
     /// Boot the kernel in QEMU, load the built module, unload it, and give a verdict
     Insmod(Box<InsmodArgs>),
+    /// Run a program, or have a shell, under another kernel, a project's modules loaded
+    #[command(subcommand)]
+    Vm(Box<VmCommand>),
     /// Make kmod RPMs of a project, for several kernels at once
     Rpm(RpmArgs),
     /// Link modules of one kernel into others that would load them, where the system has no
@@ -181,6 +185,7 @@ impl Command {
             Self::Status(args) => commands::status::run(context, args),
             Self::Insmod(args) if args.secure_boot => commands::secure_boot::run(context, args),
             Self::Insmod(args) => commands::insmod::run(context, args),
+            Self::Vm(command) => commands::vm::run(context, command),
             Self::Rpm(args) => commands::rpm::run(context, args),
             Self::WeakModules(args) => commands::weak_modules::run(context, args),
             Self::Setup(args) => commands::setup::run(context, tool, args),

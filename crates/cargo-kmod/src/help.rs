@@ -11,7 +11,7 @@ pub type Group = (&'static str, &'static [&'static str]);
 /// The commands of this crate, by task.
 pub const GROUPS: &[Group] = &[
     ("Begin", &["new", "doctor"]),
-    ("Write a module", &["build", "insmod", "inspect", "patch"]),
+    ("Write a module", &["build", "insmod", "vm", "inspect", "patch"]),
     ("Sign it", &["key", "sign"]),
     ("Ship it", &["install", "uninstall", "status", "dkms", "rpm", "weak-modules"]),
     ("Kernels", &["kernel"]),

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod global;
 pub mod help;
 mod installed;
+mod machine_args;
 pub mod tool;
 
 use std::ffi::OsString;

@@ -47,6 +47,14 @@ impl Architecture {
         Self::ALL.into_iter().find(|known| names(known).contains(&name))
     }
 
+    /// `e_machine` of its programs (elf(5)).
+    pub fn elf(self) -> u16 {
+        match self {
+            Self::Amd64 => 62,
+            Self::Arm64 => 183,
+        }
+    }
+
     /// The option of a kernel's configuration that says so.
     fn option(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 //! It knows nothing of kernels, of modules, or of the packages that programs are in.
 
 pub mod cache;
+pub mod destination;
 pub mod durable;
 pub mod failure;
 pub mod fingerprint;

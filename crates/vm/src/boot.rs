@@ -22,6 +22,7 @@ use crate::verdict::Verdict;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::origin::Origin;
+use report::destination::Destination;
 use report::durable;
 use report::failure::Failure;
 use report::{ProgressUnit, seconds, size};
@@ -31,6 +32,8 @@ use report::{ProgressUnit, seconds, size};
 pub struct Options {
     /// Memory in MiB.
     pub memory: u32,
+    /// Processors.
+    pub processors: u32,
     /// Further kernel parameters.
     pub append: Vec<String>,
     /// The longest a run may take, as said by the user; not multiplied without KVM.
@@ -38,7 +41,14 @@ pub struct Options {
     /// Whether the machine may go on from where an earlier one was saved.
     pub warm: bool,
     /// Gets what happens, as lines of JSON ([`EventLog`]).
-    pub events: Option<Utf8PathBuf>,
+    pub events: Option<Destination>,
+}
+
+impl Default for Options {
+    /// A machine that boots, with memory for a few modules.
+    fn default() -> Self {
+        Self { memory: 256, processors: 1, append: Vec::new(), limit: None, warm: false, events: None }
+    }
 }
 
 /// The least memory of a machine with a sanitizing kernel, in MiB: KASAN takes an eighth of it, and
@@ -88,13 +98,26 @@ pub fn boot_with<X: ExtraStep>(
     secure_boot: Option<SecureBoot<'_>>,
 ) -> Result<Run> {
     let vmlinux = vmlinux(context, kdir)?;
-    let mut machine = Machine::new(&vmlinux, payload, console_log);
-    machine.memory = options.memory;
-    machine.warm = options.warm;
+    let mut machine = machine(kdir, &vmlinux, payload, console_log, options);
     if secure_boot.is_some() {
         machine.memory = machine.memory.max(secure_boot::MEMORY);
         machine.secure_boot = secure_boot;
     }
+    run(context, kdir, &machine, options, |_, _| {})
+}
+
+/// A machine that boots `kdir`, of which `vmlinux` is the kernel, as the user wants it.
+pub fn machine<'a, X: ExtraStep>(
+    kdir: &Kdir,
+    vmlinux: &'a Utf8Path,
+    payload: &'a Payload<X>,
+    console_log: &'a Utf8Path,
+    options: &Options,
+) -> Machine<'a, X> {
+    let mut machine = Machine::new(vmlinux, payload, console_log);
+    machine.memory = options.memory;
+    machine.processors = options.processors;
+    machine.warm = options.warm;
     if matches!(kdir.stamp().origin, Origin::Sanitizing { .. }) {
         machine.memory = machine.memory.max(SANITIZING_MEMORY);
         machine.limits = Limits::of_sanitizing();
@@ -105,15 +128,37 @@ pub fn boot_with<X: ExtraStep>(
     if let Some(limit) = options.limit {
         machine.limits = Limits::exactly(limit);
     }
-    let step = context.report.step("Booting", kdir.release().as_str());
-    let console = console_log.to_owned();
-    step.tell(move || last_line(&console));
-    let log = options.events.as_ref().map(|file| EventLog::append_to(file, kdir.release()));
+    machine
+}
+
+/// Runs it, and shows what happens; `on_event` is told besides. Once a program in it talks to the
+/// user, nothing else does.
+pub fn run<X: ExtraStep>(
+    context: &Context,
+    kdir: &Kdir,
+    machine: &Machine<'_, X>,
+    options: &Options,
+    mut on_event: impl FnMut(&GuestPlan<X>, &Event),
+) -> Result<Run> {
+    let mut shown = Some(context.report.step("Booting", kdir.release().as_str()));
+    let console = machine.console_log.to_owned();
+    if let Some(step) = &shown {
+        step.tell(move || last_line(&console));
+    }
+    let log = options.events.as_ref().map(|to| EventLog::append_to(to, kdir.release()));
     let mut log = log.transpose()?;
     let run = machine.run(context, |plan, event| {
         if let Some(log) = &mut log {
             log.event(plan, event);
         }
+        on_event(plan, event);
+        if matches!(event, Event::StepStarted { .. })
+            && matches!(step_of(plan, event), Some(GuestStep::Talk(_)))
+            && let Some(step) = shown.take()
+        {
+            step.done("Booted", kdir.release().as_str());
+        }
+        let Some(step) = &shown else { return };
         context.report.output_line(&told(plan, event));
         if let Event::StepEnded { index, .. } = event {
             step.count(ProgressUnit::Things("step", "steps"), plan.steps.len() as u64);
@@ -127,8 +172,19 @@ pub fn boot_with<X: ExtraStep>(
         Some(up) => ("Booted", format!("init after {up}")),
         None => ("Booted", "init never ran".to_owned()),
     };
-    step.done(done, &format!("{release} ({how})"));
+    if let Some(step) = shown {
+        step.done(done, &format!("{release} ({how})"));
+    }
     Ok(run)
+}
+
+/// The step that an event is about.
+fn step_of<'p, X>(plan: &'p GuestPlan<X>, event: &Event) -> Option<&'p GuestStep<X>> {
+    let index = match event {
+        Event::StepStarted { index } | Event::StepEnded { index, .. } => *index,
+        _ => return None,
+    };
+    plan.steps.get(index).map(|planned| &planned.step)
 }
 
 /// The kernel as QEMU starts it, unpacked once, where that is not how it is installed.
@@ -176,7 +232,7 @@ fn told<X: ExtraStep>(plan: &GuestPlan<X>, event: &Event) -> String {
         Event::StepEnded { index, outcome: StepOutcome::Done, millis, .. } => {
             format!("{}: {millis} ms", shown(index))
         }
-        Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message }, .. } => {
+        Event::StepEnded { index, outcome: StepOutcome::Failed { errno, message, .. }, .. } => {
             format!("{}: {errno}: {message}", shown(index))
         }
         Event::Waiting { .. } => "waiting".to_owned(),

@@ -7,13 +7,12 @@
 //! is about, as a person would write it. The last line of a run has `verdict`, `reason` and `warm`
 //! instead.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use camino::Utf8Path;
 use kmodfile::release::Release;
+use report::destination::Destination;
 use serde::Serialize;
 use vm_protocol::{Event, ExtraStep, GuestPlan};
 
@@ -24,9 +23,8 @@ use crate::verdict::Verdict;
 pub const SCHEMA: u32 = 1;
 
 /// A file that lines are appended to.
-#[derive(Debug)]
 pub struct EventLog<'a> {
-    file: File,
+    file: Box<dyn Write>,
     release: &'a Release,
     begun: Instant,
     /// The first thing that went wrong; it is said once the run is over.
@@ -59,15 +57,13 @@ enum What<'a> {
 }
 
 impl<'a> EventLog<'a> {
-    /// Appends to `file` what happens in a run of this kernel.
+    /// Adds to `to` what happens in a run of this kernel.
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened.
-    pub fn append_to(file: &Utf8Path, release: &'a Release) -> Result<Self> {
-        let opened = File::options().create(true).append(true).open(file);
-        let file = opened.with_context(|| format!("opening {file}"))?;
-        Ok(Self { file, release, begun: Instant::now(), failed: None })
+    /// If a file cannot be opened.
+    pub fn append_to(to: &Destination, release: &'a Release) -> Result<Self> {
+        Ok(Self { file: to.append()?, release, begun: Instant::now(), failed: None })
     }
 
     /// Writes down what the guest reported.
@@ -111,14 +107,15 @@ mod tests {
     #[test]
     fn lines_say_what_happened_to_whom() {
         let dir = tempfile::tempdir().unwrap();
-        let file = Utf8Path::from_path(dir.path()).unwrap().join("events");
+        let file = camino::Utf8Path::from_path(dir.path()).unwrap().join("events");
+        let to = Destination::File(file.clone());
         let release: Release = "7.2.13-x".parse().unwrap();
         let step = GuestStep::RemoveModule { name: "x".into(), patience: 1 };
         let steps = vec![PlannedStep { step, expect: Expect::Success }];
         let plan: GuestPlan<NoExtraStep> =
             GuestPlan { nonce: "n".into(), early: vec![], steps, waits: false };
         for _ in 0..2 {
-            let mut log = EventLog::append_to(&file, &release).unwrap();
+            let mut log = EventLog::append_to(&to, &release).unwrap();
             log.event(&plan, &Event::StepStarted { index: 0 });
             log.event(&plan, &Event::Broken { why: "x".into() });
         }

@@ -29,6 +29,11 @@ impl Limits {
         Self { boot: limit, idle: limit, hard: limit }
     }
 
+    /// None: somebody sits before it. Ten years, so that a multiple is a number still.
+    pub fn none() -> Self {
+        Self::exactly(Duration::from_secs(10 * 365 * 86_400))
+    }
+
     /// Those of a kernel that checks what it does, and is slower by that. Longer than the detectors
     /// of hangs in it (`boot.rs`).
     pub fn of_sanitizing() -> Self {

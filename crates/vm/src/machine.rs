@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use vm_protocol::{ExtraStep, GuestPlan, NoExtraStep};
+use vm_protocol::{ExtraStep, GuestPlan, NoExtraStep, TalkedOver};
 
 use crate::accelerator::Accelerator;
 use crate::console::Scanner;
@@ -16,6 +16,7 @@ use crate::probe;
 use crate::qemu;
 use crate::qemu_process::Qemu;
 use crate::secure_boot::SecureBoot;
+use crate::share::SharedDirectory;
 use crate::watch::Watch;
 use kernel::context::Context;
 use report::process::Cmd;
@@ -53,6 +54,12 @@ pub struct Machine<'a, X = NoExtraStep> {
     /// Whether instructions are counted: the guest's clock goes on by a nanosecond with each.
     /// Emulated only.
     pub counted: bool,
+    /// Directories of the host in it.
+    pub shares: Vec<SharedDirectory>,
+    /// What a program in it talks to the user over, if one does.
+    pub talk: Option<TalkedOver>,
+    /// A socket that a debugger finds the machine at.
+    pub debugger: Option<Utf8PathBuf>,
     /// Whether it may go on from where an earlier one with the same beginning was saved.
     pub warm: bool,
 }
@@ -74,6 +81,9 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
             accelerator: None,
             capture: None,
             counted: false,
+            shares: Vec::new(),
+            talk: None,
+            debugger: None,
             warm: false,
         }
     }
@@ -94,7 +104,9 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
     /// Starts it.
     pub(crate) fn start(&self, context: &Context, cmd: &Cmd) -> Result<Qemu> {
         context.report.command(&cmd.line());
-        Ok(Qemu::watch(cmd.spawn(Stdio::null(), Stdio::piped())?))
+        let on_terminal = matches!(self.talk, Some(TalkedOver::Terminal { .. }));
+        let stdout = if on_terminal { Stdio::inherit() } else { Stdio::null() };
+        Ok(Qemu::watch(cmd.spawn(stdout, Stdio::piped())?))
     }
 
     /// A watch over it while it works through `plan`.

@@ -8,9 +8,10 @@ use anyhow::Result;
 use kmodfile::architecture::Architecture;
 use report::failure::Failure;
 use vm_protocol::{
-    Expect, ExtraStep, GuestPlan, GuestStep, Handover, MODULES, NoExtraStep, PLAN, PlannedStep,
+    Expect, ExtraStep, GuestPlan, GuestStep, HandedFile, Handover, MODULES, NoExtraStep, PLAN, PlannedStep,
 };
 
+use crate::guest_file::GuestFile;
 use crate::init::Init;
 use crate::initramfs::{ArchiveEntry, EntryKind, archive};
 use crate::leaks::KMEMLEAK;
@@ -38,6 +39,8 @@ pub struct Payload<X = NoExtraStep> {
     early: Vec<String>,
     system: Option<SystemArchive>,
     modules: BTreeMap<String, Vec<u8>>,
+    /// What else is in the machine.
+    files: Vec<GuestFile>,
     /// Files of modules that are the kernel's own.
     stock: BTreeSet<String>,
     steps: Vec<PlannedStep<X>>,
@@ -78,8 +81,16 @@ impl<X: ExtraStep> Payload<X> {
     }
 
     fn empty(init: Init<X>) -> Self {
-        let (early, modules, steps) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { init, early, system: None, modules, stock: BTreeSet::new(), steps, forwarded: None }
+        Self {
+            init,
+            early: Vec::new(),
+            system: None,
+            modules: BTreeMap::new(),
+            files: Vec::new(),
+            stock: BTreeSet::new(),
+            steps: Vec::new(),
+            forwarded: None,
+        }
     }
 
     /// What machines it is for.
@@ -136,6 +147,12 @@ impl<X: ExtraStep> Payload<X> {
         self
     }
 
+    /// Puts files into the machine.
+    pub fn files(&mut self, files: Vec<GuestFile>) -> &mut Self {
+        self.files.extend(files);
+        self
+    }
+
     /// Runs a program of the system that is in the machine; what it prints is the step's output.
     pub fn run(&mut self, program: &str, args: &[&str], expect: Expect) -> &mut Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -145,6 +162,12 @@ impl<X: ExtraStep> Payload<X> {
     /// Removes the module `name`, whose users have a moment to go.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.step(GuestStep::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE })
+    }
+
+    /// The same, where somebody may have removed it already.
+    pub fn remove_if_there(&mut self, name: &str) -> &mut Self {
+        let step = GuestStep::RemoveModule { name: name.to_owned(), patience: REMOVE_PATIENCE };
+        self.expect(step, Expect::Any)
     }
 
     /// Has kmemleak look for memory that nothing points to, and brings back what it found. What is
@@ -165,6 +188,17 @@ impl<X: ExtraStep> Payload<X> {
             address: GUEST_ADDRESS,
             prefix: 24,
             gateway: None,
+        }))
+    }
+
+    /// Brings up a network on which the guest reaches all that the host does, by way of the host.
+    pub fn network_beyond(&mut self, tree: &ModuleTree) -> Result<&mut Self> {
+        self.insert_stock(tree, &["virtio_net"])?;
+        Ok(self.step(GuestStep::Network {
+            interface: "eth0".to_owned(),
+            address: GUEST_ADDRESS,
+            prefix: 24,
+            gateway: Some(HOST),
         }))
     }
 
@@ -211,16 +245,26 @@ impl<X: ExtraStep> Payload<X> {
     /// What the machine that waits is then given; [`Payload::handed_over`] follows it.
     pub(crate) fn handover(&self, nonce: &str, time: u64, entropy: String) -> Handover<X> {
         let steps = self.steps[self.stock_steps()..].to_vec();
-        let files = self.files_handed_over().map(|(file, image)| (file.clone(), image.len() as u64));
-        Handover { nonce: nonce.to_owned(), steps, files: files.collect(), time, entropy }
+        let modules = self.modules_handed_over().map(|(file, image)| HandedFile {
+            path: format!("{MODULES}/{file}"),
+            length: image.len() as u64,
+            program: false,
+        });
+        let files = self.files.iter().map(|file| HandedFile {
+            path: file.path.clone(),
+            length: file.content.len() as u64,
+            program: file.program,
+        });
+        Handover { nonce: nonce.to_owned(), steps, files: modules.chain(files).collect(), time, entropy }
     }
 
     /// The bytes of the files of [`Payload::handover`].
     pub(crate) fn handed_over(&self) -> impl Iterator<Item = &[u8]> {
-        self.files_handed_over().map(|(_, image)| image.as_slice())
+        let files = self.files.iter().map(|file| file.content.as_slice());
+        self.modules_handed_over().map(|(_, image)| image.as_slice()).chain(files)
     }
 
-    fn files_handed_over(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+    fn modules_handed_over(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
         let before: BTreeSet<String> = self.files_of(&self.plan_to_wait(""));
         self.modules.iter().filter(move |(file, _)| !before.contains(*file))
     }
@@ -236,7 +280,7 @@ impl<X: ExtraStep> Payload<X> {
 
     /// The initramfs: the system, if there is one, the init, the plan, the modules that it names.
     pub fn initramfs(&self, plan: &GuestPlan<X>) -> Result<Vec<u8>> {
-        let named = self.files_of(plan);
+        let (named, waits) = (self.files_of(plan), plan.waits);
         let plan = serde_json::to_vec(plan)?;
         let plan_path = PLAN.trim_start_matches('/');
         let modules_dir = MODULES.trim_start_matches('/');
@@ -255,11 +299,29 @@ impl<X: ExtraStep> Payload<X> {
             ArchiveEntry { path: modules_dir, kind: EntryKind::Directory },
         ];
         entries.extend(files.iter().map(|(path, image)| ArchiveEntry { path, kind: EntryKind::File(image) }));
+        // A machine that waits gets them later.
+        let taken: &[GuestFile] = if waits { &[] } else { &self.files };
+        let parents: BTreeSet<&str> = taken.iter().flat_map(|file| parents(&file.path)).collect();
+        entries.extend(parents.into_iter().map(|path| ArchiveEntry { path, kind: EntryKind::Directory }));
+        entries.extend(taken.iter().map(|file| ArchiveEntry {
+            path: file.path.trim_start_matches('/'),
+            kind: if file.program {
+                EntryKind::Program(&file.content)
+            } else {
+                EntryKind::File(&file.content)
+            },
+        }));
         // The kernel unpacks one archive after the other (buffer-format.rst).
         let mut image = self.system.as_ref().map_or_else(Vec::new, |system| system.archive().to_vec());
         image.extend(archive(&entries));
         Ok(image)
     }
+}
+
+/// The directories above an absolute path, the outermost first, without the leading slash.
+fn parents(path: &str) -> Vec<&str> {
+    let path = path.trim_start_matches('/');
+    path.match_indices('/').map(|(at, _)| &path[..at]).collect()
 }
 
 #[cfg(test)]
@@ -290,7 +352,8 @@ mod tests {
         let rest = payload.handover("m", 1, "00".to_owned());
         assert!(waiting.waits && !payload.plan("n").waits);
         assert_eq!([waiting.steps.clone(), rest.steps].concat(), payload.plan("n").steps);
-        assert_eq!((waiting.steps.len(), rest.files), (1, vec![("mine.ko".to_owned(), 3)]));
+        let handed = HandedFile { path: "/modules/mine.ko".to_owned(), length: 3, program: false };
+        assert_eq!((waiting.steps.len(), rest.files), (1, vec![handed]));
         assert_eq!(payload.handed_over().collect::<Vec<_>>(), [b"elf"]);
         let image = payload.initramfs(&waiting).unwrap();
         let text = String::from_utf8_lossy(&image);

@@ -8,6 +8,7 @@ use kmodfile::architecture::Architecture;
 use crate::accelerator::Accelerator;
 use crate::board::Board;
 use crate::secure_boot::Firmware;
+use crate::share::{SharedBy, SharedDirectory};
 use report::process::Cmd;
 
 /// What booting a kernel of `architecture` needs of this machine.
@@ -65,6 +66,38 @@ pub struct Arguments<'a> {
     pub counted: bool,
     /// That the machine is to be saved, or goes on from where it was.
     pub saved: Option<SavedMemory<'a>>,
+    /// Directories of the host.
+    pub shares: Shares<'a>,
+    /// What a program in it talks to the user over.
+    pub talk: Option<Talked<'a>>,
+    /// Gets the socket of the debugger's stub.
+    pub debugger: Option<&'a Utf8Path>,
+}
+
+/// Directories of the host that a machine sees.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shares<'a> {
+    /// Each.
+    pub all: &'a [SharedDirectory],
+    /// Where the sockets of what serves them are.
+    pub session: Option<&'a Utf8Path>,
+}
+
+impl Shares<'_> {
+    /// Whether something besides QEMU reads and writes the machine's memory.
+    fn share_memory(&self) -> bool {
+        self.all.iter().any(|share| matches!(share.by, SharedBy::Virtiofs(_)))
+    }
+
+    fn add_to(&self, cmd: Cmd, megabytes: u32) -> Cmd {
+        let session = self.session.unwrap_or(Utf8Path::new("/"));
+        let cmd = self.all.iter().fold(cmd, |cmd, share| share.add_to(cmd, session));
+        if self.share_memory() {
+            let memory = format!("memory-backend-memfd,id=memory,size={megabytes}M,share=on");
+            return cmd.args(["-object", &memory]);
+        }
+        cmd
+    }
 }
 
 /// Memory of a machine that is saved, or goes on from where it was.
@@ -127,7 +160,8 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     let board = Board::of(*architecture);
     // Instructions can be counted where one thread executes them all.
     let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
-    let memory = arguments.saved.map_or("", |_| ",memory-backend=memory");
+    let has_backend = arguments.saved.is_some() || arguments.shares.share_memory();
+    let memory = if has_backend { ",memory-backend=memory" } else { "" };
     let cmd = Cmd::new(board.qemu())
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
@@ -146,6 +180,17 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
         Some(saved) => saved.add_to(cmd, arguments.memory),
         None => cmd,
     };
+    let cmd = arguments.shares.add_to(cmd, arguments.memory);
+    let cmd = match arguments.talk {
+        Some(talked) => talked.add_to(cmd),
+        None => cmd,
+    };
+    let cmd = match arguments.debugger {
+        Some(socket) => cmd
+            .args(["-chardev", &format!("socket,id=debugger,server=on,wait=off,path={}", escaped(socket))])
+            .args(["-gdb", "chardev:debugger"]),
+        None => cmd,
+    };
     if !arguments.network {
         return cmd;
     }
@@ -159,6 +204,30 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
             cmd.args(["-object", &format!("filter-dump,id=capture,netdev=net,file={}", escaped(file))])
         }
         None => cmd,
+    }
+}
+
+/// What a program in the machine talks to the user over.
+#[derive(Clone, Copy, Debug)]
+pub enum Talked<'a> {
+    /// QEMU's own input and output. Keys that would end a program go to the machine.
+    Terminal,
+    /// A listening Unix socket that gets what it prints.
+    Socket(&'a Utf8Path),
+}
+
+impl Talked<'_> {
+    fn add_to(self, cmd: Cmd) -> Cmd {
+        let (backend, device) = match self {
+            Self::Terminal => {
+                ("stdio,id=talk,signal=off".to_owned(), "virtconsole,bus=ports.0,chardev=talk".to_owned())
+            }
+            Self::Socket(path) => (
+                format!("socket,id=talk,path={}", escaped(path)),
+                format!("virtserialport,bus=ports.0,chardev=talk,name={}", vm_protocol::OUTPUT_PORT),
+            ),
+        };
+        cmd.args(["-chardev", &backend, "-device", &device])
     }
 }
 
@@ -224,6 +293,9 @@ mod tests {
             capture: Some(Utf8Path::new("/k/a.pcap")),
             counted: network,
             saved: None,
+            shares: Shares::default(),
+            talk: None,
+            debugger: None,
         };
         command(&arguments).line()
     }

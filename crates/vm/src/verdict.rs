@@ -208,8 +208,12 @@ fn from_steps<X: ExtraStep>(evidence: &Evidence<'_, X>) -> Option<Judgement> {
                 Verdict::StepFailed,
                 format!("`{}` succeeded, and should have failed with {}", planned.step, planned.expect),
             ),
-            StepOutcome::Failed { errno, message } => {
-                let reason = format!("`{}`: {errno}: {message}{}", planned.step, said(log));
+            StepOutcome::Failed { errno, message, .. } => {
+                let reason = match &planned.step {
+                    // It has told the user itself.
+                    GuestStep::Talk(_) => message.clone(),
+                    step => format!("`{step}`: {errno}: {message}{}", said(log)),
+                };
                 let (verdict, refusal) = failed_step(&planned.step, *errno, log);
                 Judgement { verdict, refusal, reason }
             }
@@ -350,7 +354,7 @@ mod tests {
     }
 
     fn failed(errno: Errno) -> StepOutcome {
-        StepOutcome::Failed { errno, message: "x".into() }
+        StepOutcome::Failed { errno, message: "x".into(), exit: None }
     }
 
     fn finished() -> Event {

@@ -15,7 +15,7 @@ use crate::accelerator::Accelerator;
 use crate::board::Board;
 use crate::machine::Machine;
 use crate::monitor::Monitor;
-use crate::qemu::{self, Arguments, Boot, SavedMemory};
+use crate::qemu::{self, Arguments, Boot, SavedMemory, Shares};
 use crate::qemu_process::Qemu;
 use crate::run::Run;
 use crate::session::{Session, nonce, random_digits};
@@ -34,10 +34,12 @@ const REVISION: u32 = 1;
 /// What the guest gets to begin its random numbers with, in bytes.
 const ENTROPY: usize = 32;
 
-/// Whether such a machine can be saved: one with a network has a peer that cannot.
+/// Whether such a machine can be saved: one that something outside takes part in cannot, as that is
+/// not.
 pub(crate) fn suits<X: ExtraStep>(machine: &Machine<'_, X>) -> bool {
     let connected = machine.payload.needs_network() || machine.payload.forwarded().is_some();
-    machine.secure_boot.is_none() && machine.capture.is_none() && !machine.counted && !connected
+    let watched = machine.capture.is_some() || machine.talk.is_some() || machine.debugger.is_some();
+    machine.secure_boot.is_none() && machine.shares.is_empty() && !machine.counted && !watched && !connected
 }
 
 /// Runs it on from where it was saved; it is booted and saved first, where it never was.
@@ -108,6 +110,9 @@ fn command<X: ExtraStep>(
         capture: None,
         counted: false,
         saved: Some(saved),
+        shares: Shares::default(),
+        talk: None,
+        debugger: None,
     })
 }
 

@@ -119,7 +119,7 @@ fn mount(
 ) -> Result<(Run, Steps)> {
     let tree = boot::tree(&prepared.kdir)?;
     let (payload, steps) = payload(context, &tree, object(built)?, share.port(), text)?;
-    let options = Options { memory: 256, append: Vec::new(), limit: None, warm: false, events: None };
+    let options = Options::default();
     let run = boot::boot(context, &prepared.kdir, &payload, &built.console_log(), &options)?;
     Ok((run, steps))
 }

@@ -21,7 +21,9 @@ pub mod secure_boot;
 pub mod setup;
 pub mod sign;
 pub mod status;
+mod tested;
 pub mod uninstall;
+pub mod vm;
 pub mod weak_modules;
 
 /// The kernels that were named, each once and in this order: what is made for one would otherwise

@@ -25,7 +25,7 @@ use project::key::pair::{KeyPair, PrivateKey};
 use project::sign::{ModuleSigner, Unsigned};
 use report::failure::{Exit, Failure};
 use report::{seconds, table};
-use vm::boot::{self, Options};
+use vm::boot;
 use vm::modules::GuestModule;
 use vm::refusal::LoaderRefusal;
 use vm::run::Run;
@@ -188,15 +188,10 @@ impl Machine<'_> {
 
     fn boot(&self, case: Case, vmlinuz: &Utf8Path) -> Result<Boot> {
         let tree = boot::tree(&self.prepared.kdir)?;
-        let payload = insmod::payload(&tree, self.project, self.modules(case)?, self.args)?;
+        let payload =
+            insmod::payload(self.context, &tree, &self.project.loads, self.modules(case)?, self.args)?;
         let console = self.built.console_log().with_file_name(case.file());
-        let options = Options {
-            memory: self.args.memory,
-            append: self.args.append.clone(),
-            limit: self.args.limit.map(Duration::from_secs),
-            warm: false,
-            events: None,
-        };
+        let options = self.args.machine.options();
         let enrolled = case.enrolled().then_some(&self.pair.certificate);
         let secure_boot = SecureBoot { chain: self.chain, vmlinuz, enrolled };
         let kdir = &self.prepared.kdir;

@@ -77,6 +77,9 @@ pub trait Distribution: std::fmt::Debug + Sync {
     /// The signed programs that a machine with Secure Boot starts its kernels by.
     fn boot_chain(&self) -> BootChain;
 
+    /// The root that has `/usr/libexec/virtiofsd`, which shows directories of the host to machines.
+    fn file_daemon(&self) -> Recipe;
+
     /// Packages that a root needs for rpmbuild(8) besides what the kernel's modules need.
     fn rpmbuild(&self) -> &'static [&'static str];
 

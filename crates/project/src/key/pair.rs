@@ -3,6 +3,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::fmt;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -33,6 +35,16 @@ impl std::str::FromStr for PrivateKey {
             }
             uri if uri.starts_with("pkcs11:") => Ok(Self::Pkcs11(uri.to_owned())),
             file => Ok(Self::File(file.into())),
+        }
+    }
+}
+
+impl fmt::Display for PrivateKey {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.write_str(file.as_str()),
+            Self::Pkcs11(uri) => f.write_str(uri),
         }
     }
 }

@@ -2,13 +2,14 @@
 //! What a machine that waited is given: the rest of its plan with the module files, the time, and
 //! randomness of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::ioctl::{NoArg, ioctl, opcode};
 use rustix::time::{ClockId, Timespec, clock_settime};
-use vm_protocol::{ExtraStep, Handover, MODULES};
+use vm_protocol::{ExtraStep, HandedFile, Handover};
 
 use crate::port::Port;
 
@@ -17,13 +18,19 @@ const RESEED: rustix::ioctl::Opcode = opcode::none(b'R', 7);
 
 /// Waits for the rest of the plan, and makes the machine one of its own.
 pub(crate) fn receive<X: ExtraStep>(port: &mut Port) -> Result<Handover<X>, String> {
-    let handover = port.receive(|name, bytes| {
-        let path = Path::new(MODULES).join(name);
-        fs::write(&path, bytes).map_err(|error| format!("{}: {error}", path.display()))
-    })?;
+    let handover =
+        port.receive(|file, bytes| write(file, bytes).map_err(|error| format!("{}: {error}", file.path)))?;
     set_clock(handover.time).map_err(|error| format!("setting the clock: {error}"))?;
     stir(handover.entropy.as_bytes()).map_err(|error| format!("/dev/urandom: {error}"))?;
     Ok(handover)
+}
+
+fn write(file: &HandedFile, bytes: &[u8]) -> io::Result<()> {
+    let path = Path::new(&file.path);
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(path, bytes)?;
+    let mode = if file.program { 0o755 } else { 0o644 };
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// `micros` since the beginning of 1970.

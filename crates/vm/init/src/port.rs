@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vm_protocol::{Event, ExtraStep, Handover, Message, PORT};
+use vm_protocol::{Event, ExtraStep, HandedFile, Handover, Message, PORT};
 
 /// Where the kernel lists the ports.
 const CLASS: &str = "/sys/class/virtio-ports";
@@ -29,7 +29,7 @@ impl Port {
     pub(crate) fn open(nonce: &str) -> Result<Self, String> {
         let started = Instant::now();
         loop {
-            if let Some(path) = find() {
+            if let Some(path) = find(PORT) {
                 let device = OpenOptions::new().read(true).write(true).open(&path);
                 let device = device.map_err(|error| format!("{}: {error}", path.display()))?;
                 return Ok(Self { device: BufReader::new(device), nonce: nonce.to_owned() });
@@ -45,18 +45,18 @@ impl Port {
     /// then on is of the new run.
     pub(crate) fn receive<X: ExtraStep>(
         &mut self,
-        mut take: impl FnMut(&str, &[u8]) -> Result<(), String>,
+        mut take: impl FnMut(&HandedFile, &[u8]) -> Result<(), String>,
     ) -> Result<Handover<X>, String> {
         let failed = |error: std::io::Error| format!("reading from the port: {error}");
         let mut line = Vec::new();
         self.device.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line).map_err(failed)?;
         let handover: Handover<X> =
             serde_json::from_slice(&line).map_err(|error| format!("the handover: {error}"))?;
-        for (name, length) in &handover.files {
-            let length = usize::try_from(*length).map_err(|error| format!("{name}: {error}"))?;
+        for file in &handover.files {
+            let length = usize::try_from(file.length).map_err(|error| format!("{}: {error}", file.path))?;
             let mut bytes = vec![0; length];
             self.device.read_exact(&mut bytes).map_err(failed)?;
-            take(name, &bytes)?;
+            take(file, &bytes)?;
         }
         self.nonce.clone_from(&handover.nonce);
         Ok(handover)
@@ -71,11 +71,11 @@ impl Port {
     }
 }
 
-/// The device of the port with our name.
-fn find() -> Option<PathBuf> {
+/// The device of the port with this name.
+pub(crate) fn find(port: &str) -> Option<PathBuf> {
     let ports = fs::read_dir(CLASS).ok()?;
     let named =
-        |dir: &PathBuf| fs::read_to_string(dir.join("name")).is_ok_and(|name| name.trim_end() == PORT);
+        |dir: &PathBuf| fs::read_to_string(dir.join("name")).is_ok_and(|name| name.trim_end() == port);
     let dir = ports.flatten().map(|entry| entry.path()).find(named)?;
     Some(PathBuf::from("/dev").join(dir.file_name()?))
 }

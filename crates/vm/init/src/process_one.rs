@@ -101,7 +101,7 @@ fn work_step<X: ExtraStep>(
     let started = Instant::now();
     let (outcome, output) = match steps::perform(&planned.step, extra) {
         Ok(output) => (StepOutcome::Done, output),
-        Err(error) => (error.outcome(), None),
+        Err(error) => error.reported(),
     };
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let met = planned.expect.is_met_by(&outcome);

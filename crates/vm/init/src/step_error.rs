@@ -14,19 +14,27 @@ pub type StepResult = Result<Option<String>, StepError>;
 pub struct StepError {
     errno: Errno,
     message: String,
+    exit: Option<i32>,
+    output: Option<String>,
 }
 
 impl StepError {
     /// An error with words of its own.
     pub fn new(errno: Errno, message: impl Into<String>) -> Self {
-        Self { errno, message: message.into() }
+        Self { errno, message: message.into(), exit: None, output: None }
+    }
+
+    /// The same, of a program that ended with this status, if it ended by itself, and printed this.
+    #[must_use]
+    pub fn of_program(self, exit: Option<i32>, output: Option<String>) -> Self {
+        Self { exit, output, ..self }
     }
 
     /// What the system said of `what`; `EIO` if it was not a system call that failed.
     pub fn of(what: impl fmt::Display, error: impl Into<io::Error>) -> Self {
         let error = error.into();
         let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        Self { errno, message: format!("{what}: {}", described(&error)) }
+        Self::new(errno, format!("{what}: {}", described(&error)))
     }
 
     /// The same, as a part of something larger.
@@ -41,9 +49,10 @@ impl StepError {
         Self { message: self.message + more, ..self }
     }
 
-    /// As it is reported.
-    pub fn outcome(self) -> StepOutcome {
-        StepOutcome::Failed { errno: self.errno, message: self.message }
+    /// As it is reported, and what the step brought back all the same.
+    pub fn reported(self) -> (StepOutcome, Option<String>) {
+        let Self { errno, message, exit, output } = self;
+        (StepOutcome::Failed { errno, message, exit }, output)
     }
 }
 
@@ -71,8 +80,8 @@ mod tests {
     fn an_error_of_the_system_has_its_number_once() {
         let error = StepError::of("/x", io::Error::from_raw_os_error(2));
         assert_eq!(error.to_string(), "/x: No such file or directory");
-        let failed = StepOutcome::Failed { errno: Errno::ENOENT, message: error.to_string() };
-        assert_eq!(error.outcome(), failed);
+        let failed = StepOutcome::Failed { errno: Errno::ENOENT, message: error.to_string(), exit: None };
+        assert_eq!(error.reported(), (failed, None));
     }
 
     #[test]

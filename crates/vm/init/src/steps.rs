@@ -5,14 +5,18 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use vm_protocol::{GuestStep, OUTPUT_LIMIT};
 
 use crate::step_error::{StepError, StepResult};
 use crate::{module, network, program};
+
+/// What the kernel lists its symbols in.
+const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Performs `step`; `extra` does so with a step that only this init has.
 pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) -> StepResult {
@@ -25,14 +29,19 @@ pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) 
             network::configure(interface, *address, *prefix, *gateway).map(|()| None)
         }
         GuestStep::Mount { file_system, source, target, options } => {
-            done(target, fs::create_dir_all(target))?;
+            // A file can be mounted over, too.
+            if !Path::new(target).exists() {
+                done(target, fs::create_dir_all(target))?;
+            }
             done(source, mount_at(file_system, source, target, options))
         }
         GuestStep::Unmount { target } => {
             done(target, unmount(target.as_str(), UnmountFlags::empty()).map_err(Into::into))
         }
         GuestStep::Run { program, args } => program::run(program, args).map(Some),
+        GuestStep::Talk(talk) => program::talk(talk).map(|()| None),
         GuestStep::WriteFile { path, content } => done(path, fs::write(path, content)),
+        GuestStep::ReadSymbols => told(SYMBOLS, kernel_symbols()),
         GuestStep::ReadFile { path } => told(path, read_file(path)),
         GuestStep::ListDirectory { path } => told(path, list_directory(path)),
         GuestStep::Stat { path } => told(path, kind(path)),
@@ -57,6 +66,9 @@ fn done(path: &str, result: io::Result<()>) -> StepResult {
 }
 
 fn mount_at(file_system: &str, source: &str, target: &str, options: &str) -> io::Result<()> {
+    if options == "bind" {
+        return Ok(mount_bind(source, target)?);
+    }
     let options = CString::new(options)?;
     Ok(mount(source, target, file_system, MountFlags::empty(), options.as_c_str())?)
 }
@@ -65,6 +77,22 @@ fn read_file(path: &str) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(OUTPUT_LIMIT as u64).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Addresses and names of the kernel's own functions, as it lists them.
+fn kernel_symbols() -> io::Result<String> {
+    let all = fs::read_to_string(SYMBOLS)?;
+    let own = all.lines().filter(|line| !line.contains('\t'));
+    let mut kept = String::new();
+    for line in own {
+        let mut words = line.split(' ');
+        if let (Some(address), Some("t" | "T" | "w" | "W"), Some(name)) =
+            (words.next(), words.next(), words.next())
+        {
+            kept.extend([address, " ", name, "\n"]);
+        }
+    }
+    Ok(kept)
 }
 
 fn list_directory(path: &str) -> io::Result<String> {

@@ -41,7 +41,7 @@ pub enum Event {
         outcome: StepOutcome,
         /// How long it took, in milliseconds.
         millis: u64,
-        /// What it brought back.
+        /// What it brought back; of a program also where it failed.
         output: Option<String>,
         /// The kernel log since the step began.
         log: Vec<LogLine>,
@@ -83,6 +83,9 @@ pub enum StepOutcome {
         errno: Errno,
         /// What failed, for people.
         message: String,
+        /// The exit status of a program that ended by itself, with another than 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<i32>,
     },
 }
 
@@ -94,7 +97,7 @@ mod tests {
     fn messages_are_one_line() {
         let event = Event::StepEnded {
             index: 0,
-            outcome: StepOutcome::Failed { errno: Errno::ENOENT, message: "x".into() },
+            outcome: StepOutcome::Failed { errno: Errno::ENOENT, message: "x".into(), exit: None },
             millis: 3,
             output: Some("two\nlines".into()),
             log: vec![],

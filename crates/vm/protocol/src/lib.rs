@@ -23,10 +23,15 @@ mod plan;
 pub use errno::Errno;
 pub use event::{Event, Message, StepOutcome};
 pub use log::LogLine;
-pub use plan::{Expect, ExtraStep, GuestPlan, GuestStep, Handover, NoExtraStep, PlannedStep};
+pub use plan::{
+    Expect, ExtraStep, GuestPlan, GuestStep, HandedFile, Handover, NoExtraStep, PlannedStep, Talk, TalkedOver,
+};
 
 /// The virtio-serial port the init reports on, as `/sys/class/virtio-ports/*/name` shows it.
 pub const PORT: &str = "org.cargo-kmod.verdict";
+
+/// The port that takes what a program prints that talks to the user.
+pub const OUTPUT_PORT: &str = "org.cargo-kmod.output";
 
 /// Where the plan is in the initramfs.
 pub const PLAN: &str = "/plan.json";

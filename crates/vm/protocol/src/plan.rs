@@ -33,13 +33,24 @@ pub struct Handover<X = NoExtraStep> {
     pub nonce: String,
     /// The steps that follow; they are counted on from those that were done.
     pub steps: Vec<PlannedStep<X>>,
-    /// Files for [`MODULES`](crate::MODULES), each with its length in bytes.
-    pub files: Vec<(String, u64)>,
+    /// The files that follow.
+    pub files: Vec<HandedFile>,
     /// What time it is, in microseconds since the beginning of 1970.
     pub time: u64,
     /// Random bytes that no other machine is given, in hexadecimal digits: those that go on from
     /// the same saved one would otherwise all draw the same numbers.
     pub entropy: String,
+}
+
+/// A file that is handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedFile {
+    /// Its absolute path in the machine; directories are made for it.
+    pub path: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Whether it can be run.
+    pub program: bool,
 }
 
 /// A step and how it is to end.
@@ -140,7 +151,8 @@ pub enum GuestStep<X = NoExtraStep> {
         source: String,
         /// Where; the directory is made if need be.
         target: String,
-        /// The options of the file system, separated by commas.
+        /// The options of the file system, separated by commas; `bind` alone has the directory or
+        /// file `source` seen at `target` too.
         options: String,
     },
     /// umount(2).
@@ -148,14 +160,17 @@ pub enum GuestStep<X = NoExtraStep> {
         /// Where.
         target: String,
     },
-    /// Runs a program to its end. What it prints comes back as the step's output, or, when it ends
-    /// with another status than 0, in the message of the failure, whose error is then `EIO`.
+    /// Runs a program to its end. What it prints comes back as the step's output, cut to
+    /// [`OUTPUT_LIMIT`](crate::OUTPUT_LIMIT); where it ends with another status than 0, the step
+    /// has failed with `EIO`, and the message has the last lines.
     Run {
         /// Its path.
         program: String,
         /// Its arguments.
         args: Vec<String>,
     },
+    /// Lets a program talk to the user until it ends.
+    Talk(Talk),
     /// Writes a file whole; the file is made if need be, but no directory.
     WriteFile {
         /// Which.
@@ -170,6 +185,9 @@ pub enum GuestStep<X = NoExtraStep> {
         /// Which.
         path: String,
     },
+    /// Reads where the kernel's own functions are: a line each comes back as the step's output, an
+    /// address in hexadecimal digits and a name.
+    ReadSymbols,
     /// Reads a directory; the sorted names come back as the step's output, one a line.
     ListDirectory {
         /// Which.
@@ -205,6 +223,39 @@ pub enum GuestStep<X = NoExtraStep> {
     Extra(X),
 }
 
+/// A program that talks to the user, and where it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// The directory that is `/` to it.
+    pub root: String,
+    /// The directory that it starts in, as it sees it.
+    pub dir: String,
+    /// Its path, or its name in `PATH`.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment; nothing is taken over.
+    pub env: Vec<(String, String)>,
+    /// What it talks over.
+    pub over: TalkedOver,
+}
+
+/// What a program talks to the user over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TalkedOver {
+    /// A virtio console, the first one, which is its terminal.
+    Terminal {
+        /// Its height in lines.
+        rows: u16,
+        /// Its width in characters.
+        columns: u16,
+    },
+    /// A port ([`OUTPUT_PORT`](crate::OUTPUT_PORT)) that takes what it prints, byte for byte; it is
+    /// told nothing.
+    Port,
+}
+
 impl<X> From<X> for GuestStep<X> {
     fn from(step: X) -> Self {
         Self::Extra(step)
@@ -226,7 +277,10 @@ impl<X: fmt::Display> fmt::Display for GuestStep<X> {
             Self::Unmount { target } => write!(f, "umount {target}"),
             Self::Run { program, args } if args.is_empty() => f.write_str(program),
             Self::Run { program, args } => write!(f, "{program} {}", args.join(" ")),
+            Self::Talk(Talk { program, args, .. }) if args.is_empty() => f.write_str(program),
+            Self::Talk(Talk { program, args, .. }) => write!(f, "{program} {}", args.join(" ")),
             Self::WriteFile { path, .. } => write!(f, "write {path}"),
+            Self::ReadSymbols => f.write_str("read the kernel's symbols"),
             Self::ReadFile { path } => write!(f, "read {path}"),
             Self::ListDirectory { path } => write!(f, "ls {path}"),
             Self::Stat { path } => write!(f, "stat {path}"),
@@ -263,7 +317,7 @@ mod tests {
 
     #[test]
     fn expectations() {
-        let failed = |errno| StepOutcome::Failed { errno, message: String::new() };
+        let failed = |errno| StepOutcome::Failed { errno, message: String::new(), exit: None };
         assert!(Expect::Success.is_met_by(&StepOutcome::Done));
         assert!(!Expect::Success.is_met_by(&failed(Errno::EIO)));
         assert!(Expect::Failure(Errno::EIO).is_met_by(&failed(Errno::EIO)));

@@ -13,27 +13,29 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::commands::build::BuildArgs;
-use crate::commands::{build, each_once};
+use crate::commands::each_once;
+use crate::commands::tested::{self, TestedModules};
 use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::machine::programs;
-use kernel::prepare;
+use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
-use report::durable;
+use report::destination::Destination;
 use vm::boot;
 use vm::init::OwnInit;
 
 pub use args::InsmodArgs;
 use junit::junit;
 pub(super) use load::payload;
-use outcome::{ktap, outcome, shown};
+use outcome::{Outcome, ktap, outcome, shown};
 use repeat::repeat;
 
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
     require_machines(context, &args.build)?;
+    args.report_to_output(context.report.json())?;
     // Runs append to it.
-    args.events.as_ref().map_or(Ok(()), |file| fs_err::write(file, ""))?;
+    args.events.as_ref().map_or(Ok(()), Destination::begin)?;
     if args.watch {
         return watch::again_and_again(context, args, || once(context, args));
     }
@@ -42,30 +44,43 @@ pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
 
 fn once(context: &Context, args: &InsmodArgs) -> Result<()> {
     let mut outcomes = Vec::new();
-    let batch = build::all(context, &wanted(context, args)?, |project, prepared, built| {
-        let repeated = repeat(context, args, project, prepared, built)?;
-        let passed = boot::require_pass(&repeated.loaded.run, built.release.as_str());
-        outcomes.push(outcome(args, project, built, repeated));
+    let load = |tested: &TestedModules, prepared: &Prepared| {
+        let repeated = repeat(context, args, tested, prepared)?;
+        let passed = boot::require_pass(&repeated.loaded.run, tested.release.as_str());
+        outcomes.push(outcome(args, tested, repeated));
         passed
-    })?;
+    };
+    let first_error = if args.files.is_empty() {
+        tested::each_of_project(context, &wanted(context, args)?, load)?
+    } else {
+        tested::each_of_files(context, &args.build, &args.files, load)?
+    };
     if !outcomes.is_empty() {
-        if let Some(file) = &args.ktap {
-            durable::replace(file, ktap(&outcomes).text().as_bytes())?;
-        }
-        if let Some(file) = &args.junit {
-            durable::replace(file, junit(&outcomes)?.as_bytes())?;
-        }
+        report(context, args, &outcomes)?;
     }
-    if !outcomes.is_empty() {
-        context.report.data(&outcomes);
-        outcomes.iter().for_each(|outcome| context.report.say(&shown(outcome)));
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Where one of the reports goes to standard output, what people read goes to the other one.
+fn report(context: &Context, args: &InsmodArgs, outcomes: &[Outcome]) -> Result<()> {
+    if let Some(to) = &args.ktap {
+        to.write(&ktap(outcomes).text())?;
     }
-    batch.first_error.map_or(Ok(()), Err)
+    if let Some(to) = &args.junit {
+        to.write(&junit(outcomes)?)?;
+    }
+    context.report.data(&outcomes);
+    let taken = args.report_to_output(context.report.json())?.is_some();
+    for outcome in outcomes {
+        let text = shown(outcome);
+        if taken { report::error_line(&text) } else { context.report.say(&text) }
+    }
+    Ok(())
 }
 
 /// What booting the kernels asked for takes of this machine, before minutes go into building for
 /// them: QEMU, and the init that is inside this program.
-pub(super) fn require_machines(context: &Context, args: &BuildArgs) -> Result<()> {
+pub(in crate::commands) fn require_machines(context: &Context, args: &BuildArgs) -> Result<()> {
     let architectures = args.architectures(context);
     for architecture in &architectures {
         OwnInit::of(*architecture)?;

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use kmodfile::release::Release;
-use project::Project;
-use project::build::Built;
 use report::{seconds, table};
 use serde::Serialize;
 use vm::boot;
@@ -18,12 +16,13 @@ use vm::verdict::Verdict;
 use crate::commands::insmod::args::InsmodArgs;
 use crate::commands::insmod::load::Loaded;
 use crate::commands::insmod::repeat::Repeated;
+use crate::commands::tested::TestedModules;
 
 /// The outcome for one kernel.
 #[derive(Serialize)]
 pub(super) struct Outcome {
     pub(super) release: Release,
-    /// Name and version of the project.
+    /// Name and version of the project, or the names of the modules.
     pub(super) project: String,
     pub(super) verdict: Verdict,
     pub(super) reason: String,
@@ -71,12 +70,13 @@ impl RunCounts {
 }
 
 /// What came of loading the project's modules, as it is reported.
-pub(super) fn outcome(args: &InsmodArgs, project: &Project, built: &Built, repeated: Repeated) -> Outcome {
+pub(super) fn outcome(args: &InsmodArgs, tested: &TestedModules, repeated: Repeated) -> Outcome {
     let Repeated { loaded: Loaded { run, tests, lost, trace }, passed, failed } = repeated;
-    let said = project.modules.iter().flat_map(|module| boot::said_by(&run, &module.name.replace('-', "_")));
+    let names: Vec<String> = tested.names().collect();
+    let said = names.iter().flat_map(|name| boot::said_by(&run, name));
     Outcome {
-        release: built.release.clone(),
-        project: built.project.clone(),
+        release: tested.release.clone(),
+        project: tested.title.clone(),
         verdict: run.judgement.verdict,
         reason: run.judgement.reason.clone(),
         boot_seconds: run.boot.map(|boot| boot.as_secs_f64()),
@@ -88,7 +88,7 @@ pub(super) fn outcome(args: &InsmodArgs, project: &Project, built: &Built, repea
         trace,
         repeated: (passed + failed > 1).then_some(RunCounts { passed, failed }),
         console: run.console_log.clone(),
-        again: args.again(&project.dir, &built.release),
+        again: args.again(tested),
     }
 }
 

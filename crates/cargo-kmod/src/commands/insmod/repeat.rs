@@ -5,14 +5,13 @@ use anyhow::Result;
 use camino::Utf8Path;
 use kernel::context::Context;
 use kernel::prepare::Prepared;
-use project::Project;
-use project::build::Built;
 use report::ProgressUnit;
 use vm::verdict::Verdict;
 
 use crate::commands::insmod::args::InsmodArgs;
 use crate::commands::insmod::consoles::Consoles;
 use crate::commands::insmod::load::{Loaded, load};
+use crate::commands::tested::TestedModules;
 
 /// What came of it.
 #[derive(Debug)]
@@ -27,19 +26,18 @@ pub(super) struct Repeated {
 pub(super) fn repeat(
     context: &Context,
     args: &InsmodArgs,
-    project: &Project,
+    tested: &TestedModules,
     prepared: &Prepared,
-    built: &Built,
 ) -> Result<Repeated> {
     let most = args.repeat.unwrap_or(if args.until_failure { u32::MAX } else { 1 });
-    let consoles = Consoles::claim(&built.console_log())?;
-    let once = |context: &Context, console: &Utf8Path| load(context, args, project, prepared, built, console);
+    let consoles = Consoles::claim(&tested.console)?;
+    let once = |context: &Context, console: &Utf8Path| load(context, args, tested, prepared, console);
     let mut repeated = Repeated::first(once(context, consoles.kept())?);
     if most == 1 || repeated.is_over(args, most) {
         return Ok(repeated);
     }
     // One line for all of them, and the console of the first that failed is kept.
-    let step = context.report.step("Repeating", built.release.as_str());
+    let step = context.report.step("Repeating", tested.release.as_str());
     let quiet = context.quietly();
     step.count(ProgressUnit::Things("run", "runs"), args.repeat.map_or(0, u64::from));
     while !repeated.is_over(args, most) {
@@ -47,7 +45,7 @@ pub(super) fn repeat(
         let console = if repeated.failed == 0 { consoles.kept().to_owned() } else { consoles.again() };
         repeated.add(once(&quiet, &console)?);
     }
-    step.done("Repeated", &format!("{}: {} runs", built.release, repeated.runs()));
+    step.done("Repeated", &format!("{}: {} runs", tested.release, repeated.runs()));
     Ok(repeated)
 }
 

@@ -116,6 +116,10 @@ impl Distribution for Debian {
         }
     }
 
+    fn file_daemon(&self) -> Recipe {
+        recipe::recipe(SIGNED_SUITE, vec!["virtiofsd".to_owned()])
+    }
+
     fn rpmbuild(&self) -> &'static [&'static str] {
         &["debugedit", "elfutils", "file", "rpm"]
     }

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo kmod vm`: a program or a shell of this machine under another kernel.
+
+mod args;
+mod files;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use kernel::context::Context;
+use kernel::prepare::Prepared;
+use kmodfile::architecture::Architecture;
+use project::build::Object;
+use report::failure::Failure;
+use vm::boot;
+use vm::debugger::{self, DebuggedModule, Debugger};
+use vm::limits::Limits;
+use vm::modules::{ModuleTree, in_order};
+use vm::payload::Payload;
+use vm::share::SharedBy;
+use vm::terminal;
+use vm_protocol::{Event, Expect, GuestPlan, GuestStep, Talk, TalkedOver};
+
+use crate::commands::insmod;
+use crate::commands::tested::{self, TestedModules};
+pub use args::{RunArgs, VmArgs, VmCommand};
+use files::{ROOT, SeenFiles};
+
+/// What a program that talks to the user is, and what over.
+struct Talker {
+    command: Vec<String>,
+    over: TalkedOver,
+    /// Whether its failure is the verdict.
+    expect: Expect,
+}
+
+/// Boots a machine, and runs the program or the shell in it.
+pub fn run(context: &Context, command: &VmCommand) -> Result<()> {
+    match command {
+        VmCommand::Run(RunArgs { vm, command }) => {
+            let talker = Talker { command: command.clone(), over: TalkedOver::Port, expect: Expect::Success };
+            each(context, vm, &talker)
+        }
+        VmCommand::Shell(vm) => {
+            let over = terminal::of_the_user("cargo kmod vm shell")?;
+            let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
+            each(context, vm, &Talker { command: vec![shell], over, expect: Expect::Any })
+        }
+    }
+}
+
+fn each(context: &Context, args: &VmArgs, talker: &Talker) -> Result<()> {
+    insmod::require_machines(context, &args.build)?;
+    let one = |tested: &TestedModules, prepared: &Prepared| one(context, args, talker, tested, prepared);
+    let first_error = if args.bare || !args.modules.is_empty() {
+        tested::each_of_files(context, &args.build, &args.modules, one)?
+    } else {
+        tested::each_of_project(context, &args.build, one)?
+    };
+    first_error.map_or(Ok(()), Err)
+}
+
+fn one(
+    context: &Context,
+    args: &VmArgs,
+    talker: &Talker,
+    tested: &TestedModules,
+    prepared: &Prepared,
+) -> Result<()> {
+    let tree = boot::tree(&prepared.kdir)?;
+    require_native(&tree, tested)?;
+    let seen = SeenFiles::of(SharedBy::of(context, &tested.release, &tree)?, &here()?, &args.share)?;
+    let debugged = debugged(tested);
+    let payload = payload(args, talker, tested, &tree, &seen, &debugged)?;
+    let mut options = args.machine.options();
+    if args.gdb {
+        options.append.extend(debugger::PARAMETERS.iter().copied().map(str::to_owned));
+    }
+    let vmlinux = boot::vmlinux(context, &prepared.kdir)?;
+    let mut machine = boot::machine(&prepared.kdir, &vmlinux, &payload, &tested.console, &options);
+    machine.shares = seen.shares;
+    machine.talk = Some(talker.over);
+    if args.machine.limit.is_none() {
+        machine.limits = Limits { boot: machine.limits.boot, ..Limits::none() };
+    }
+    // The path of a socket is short (unix(7)), and that of a project may not be.
+    let sockets = tempfile::Builder::new().prefix("kmod-gdb-").tempdir()?;
+    let sockets =
+        Utf8Path::from_path(sockets.path()).context("the temporary directory's path is not UTF-8")?;
+    let socket = sockets.join("gdb");
+    machine.debugger = args.gdb.then(|| socket.clone());
+    let dir = tested.console.parent().unwrap_or(Utf8Path::new("."));
+    let mut gdb = Debugger::new(tree.architecture(), dir, &socket, &debugged);
+    let mut failed = None;
+    let run = boot::run(context, &prepared.kdir, &machine, &options, |plan, event| {
+        gdb.hear(plan, event);
+        if args.gdb && is_about_to_talk(plan, event) {
+            match gdb.write() {
+                Ok(command) => context.report.note("Debugger", &command),
+                Err(error) => failed = Some(error),
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.context("the script for gdb was not written"));
+    }
+    boot::require_pass(&run, tested.release.as_str())
+}
+
+/// The modules, each with the file that knows most of it.
+fn debugged(tested: &TestedModules) -> Vec<DebuggedModule> {
+    let module = |(name, object): (String, &Object)| DebuggedModule {
+        name,
+        file: object.debug.as_ref().unwrap_or(&object.unstripped).clone(),
+    };
+    tested.names().zip(&tested.objects).map(module).collect()
+}
+
+/// Whether the program begins.
+fn is_about_to_talk<X>(plan: &GuestPlan<X>, event: &Event) -> bool {
+    let Event::StepStarted { index } = event else { return false };
+    plan.steps.get(*index).is_some_and(|planned| matches!(planned.step, GuestStep::Talk(_)))
+}
+
+/// Programs of this machine run on processors like its own.
+fn require_native(tree: &ModuleTree, tested: &TestedModules) -> Result<()> {
+    if Architecture::native() == Some(tree.architecture()) {
+        return Ok(());
+    }
+    let reason = format!("is for {}, and this machine's programs are not", tree.architecture());
+    Err(Failure::refused(tested.release.as_str(), reason)
+        .remedy("take a program along that is for it: cargo kmod insmod --test FILE")
+        .into())
+}
+
+/// This machine's files, the modules, the program; then the modules go again, as far as they are
+/// still there.
+fn payload(
+    args: &VmArgs,
+    talker: &Talker,
+    tested: &TestedModules,
+    tree: &ModuleTree,
+    seen: &SeenFiles,
+    debugged: &[DebuggedModule],
+) -> Result<Payload> {
+    let mut payload = Payload::new(tree)?;
+    let by = seen.shares.first().map_or(&[][..], |share| share.by.modules());
+    payload.insert_stock(tree, by)?;
+    let stock: Vec<&str> = tested.stock.iter().map(String::as_str).collect();
+    payload.insert_stock(tree, &stock)?;
+    if args.net {
+        payload.network_beyond(tree)?;
+    }
+    seen.mount(&mut payload, args.net);
+    let params = args.machine.params.join(" ");
+    let modules = in_order(tested.modules()?)?;
+    let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
+    for module in modules {
+        payload.insert_with(tree, module, &params)?;
+    }
+    if args.gdb {
+        Debugger::ask(&mut payload, debugged);
+    }
+    payload.expect(GuestStep::Talk(talk(talker)?), talker.expect);
+    for name in names.iter().rev() {
+        payload.remove_if_there(name);
+    }
+    Ok(payload)
+}
+
+fn talk(talker: &Talker) -> Result<Talk> {
+    let (program, args) = talker.command.split_first().context("clap requires a program")?;
+    let variable = |name: &str, otherwise: &str| {
+        (name.to_owned(), std::env::var(name).unwrap_or_else(|_| otherwise.to_owned()))
+    };
+    Ok(Talk {
+        root: ROOT.to_owned(),
+        dir: here()?.into_string(),
+        program: program.clone(),
+        args: args.to_vec(),
+        env: vec![
+            ("HOME".to_owned(), "/root".to_owned()),
+            ("USER".to_owned(), "root".to_owned()),
+            variable("TERM", "dumb"),
+            variable("LANG", "C.UTF-8"),
+        ],
+        over: talker.over,
+    })
+}
+
+/// The directory that the tool was started in.
+fn here() -> Result<Utf8PathBuf> {
+    let here = std::env::current_dir().context("finding this directory")?;
+    Ok(Utf8Path::from_path(&here).context("this directory's path is no UTF-8")?.to_owned())
+}
