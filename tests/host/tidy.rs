@@ -88,8 +88,7 @@ fn no_archive_host_and_no_path_of_a_machine_is_written_down() {
 }
 
 /// Modules, and the inits of machines.
-const GUESTS: [&str; 6] =
-    ["module", "guest", "crates/vm/init", "cifs/fs", "tests/vm/quiet", "tests/vm/seeded"];
+const GUESTS: [&str; 5] = ["module", "guest", "crates/vm/init", "cifs/fs", "tests/vm/seeded"];
 
 #[test]
 fn unsafe_is_only_where_the_kernel_is_spoken_to() {

@@ -1,93 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel that finds faults: modules that a distribution's kernel has nothing to say of, and
-//! suites of tests. It takes long to build, so only where long tests are asked for, or where it is
-//! in the cache.
+//! The kernel that finds faults: suites of tests, and the guard. What it finds is in `seeds.rs`.
+//! It takes long to build, so what needs it is run only where long tests are asked for, or where it
+//! is in the cache.
 
 use anyhow::{Context as _, Result, ensure};
 use kernel::kdir::Kdir;
-use kernel::prepare::{self, Rust};
-use kernel::root::RootChoice;
 use kernel::sanitizing::standing_for;
 use libtest_mimic::{Failed, Trial};
-use project::Project;
-use project::build::build;
-use vm::boot;
-use vm::modules::GuestModule;
-use vm::payload::Payload;
-use vm::{Run, Verdict};
-use vm_protocol::GuestStep;
 use xtask::commands::test::LONG;
 use xtask::repository;
 
 use crate::bench::Bench;
 use crate::commands::tool;
 
-/// A module, how the kernel that finds faults judges it, and what it says.
-const FAULTS: &[(&str, Verdict, &str)] = &[
-    ("quiet_bounds", Verdict::Oops, "KASAN: slab-out-of-bounds"),
-    ("quiet_freed", Verdict::Oops, "KASAN: slab-use-after-free"),
-    ("quiet_bool", Verdict::Oops, "UBSAN: invalid-load"),
-    ("quiet_locks", Verdict::Lockdep, "possible circular locking"),
-    ("quiet_sleep", Verdict::Lockdep, "sleeping function called from invalid context"),
-    ("quiet_leak", Verdict::Leak, "suspected memory leaks"),
-    ("quiet_left", Verdict::Leak, "suspected memory leaks"),
-    ("quiet_rust", Verdict::Oops, "KASAN: slab-out-of-bounds"),
-];
-
 /// What is tried on a bench.
-type Check = Box<dyn Fn(&Bench) -> Result<()> + Send>;
+type Check = fn(&Bench) -> Result<()>;
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
+    let trial = |name: &str, check: Check| {
+        let trial = Trial::test(name, move || {
+            let bench = bench.expect("trials are run with a bench");
+            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
+        });
+        where_prepared(bench, trial)
+    };
+    vec![
+        trial("sanitizing_kernel_runs_suites_of_tests", suites),
+        trial("sanitizing_kernel_has_nothing_to_say_of_the_guard", guard),
+    ]
+}
+
+/// The trial, which is skipped, and says why, where it would build that kernel first.
+pub(crate) fn where_prepared(bench: Option<&Bench>, trial: Trial) -> Trial {
     let there = |bench: &Bench| {
         standing_for(bench.prepared.kdir.release())
             .is_ok_and(|twin| Kdir::open(&bench.context.cache, &twin).is_some())
     };
-    if std::env::var_os(LONG).is_none() && bench.is_some_and(|bench| !there(bench)) {
-        return Vec::new();
-    }
-    let trial = |name: String, check: Check| {
-        Trial::test(name, move || {
-            let bench = bench.expect("trials are run with a bench");
-            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    let faults = FAULTS.iter().map(|(name, verdict, said)| {
-        let check = move |bench: &Bench| fault(bench, name, *verdict, said);
-        trial(format!("sanitizing_kernel_judges_{name}"), Box::new(check))
-    });
-    let suites = trial("sanitizing_kernel_runs_suites_of_tests".to_owned(), Box::new(suites));
-    let guard = trial("sanitizing_kernel_has_nothing_to_say_of_the_guard".to_owned(), Box::new(guard));
-    faults.chain([suites, guard]).collect()
-}
-
-/// The stock kernel says nothing, its sanitizing one what is wrong.
-fn fault(bench: &Bench, name: &str, verdict: Verdict, said: &str) -> Result<()> {
-    let stock = loaded(bench, bench.prepared.kdir.release(), name)?;
-    ensure!(stock.judgement.verdict == Verdict::Pass, "stock: {:?}", stock.judgement);
-    let run = loaded(bench, &standing_for(bench.prepared.kdir.release())?, name)?;
-    ensure!(run.judgement.verdict == verdict, "{:?}", run.judgement);
-    ensure!(run.judgement.reason.contains(said), "{:?}", run.judgement);
-    Ok(())
-}
-
-fn loaded(bench: &Bench, release: &kmodfile::release::Release, name: &str) -> Result<Run> {
-    let prepared = prepare::provide_for(&bench.context, Some(release), RootChoice::Auto, Rust::Needed)?;
-    let project = Project::open(&repository().join("tests/vm/quiet"))?;
-    let built = build(&bench.context, &project, &prepared)?;
-    let module =
-        GuestModule::read(&built.object(name).with_context(|| format!("no {name} was built"))?.file)?;
-    let tree = boot::tree(&prepared.kdir)?;
-    let mut payload = Payload::new(&tree)?;
-    payload.insert_with(&tree, module, "")?;
-    if release != bench.prepared.kdir.release() {
-        payload.step(GuestStep::Settle { millis: vm::leaks::SETTLE }).look_for_leaks();
-        payload.remove(name).look_for_leaks();
-    } else {
-        payload.remove(name);
-    }
-    let log = bench.logs.join(format!("{name}-{release}.log"));
-    let options = boot::Options { warm: true, ..boot::Options::default() };
-    boot::boot(&bench.context, &prepared.kdir, &payload, &log, &options)
+    let missing = std::env::var_os(LONG).is_none() && bench.is_some_and(|bench| !there(bench));
+    trial.with_kind(if missing { "takes the sanitizing kernel" } else { "" }).with_ignored_flag(missing)
 }
 
 /// The guard is built by what it reads of the stock kernel's modules, and hooks.
