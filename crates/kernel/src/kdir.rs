@@ -327,6 +327,13 @@ impl Kdir {
         durable::replace(&stamp_of(&self.place), &serde_json::to_vec_pretty(&self.stamp)?)
     }
 
+    /// Counts anew what it takes on disk, once something was laid beside it.
+    pub(crate) fn count_again(&self) -> Result<()> {
+        let mut counted = self.clone();
+        counted.stamp.bytes = disk_usage::of([self.place.as_path()]);
+        counted.write_stamp()
+    }
+
     /// Notes that it is used now. A cache that cannot be written to is used all the same.
     pub(crate) fn mark_used(&self) {
         fs_err::write(self.place.join(USED), "").ok();

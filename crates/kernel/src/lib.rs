@@ -9,6 +9,7 @@ pub mod artefacts;
 pub mod asked;
 pub mod collection;
 pub mod context;
+pub mod debug_information;
 pub mod discover;
 pub mod disk_usage;
 pub mod distribution;

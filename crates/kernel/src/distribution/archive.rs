@@ -6,7 +6,7 @@ use std::io::Seek as _;
 use std::sync::Arc;
 
 use anyhow::Result;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
@@ -155,6 +155,24 @@ pub trait Archive: std::fmt::Debug + Sync {
         place: &Utf8Path,
         report: &Report,
     ) -> Result<()>;
+
+    /// The package with the debug information of exactly this kernel.
+    ///
+    /// # Errors
+    ///
+    /// Refused, if the archive does not have it.
+    fn debug_package<'a>(&'a self, kernel: &ArchiveKernel) -> Result<&'a Package>;
+
+    /// Unpacks the kernel with its debug information, and nothing of its modules', somewhere below
+    /// `into`, and says where. Call [`Archive::provide`] first; the package, which is large, is
+    /// removed.
+    fn unpack_debug(
+        &self,
+        package: &Package,
+        release: &Release,
+        into: &Utf8Path,
+        report: &Report,
+    ) -> Result<Utf8PathBuf>;
 
     /// Unpacks image and modules to `into`, laid out as installed. Call [`Archive::provide`] first.
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()>;

@@ -441,6 +441,23 @@ impl Archive for DebianArchive<'_> {
         build_tree::lay_out(&self.files(packages), release, place, report)
     }
 
+    fn debug_package<'b>(&'b self, kernel: &ArchiveKernel) -> Result<&'b Package> {
+        parts::debug_package(&self.packages, kernel)
+    }
+
+    fn unpack_debug(
+        &self,
+        package: &Package,
+        release: &Release,
+        into: &Utf8Path,
+        report: &Report,
+    ) -> Result<Utf8PathBuf> {
+        let deb = self.file(package);
+        let file = source::debug(&deb, release, into, report)?;
+        durable::remove(&deb)?;
+        Ok(file)
+    }
+
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {
         source::unpack(&self.files(&parts.image), into, report)
     }

@@ -57,6 +57,20 @@ fn image<'a>(known: &'a [Package], kernel: &ArchiveKernel) -> Result<Vec<&'a Pac
     Ok(std::iter::once(image).chain(parts).collect())
 }
 
+/// The debug package of exactly the version of a kernel's headers.
+pub(super) fn debug_package<'a>(known: &'a [Package], kernel: &ArchiveKernel) -> Result<&'a Package> {
+    let (release, version) = (&kernel.release, &kernel.headers.version);
+    let name = format!("linux-image-{release}-dbg");
+    package::find(known, &name, version).ok_or_else(|| {
+        let reason = format!("the archive has no {name} of version {version}, that of its headers");
+        Failure::refused(release.as_str(), reason)
+            .remedy(format!(
+                "put the kernel with its debug information at /usr/lib/debug/boot/vmlinux-{release}"
+            ))
+            .into()
+    })
+}
+
 /// The headers, and those of their dependencies that are of the same version: the headers of all
 /// flavours, and Kbuild's own programs.
 pub(super) fn build_packages<'a>(
@@ -126,6 +140,17 @@ mod tests {
         let names: Vec<_> =
             packages.image.iter().map(|package| package.name.split('-').nth(1).unwrap()).collect();
         assert_eq!(names, ["image", "binary", "modules"]);
+    }
+
+    #[test]
+    fn debug_information_is_of_the_very_version() {
+        let name = format!("linux-image-{RELEASE}-dbg");
+        let archive = [package(&name, "7.2.11-1", &[]), package(&name, "7.2.11-2", &[])];
+        let found = debug_package(&archive, &kernel("7.2.11-2")).unwrap();
+        assert_eq!((&found.name, found.version.as_str()), (&name, "7.2.11-2"));
+        let error = debug_package(&archive, &kernel("7.2.11-3")).unwrap_err();
+        assert_eq!(report::failure::exit_of(&error), Exit::Refused);
+        assert!(error.to_string().contains(&format!("no {name} of version 7.2.11-3")), "{error}");
     }
 
     #[test]

@@ -40,6 +40,21 @@ pub(super) fn header(deb: &Utf8Path, release: &Release, name: &str, report: &Rep
     Ok(fs_err::read(dir.path().join(member))?)
 }
 
+/// Unpacks the kernel with its debug information out of its debug package, which holds the modules'
+/// as well, below `into`, and gives its path. What has the release in its name is a link to it.
+pub(super) fn debug(
+    deb: &Utf8Path,
+    release: &Release,
+    into: &Utf8Path,
+    report: &Report,
+) -> Result<Utf8PathBuf> {
+    let untar = Cmd::new("tar").args(["--extract", "--directory", into.as_str()]);
+    let untar = untar.args(["--wildcards", "./usr/lib/debug/*vmlinux*"]);
+    process::pipeline(&[Cmd::new("dpkg-deb").arg("--fsys-tarfile").arg(deb), untar], report)?;
+    let file = into.join("usr/lib/debug/boot").join(format!("vmlinux-{release}"));
+    file.canonicalize_utf8().with_context(|| format!("{deb} holds no kernel with debug information"))
+}
+
 /// Takes what building modules needs out of the headers package in `deb`.
 pub(super) fn headers(deb: &Utf8PathBuf, release: &Release, into: &Utf8Path, report: &Report) -> Result<()> {
     let unpacked = into.join("headers");
