@@ -17,6 +17,7 @@ mod from_source;
 mod hook;
 mod hostile;
 mod installed;
+mod kernel_debug;
 #[path = "../kernel_source.rs"]
 mod kernel_source;
 mod ksmbd;
@@ -144,6 +145,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(seeded::trials(bench))
         .chain(programs::trials(bench))
         .chain(talk::trials(bench))
+        .chain(kernel_debug::trials(bench))
         .collect()
 }
 

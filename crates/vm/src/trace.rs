@@ -29,6 +29,8 @@ pub struct Frame {
     pub function: String,
     /// Bytes from its beginning.
     pub offset: u64,
+    /// How long the function is: to where the next one in the symbol table begins.
+    pub size: u64,
     /// The module that it is in; none, if it is the kernel's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
@@ -100,15 +102,21 @@ impl Frame {
         let mut words = place.split_whitespace();
         let (function, rest) = words.next()?.split_once("+0x")?;
         let (offset, size) = rest.split_once("/0x")?;
-        u64::from_str_radix(size, 16).ok()?;
         let module = words.next().and_then(|word| word.strip_prefix('[')?.strip_suffix(']'));
         Some(Self {
             part: None,
             function: function.to_owned(),
             offset: u64::from_str_radix(offset, 16).ok()?,
+            size: u64::from_str_radix(size, 16).ok()?,
             module: module.map(str::to_owned),
             exact: exact.is_some(),
         })
+    }
+
+    /// Bytes from the function's beginning to within the instruction: what a call returns to is the
+    /// next line already.
+    pub(crate) fn within(&self) -> u64 {
+        if self.exact { self.offset } else { self.offset.saturating_sub(1) }
     }
 
     fn is_of_the_report(&self) -> bool {

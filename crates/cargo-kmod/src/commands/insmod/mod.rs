@@ -17,6 +17,7 @@ use crate::commands::each_once;
 use crate::commands::tested::{self, TestedModules};
 use kernel::asked::AskedKernel;
 use kernel::context::Context;
+use kernel::debug_information;
 use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
@@ -45,6 +46,9 @@ pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
 fn once(context: &Context, args: &InsmodArgs) -> Result<()> {
     let mut outcomes = Vec::new();
     let load = |tested: &TestedModules, prepared: &Prepared| {
+        if args.kernel_debug {
+            debug_information::provide(context, prepared)?;
+        }
         let repeated = repeat(context, args, tested, prepared)?;
         let passed = boot::require_pass(&repeated.loaded.run, tested.release.as_str());
         outcomes.push(outcome(args, tested, repeated));

@@ -8,9 +8,10 @@ use kmodfile::release::Release;
 use report::{seconds, table};
 use serde::Serialize;
 use vm::boot;
-use vm::decode::{DecodedFrame, DecodedTrace, SourcePlace};
+use vm::decode::{DecodedFrame, DecodedTrace};
 use vm::ktap::{KtapReport, TestCounts, TestOutcome, TestResult};
 use vm::leaks::LostObject;
+use vm::source_place::SourcePlace;
 use vm::verdict::Verdict;
 
 use crate::commands::insmod::args::InsmodArgs;
