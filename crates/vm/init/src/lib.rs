@@ -13,6 +13,8 @@ mod network;
 mod port;
 mod process_one;
 mod program;
+mod recorder;
+mod recording;
 mod step_error;
 mod steps;
 

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
-use vm_protocol::{Event, ExtraStep, GuestPlan, Handover, PLAN, PlannedStep, StepOutcome};
+use vm_protocol::{Event, ExtraStep, GuestPlan, GuestStep, Handover, PLAN, PlannedStep, StepOutcome};
 
 use crate::handover;
 use crate::kernel_log::{self, KernelLog};
 use crate::port::Port;
+use crate::recorder::Recorder;
 use crate::step_error::StepResult;
 use crate::{module, steps};
 
@@ -71,7 +72,8 @@ fn work<X: ExtraStep>(
     port.send(Event::Finished { tainted: tainted()?, log: log.read_new()? })
 }
 
-/// Steps, counted from `first`; whether all ended as expected, and not before the last.
+/// Steps, counted from `first`; whether all ended as expected, and not before the last. What was
+/// reached is told in any case.
 fn work_steps<X: ExtraStep>(
     first: usize,
     steps: &[PlannedStep<X>],
@@ -79,8 +81,12 @@ fn work_steps<X: ExtraStep>(
     log: &mut KernelLog,
     port: &mut Port,
 ) -> Result<bool, String> {
-    for (index, planned) in (first..).zip(steps) {
-        if !work_step(index, planned, extra, log, port)? {
+    let mut recorder = Recorder::default();
+    let mut all = (first..).zip(steps);
+    while let Some((index, planned)) = all.next() {
+        if !work_step(index, planned, &mut recorder, extra, log, port)? {
+            let read = all.find(|(_, planned)| matches!(planned.step, GuestStep::ReadCoverage));
+            read.map(|(index, read)| work_step(index, read, &mut recorder, extra, log, port)).transpose()?;
             return Ok(false);
         }
     }
@@ -91,6 +97,7 @@ fn work_steps<X: ExtraStep>(
 fn work_step<X: ExtraStep>(
     index: usize,
     planned: &PlannedStep<X>,
+    recorder: &mut Recorder,
     extra: &impl Fn(&X) -> StepResult,
     log: &mut KernelLog,
     port: &mut Port,
@@ -99,10 +106,11 @@ fn work_step<X: ExtraStep>(
     port.send(Event::StepStarted { index })?;
     let taint_before = tainted()?;
     let started = Instant::now();
-    let (outcome, output) = match steps::perform(&planned.step, extra) {
+    let (outcome, output) = match steps::perform(&planned.step, recorder, extra) {
         Ok(output) => (StepOutcome::Done, output),
         Err(error) => error.reported(),
     };
+    recorder.after(&planned.step);
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let met = planned.expect.is_met_by(&outcome);
     let (log, taint_after) = (log.read_new()?, tainted()?);

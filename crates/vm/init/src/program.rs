@@ -13,6 +13,7 @@ use rustix::termios::{OptionalActions, OutputModes, Winsize, tcdrain, tcgetattr,
 use vm_protocol::{Errno, OUTPUT_LIMIT, OUTPUT_PORT, Talk, TalkedOver};
 
 use crate::port;
+use crate::recorder::Recorder;
 use crate::step_error::StepError;
 
 /// Where programs look for others.
@@ -26,8 +27,10 @@ const LAST: usize = 20;
 
 /// Runs a program to its end and gives what it printed on both outputs, cut to [`OUTPUT_LIMIT`].
 #[expect(clippy::disallowed_methods, reason = "the machine's one door to other programs")]
-pub(crate) fn run(program: &str, args: &[String]) -> Result<String, StepError> {
-    let output = Command::new(program).args(args).env("PATH", PATH).stdin(Stdio::null()).output();
+pub(crate) fn run(program: &str, args: &[String], recorder: &Recorder) -> Result<String, StepError> {
+    let mut command = Command::new(program);
+    command.args(args).env("PATH", PATH).stdin(Stdio::null());
+    let output = recorder.follow(&mut command).and_then(|()| command.output());
     let output = output.map_err(|error| StepError::of(program, error))?;
     let mut printed = [output.stdout, output.stderr].concat();
     printed.truncate(OUTPUT_LIMIT);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use vm_protocol::{GuestStep, OUTPUT_LIMIT};
 
+use crate::recorder::Recorder;
 use crate::step_error::{StepError, StepResult};
 use crate::{module, network, program};
 
@@ -19,7 +20,11 @@ use crate::{module, network, program};
 const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Performs `step`; `extra` does so with a step that only this init has.
-pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) -> StepResult {
+pub(crate) fn perform<X>(
+    step: &GuestStep<X>,
+    recorder: &mut Recorder,
+    extra: impl Fn(&X) -> StepResult,
+) -> StepResult {
     match step {
         GuestStep::InsertModule { file, params } => module::insert(file, params).map(|()| None),
         GuestStep::RemoveModule { name, patience } => {
@@ -38,7 +43,7 @@ pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) 
         GuestStep::Unmount { target } => {
             done(target, unmount(target.as_str(), UnmountFlags::empty()).map_err(Into::into))
         }
-        GuestStep::Run { program, args } => program::run(program, args).map(Some),
+        GuestStep::Run { program, args } => program::run(program, args, recorder).map(Some),
         GuestStep::Talk(talk) => program::talk(talk).map(|()| None),
         GuestStep::WriteFile { path, content } => done(path, fs::write(path, content)),
         GuestStep::ReadSymbols => told(SYMBOLS, kernel_symbols()),
@@ -53,6 +58,8 @@ pub(crate) fn perform<X>(step: &GuestStep<X>, extra: impl Fn(&X) -> StepResult) 
         }
         // The marker is the line that is written before every step.
         GuestStep::Marker { .. } => Ok(None),
+        GuestStep::StartCoverage => recorder.start(),
+        GuestStep::ReadCoverage => recorder.read(),
         GuestStep::Extra(step) => extra(step),
     }
 }
@@ -124,7 +131,7 @@ mod tests {
     use super::*;
 
     fn output(step: GuestStep) -> StepResult {
-        perform(&step, |never| match *never {})
+        perform(&step, &mut Recorder::default(), |never| match *never {})
     }
 
     #[test]
@@ -157,7 +164,8 @@ mod tests {
     #[test]
     fn extra_steps_are_handed_on() {
         let step = GuestStep::Extra("mine");
-        let performed = perform(&step, |extra: &&str| Ok(Some((*extra).to_owned())));
+        let performed =
+            perform(&step, &mut Recorder::default(), |extra: &&str| Ok(Some((*extra).to_owned())));
         assert_eq!(performed, Ok(Some("mine".to_owned())));
     }
 }

@@ -19,6 +19,7 @@ mod errno;
 mod event;
 mod log;
 mod plan;
+mod reached;
 
 pub use errno::Errno;
 pub use event::{Event, Message, StepOutcome};
@@ -26,6 +27,7 @@ pub use log::LogLine;
 pub use plan::{
     Expect, ExtraStep, GuestPlan, GuestStep, HandedFile, Handover, NoExtraStep, PlannedStep, Talk, TalkedOver,
 };
+pub use reached::{ReachedPlaces, SectionHits};
 
 /// The virtio-serial port the init reports on, as `/sys/class/virtio-ports/*/name` shows it.
 pub const PORT: &str = "org.cargo-kmod.verdict";

@@ -219,6 +219,13 @@ pub enum GuestStep<X = NoExtraStep> {
         /// The line.
         text: String,
     },
+    /// From here on what the init, and each program that it runs, reaches in instrumented modules
+    /// is recorded (Documentation/dev-tools/kcov.rst).
+    StartCoverage,
+    /// What was reached since then comes back as the step's output,
+    /// [`ReachedPlaces`](crate::ReachedPlaces) as JSON. It is done even after a step that did not
+    /// end as expected.
+    ReadCoverage,
     /// A step that only this kind of init has.
     Extra(X),
 }
@@ -288,6 +295,8 @@ impl<X: fmt::Display> fmt::Display for GuestStep<X> {
             Self::ReadLink { path } => write!(f, "readlink {path}"),
             Self::Settle { millis } => write!(f, "settle {millis} ms"),
             Self::Marker { text } => write!(f, "mark {text}"),
+            Self::StartCoverage => f.write_str("start coverage"),
+            Self::ReadCoverage => f.write_str("read coverage"),
             Self::Extra(step) => step.fmt(f),
         }
     }
