@@ -16,12 +16,12 @@ use crate::stage::{self, Sources};
 use crate::strip::{self, Stripped};
 use dkms_conf::directives::ModuleDirectives;
 
+use crate::purpose::Purpose;
 use crate::{BuildTarget, Project, command, given, kbuild, target_dir};
 use kernel::context::Context;
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
 use kernel::make::{require_path, run_counted};
-use kernel::origin::Origin;
 use kernel::prepare::Prepared;
 use kernel::root::Access;
 use kernel::toolchain::Toolchain;
@@ -128,18 +128,35 @@ pub fn build_signed(
     prepared: &Prepared,
     pair: Option<&KeyPair>,
 ) -> Result<Built> {
+    build_for(context, project, prepared, pair, Purpose::Use)
+}
+
+/// The same, for a purpose.
+///
+/// # Errors
+///
+/// Besides: refused, where the kernel has no part in that purpose.
+pub fn build_for(
+    context: &Context,
+    project: &Project,
+    prepared: &Prepared,
+    pair: Option<&KeyPair>,
+    purpose: Purpose,
+) -> Result<Built> {
     let release = prepared.kdir.release();
     let place = place_of(context, project, release);
     let what = format!("{} {} for {release}", project.name, project.version);
     let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     require_key(release, &target.config, pair)?;
+    purpose.require(release, &target.config)?;
     prepared.kdir.require_exports()?;
     let stage = stage_of(project, &target);
     require_path(&stage, ELSEWHERE)?;
     let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(prepared))?;
     let stock = prepared.kdir.stock(&context.cache);
-    let inputs = inputs(project, &sources, prepared, &stock, pair);
+    let flags = purpose.flags(&prepared.kdir, &target.config);
+    let inputs = inputs(project, &sources, prepared, &stock, pair, (&flags, purpose.header()));
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
         return Ok(built);
@@ -148,7 +165,9 @@ pub fn build_signed(
     if let Some(built) = fresh(&place, &inputs) {
         return Ok(built);
     }
-    Building { context, project, prepared, stock, pair, target, place, inputs }.run(&sources, &what)
+    let building =
+        Building { context, project, prepared, stock, pair, target, purpose, flags, place, inputs };
+    building.run(&sources, &what)
 }
 
 /// Commands over a staged copy that is built already.
@@ -170,8 +189,11 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let target = BuildTarget::of(context, &project.dir, prepared)?;
     let project = &project.for_kernel(&target)?;
     let stock = prepared.kdir.stock(&context.cache);
+    let purpose = Purpose::Use;
+    let flags = purpose.flags(&prepared.kdir, &target.config);
     let inputs = String::new();
-    let building = Building { context, project, prepared, stock, pair: None, target, place, inputs };
+    let building =
+        Building { context, project, prepared, stock, pair: None, target, purpose, flags, place, inputs };
     let stage = building.stage();
     let release = prepared.kdir.release();
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
@@ -218,21 +240,13 @@ fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Re
     .into())
 }
 
-/// A kernel that finds faults is made without debug information, as it would be twice as large;
-/// modules have it there, or what it finds could not be led back to their source.
-fn debug_flags(kdir: &Kdir) -> &'static [(&'static str, &'static str)] {
-    match kdir.stamp().origin {
-        Origin::Sanitizing { .. } => &[("KCFLAGS", "-g"), ("KRUSTFLAGS", "-Cdebuginfo=2")],
-        _ => &[],
-    }
-}
-
 fn inputs(
     project: &Project,
     sources: &Sources,
     prepared: &Prepared,
     stock: &Kdir,
     pair: Option<&KeyPair>,
+    (flags, header): (&[(&str, String)], Option<&str>),
 ) -> String {
     let print = Fingerprint::new("build", REVISION)
         .text("kernel", &prepared.kdir.stamp().inputs)
@@ -244,8 +258,8 @@ fn inputs(
         .text("sources", &sources.hash())
         .optional("certificate", pair.map(|pair| pair.certificate.facts.fingerprint.as_str()))
         .number("modules", project.modules.len() as u64);
-    let print =
-        debug_flags(&prepared.kdir).iter().fold(print, |print, (name, value)| print.text(name, value));
+    let print = flags.iter().fold(print, |print, (name, value)| print.text(name, value));
+    let print = header.into_iter().fold(print, |print, text| print.text("header", text));
     project.modules.iter().fold(print, of_module).hex()
 }
 
@@ -266,6 +280,9 @@ struct Building<'a> {
     stock: Kdir,
     pair: Option<&'a KeyPair>,
     target: BuildTarget,
+    purpose: Purpose,
+    /// Variables of make's for the compilers.
+    flags: Vec<(&'static str, String)>,
     place: Utf8PathBuf,
     inputs: String,
 }
@@ -342,6 +359,7 @@ impl Building<'_> {
             fs_err::remove_dir_all(&stage)?;
         }
         sources.write(&stage)?;
+        self.purpose.write_header(&self.place)?;
         // On the host nothing else makes it.
         fs_err::create_dir_all(&self.place)?;
         self.write_library()
@@ -422,8 +440,12 @@ impl Building<'_> {
             .env("MAKEFLAGS", toolchain.make_words().join(" "))
             .env("STOCK_MODULES", self.stock.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
-        let flags = debug_flags(&self.prepared.kdir).iter();
-        self.inside(flags.fold(cmd, |cmd, (name, value)| cmd.env(name, value)))
+        let include = self.purpose.include(&self.place).unwrap_or_default();
+        let whole = |name: &str, value: &str| match name {
+            "KCFLAGS" => format!("{value}{include}"),
+            _ => value.to_owned(),
+        };
+        self.inside(self.flags.iter().fold(cmd, |cmd, (name, value)| cmd.env(*name, whole(name, value))))
     }
 
     /// In the root it looks as on a machine that has the kernel and its headers:
@@ -438,6 +460,8 @@ impl Building<'_> {
             .read_at(self.library(), &modules)
             .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
             .write(self.stage());
+        let headers = self.purpose.headers(&self.place);
+        let access = headers.into_iter().fold(access, |access, dir| access.read(dir));
         self.prepared.root.inside(self.context, cmd, &access)
     }
 

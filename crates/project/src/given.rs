@@ -264,7 +264,7 @@ fn is_of(name: &str, owner: Owner) -> bool {
 
 impl BuildTarget {
     /// Where DKMS has its copy of a project, below the tree that `$dkms_tree` names.
-    pub(crate) fn stage(&self, package: &str, version: &str) -> Utf8PathBuf {
+    pub fn stage(&self, package: &str, version: &str) -> Utf8PathBuf {
         self.tree.join(package).join(version).join("build")
     }
 }

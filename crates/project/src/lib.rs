@@ -22,6 +22,7 @@ pub mod notices;
 mod outputs;
 pub mod packed;
 mod project;
+mod purpose;
 mod settings;
 pub mod shell;
 pub mod sign;
@@ -32,5 +33,6 @@ mod target;
 pub mod target_dir;
 
 pub use project::{Opened, Project};
+pub use purpose::Purpose;
 pub use settings::Settings;
 pub use target::BuildTarget;

@@ -17,12 +17,12 @@ use kernel::origin::Origin;
 use kernel::prepare::{self, Prepared, Rust};
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
-use project::build::{Built, build_signed};
+use project::build::{Built, build_for};
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
 use project::notices::is_directive;
 use project::source::edit;
-use project::{BuildTarget, Opened, Project, Settings, find};
+use project::{BuildTarget, Opened, Project, Purpose, Settings, find};
 use report::failure::{Exit, Failure, exit_of};
 use report::{Report, size, table};
 
@@ -77,6 +77,9 @@ pub struct BuildArgs {
     /// Which key the modules are signed with.
     #[command(flatten)]
     pub sign: SignWith,
+    /// What the command that builds needs the modules for.
+    #[arg(skip)]
+    pub purpose: Purpose,
 }
 
 impl BuildArgs {
@@ -232,7 +235,7 @@ pub fn all(
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
             let prepared = prepared.with_packages(context, &args.packages)?;
             let project = for_kernel(context, args, &opened, &prepared)?;
-            let built = build_signed(context, &project, &prepared, pair.as_ref())?;
+            let built = build_for(context, &project, &prepared, pair.as_ref(), args.purpose)?;
             then(&project, &prepared, &built)?;
             Ok(built)
         };
