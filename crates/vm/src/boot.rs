@@ -56,13 +56,15 @@ impl Default for Options {
 const SANITIZING_MEMORY: u32 = 512;
 
 /// Kernel parameters of a sanitizing kernel: its detectors of hangs wait longer, as it is slower,
-/// and its log has room for what it says of a fault.
+/// and its log has room for what it says of a fault. What its modules record are addresses less the
+/// distance by which the kernel was moved, so it stays where it is.
 ///
 /// With checks on (`F`) the allocator keeps no arrays of free objects for each processor. kmemleak
 /// reads these, and what was just allocated is still in them: it would not be told as lost. Before
 /// 6.9 the parameter had the other name.
 const SANITIZING: &[&str] = &[
     "log_buf_len=2M",
+    "nokaslr",
     "slab_debug=F",
     "slub_debug=F",
     "rcupdate.rcu_cpu_stall_timeout=40",

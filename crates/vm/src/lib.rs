@@ -14,6 +14,7 @@ pub mod boot;
 mod cold;
 mod connection;
 pub mod console;
+pub mod coverage;
 pub mod debugger;
 pub mod decode;
 pub mod event_log;

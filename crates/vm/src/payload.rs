@@ -180,6 +180,14 @@ impl<X: ExtraStep> Payload<X> {
         self.step(GuestStep::ReadFile { path: KMEMLEAK.to_owned() })
     }
 
+    /// Records what is reached in instrumented modules, from the first step that is not the kernel's
+    /// own on, and brings it back at the end: no step may be added after that.
+    pub fn record_coverage(&mut self) -> &mut Self {
+        let start = PlannedStep { step: GuestStep::StartCoverage, expect: Expect::Success };
+        self.steps.insert(self.stock_steps(), start);
+        self.step(GuestStep::ReadCoverage)
+    }
+
     /// Brings up a network on which the guest reaches the host's loopback interface as [`HOST`].
     pub fn network(&mut self, tree: &ModuleTree) -> Result<&mut Self> {
         self.insert_stock(tree, &["virtio_net"])?;
@@ -361,6 +369,19 @@ mod tests {
         // A module of somebody's in the place of the kernel's own is not the kernel's own.
         payload.insert(module("dep"), "", Expect::Success);
         assert_eq!(payload.plan_to_wait("n").steps.len(), 0);
+    }
+
+    #[test]
+    fn a_saved_machine_has_nothing_of_coverage() {
+        let mut payload = Payload::empty(Init::own(Architecture::native().unwrap()).unwrap());
+        payload.insert(module("dep"), "", Expect::Success);
+        payload.stock.insert("dep.ko".to_owned());
+        payload.insert(module("mine"), "", Expect::Success).remove("mine").record_coverage();
+        let shown: Vec<String> =
+            payload.plan("n").steps.iter().map(|planned| planned.step.to_string()).collect();
+        let expected = ["insmod dep.ko", "start coverage", "insmod mine.ko", "rmmod mine", "read coverage"];
+        assert_eq!(shown, expected);
+        assert_eq!(payload.plan_to_wait("n").steps.len(), 1);
     }
 
     #[test]
