@@ -11,6 +11,7 @@ mod bench;
 mod capture;
 mod commands;
 mod compressed;
+mod coverage;
 mod dkms;
 mod frames;
 mod from_source;

@@ -12,6 +12,7 @@ use xtask::repository;
 
 use crate::bench::Bench;
 use crate::commands::tool;
+use crate::coverage;
 
 /// What is tried on a bench.
 type Check = fn(&Bench) -> Result<()>;
@@ -27,6 +28,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     vec![
         trial("sanitizing_kernel_runs_suites_of_tests", suites),
         trial("sanitizing_kernel_has_nothing_to_say_of_the_guard", guard),
+        trial("sanitizing_kernel_tells_which_lines_are_reached", coverage::lines_are_told),
     ]
 }
 

@@ -11,8 +11,8 @@ use kmodfile::file::ModuleFile;
 use kmodfile::name;
 use kmodfile::release::Release;
 use object::{Object as _, ObjectSection as _};
-use project::Project;
 use project::build::{Built, Object};
+use project::{BuildTarget, Project};
 use report::failure::Failure;
 use report::process::Cmd;
 use vm::modules::GuestModule;
@@ -39,21 +39,28 @@ pub(super) struct TestedModules {
 /// Where they are from.
 #[derive(Clone, Debug)]
 enum Origin {
-    Project(Utf8PathBuf),
+    Project { dir: Utf8PathBuf, stage: Utf8PathBuf },
     Files(Vec<Utf8PathBuf>),
 }
 
 impl TestedModules {
     /// Those of a project.
-    pub(super) fn of_project(project: &Project, built: &Built) -> Self {
-        Self {
+    pub(super) fn of_project(
+        context: &Context,
+        project: &Project,
+        prepared: &Prepared,
+        built: &Built,
+    ) -> Result<Self> {
+        let target = BuildTarget::of(context, &project.dir, prepared)?;
+        let stage = target.stage(&project.name, &project.version);
+        Ok(Self {
             title: built.project.clone(),
             release: built.release.clone(),
             stock: project.loads.clone(),
             objects: built.objects.clone(),
             console: built.console_log(),
-            origin: Origin::Project(project.dir.clone()),
-        }
+            origin: Origin::Project { dir: project.dir.clone(), stage },
+        })
     }
 
     /// These files; none is the kernel alone. What the machine prints goes into the directory that
@@ -85,10 +92,18 @@ impl TestedModules {
         self.objects.iter().map(|object| name::loaded(&object.name))
     }
 
+    /// The directory of the project, and the staged copy that it was built in.
+    pub(super) fn source(&self) -> Option<(&Utf8Path, &Utf8Path)> {
+        match &self.origin {
+            Origin::Project { dir, stage } => Some((dir, stage)),
+            Origin::Files(_) => None,
+        }
+    }
+
     /// Adds what names them on a command line.
     pub(super) fn named(&self, cmd: Cmd) -> Cmd {
         match &self.origin {
-            Origin::Project(dir) => cmd.args(["--project", dir.as_str()]),
+            Origin::Project { dir, .. } => cmd.args(["--project", dir.as_str()]),
             Origin::Files(files) => cmd.args(files.iter().map(|file| file.as_str())),
         }
     }
@@ -158,7 +173,7 @@ pub(super) fn each_of_project(
     mut then: impl FnMut(&TestedModules, &Prepared) -> Result<()>,
 ) -> Result<Option<anyhow::Error>> {
     let batch = build::all(context, args, |project, prepared, built| {
-        then(&TestedModules::of_project(project, built), prepared)
+        then(&TestedModules::of_project(context, project, prepared, built)?, prepared)
     })?;
     Ok(batch.first_error)
 }

@@ -9,8 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
 use kernel::prepare::Prepared;
 use kmodfile::name;
-use project::build::{Built, Object};
-use project::{BuildTarget, Project};
+use project::build::Object;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use vm_protocol::{ExtraStep, GuestStep, ReachedPlaces, SectionHits};
@@ -109,24 +108,23 @@ pub fn recorded<X: ExtraStep>(payload: &Payload<X>, run: &Run) -> Result<Option<
 }
 
 impl Coverage {
-    /// Leads what was recorded in the modules of `project` back to its lines.
+    /// Leads what was recorded in the modules `objects` back to the lines of the project in `dir`,
+    /// which was built in a staged copy of that.
     ///
     /// # Errors
     ///
     /// If debug information cannot be read.
     pub fn of(
         context: &Context,
-        project: &Project,
+        (dir, stage): (&Utf8Path, &Utf8Path),
         prepared: &Prepared,
-        built: &Built,
+        objects: &[Object],
         reached: &ReachedPlaces,
     ) -> Result<Self> {
-        let target = BuildTarget::of(context, &project.dir, prepared)?;
-        let stage = target.stage(&project.name, &project.version);
-        let mut sources = SourceFiles::between(&project.dir, &stage);
+        let mut sources = SourceFiles::between(dir, stage);
         let overflowed = reached.overflowed.iter().cloned().collect();
         let mut coverage = Self { elsewhere: reached.elsewhere, overflowed, ..Self::default() };
-        for object in &built.objects {
+        for object in objects {
             let hits = reached.modules.get(&name::loaded(&object.name));
             coverage.add_module(object, hits.unwrap_or(&BTreeMap::new()), &mut sources)?;
         }

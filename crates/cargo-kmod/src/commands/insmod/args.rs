@@ -4,6 +4,7 @@
 use camino::Utf8PathBuf;
 use clap::Args;
 use kernel::sanitizing::stands_for;
+use project::Purpose;
 use report::destination::Destination;
 use report::failure::Failure;
 use report::process::Cmd;
@@ -13,7 +14,7 @@ use crate::commands::tested::TestedModules;
 use crate::machine_args::MachineArgs;
 
 /// What modules that are built already have no part in.
-const FILES_EXCLUDE: [&str; 9] = [
+const FILES_EXCLUDE: [&str; 10] = [
     "project",
     "settings",
     "allow_shell",
@@ -21,6 +22,7 @@ const FILES_EXCLUDE: [&str; 9] = [
     "packages",
     "sign_key",
     "watch",
+    "coverage",
     "sanitize",
     "secure_boot",
 ];
@@ -93,6 +95,14 @@ pub struct InsmodArgs {
     /// for each thing that the guest reports, and one for each verdict
     #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub events: Option<Destination>,
+    /// Write which lines of the modules are reached to this file, or standard output (-), as a tracefile of lcov's; implies
+    /// --sanitize
+    ///
+    /// Counted is what the process reaches that loads and removes the modules, and each program
+    /// that it runs. Interrupts, timers, work queues and threads of the kernel are not counted, and
+    /// so KUnit's tests are not.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all_kernels", "secure_boot"])]
+    pub coverage: Option<Destination>,
     /// Boot the real Secure Boot chain three times: is the module refused unsigned, refused while
     /// its certificate is not enrolled, and loaded once it is? With a key made for the run, or that
     /// of --sign-key
@@ -101,6 +111,16 @@ pub struct InsmodArgs {
 }
 
 impl InsmodArgs {
+    /// The same with what some options imply.
+    pub(super) fn completed(&self) -> Self {
+        let mut args = self.clone();
+        if args.coverage.is_some() {
+            args.sanitize = true;
+            args.build.purpose = Purpose::Coverage;
+        }
+        args
+    }
+
     /// The command that loads the same modules in the same way for one kernel.
     pub(super) fn again(&self, tested: &TestedModules) -> String {
         let release = &tested.release;
@@ -120,6 +140,9 @@ impl InsmodArgs {
         if let (Some(key), Some(certificate)) = (sign_key, sign_cert) {
             cmd = cmd.args(["--sign-key", &key.to_string(), "--sign-cert", certificate.as_str()]);
         }
+        if let Some(file) = &self.coverage {
+            cmd = cmd.args(["--coverage", file.as_str()]);
+        }
         let flags =
             [(self.build.allow_shell, "--allow-shell"), (self.cold, "--cold"), (self.sanitize, "--sanitize")];
         flags.into_iter().filter(|(is, _)| *is).fold(cmd, |cmd, (_, flag)| cmd.arg(flag)).line()
@@ -131,7 +154,12 @@ impl InsmodArgs {
     ///
     /// Usage, if several are to.
     pub(super) fn report_to_output(&self, json: bool) -> Result<Option<&'static str>, Failure> {
-        let all = [("--ktap", &self.ktap), ("--junit", &self.junit), ("--events", &self.events)];
+        let all = [
+            ("--ktap", &self.ktap),
+            ("--junit", &self.junit),
+            ("--events", &self.events),
+            ("--coverage", &self.coverage),
+        ];
         let to =
             all.into_iter().filter(|(_, to)| **to == Some(Destination::Output)).map(|(option, _)| option);
         let to: Vec<&str> = to.chain(json.then_some("--json")).collect();

@@ -9,6 +9,7 @@ use kernel::context::Context;
 use kernel::prepare::Prepared;
 use report::failure::Failure;
 use vm::boot::{self, Options};
+use vm::coverage::Coverage;
 use vm::decode::DecodedTrace;
 use vm::host_program::ProgramFiles;
 use vm::ktap::KtapReport;
@@ -22,6 +23,7 @@ use vm::verdict::{Judgement, Verdict};
 use vm_protocol::GuestStep;
 
 use crate::commands::insmod::args::InsmodArgs;
+use crate::commands::insmod::coverage::measured;
 use crate::commands::tested::TestedModules;
 
 /// What came of loading the project's modules.
@@ -35,6 +37,8 @@ pub(super) struct Loaded {
     pub(super) lost: Vec<LostObject>,
     /// The first trace of a run that did not pass.
     pub(super) trace: Option<DecodedTrace>,
+    /// Which lines were reached, if that was asked for and the guest came to tell.
+    pub(super) coverage: Option<Coverage>,
 }
 
 /// Boots one kernel and loads the project's modules in the order of dkms.conf, then unloads
@@ -58,7 +62,11 @@ pub(super) fn load(
         Verdict::Pass => None,
         _ => trace(context, prepared, tested, &run)?,
     };
-    Ok(Loaded { run, tests, lost, trace })
+    let coverage = match args.coverage {
+        None => None,
+        Some(_) => measured(context, prepared, tested, &payload, &run)?,
+    };
+    Ok(Loaded { run, tests, lost, trace, coverage })
 }
 
 /// The first trace on the console, led back to the source. Where that cannot be done, it is said,
@@ -126,6 +134,9 @@ pub(in crate::commands) fn payload(
     }
     for name in stock.iter().rev() {
         payload.remove(name);
+    }
+    if args.coverage.is_some() {
+        payload.record_coverage();
     }
     Ok(payload)
 }

@@ -3,6 +3,7 @@
 
 mod args;
 mod consoles;
+mod coverage;
 mod junit;
 mod load;
 mod outcome;
@@ -23,6 +24,7 @@ use kernel::prepare::{self, Prepared};
 use kmodfile::release::Release;
 use report::destination::Destination;
 use vm::boot;
+use vm::coverage::tracefile;
 use vm::init::OwnInit;
 
 pub use args::InsmodArgs;
@@ -33,6 +35,7 @@ use repeat::repeat;
 
 /// Builds, boots, loads, unloads; the first verdict that is no pass is the exit status.
 pub fn run(context: &Context, args: &InsmodArgs) -> Result<()> {
+    let args = &args.completed();
     require_machines(context, &args.build)?;
     args.report_to_output(context.report.json())?;
     // Runs append to it.
@@ -73,10 +76,17 @@ fn report(context: &Context, args: &InsmodArgs, outcomes: &[Outcome]) -> Result<
     if let Some(to) = &args.junit {
         to.write(&junit(outcomes)?)?;
     }
+    if let Some(to) = &args.coverage {
+        let measured = outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome.release.as_str(), outcome.coverage.as_ref()?)));
+        to.write(&tracefile(measured))?;
+    }
     context.report.data(&outcomes);
     let taken = args.report_to_output(context.report.json())?.is_some();
     for outcome in outcomes {
-        let text = shown(outcome);
+        let lines = outcome.coverage.as_ref().map(coverage::shown).unwrap_or_default();
+        let text = format!("{}{lines}", shown(outcome));
         if taken { report::error_line(&text) } else { context.report.say(&text) }
     }
     Ok(())

@@ -8,6 +8,7 @@ use kmodfile::release::Release;
 use report::{seconds, table};
 use serde::Serialize;
 use vm::boot;
+use vm::coverage::Coverage;
 use vm::decode::{DecodedFrame, DecodedTrace};
 use vm::ktap::{KtapReport, TestCounts, TestOutcome, TestResult};
 use vm::leaks::LostObject;
@@ -41,6 +42,9 @@ pub(super) struct Outcome {
     /// The first trace of a run that did not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<DecodedTrace>,
+    /// Which lines were reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) coverage: Option<Coverage>,
     /// How many runs came out how, if there were several; the rest is of the first that failed, or
     /// else of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +76,7 @@ impl RunCounts {
 
 /// What came of loading the project's modules, as it is reported.
 pub(super) fn outcome(args: &InsmodArgs, tested: &TestedModules, repeated: Repeated) -> Outcome {
-    let Repeated { loaded: Loaded { run, tests, lost, trace }, passed, failed } = repeated;
+    let Repeated { loaded: Loaded { run, tests, lost, trace, coverage }, passed, failed } = repeated;
     let names: Vec<String> = tested.names().collect();
     let said = names.iter().flat_map(|name| boot::said_by(&run, name));
     Outcome {
@@ -87,6 +91,7 @@ pub(super) fn outcome(args: &InsmodArgs, tested: &TestedModules, repeated: Repea
         tests,
         lost,
         trace,
+        coverage,
         repeated: (passed + failed > 1).then_some(RunCounts { passed, failed }),
         console: run.console_log.clone(),
         again: args.again(tested),

@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use kernel::context::Context;
 use kernel::prepare::Prepared;
 use report::ProgressUnit;
+use vm::coverage::Coverage;
 use vm::verdict::Verdict;
 
 use crate::commands::insmod::args::InsmodArgs;
@@ -16,7 +17,7 @@ use crate::commands::tested::TestedModules;
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Repeated {
-    /// The first run that failed, else the last.
+    /// The first run that failed, else the last; which lines were reached, in all of them.
     pub(super) loaded: Loaded,
     pub(super) passed: u32,
     pub(super) failed: u32,
@@ -55,11 +56,13 @@ impl Repeated {
         Self { loaded, passed, failed: 1 - passed }
     }
 
-    fn add(&mut self, loaded: Loaded) {
+    fn add(&mut self, mut loaded: Loaded) {
         let passed = loaded.run.judgement.verdict == Verdict::Pass;
+        let coverage = both(self.loaded.coverage.take(), loaded.coverage.take());
         if self.failed == 0 {
             self.loaded = loaded;
         }
+        self.loaded.coverage = coverage;
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
     }
 
@@ -69,5 +72,16 @@ impl Repeated {
 
     fn is_over(&self, args: &InsmodArgs, most: u32) -> bool {
         self.runs() == most || (args.until_failure && self.failed > 0)
+    }
+}
+
+/// What was reached in one or the other.
+fn both(one: Option<Coverage>, other: Option<Coverage>) -> Option<Coverage> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.merge(other);
+            Some(one)
+        }
+        (one, other) => one.or(other),
     }
 }
