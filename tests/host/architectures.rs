@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use xtask::repository;
 
 /// Where an architecture may be named: the file, what the line holds, and why.
-const NAMED: [(&str, &str, &str); 28] = [
+const NAMED: [(&str, &str, &str); 29] = [
     ("crates/kmodfile/src/architecture.rs", "", "the table"),
     ("crates/kmodfile/src/load/unpacking.rs", "XzFilterKind::Arm64", "a filter of xz"),
     ("crates/kmodfile/src/packing/xz.rs", "Arm64", "a filter of xz"),
@@ -17,6 +17,11 @@ const NAMED: [(&str, &str, &str); 28] = [
     ("crates/vm/src/init.rs", "Architecture::Amd64", "the init of each"),
     ("crates/vm/src/init.rs", "Architecture::Arm64", "the init of each"),
     ("crates/vm/src/init.rs", "object::Architecture::", "what an ELF file calls each"),
+    (
+        "crates/vm/src/coverage/instrumented.rs",
+        "== Architecture::X86_64",
+        "how an ELF file's call is written",
+    ),
     ("crates/vm/src/boot.rs", "is_arm64_image", "a form of a kernel's image, which says itself what it is"),
     ("crates/vm/src/kernel_image.rs", "arm64", "a form of a kernel's image, which says itself what it is"),
     ("crates/kernel/src/source.rs", "\"arm64\",", "the directories of the kernel's source"),

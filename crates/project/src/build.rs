@@ -445,7 +445,7 @@ impl Building<'_> {
             "KCFLAGS" => format!("{value}{include}"),
             _ => value.to_owned(),
         };
-        self.inside(self.flags.iter().fold(cmd, |cmd, (name, value)| cmd.env(*name, whole(name, value))))
+        self.inside(self.flags.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, whole(name, value))))
     }
 
     /// In the root it looks as on a machine that has the kernel and its headers:

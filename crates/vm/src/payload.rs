@@ -180,8 +180,8 @@ impl<X: ExtraStep> Payload<X> {
         self.step(GuestStep::ReadFile { path: KMEMLEAK.to_owned() })
     }
 
-    /// Records what is reached in instrumented modules, from the first step that is not the kernel's
-    /// own on, and brings it back at the end: no step may be added after that.
+    /// Records what is reached in instrumented modules once the kernel's own are in, and brings it
+    /// back at the end: no step may be added after that.
     pub fn record_coverage(&mut self) -> &mut Self {
         let start = PlannedStep { step: GuestStep::StartCoverage, expect: Expect::Success };
         self.steps.insert(self.stock_steps(), start);
