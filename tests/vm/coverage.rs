@@ -6,17 +6,31 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use kernel::prepare::{self, Rust};
+use kernel::root::scratch::Scratch;
+use kernel::root::{Root, RootChoice};
 use kernel::sanitizing::standing_for;
+use project::build::build_for;
+use project::{Project, Purpose};
 use report::Report;
 use report::process::Cmd;
+use vm::boot;
+use vm::coverage::{Coverage, recorded};
+use vm::modules::GuestModule;
+use vm::system::{Further, SystemArchive};
+use vm::{Payload, Verdict};
+use vm_protocol::Expect;
 use xtask::repository;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, verdict_is};
 use crate::commands::tool;
 
 /// What stands in the lines of each way, and in that of the function that is run at last.
 const WAYS: [&str; 2] = ["another way", "the first way"];
 const LAST: &str = "gone";
+
+/// Removes modules.
+const RMMOD: &str = "/sbin/rmmod";
 
 const FILES: [&str; 2] = ["reached_c.c", "reached_rust.rs"];
 
@@ -33,6 +47,7 @@ pub(crate) fn lines_are_told(bench: &Bench) -> Result<()> {
         ensure!(status == 0, "status {status}: {text}");
         let outcomes: serde_json::Value = serde_json::from_str(&text)?;
         ensure!(outcomes[0]["verdict"] == "pass", "{outcomes}");
+        ensure!(outcomes[0]["warm"] == more.is_empty(), "{outcomes}");
         let coverage = &outcomes[0]["coverage"];
         ensure!(coverage["elsewhere"] == 0 && coverage["overflowed"] == serde_json::json!([]), "{coverage}");
         let files = tracefile(&fs_err::read_to_string(&file)?)?;
@@ -46,6 +61,36 @@ pub(crate) fn lines_are_told(bench: &Bench) -> Result<()> {
         summarised(&file)?;
     }
     built_for_use(&project, &standing_for(bench.prepared.kdir.release())?)
+}
+
+/// What a program of the machine reaches counts, too: rmmod(8) runs the exit function.
+pub(crate) fn programs_are_recorded(bench: &Bench) -> Result<()> {
+    let release = standing_for(bench.prepared.kdir.release())?;
+    let prepared = prepare::provide_for(&bench.context, Some(&release), RootChoice::Auto, Rust::Needed)?;
+    let Root::Tree(root) = &prepared.root else { return Ok(()) };
+    let context = &bench.context;
+    let project = Project::open(&repository().join("tests/vm/reached"))?;
+    let built = build_for(context, &project, &prepared, None, Purpose::Coverage)?;
+    let module = GuestModule::read(&built.object("reached_c").context("no reached_c was built")?.file)?;
+    let dir = tempfile::tempdir_in(context.cache.path(""))?;
+    let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
+    let system = Scratch::over(root, &dir.join("changes"))?.with_layer(prepared.kdir.image());
+    system.read(context, Cmd::new("depmod").arg(release.as_str()))?;
+    let further = Further { programs: &[RMMOD], files: &[] };
+    let mut payload = Payload::new(&boot::tree(&prepared.kdir)?)?;
+    payload.system(SystemArchive::with(context, &system, &release, &["dummy"], &further)?);
+    payload.insert(module, "branch=1", Expect::Success);
+    payload.run(RMMOD, &["reached_c"], Expect::Success).record_coverage();
+    let options = boot::Options { memory: 512, append: vec![], limit: None, warm: false, events: None };
+    let log = bench.logs.join("programs_are_recorded.log");
+    let run = boot::boot(context, &prepared.kdir, &payload, &log, &options)?;
+    verdict_is(&run, Verdict::Pass)?;
+    let reached = recorded(&payload, &run)?.context("nothing was told")?;
+    let coverage = Coverage::of(context, &project, &prepared, &built, &reached)?;
+    let file = coverage.files.get(Utf8Path::new(FILES[0])).context("no file")?;
+    let exit = file.functions.iter().find(|((_, name), _)| name == "reached_c_exit");
+    ensure!(exit.is_some_and(|(_, count)| *count == 1), "{file:?}");
+    Ok(())
 }
 
 /// Whether the line with these words was reached.
