@@ -15,7 +15,7 @@ use project::{Project, Purpose};
 use report::Report;
 use report::process::Cmd;
 use vm::boot;
-use vm::coverage::{Coverage, recorded};
+use vm::coverage::{Coverage, RecordingCode, recorded};
 use vm::modules::GuestModule;
 use vm::system::{Further, SystemArchive};
 use vm::{Payload, Verdict};
@@ -34,7 +34,8 @@ const RMMOD: &str = "/sbin/rmmod";
 
 const FILES: [&str; 2] = ["reached_c.c", "reached_rust.rs"];
 
-/// A tracefile says which way was gone, from a boot and from a saved machine.
+/// A tracefile says which way was gone, from a boot and from a saved machine. One trial after the
+/// other, as the project has one place to be built in.
 pub(crate) fn lines_are_told(bench: &Bench) -> Result<()> {
     let project = repository().join("tests/vm/reached");
     let file = bench.logs.join("reached.info");
@@ -60,17 +61,19 @@ pub(crate) fn lines_are_told(bench: &Bench) -> Result<()> {
         }
         summarised(&file)?;
     }
+    programs_are_recorded(bench)?;
     built_for_use(&project, &standing_for(bench.prepared.kdir.release())?)
 }
 
 /// What a program of the machine reaches counts, too: rmmod(8) runs the exit function.
-pub(crate) fn programs_are_recorded(bench: &Bench) -> Result<()> {
+fn programs_are_recorded(bench: &Bench) -> Result<()> {
     let release = standing_for(bench.prepared.kdir.release())?;
     let prepared = prepare::provide_for(&bench.context, Some(&release), RootChoice::Auto, Rust::Needed)?;
     let Root::Tree(root) = &prepared.root else { return Ok(()) };
     let context = &bench.context;
     let project = Project::open(&repository().join("tests/vm/reached"))?;
     let built = build_for(context, &project, &prepared, None, Purpose::Coverage)?;
+    let code = RecordingCode::read(&built)?;
     let module = GuestModule::read(&built.object("reached_c").context("no reached_c was built")?.file)?;
     let dir = tempfile::tempdir_in(context.cache.path(""))?;
     let dir = Utf8Path::from_path(dir.path()).context("the cache's path is UTF-8")?;
@@ -86,7 +89,7 @@ pub(crate) fn programs_are_recorded(bench: &Bench) -> Result<()> {
     let run = boot::boot(context, &prepared.kdir, &payload, &log, &options)?;
     verdict_is(&run, Verdict::Pass)?;
     let reached = recorded(&payload, &run)?.context("nothing was told")?;
-    let coverage = Coverage::of(context, &project, &prepared, &built, &reached)?;
+    let coverage = Coverage::of(context, &project, &prepared, &code, &reached)?;
     let file = coverage.files.get(Utf8Path::new(FILES[0])).context("no file")?;
     let exit = file.functions.iter().find(|((_, name), _)| name == "reached_c_exit");
     ensure!(exit.is_some_and(|(_, count)| *count == 1), "{file:?}");

@@ -6,8 +6,6 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use kernel::context::Context;
-use kernel::prepare::Prepared;
 use kmodfile::name;
 use project::build::Object;
 use serde::ser::SerializeStruct as _;
@@ -107,26 +105,41 @@ pub fn recorded<X: ExtraStep>(payload: &Payload<X>, run: &Run) -> Result<Option<
     serde_json::from_str(text).map(Some).context("reading what the guest recorded")
 }
 
+/// The code of modules that record what is reached. It is read before they are loaded: another
+/// command may build the same project for another purpose meanwhile.
+#[derive(Clone, Debug)]
+pub struct RecordingCode(Vec<(String, Vec<Block>)>);
+
+impl RecordingCode {
+    /// That of the modules that were built.
+    ///
+    /// # Errors
+    ///
+    /// If debug information cannot be read.
+    pub fn read(objects: &[Object]) -> Result<Self> {
+        let one = |object: &Object| Ok((name::loaded(&object.name), blocks(&object.unstripped)?));
+        objects.iter().map(one).collect::<Result<_>>().map(Self)
+    }
+}
+
 impl Coverage {
     /// Leads what was recorded in the modules `objects` back to the lines of the project in `dir`,
     /// which was built in a staged copy of that.
     ///
     /// # Errors
     ///
-    /// If debug information cannot be read.
+    /// If it is not known where these are.
     pub fn of(
-        context: &Context,
         (dir, stage): (&Utf8Path, &Utf8Path),
-        prepared: &Prepared,
-        objects: &[Object],
+        code: &RecordingCode,
         reached: &ReachedPlaces,
     ) -> Result<Self> {
         let mut sources = SourceFiles::between(dir, stage);
         let overflowed = reached.overflowed.iter().cloned().collect();
         let mut coverage = Self { elsewhere: reached.elsewhere, overflowed, ..Self::default() };
-        for object in objects {
-            let hits = reached.modules.get(&name::loaded(&object.name));
-            coverage.add_module(object, hits.unwrap_or(&BTreeMap::new()), &mut sources)?;
+        for (name, blocks) in &code.0 {
+            let hits = reached.modules.get(name);
+            coverage.add_module(blocks, hits.unwrap_or(&BTreeMap::new()), &mut sources);
         }
         Ok(coverage)
     }
@@ -147,11 +160,10 @@ impl Coverage {
 
     fn add_module(
         &mut self,
-        object: &Object,
+        blocks: &[Block],
         hits: &BTreeMap<String, SectionHits>,
         sources: &mut SourceFiles,
-    ) -> Result<()> {
-        let blocks = blocks(&object.unstripped)?;
+    ) {
         let passed = |block: &Block| {
             let passed = hits.get(&block.section).and_then(|hits| hits.get(&block.records));
             passed.copied().unwrap_or(0)
@@ -166,8 +178,7 @@ impl Coverage {
             self.add_line(&function.file, line, count, sources);
             self.add_function(function, line, count, sources);
         }
-        self.elsewhere += strays(&blocks, hits);
-        Ok(())
+        self.elsewhere += strays(blocks, hits);
     }
 
     /// A line of several blocks was reached as often as that of them which most was.

@@ -13,4 +13,4 @@ mod measured;
 mod source_file;
 
 pub use lcov::tracefile;
-pub use measured::{Coverage, FileCoverage, LineRange, recorded};
+pub use measured::{Coverage, FileCoverage, LineRange, RecordingCode, recorded};

@@ -141,7 +141,7 @@ impl InsmodArgs {
             cmd = cmd.args(["--sign-key", &key.to_string(), "--sign-cert", certificate.as_str()]);
         }
         if let Some(file) = &self.coverage {
-            cmd = cmd.args(["--coverage", file.as_str()]);
+            cmd = cmd.args(["--coverage", &file.to_string()]);
         }
         let flags =
             [(self.build.allow_shell, "--allow-shell"), (self.cold, "--cold"), (self.sanitize, "--sanitize")];

@@ -4,9 +4,8 @@
 use anyhow::Result;
 use camino::Utf8Path;
 use kernel::context::Context;
-use kernel::prepare::Prepared;
 use report::{counted, table};
-use vm::coverage::{Coverage, FileCoverage, LineRange, recorded};
+use vm::coverage::{Coverage, FileCoverage, LineRange, RecordingCode, recorded};
 use vm::payload::Payload;
 use vm::run::Run;
 
@@ -15,8 +14,8 @@ use crate::commands::tested::TestedModules;
 /// What a run reached of the project. That nothing is known of it is said.
 pub(super) fn measured(
     context: &Context,
-    prepared: &Prepared,
     tested: &TestedModules,
+    code: &RecordingCode,
     payload: &Payload,
     run: &Run,
 ) -> Result<Option<Coverage>> {
@@ -28,7 +27,7 @@ pub(super) fn measured(
     };
     // Without a project there is no source, and nothing that was compiled to be measured.
     let Some((dir, stage)) = tested.source() else { return Ok(None) };
-    let coverage = Coverage::of(context, (dir, stage), prepared, &tested.objects, &reached)?;
+    let coverage = Coverage::of((dir, stage), code, &reached)?;
     notices(&coverage).iter().for_each(|notice| context.report.warn(&format!("{release}: {notice}")));
     Ok(Some(coverage))
 }

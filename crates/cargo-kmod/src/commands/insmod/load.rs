@@ -9,7 +9,7 @@ use kernel::context::Context;
 use kernel::prepare::Prepared;
 use report::failure::Failure;
 use vm::boot::{self, Options};
-use vm::coverage::Coverage;
+use vm::coverage::{Coverage, RecordingCode};
 use vm::decode::DecodedTrace;
 use vm::host_program::ProgramFiles;
 use vm::ktap::KtapReport;
@@ -51,6 +51,7 @@ pub(super) fn load(
     console: &Utf8Path,
 ) -> Result<Loaded> {
     let tree = boot::tree(&prepared.kdir)?;
+    let code = args.coverage.as_ref().map(|_| RecordingCode::read(&tested.objects)).transpose()?;
     let payload = payload(context, &tree, &tested.stock, tested.modules()?, args)?;
     let options = Options { warm: !args.cold, events: args.events.clone(), ..args.machine.options() };
     let mut run = boot::boot(context, &prepared.kdir, &payload, console, &options)?;
@@ -62,9 +63,9 @@ pub(super) fn load(
         Verdict::Pass => None,
         _ => trace(context, prepared, tested, &run)?,
     };
-    let coverage = match args.coverage {
+    let coverage = match &code {
         None => None,
-        Some(_) => measured(context, prepared, tested, &payload, &run)?,
+        Some(code) => measured(context, tested, code, &payload, &run)?,
     };
     Ok(Loaded { run, tests, lost, trace, coverage })
 }
