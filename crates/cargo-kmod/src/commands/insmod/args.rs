@@ -95,8 +95,8 @@ pub struct InsmodArgs {
     /// for each thing that the guest reports, and one for each verdict
     #[arg(long, value_name = "FILE", conflicts_with = "secure_boot")]
     pub events: Option<Destination>,
-    /// Write which lines of the modules are reached to this file, or standard output (-), as a tracefile of lcov's; implies
-    /// --sanitize
+    /// Write which lines of the modules are reached to this file, or standard output (-), as a
+    /// tracefile of lcov's; implies --sanitize
     ///
     /// Counted is what the process reaches that loads and removes the modules, and each program
     /// that it runs. Interrupts, timers, work queues and threads of the kernel are not counted, and
