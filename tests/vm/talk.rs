@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,8 +61,12 @@ fn run(bench: &Bench) -> Result<()> {
     let shared = dir.join("shared");
     fs_err::create_dir(&shared)?;
     fs_err::write(dir.join("here"), "this is here\n")?;
+    // What the user has in PATH is found there.
+    fs_err::write(shared.join("mine"), "#!/bin/sh\necho mine\n")?;
+    fs_err::set_permissions(shared.join("mine"), std::fs::Permissions::from_mode(0o755))?;
+    let path = format!("{shared}:{}", std::env::var("PATH")?);
     let project = repository().join("tests/vm/seeded");
-    let script = "uname -r; pwd; cat here; ls -d /sys/module/seeded_c; echo made > shared/made; \
+    let script = "mine; uname -r; pwd; cat here; ls -d /sys/module/seeded_c; echo made > shared/made; \
                   touch here/x here 2>/dev/null || echo kept; touch /usr/x 2>/dev/null || echo kept; \
                   printf 'a\\r\\n\\001\\377'";
     let more = ["--project", project.as_str(), "--share", "shared"];
@@ -69,10 +74,11 @@ fn run(bench: &Bench) -> Result<()> {
         .args(words(bench, "run", &more))
         .args(["--", "sh", "-c", script])
         .cwd(&dir)
+        .env("PATH", path)
         .finish(&Report::silent())?;
     ensure!(output.status.success(), "{}", output.tail);
     let release = bench.prepared.kdir.release();
-    let expected = format!("{release}\n{dir}\nthis is here\n/sys/module/seeded_c\nkept\nkept\n");
+    let expected = format!("mine\n{release}\n{dir}\nthis is here\n/sys/module/seeded_c\nkept\nkept\n");
     let expected = [expected.as_bytes(), b"a\r\n\x01\xff"].concat();
     ensure!(output.stdout == expected, "{}: {}", output.text(), output.tail);
     ensure!(fs_err::read_to_string(shared.join("made"))? == "made\n");

@@ -178,13 +178,22 @@ fn talk(talker: &Talker) -> Result<Talk> {
         program: program.clone(),
         args: args.to_vec(),
         env: vec![
-            ("HOME".to_owned(), "/root".to_owned()),
+            ("PATH".to_owned(), search_path()),
+            variable("HOME", "/root"),
             ("USER".to_owned(), "root".to_owned()),
             variable("TERM", "dumb"),
             variable("LANG", "C.UTF-8"),
         ],
         over: talker.over,
     })
+}
+
+/// Where the user's programs are, and then the administrator's, who one is there.
+fn search_path() -> String {
+    let own = std::env::var("PATH").unwrap_or_default();
+    let administrators = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    let missing = administrators.into_iter().filter(|dir| own.split(':').all(|own| own != *dir));
+    own.split(':').filter(|dir| !dir.is_empty()).chain(missing).collect::<Vec<_>>().join(":")
 }
 
 /// The directory that the tool was started in.
