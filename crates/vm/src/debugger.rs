@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use report::durable;
+use tempfile::TempDir;
 use vm_protocol::{Event, Expect, ExtraStep, GuestPlan, GuestStep};
 
 use crate::payload::Payload;
@@ -27,35 +28,60 @@ pub struct DebuggedModule {
     pub file: Utf8PathBuf,
 }
 
+/// What is known before the machine runs.
+#[derive(Debug)]
+pub struct Debugged {
+    /// What it is.
+    pub architecture: Architecture,
+    /// The kernel with its debug information, if that is here.
+    pub kernel: Option<Utf8PathBuf>,
+    /// The kernel's source.
+    pub source: Utf8PathBuf,
+    /// The modules.
+    pub modules: Vec<DebuggedModule>,
+}
+
 /// What a script for gdb is made of, while the machine runs.
 #[derive(Debug)]
 pub struct Debugger<'a> {
-    architecture: Architecture,
+    debugged: &'a Debugged,
     /// Where the files for gdb go.
     dir: &'a Utf8Path,
-    /// Where the machine listens.
-    socket: &'a Utf8Path,
-    modules: &'a [DebuggedModule],
+    /// Where the machine listens. The path of a socket is short (unix(7)), and that of a project
+    /// may not be.
+    sockets: TempDir,
     symbols: Option<String>,
     /// Of each module, by name: section and address.
     sections: Vec<(String, String, String)>,
 }
 
 impl<'a> Debugger<'a> {
-    /// For a machine that listens at `socket`; what gdb reads goes into `dir`.
-    pub fn new(
-        architecture: Architecture,
-        dir: &'a Utf8Path,
-        socket: &'a Utf8Path,
-        modules: &'a [DebuggedModule],
-    ) -> Self {
-        Self { architecture, dir, socket, modules, symbols: None, sections: Vec::new() }
+    /// What gdb reads goes into `dir`.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no socket.
+    pub fn new(debugged: &'a Debugged, dir: &'a Utf8Path) -> Result<Self> {
+        let sockets = tempfile::Builder::new().prefix("kmod-gdb-").tempdir()?;
+        Ok(Self { debugged, dir, sockets, symbols: None, sections: Vec::new() })
+    }
+
+    /// Where the machine is to listen.
+    ///
+    /// # Errors
+    ///
+    /// If the path is no UTF-8.
+    pub fn socket(&self) -> Result<Utf8PathBuf> {
+        let dir = Utf8Path::from_path(self.sockets.path());
+        Ok(dir.context("the temporary directory's path is not UTF-8")?.join("gdb"))
     }
 
     /// Adds the steps that find out where all is, once the modules are in.
-    pub fn ask<X: ExtraStep>(payload: &mut Payload<X>, modules: &[DebuggedModule]) {
-        payload.expect(GuestStep::ReadSymbols, Expect::Any);
-        for DebuggedModule { name, .. } in modules {
+    pub fn ask<X: ExtraStep>(payload: &mut Payload<X>, debugged: &Debugged) {
+        if debugged.kernel.is_none() {
+            payload.expect(GuestStep::ReadSymbols, Expect::Any);
+        }
+        for DebuggedModule { name, .. } in &debugged.modules {
             for section in SECTIONS {
                 payload.expect(GuestStep::ReadFile { path: path(name, section) }, Expect::Any);
             }
@@ -68,7 +94,7 @@ impl<'a> Debugger<'a> {
         match plan.steps.get(*index).map(|planned| &planned.step) {
             Some(GuestStep::ReadSymbols) => self.symbols = Some(output.clone()),
             Some(GuestStep::ReadFile { path: read }) => {
-                for DebuggedModule { name, .. } in self.modules {
+                for DebuggedModule { name, .. } in &self.debugged.modules {
                     if let Some(section) = SECTIONS.iter().find(|section| path(name, section) == *read) {
                         let address = output.trim().to_owned();
                         self.sections.push((name.clone(), (*section).to_owned(), address));
@@ -86,14 +112,11 @@ impl<'a> Debugger<'a> {
     /// If a file cannot be written.
     pub fn write(&self) -> Result<String> {
         let script = self.dir.join("gdb");
-        let symbols = self.symbols.as_deref().and_then(|lines| symbol_file::of(self.architecture, lines));
-        let kernel = self.dir.join("kernel-symbols");
         let mut text = String::from("set confirm off\nset pagination off\n");
-        if let Some(file) = symbols {
-            durable::replace(&kernel, &file)?;
-            writeln!(text, "symbol-file {kernel}")?;
+        if let Some(kernel) = self.kernel()? {
+            writeln!(text, "symbol-file {kernel}\ndirectory {}", self.debugged.source)?;
         }
-        for DebuggedModule { name, file } in self.modules {
+        for DebuggedModule { name, file } in &self.debugged.modules {
             let places = self.sections.iter().filter(|(module, ..)| module == name);
             let places: String =
                 places.map(|(_, section, address)| format!(" -s {section} {address}")).collect();
@@ -101,9 +124,24 @@ impl<'a> Debugger<'a> {
                 writeln!(text, "add-symbol-file {file}{places}")?;
             }
         }
-        writeln!(text, "target remote {}", self.socket)?;
+        writeln!(text, "target remote {}", self.socket()?)?;
         durable::replace(&script, text.as_bytes())?;
         Ok(format!("gdb -x {script}"))
+    }
+}
+
+impl Debugger<'_> {
+    /// The file with the kernel's functions: that with its debug information, or one of what the
+    /// guest listed.
+    fn kernel(&self) -> Result<Option<Utf8PathBuf>> {
+        if let Some(kernel) = &self.debugged.kernel {
+            return Ok(Some(kernel.clone()));
+        }
+        let Some(lines) = &self.symbols else { return Ok(None) };
+        let Some(symbols) = symbol_file::of(self.debugged.architecture, lines) else { return Ok(None) };
+        let file = self.dir.join("kernel-symbols");
+        durable::replace(&file, &symbols)?;
+        Ok(Some(file))
     }
 }
 

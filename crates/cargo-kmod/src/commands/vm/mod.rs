@@ -7,12 +7,13 @@ mod files;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
+use kernel::debug_information;
 use kernel::prepare::Prepared;
 use kmodfile::architecture::Architecture;
 use project::build::Object;
 use report::failure::Failure;
 use vm::boot;
-use vm::debugger::{self, DebuggedModule, Debugger};
+use vm::debugger::{self, Debugged, DebuggedModule, Debugger};
 use vm::limits::Limits;
 use vm::modules::{ModuleTree, in_order};
 use vm::payload::Payload;
@@ -69,50 +70,53 @@ fn one(
     let tree = boot::tree(&prepared.kdir)?;
     require_native(&tree, tested)?;
     let seen = SeenFiles::of(SharedBy::of(context, &tested.release, &tree)?, &here()?, &args.share)?;
-    let debugged = debugged(tested);
-    let payload = payload(args, talker, tested, &tree, &seen, &debugged)?;
+    let vmlinux = boot::vmlinux(context, &prepared.kdir)?;
+    let debugged = args.gdb.then(|| debugged(tested, prepared, &vmlinux));
+    let payload = payload(args, talker, tested, &tree, &seen, debugged.as_ref())?;
     let mut options = args.machine.options();
     if args.gdb {
         options.append.extend(debugger::PARAMETERS.iter().copied().map(str::to_owned));
     }
-    let vmlinux = boot::vmlinux(context, &prepared.kdir)?;
     let mut machine = boot::machine(&prepared.kdir, &vmlinux, &payload, &tested.console, &options);
     machine.shares = seen.shares;
     machine.talk = Some(talker.over);
     if args.machine.limit.is_none() {
         machine.limits = Limits { boot: machine.limits.boot, ..Limits::none() };
     }
-    // The path of a socket is short (unix(7)), and that of a project may not be.
-    let sockets = tempfile::Builder::new().prefix("kmod-gdb-").tempdir()?;
-    let sockets =
-        Utf8Path::from_path(sockets.path()).context("the temporary directory's path is not UTF-8")?;
-    let socket = sockets.join("gdb");
-    machine.debugger = args.gdb.then(|| socket.clone());
     let dir = tested.console.parent().unwrap_or(Utf8Path::new("."));
-    let mut gdb = Debugger::new(tree.architecture(), dir, &socket, &debugged);
-    let mut failed = None;
+    let mut gdb = debugged.as_ref().map(|debugged| Debugger::new(debugged, dir)).transpose()?;
+    machine.debugger = gdb.as_ref().map(Debugger::socket).transpose()?;
     let run = boot::run(context, &prepared.kdir, &machine, &options, |plan, event| {
-        gdb.hear(plan, event);
-        if args.gdb && is_about_to_talk(plan, event) {
-            match gdb.write() {
-                Ok(command) => context.report.note("Debugger", &command),
-                Err(error) => failed = Some(error),
+        if let Some(gdb) = &mut gdb {
+            gdb.hear(plan, event);
+            if is_about_to_talk(plan, event) {
+                say_how_to_attach(context, gdb);
             }
         }
     })?;
-    if let Some(error) = failed {
-        return Err(error.context("the script for gdb was not written"));
-    }
     boot::require_pass(&run, tested.release.as_str())
 }
 
-/// The modules, each with the file that knows most of it.
-fn debugged(tested: &TestedModules) -> Vec<DebuggedModule> {
+/// The machine runs on without a debugger, if there is none to be had.
+fn say_how_to_attach(context: &Context, gdb: &Debugger<'_>) {
+    match gdb.write() {
+        Ok(command) => context.report.note("Debugger", &command),
+        Err(error) => context.report.warn(&format!("no debugger can attach: {error:#}")),
+    }
+}
+
+/// What a debugger knows from the beginning; of each module the file that knows most of it.
+fn debugged(tested: &TestedModules, prepared: &Prepared, vmlinux: &Utf8Path) -> Debugged {
     let module = |(name, object): (String, &Object)| DebuggedModule {
         name,
         file: object.debug.as_ref().unwrap_or(&object.unstripped).clone(),
     };
-    tested.names().zip(&tested.objects).map(module).collect()
+    Debugged {
+        architecture: prepared.kdir.stamp().architecture,
+        kernel: debug_information::find(&prepared.kdir, vmlinux),
+        source: prepared.kdir.source(),
+        modules: tested.names().zip(&tested.objects).map(module).collect(),
+    }
 }
 
 /// Whether the program begins.
@@ -140,7 +144,7 @@ fn payload(
     tested: &TestedModules,
     tree: &ModuleTree,
     seen: &SeenFiles,
-    debugged: &[DebuggedModule],
+    debugged: Option<&Debugged>,
 ) -> Result<Payload> {
     let mut payload = Payload::new(tree)?;
     let by = seen.shares.first().map_or(&[][..], |share| share.by.modules());
@@ -157,7 +161,7 @@ fn payload(
     for module in modules {
         payload.insert_with(tree, module, &params)?;
     }
-    if args.gdb {
+    if let Some(debugged) = debugged {
         Debugger::ask(&mut payload, debugged);
     }
     payload.expect(GuestStep::Talk(talk(talker)?), talker.expect);
