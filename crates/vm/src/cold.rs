@@ -9,16 +9,16 @@ use anyhow::Result;
 use vm_protocol::{Event, ExtraStep, GuestPlan, TalkedOver};
 
 use crate::accelerator::Accelerator;
+use crate::child_process::ChildProcess;
 use crate::machine::Machine;
 use crate::qemu::{self, Arguments, Boot, Shares, Talked};
-use crate::qemu_process::Qemu;
 use crate::run::Run;
 use crate::session::{Session, nonce};
 use crate::terminal::{self, KeptTerminal};
 use kernel::context::Context;
 
 /// What serves the directories that it shares, until the values end.
-fn served<X>(machine: &Machine<'_, X>, context: &Context, session: &Session) -> Result<Vec<Qemu>> {
+fn served<X>(machine: &Machine<'_, X>, context: &Context, session: &Session) -> Result<Vec<ChildProcess>> {
     let all: Result<Vec<_>> = machine.shares.iter().map(|share| share.serve(context, session)).collect();
     Ok(all?.into_iter().flatten().collect())
 }

@@ -11,6 +11,7 @@
 pub mod accelerator;
 pub mod board;
 pub mod boot;
+mod child_process;
 mod cold;
 mod connection;
 pub mod console;
@@ -33,7 +34,6 @@ mod monitor;
 pub mod payload;
 pub mod probe;
 pub mod qemu;
-mod qemu_process;
 pub mod refusal;
 pub mod run;
 pub mod secure_boot;

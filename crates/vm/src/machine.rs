@@ -9,12 +9,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use vm_protocol::{ExtraStep, GuestPlan, NoExtraStep, TalkedOver};
 
 use crate::accelerator::Accelerator;
+use crate::child_process::ChildProcess;
 use crate::console::Scanner;
 use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::probe;
 use crate::qemu;
-use crate::qemu_process::Qemu;
 use crate::secure_boot::SecureBoot;
 use crate::share::SharedDirectory;
 use crate::watch::Watch;
@@ -102,11 +102,11 @@ impl<'a, X: ExtraStep> Machine<'a, X> {
     }
 
     /// Starts it.
-    pub(crate) fn start(&self, context: &Context, cmd: &Cmd) -> Result<Qemu> {
+    pub(crate) fn start(&self, context: &Context, cmd: &Cmd) -> Result<ChildProcess> {
         context.report.command(&cmd.line());
         let on_terminal = matches!(self.talk, Some(TalkedOver::Terminal { .. }));
         let stdout = if on_terminal { Stdio::inherit() } else { Stdio::null() };
-        Ok(Qemu::watch(cmd.spawn(stdout, Stdio::piped())?))
+        Ok(ChildProcess::watch("QEMU", cmd.spawn(stdout, Stdio::piped())?))
     }
 
     /// A watch over it while it works through `plan`.

@@ -12,8 +12,8 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use vm_protocol::GuestStep;
 
+use crate::child_process::ChildProcess;
 use crate::modules::ModuleTree;
-use crate::qemu_process::Qemu;
 use crate::session::Session;
 use crate::verdict::Ending;
 use kernel::context::Context;
@@ -127,7 +127,7 @@ impl SharedDirectory {
     }
 
     /// Starts what serves it, if that is not QEMU; it ends with the value.
-    pub(crate) fn serve(&self, context: &Context, session: &Session) -> Result<Option<Qemu>> {
+    pub(crate) fn serve(&self, context: &Context, session: &Session) -> Result<Option<ChildProcess>> {
         let SharedBy::Virtiofs(root) = &self.by else { return Ok(None) };
         let socket = session.path(&self.tag);
         let dir = if self.writable { self.dir.as_str() } else { PLACE };
@@ -139,7 +139,7 @@ impl SharedDirectory {
         let access = if self.writable { access.write(&self.dir) } else { access.read_at(&self.dir, PLACE) };
         let cmd = root.inside(context, cmd, &access);
         context.report.command(&cmd.line());
-        let mut daemon = Qemu::watch(cmd.spawn(Stdio::null(), Stdio::piped())?);
+        let mut daemon = ChildProcess::watch("virtiofsd", cmd.spawn(Stdio::null(), Stdio::piped())?);
         let started = Instant::now();
         while !socket.exists() {
             let failed =

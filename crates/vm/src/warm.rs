@@ -13,10 +13,10 @@ use vm_protocol::{Event, ExtraStep, GuestPlan};
 
 use crate::accelerator::Accelerator;
 use crate::board::Board;
+use crate::child_process::ChildProcess;
 use crate::machine::Machine;
 use crate::monitor::Monitor;
 use crate::qemu::{self, Arguments, Boot, SavedMemory, Shares};
-use crate::qemu_process::Qemu;
 use crate::run::Run;
 use crate::session::{Session, nonce, random_digits};
 use crate::snapshot::{SavedState, Snapshot, Snapshots, Unsaved};
@@ -119,7 +119,7 @@ fn command<X: ExtraStep>(
 /// A machine with its memory in a file, while it runs.
 struct Started<'p, X> {
     session: Session,
-    qemu: Qemu,
+    qemu: ChildProcess,
     watch: Watch<'p, X>,
     monitor: Monitor,
 }

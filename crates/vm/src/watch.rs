@@ -12,10 +12,10 @@ use camino::Utf8Path;
 use vm_protocol::{Event, ExtraStep, GuestPlan, Message};
 
 use crate::accelerator::Accelerator;
+use crate::child_process::ChildProcess;
 use crate::connection::connection;
 use crate::console::Scanner;
 use crate::limits::Limits;
-use crate::qemu_process::Qemu;
 use crate::run::Run;
 use crate::verdict::{self, Ending, Evidence};
 
@@ -78,7 +78,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     /// Watches until there is a reason to end the machine, and ends it.
     pub(crate) fn until_end(
         &mut self,
-        mut qemu: Qemu,
+        mut qemu: ChildProcess,
         on_event: &mut impl FnMut(&GuestPlan<X>, &Event),
     ) -> Result<Ending> {
         let ending = self.until_reason(&mut qemu, on_event)?;
@@ -92,7 +92,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     /// Watches until there is a reason to end the machine, or it waits.
     pub(crate) fn until_reason(
         &mut self,
-        qemu: &mut Qemu,
+        qemu: &mut ChildProcess,
         on_event: &mut impl FnMut(&GuestPlan<X>, &Event),
     ) -> Result<Ending> {
         loop {
@@ -118,7 +118,7 @@ impl<'a, X: ExtraStep> Watch<'a, X> {
     }
 
     /// Waits for QEMU to connect to the port, and writes this to it as the guest reads it.
-    pub(crate) fn send(&mut self, qemu: &mut Qemu, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) fn send(&mut self, qemu: &mut ChildProcess, bytes: Vec<u8>) -> Result<()> {
         while self.to_guest.is_none() {
             if let Some(ending) = qemu.ended()?.or_else(|| self.reason_to_end()) {
                 bail!("the port was not opened: {ending:?}");

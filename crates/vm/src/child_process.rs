@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU's process: how it ended, and what it said.
+//! A program that runs beside, QEMU for one: how it ended, and what it said.
 
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,15 +10,17 @@ use anyhow::{Context as _, Result};
 
 use crate::verdict::Ending;
 
-/// QEMU while it runs; killed when dropped, so that no error leaves it behind.
-pub(crate) struct Qemu {
+/// A program while it runs; killed when dropped, so that no error leaves it behind.
+pub(crate) struct ChildProcess {
+    /// What messages call it.
+    name: &'static str,
     child: Child,
     stderr: Option<JoinHandle<String>>,
 }
 
-impl Qemu {
+impl ChildProcess {
     /// Reads along what `child` has to say on its standard error.
-    pub(crate) fn watch(mut child: Child) -> Self {
+    pub(crate) fn watch(name: &'static str, mut child: Child) -> Self {
         let stderr = child.stderr.take().map(|mut pipe| {
             thread::spawn(move || {
                 let mut text = Vec::new();
@@ -26,33 +28,36 @@ impl Qemu {
                 String::from_utf8_lossy(&text).trim_end().to_owned()
             })
         });
-        Self { child, stderr }
+        Self { name, child, stderr }
     }
 
-    /// How QEMU ended, if it has ended by itself.
+    /// How it ended, if it has ended by itself.
     pub(crate) fn ended(&mut self) -> Result<Option<Ending>> {
-        let Some(status) = self.child.try_wait().context("waiting for QEMU")? else { return Ok(None) };
+        let Some(status) = self.child.try_wait().with_context(|| format!("waiting for {}", self.name))?
+        else {
+            return Ok(None);
+        };
         if status.success() {
             return Ok(Some(Ending::Reset));
         }
         let said = self.stderr.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
-        Ok(Some(Ending::Died(died(status, &said))))
+        Ok(Some(Ending::Died(died(self.name, status, &said))))
     }
 }
 
-impl Drop for Qemu {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// What to say of a QEMU that ended with an error.
-fn died(status: ExitStatus, said: &str) -> String {
+/// What to say of one that ended with an error.
+fn died(name: &str, status: ExitStatus, said: &str) -> String {
     let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("QEMU ended with status {code}"),
-        (None, Some(signal)) => format!("QEMU was killed by signal {signal}"),
-        (None, None) => "QEMU ended abnormally".to_owned(),
+        (Some(code), _) => format!("{name} ended with status {code}"),
+        (None, Some(signal)) => format!("{name} was killed by signal {signal}"),
+        (None, None) => format!("{name} ended abnormally"),
     };
     if said.is_empty() { how } else { format!("{how}: {said}") }
 }
@@ -69,7 +74,7 @@ mod tests {
             .args(["-c", "echo 'no such machine' >&2; exit 1"])
             .spawn(Stdio::null(), Stdio::piped())
             .unwrap();
-        let mut qemu = Qemu::watch(child);
+        let mut qemu = ChildProcess::watch("QEMU", child);
         let ending = loop {
             if let Some(ending) = qemu.ended().unwrap() {
                 break ending;
