@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use report::durable;
-use tempfile::TempDir;
 use vm_protocol::{Event, Expect, ExtraStep, GuestPlan, GuestStep};
 
 use crate::payload::Payload;
+use crate::session::Session;
 use crate::symbol_file;
 use kmodfile::architecture::Architecture;
 
@@ -47,9 +47,8 @@ pub struct Debugger<'a> {
     debugged: &'a Debugged,
     /// Where the files for gdb go.
     dir: &'a Utf8Path,
-    /// Where the machine listens. The path of a socket is short (unix(7)), and that of a project
-    /// may not be.
-    sockets: TempDir,
+    /// Has the socket that the machine listens at.
+    session: Session,
     symbols: Option<String>,
     /// Of each module, by name: section and address.
     sections: Vec<(String, String, String)>,
@@ -62,18 +61,13 @@ impl<'a> Debugger<'a> {
     ///
     /// If there can be no socket.
     pub fn new(debugged: &'a Debugged, dir: &'a Utf8Path) -> Result<Self> {
-        let sockets = tempfile::Builder::new().prefix("kmod-gdb-").tempdir()?;
-        Ok(Self { debugged, dir, sockets, symbols: None, sections: Vec::new() })
+        let session = Session::begin()?;
+        Ok(Self { debugged, dir, session, symbols: None, sections: Vec::new() })
     }
 
     /// Where the machine is to listen.
-    ///
-    /// # Errors
-    ///
-    /// If the path is no UTF-8.
-    pub fn socket(&self) -> Result<Utf8PathBuf> {
-        let dir = Utf8Path::from_path(self.sockets.path());
-        Ok(dir.context("the temporary directory's path is not UTF-8")?.join("gdb"))
+    pub fn socket(&self) -> Utf8PathBuf {
+        self.session.path("gdb")
     }
 
     /// Adds the steps that find out where all is, once the modules are in.
@@ -124,7 +118,7 @@ impl<'a> Debugger<'a> {
                 writeln!(text, "add-symbol-file {file}{places}")?;
             }
         }
-        writeln!(text, "target remote {}", self.socket()?)?;
+        writeln!(text, "target remote {}", self.socket())?;
         durable::replace(&script, text.as_bytes())?;
         Ok(format!("gdb -x {script}"))
     }

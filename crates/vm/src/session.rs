@@ -18,6 +18,7 @@ const FRESH: Duration = Duration::from_secs(60);
 
 /// A directory that goes when the run is over, and at the latest when another begins: a run that is
 /// killed leaves its own behind. A path of a socket is short (unix(7)), and the cache's may not be.
+#[derive(Debug)]
 pub(crate) struct Session {
     _dir: TempDir,
     path: Utf8PathBuf,

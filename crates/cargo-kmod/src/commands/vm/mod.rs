@@ -85,7 +85,7 @@ fn one(
     }
     let dir = tested.console.parent().unwrap_or(Utf8Path::new("."));
     let mut gdb = debugged.as_ref().map(|debugged| Debugger::new(debugged, dir)).transpose()?;
-    machine.debugger = gdb.as_ref().map(Debugger::socket).transpose()?;
+    machine.debugger = gdb.as_ref().map(Debugger::socket);
     let run = boot::run(context, &prepared.kdir, &machine, &options, |plan, event| {
         if let Some(gdb) = &mut gdb {
             gdb.hear(plan, event);
