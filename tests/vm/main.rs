@@ -128,7 +128,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
             check(bench).map_err(|error| Failed::from(format!("{error:#}")))
         })
     };
-    checks
+    let all = checks
         .iter()
         .map(trial)
         .chain(malformed::trials(bench))
@@ -147,7 +147,8 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(programs::trials(bench))
         .chain(talk::trials(bench))
         .chain(kernel_debug::trials(bench))
-        .collect()
+        .collect();
+    sanitizing::skipped_as_one(all)
 }
 
 /// A machine that warned also says what of.

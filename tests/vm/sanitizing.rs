@@ -14,6 +14,9 @@ use crate::bench::Bench;
 use crate::commands::tool;
 use crate::coverage;
 
+/// What trials are called that need a kernel that is not there.
+const MISSING: &str = "takes the sanitizing kernel";
+
 /// What is tried on a bench.
 type Check = fn(&Bench) -> Result<()>;
 
@@ -39,7 +42,18 @@ pub(crate) fn where_prepared(bench: Option<&Bench>, trial: Trial) -> Trial {
             .is_ok_and(|twin| Kdir::open(&bench.context.cache, &twin).is_some())
     };
     let missing = std::env::var_os(LONG).is_none() && bench.is_some_and(|bench| !there(bench));
-    trial.with_kind(if missing { "takes the sanitizing kernel" } else { "" }).with_ignored_flag(missing)
+    trial.with_kind(if missing { MISSING } else { "" }).with_ignored_flag(missing)
+}
+
+/// The trials, those that take the sanitizing kernel as one skipped one where it is not there.
+pub(crate) fn skipped_as_one(trials: Vec<Trial>) -> Vec<Trial> {
+    let (missing, mut rest): (Vec<_>, Vec<_>) = trials.into_iter().partition(|trial| trial.kind() == MISSING);
+    if !missing.is_empty() {
+        let name = format!("sanitizing_kernel_has_{}_trials_and_is_not_prepared", missing.len());
+        let why = "kernel prepare --sanitize, or --long";
+        rest.push(Trial::test(name, || Ok(())).with_kind(why).with_ignored_flag(true));
+    }
+    rest
 }
 
 /// The guard is built by what it reads of the stock kernel's modules, and hooks.
