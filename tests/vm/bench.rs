@@ -11,6 +11,7 @@ use kernel::machine::programs;
 use kernel::prepare::{self, Prepared};
 use kernel::root::RootChoice;
 use kmodfile::architecture::Architecture;
+use libtest_mimic::{Failed, Trial};
 use project::Project;
 use project::build::{Built, build};
 use report::cache::Cache;
@@ -21,6 +22,17 @@ use vm::{Init, Run, Verdict, boot, probe};
 use vm_protocol::Expect;
 use xtask::client::{SampleMachine as Machine, SamplePayload as Payload};
 use xtask::repository;
+
+/// What is tried on a bench.
+pub(crate) type Check = fn(&Bench) -> Result<()>;
+
+/// The trial that makes this check. Only to list them takes no bench.
+pub(crate) fn trial(bench: Option<&'static Bench>, name: &str, check: Check) -> Trial {
+    Trial::test(name, move || {
+        let bench = bench.expect("trials are run with a bench");
+        check(bench).map_err(|error| Failed::from(format!("{error:#}")))
+    })
+}
 
 /// What all trials share.
 #[derive(Debug)]

@@ -51,14 +51,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
 use kernel::context::processors;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use report::failure::Exit;
 use vm::{Limits, Verdict};
 use vm_protocol::{Errno, Expect};
 use xtask::client::{ClientSteps as _, SampleMachine as Machine, SampleStep as Step};
 use xtask::share::{self as smb, Share};
 
-use bench::{Bench, verdict_is};
+use bench::{Bench, Check, trial, verdict_is};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -78,8 +78,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-type Check = fn(&Bench) -> Result<()>;
 
 fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     let checks: &[(&str, Check)] = &[
@@ -121,16 +119,9 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("secure_boot_loads_no_changed_module", signatures::changed_module),
         ("command_demo_tells_the_story", commands::demo),
     ];
-    let trial = |(name, check): &(&str, Check)| {
-        let check = *check;
-        Trial::test(*name, move || {
-            let bench = bench.expect("trials are run with a bench");
-            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
     let all = checks
         .iter()
-        .map(trial)
+        .map(|(name, check)| trial(bench, name, *check))
         .chain(malformed::trials(bench))
         .chain(hostile::trials(bench))
         .chain(arm64::trials(bench))

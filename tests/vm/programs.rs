@@ -6,17 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use report::Report;
 use report::process::Cmd;
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::repository;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Check, trial};
 use crate::commands::tool;
-
-type Check = fn(&Bench) -> Result<()>;
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     let checks: &[(&str, Check)] = &[
@@ -25,14 +23,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("programs_of_files_are_loaded_as_they_depend", files),
         ("programs_report_on_standard_output", output),
     ];
-    let trial = |(name, check): &(&'static str, Check)| {
-        let check = *check;
-        Trial::test(*name, move || {
-            let bench = bench.expect("trials are run with a bench");
-            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    checks.iter().map(trial).collect()
+    checks.iter().map(|(name, check)| trial(bench, name, *check)).collect()
 }
 
 /// Prints KTAP: whether the module is there, and what it was compiled to say.

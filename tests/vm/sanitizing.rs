@@ -6,28 +6,19 @@
 use anyhow::{Context as _, Result, ensure};
 use kernel::kdir::Kdir;
 use kernel::sanitizing::standing_for;
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use xtask::commands::test::LONG;
 use xtask::repository;
 
-use crate::bench::Bench;
+use crate::bench::{self, Bench, Check};
 use crate::commands::tool;
 use crate::coverage;
 
 /// What trials are called that need a kernel that is not there.
 const MISSING: &str = "takes the sanitizing kernel";
 
-/// What is tried on a bench.
-type Check = fn(&Bench) -> Result<()>;
-
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
-    let trial = |name: &str, check: Check| {
-        let trial = Trial::test(name, move || {
-            let bench = bench.expect("trials are run with a bench");
-            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
-        });
-        where_prepared(bench, trial)
-    };
+    let trial = |name: &str, check: Check| where_prepared(bench, bench::trial(bench, name, check));
     vec![
         trial("sanitizing_kernel_runs_suites_of_tests", suites),
         trial("sanitizing_kernel_has_nothing_to_say_of_the_guard", guard),

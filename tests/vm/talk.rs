@@ -12,14 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use kernel::machine::programs::{self, program};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use report::Report;
 use report::process::Cmd;
 use xtask::repository;
 
-use crate::bench::Bench;
-
-type Check = fn(&Bench) -> Result<()>;
+use crate::bench::{Bench, Check, trial};
 
 pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
     let checks: &[(&str, Check)] = &[
@@ -29,14 +27,7 @@ pub(crate) fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         ("talk_gdb_stops_in_the_module", gdb),
         ("talk_what_cannot_be_is_refused", refused),
     ];
-    let trial = |(name, check): &(&'static str, Check)| {
-        let check = *check;
-        Trial::test(*name, move || {
-            let bench = bench.expect("trials are run with a bench");
-            check(bench).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    };
-    checks.iter().map(trial).collect()
+    checks.iter().map(|(name, check)| trial(bench, name, *check)).collect()
 }
 
 /// The words up to the program, of which `more` are a part.

@@ -68,9 +68,7 @@ impl TestedModules {
     pub(super) fn of_files(context: &Context, files: &[Utf8PathBuf], release: &Release) -> Result<Self> {
         let objects = files.iter().map(|file| object(file)).collect::<Result<Vec<_>>>()?;
         let names: Vec<&str> = objects.iter().map(|object| object.name.as_str()).collect();
-        let here =
-            Utf8PathBuf::try_from(std::env::current_dir()?).context("this directory's path is no UTF-8")?;
-        let place = context.target_of(&here).join("kmod/machines").join(release.as_str());
+        let place = context.target_of(&here()?).join("kmod/machines").join(release.as_str());
         fs_err::create_dir_all(&place)?;
         Ok(Self {
             title: names.join(" "),
@@ -107,6 +105,12 @@ impl TestedModules {
             Origin::Files(files) => cmd.args(files.iter().map(|file| file.as_str())),
         }
     }
+}
+
+/// The directory that the tool was started in.
+pub(super) fn here() -> Result<Utf8PathBuf> {
+    let here = std::env::current_dir().context("finding this directory")?;
+    Utf8PathBuf::try_from(here).context("this directory's path is no UTF-8")
 }
 
 /// A file as what was built, its debug information in itself if it has any.

@@ -5,7 +5,7 @@ mod args;
 mod files;
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use kernel::context::Context;
 use kernel::debug_information;
 use kernel::prepare::Prepared;
@@ -22,7 +22,7 @@ use vm::terminal;
 use vm_protocol::{Event, Expect, GuestPlan, GuestStep, Talk, TalkedOver};
 
 use crate::commands::insmod;
-use crate::commands::tested::{self, TestedModules};
+use crate::commands::tested::{self, TestedModules, here};
 pub use args::{RunArgs, VmArgs, VmCommand};
 use files::{ROOT, SeenFiles};
 
@@ -198,10 +198,4 @@ fn search_path() -> String {
     let administrators = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     let missing = administrators.into_iter().filter(|dir| own.split(':').all(|own| own != *dir));
     own.split(':').filter(|dir| !dir.is_empty()).chain(missing).collect::<Vec<_>>().join(":")
-}
-
-/// The directory that the tool was started in.
-fn here() -> Result<Utf8PathBuf> {
-    let here = std::env::current_dir().context("finding this directory")?;
-    Ok(Utf8Path::from_path(&here).context("this directory's path is no UTF-8")?.to_owned())
 }
