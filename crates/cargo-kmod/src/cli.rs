@@ -15,6 +15,7 @@ use crate::commands::install::InstallArgs;
 use crate::commands::kernel::KernelCommand;
 use crate::commands::key::KeyCommand;
 use crate::commands::man::ManArgs;
+use crate::commands::matrix::MatrixCommand;
 use crate::commands::new::NewArgs;
 use crate::commands::patch::PatchCommand;
 use crate::commands::rpm::RpmArgs;
@@ -119,6 +120,9 @@ Examples:
     /// Run a program, or have a shell, under another kernel, a project's modules loaded
     #[command(subcommand)]
     Vm(Box<VmCommand>),
+    /// Projects by kernels: on which does each build, load, run, and survive?
+    #[command(subcommand)]
+    Matrix(Box<MatrixCommand>),
     /// Make kmod RPMs of a project, for several kernels at once
     Rpm(RpmArgs),
     /// Link modules of one kernel into others that would load them, where the system has no
@@ -186,6 +190,7 @@ impl Command {
             Self::Insmod(args) if args.secure_boot => commands::secure_boot::run(context, args),
             Self::Insmod(args) => commands::insmod::run(context, args),
             Self::Vm(command) => commands::vm::run(context, command),
+            Self::Matrix(command) => commands::matrix::run(context, command),
             Self::Rpm(args) => commands::rpm::run(context, args),
             Self::WeakModules(args) => commands::weak_modules::run(context, args),
             Self::Setup(args) => commands::setup::run(context, tool, args),

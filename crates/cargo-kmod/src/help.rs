@@ -12,6 +12,7 @@ pub type Group = (&'static str, &'static [&'static str]);
 pub const GROUPS: &[Group] = &[
     ("Begin", &["new", "doctor"]),
     ("Write a module", &["build", "insmod", "vm", "inspect", "patch"]),
+    ("Try it everywhere", &["matrix"]),
     ("Sign it", &["key", "sign"]),
     ("Ship it", &["install", "uninstall", "status", "dkms", "rpm", "weak-modules"]),
     ("Kernels", &["kernel"]),

@@ -14,6 +14,7 @@ pub mod install;
 pub mod kernel;
 pub mod key;
 pub mod man;
+pub mod matrix;
 pub mod new;
 pub mod patch;
 pub mod rpm;
