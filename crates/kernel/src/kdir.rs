@@ -544,7 +544,7 @@ pub(crate) mod tests {
             inputs: String::new(),
             recipe: Recipe::new("", "", []),
             architecture: Architecture::Amd64,
-            origin: Origin::Archive { suite: String::new() },
+            origin: Origin::Archive { suite: String::new(), version: None },
             tools: String::new(),
             place,
             rust_symbols: 1,

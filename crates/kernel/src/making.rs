@@ -64,7 +64,10 @@ impl Making<'_> {
             recipe: self.recipe,
             root: self.root,
             architecture: self.archive.architecture(),
-            origin: Origin::Archive { suite: self.kernel.suite().to_owned() },
+            origin: Origin::Archive {
+                suite: self.kernel.suite().to_owned(),
+                version: Some(self.kernel.version().to_owned()),
+            },
         };
         new.make(|place| self.make(place))
     }

@@ -16,6 +16,9 @@ pub enum Origin {
     Archive {
         /// The part of the archive that they were in, such as `trixie-backports`.
         suite: String,
+        /// Their version; of kernels that earlier versions of this tool prepared it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// This system, where it is installed: nothing of it is in the cache but its stamp.
     Installed(InstalledTree),
@@ -59,7 +62,7 @@ impl Origin {
     /// Its name in tables and documents: the suite, or `installed`, `source`, `sanitizing`.
     pub fn name(&self) -> &str {
         match self {
-            Self::Archive { suite } => suite,
+            Self::Archive { suite, .. } => suite,
             Self::Installed(_) => "installed",
             Self::Source { .. } => "source",
             Self::Sanitizing { .. } => "sanitizing",
@@ -80,7 +83,7 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Archive { suite } => write!(f, "the archive ({suite})"),
+            Self::Archive { suite, .. } => write!(f, "the archive ({suite})"),
             Self::Installed(tree) => write!(f, "this system ({})", tree.build),
             Self::Source { source, .. } => write!(f, "source ({source})"),
             Self::Sanitizing { of } => write!(f, "{of}, for sanitizing"),

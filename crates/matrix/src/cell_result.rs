@@ -24,6 +24,9 @@ pub struct CellResult {
     /// Whether the run was ended before the cell was: what is here is a part of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// Whether its kernel could not be prepared, so that nothing was tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unprepared: bool,
     /// When it was begun, in seconds since 1970, by the clock of the machine that ran it.
     pub began: u64,
     /// How long it took, by one clock.
@@ -91,7 +94,7 @@ impl CellResult {
     /// then it need not be run again.
     pub fn is_final(&self) -> bool {
         // 3: something is missing there; 30: the guest never came up; 32: QEMU ended.
-        !self.stopped && !matches!(self.status(), 3 | 30 | 32)
+        !self.stopped && !self.unprepared && !matches!(self.status(), 3 | 30 | 32)
     }
 }
 

@@ -10,7 +10,11 @@
 pub mod cell_result;
 pub mod kernel_selector;
 pub mod matrix_file;
+pub mod merge;
+pub mod partition;
 pub mod plan;
+pub mod planning;
 pub mod results;
+pub mod run;
 pub mod step;
 pub mod summary;

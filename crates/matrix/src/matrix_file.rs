@@ -198,6 +198,11 @@ pub struct Expectation {
 }
 
 impl MatrixFile {
+    /// Without a file: the project here, on the newest kernel.
+    pub fn by_default() -> Self {
+        Self::parse("projects = [\".\"]\nkernels = [\"newest:1\"]\n").expect("is right")
+    }
+
     /// Reads the text of a file.
     ///
     /// # Errors

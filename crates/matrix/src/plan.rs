@@ -214,6 +214,11 @@ impl Plan {
         plan.fault().map_or(Ok(plan), Err)
     }
 
+    /// The text of its file.
+    pub fn text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain data") + "\n"
+    }
+
     /// Reads a plan's file.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //! own, and whoever comes last is right, as the inputs were the same.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
@@ -21,6 +22,33 @@ use report::failure::Failure;
 
 use crate::cell_result::CellResult;
 use crate::plan::{Cell, CellId, Plan};
+
+/// The file by which a cell is claimed.
+const LOCK: &str = ".lock";
+
+/// A cell that one run has for itself.
+#[derive(Debug)]
+pub struct CellClaim {
+    logs: Utf8PathBuf,
+    _lock: File,
+}
+
+impl CellClaim {
+    /// The directory for the logs of the cell, without those of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be removed.
+    pub fn fresh_logs(&self) -> Result<&Utf8Path> {
+        for entry in self.logs.read_dir_utf8()? {
+            let entry = entry?;
+            if entry.file_name() != LOCK {
+                durable::remove(entry.path())?;
+            }
+        }
+        Ok(&self.logs)
+    }
+}
 
 /// A directory of results.
 #[derive(Clone, Debug)]
@@ -89,18 +117,19 @@ impl ResultsDir {
         durable::replace(&self.plan_file(), &json(plan))
     }
 
-    /// The directory for the logs of a cell, made, with nothing in it.
+    /// Claims a cell for one run; another one waits until the claim is dropped.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
-    pub fn fresh_logs(&self, cell: &Cell) -> Result<Utf8PathBuf> {
-        let dir = self.logs(&cell.id);
-        if dir.exists() {
-            fs_err::remove_dir_all(&dir)?;
-        }
-        fs_err::create_dir_all(&dir)?;
-        Ok(dir)
+    /// If its directory cannot be made.
+    pub fn claim(&self, cell: &Cell) -> Result<CellClaim> {
+        let logs = self.logs(&cell.id);
+        fs_err::create_dir_all(&logs)?;
+        let file = logs.join(LOCK);
+        let lock = File::options().create(true).append(true).open(&file);
+        let lock = lock.with_context(|| format!("claiming {file}"))?;
+        lock.lock().with_context(|| format!("waiting for {file}"))?;
+        Ok(CellClaim { logs, _lock: lock })
     }
 
     /// The directory for the logs of a cell.

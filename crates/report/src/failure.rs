@@ -44,6 +44,33 @@ pub enum Exit {
     Skipped = 77,
 }
 
+impl Exit {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Missing,
+        Self::Refused,
+        Self::ModuleRefused,
+        Self::KernelWarning,
+        Self::Oops,
+        Self::Lockdep,
+        Self::Hung,
+        Self::Leak,
+        Self::Panic,
+        Self::NeverUp,
+        Self::TimeLimit,
+        Self::QemuDied,
+        Self::Skipped,
+    ];
+
+    /// The one that a status is; a status of another program is [`Exit::Failed`].
+    pub fn of_status(status: u8) -> Self {
+        Self::ALL.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Self::Failed)
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

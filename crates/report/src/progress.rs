@@ -109,6 +109,12 @@ impl Report {
         Step { report: self, live: self.show(title, Duration::ZERO) }
     }
 
+    /// Begins a step that is one of several at the same time: shown on a terminal only, where there
+    /// is a place for each. Elsewhere a line for each would say nothing of the whole.
+    pub fn beside(&self, verb: &str, what: &str) -> Option<Step<'_>> {
+        self.bars.is_some().then(|| self.step(verb, what))
+    }
+
     /// Shows that a program runs, should it take long, until the value is dropped. Where a step is
     /// running, that says what is done.
     pub(crate) fn running(&self, command: &str) -> Option<Arc<Live>> {

@@ -524,7 +524,7 @@ fn a_prepared_kernel_that_was_edited_is_refused_and_an_installed_one_looked_at_a
         rust: false,
         image_from: "install it".to_owned(),
     };
-    for origin in [Origin::Archive { suite: "x".to_owned() }, Origin::Installed(installed)] {
+    for origin in [Origin::Archive { suite: "x".to_owned(), version: None }, Origin::Installed(installed)] {
         let is_installed = matches!(origin, Origin::Installed(_));
         let config = fs_err::read_to_string(system.path(&format!("{headers}/.config"))).unwrap();
         let kdir = stamped(&system, cache, origin);

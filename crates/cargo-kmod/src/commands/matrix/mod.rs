@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod matrix`: projects by kernels.
 
+mod cell;
+mod ending;
+mod merge;
 mod plan;
+mod run;
+mod wanted;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -13,6 +18,15 @@ use kernel::context::Context;
 pub enum MatrixCommand {
     /// Say which cells there are, and what each depends on
     Plan(plan::PlanArgs),
+    /// Run all cells, as many at once as processors and memory allow
+    ///
+    /// A cell whose inputs have not changed since it was run is not run again. Ctrl-C leaves what
+    /// is done, and --resume goes on.
+    Run(Box<run::RunArgs>),
+    /// Run one cell of a plan; the exit status is its own
+    Cell(cell::CellArgs),
+    /// Put results together that several machines have made of one plan
+    Merge(merge::MergeArgs),
 }
 
 /// Where results are.
@@ -36,5 +50,8 @@ impl ResultsArgs {
 pub fn run(context: &Context, command: &MatrixCommand) -> Result<()> {
     match command {
         MatrixCommand::Plan(args) => plan::run(context, args),
+        MatrixCommand::Run(args) => run::run(context, args),
+        MatrixCommand::Cell(args) => cell::run(context, args),
+        MatrixCommand::Merge(args) => merge::run(context, args),
     }
 }
