@@ -18,6 +18,7 @@ mod kernels;
 mod librust;
 #[path = "../dkms/machine.rs"]
 mod machine;
+mod matrix;
 #[path = "../packings.rs"]
 mod packings;
 mod progress;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         from_source::trials(&suite),
         given::trials(&suite),
         inspection::trials(&suite),
+        matrix::trials(&suite),
         rebuild::trials(&suite),
         dkms::trials(&suite),
         dkms_versions::trials(&suite),

@@ -25,6 +25,8 @@ pub enum Unit {
     Seconds,
     /// A part of another's wall time.
     Ratio,
+    /// Memory, in millions of bytes.
+    Megabytes,
 }
 
 /// One limit, held against the medians.
@@ -54,6 +56,11 @@ impl LimitCheck {
     pub fn ratio(timing: &Timing, other: &Timing, limit: f64) -> Self {
         let what = format!("{} / {}", timing.what, other.what);
         Self::found(what, Unit::Ratio, timing.median / other.median, limit)
+    }
+
+    /// `what` takes at most `limit` MB.
+    pub fn megabytes(what: impl Into<String>, found: f64, limit: f64) -> Self {
+        Self::found(what.into(), Unit::Megabytes, found, limit)
     }
 
     /// What could not be measured.

@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod install;
 pub mod judgement;
 pub mod list;
+pub mod matrix;
 pub mod prepare;
 pub mod rebuild;
 pub mod rpm;

@@ -25,6 +25,7 @@ fn judgement(judgement: &LimitCheck) -> Vec<String> {
     let value = |value: f64| match judgement.unit {
         Unit::Seconds => time(value),
         Unit::Ratio => format!("{value:.3}"),
+        Unit::Megabytes => format!("{value:.1} MB"),
     };
     let said = match judgement.outcome {
         Outcome::Pass => "pass".to_owned(),

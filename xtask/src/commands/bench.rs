@@ -6,8 +6,8 @@ use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
 use crate::bench::{
-    Results, artefacts, build, dkms, flavours, guard, insmod, inspect, install, list, prepare, rebuild, rpm,
-    sanitize, table, verifier,
+    Results, artefacts, build, dkms, flavours, guard, insmod, inspect, install, list, matrix, prepare,
+    rebuild, rpm, sanitize, table, verifier,
 };
 use clap::Args;
 use kernel::context::Context;
@@ -42,6 +42,8 @@ pub enum Measure {
     List,
     /// `build` with nothing changed beside a no-op make
     Build,
+    /// `matrix run` of many kernels beside one after another, and of cells that do nothing
+    Matrix,
     /// `inspect` of every module of a kernel beside modinfo called for each
     Inspect,
     /// `insmod` beside virtme-ng doing the same
@@ -88,6 +90,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::List => list::measure(context, args.runs)?,
             Measure::Build => build::measure(context, args.runs)?,
             Measure::Rpm => rpm::measure(context, args.runs)?,
+            Measure::Matrix => matrix::measure(context, args.runs)?,
             Measure::Inspect => inspect::measure(context, args.runs)?,
             Measure::Insmod => insmod::measure(context, args.runs)?,
             Measure::Install => install::measure(context, args.runs)?,

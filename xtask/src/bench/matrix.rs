@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `matrix run`: many kernels by both vehicles beside one after another, nothing changed, and what
+//! the tool itself takes for cells that do nothing.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::bench::Results;
+use crate::bench::judgement::LimitCheck;
+use crate::bench::scratch::Scratch;
+use crate::bench::timing::{Subject, Timing, in_turns, once};
+use crate::repository;
+use kernel::context::Context;
+use kernel::kdir::Kdir;
+use kmodfile::architecture::Architecture;
+use kmodfile::release::Release;
+use matrix::plan::{Cell, Plan, PlannedKernel, PlannedProject};
+use matrix::step::CellStep;
+use report::process::Cmd;
+
+/// Kernels that are tried.
+const KERNELS: usize = 15;
+
+/// Cells at once.
+const JOBS: &str = "2";
+
+/// What part of one after another all at once may take.
+const AT_ONCE: f64 = 0.6;
+
+/// Seconds that a run may take of which nothing changed.
+const UNCHANGED: f64 = 1.0;
+
+/// Numbers of cells that do nothing.
+const GROWTH: [usize; 4] = [1, 10, 100, 1000];
+
+/// Seconds that the tool itself may take for a cell.
+const OWN: f64 = 0.005;
+
+/// MB that it may take for a thousand.
+const MEMORY: f64 = 200.0;
+
+/// Measures all of it. The real cells are run once: they take minutes.
+pub fn measure(context: &Context, runs: usize) -> Result<Results> {
+    let mut results = growth(context, runs)?;
+    let kernels = kernels(context);
+    if kernels.len() < KERNELS {
+        let why = format!(
+            "needs {KERNELS} prepared kernels that both vehicles build for, and there are {}: cargo xtask kernel prepare",
+            kernels.len()
+        );
+        results.judgements.push(LimitCheck::skipped("matrix / one after another", AT_ONCE, why));
+        return Ok(results);
+    }
+    results.extend(real(context, &kernels[..KERNELS], runs)?);
+    Ok(results)
+}
+
+/// Prepared kernels of the archive that both vehicles build for: they have Rust, and the rebuild
+/// has patches for their line.
+fn kernels(context: &Context) -> Vec<Release> {
+    let patched = |kdir: &Kdir| repository().join("cifs/patches").join(kdir.release().line()).is_dir();
+    let mut all = Kdir::all_quietly(&context.cache);
+    all.retain(|kdir| {
+        let stamp = kdir.stamp();
+        Architecture::native() == Some(stamp.architecture) && stamp.origin.is_archive() && stamp.has_rust()
+    });
+    all.iter().filter(|kdir| patched(kdir)).map(|kdir| kdir.release().clone()).collect()
+}
+
+/// Each vehicle built and booted for each kernel: from nothing, and with what was built.
+fn real(context: &Context, kernels: &[Release], runs: usize) -> Result<Results> {
+    let scratch = Scratch::new(context, "matrix")?;
+    let file = scratch.path().join("matrix.toml");
+    let vehicles = [repository(), repository().join("cifs")];
+    fs_err::write(&file, format!("projects = {vehicles:?}\nkernels = {kernels:?}\nsteps = [\"insmod\"]\n"))?;
+    let cells = format!("{} kernels × 2 vehicles", kernels.len());
+    let mut results = Results::default();
+    let (apart, together) = (scratch.path().join("apart"), scratch.path().join("together"));
+    let one_after_another = || one_after_another(context, kernels, &vehicles, &apart);
+    let at_once = |again: bool| at_once(context, &file, &together, again);
+    let what = |how: &str| format!("{cells}, {how}");
+    // Saved machines are there before anything counts.
+    one_after_another()?;
+    fs_err::remove_dir_all(&apart)?;
+    let built = [
+        once(&context.report, Subject::new(what("from nothing, one after another"), one_after_another))?,
+        once(&context.report, Subject::new(what("from nothing, matrix --jobs 2"), || at_once(false)))?,
+    ];
+    results.judgements.push(LimitCheck::ratio(&built[1], &built[0], AT_ONCE));
+    let warm = vec![
+        Subject::new(what("built, one after another"), one_after_another),
+        Subject::new(what("built, matrix --jobs 2"), || at_once(true)),
+        Subject::new(what("nothing changed"), || at_once(false)),
+    ];
+    let warm = in_turns(&context.report, runs.min(3), warm)?;
+    results.judgements.push(LimitCheck::ratio(&warm[1], &warm[0], AT_ONCE));
+    results.judgements.push(LimitCheck::seconds(&warm[2], UNCHANGED));
+    results.timings.extend(built.into_iter().chain(warm));
+    Ok(results)
+}
+
+/// What a user would do in a loop.
+fn one_after_another(
+    context: &Context,
+    kernels: &[Release],
+    vehicles: &[Utf8PathBuf],
+    target: &Utf8Path,
+) -> Result<()> {
+    for kernel in kernels {
+        for vehicle in vehicles {
+            Cmd::new(&context.program)
+                .args(["insmod", "--kernel", kernel.as_str(), "--project", vehicle.as_str()])
+                .args(["--target-dir", target.join(vehicle.file_name().unwrap_or("one")).as_str()])
+                .run(&context.report)?;
+        }
+    }
+    Ok(())
+}
+
+fn at_once(context: &Context, file: &Utf8Path, target: &Utf8Path, again: bool) -> Result<()> {
+    let cmd = Cmd::new(&context.program).args(["matrix", "run", file.as_str(), "--jobs", JOBS]);
+    let cmd = cmd.args(["--target-dir", target.as_str(), "--results", target.join("results").as_str()]);
+    let cmd = if again { cmd.arg("--again") } else { cmd };
+    cmd.run(&context.report).map(drop)
+}
+
+/// Plans of cells that do nothing.
+fn growth(context: &Context, runs: usize) -> Result<Results> {
+    let scratch = Scratch::new(context, "matrix")?;
+    let (file, dir) = (scratch.path().join("plan.json"), scratch.path().join("results"));
+    let mut results = Results::default();
+    for count in GROWTH {
+        fs_err::write(&file, idle(count, scratch.path())?.text())?;
+        let run = Cmd::new(&context.program).args(["matrix", "run", "--jobs", JOBS, "--plan"]).args([
+            file.as_str(),
+            "--results",
+            dir.as_str(),
+        ]);
+        let subject =
+            Subject::new(format!("{count} cells of no work"), || run.run(&context.report).map(drop))
+                .before(|| Ok(fs_err::remove_dir_all(&dir).or_else(absent)?));
+        let timing = in_turns(&context.report, runs, vec![subject])?.remove(0);
+        if count == GROWTH[GROWTH.len() - 1] {
+            let each =
+                timing.runs.iter().map(|seconds| seconds / f64::from(u32::try_from(count).unwrap_or(1)));
+            let each = Timing::new(format!("a cell of {count}"), each.collect());
+            results.judgements.push(LimitCheck::seconds(&each, OWN));
+            results.judgements.push(LimitCheck::megabytes(
+                format!("memory for {count} cells"),
+                most_memory(&run, &dir)?,
+                MEMORY,
+            ));
+            results.timings.push(each);
+        }
+        results.timings.push(timing);
+    }
+    Ok(results)
+}
+
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// A plan of `count` kernels that nobody has, and one program that does nothing.
+fn idle(count: usize, dir: &Utf8Path) -> Result<Plan> {
+    let project = PlannedProject {
+        name: "idle".to_owned(),
+        version: "1".to_owned(),
+        dir: dir.to_owned(),
+        sources: String::new(),
+        rust: false,
+        set: Vec::new(),
+        packages: Vec::new(),
+        allow_shell: false,
+        needs: Vec::new(),
+        params: Vec::new(),
+        with: Vec::new(),
+    };
+    let kernel = |number: usize| -> Result<PlannedKernel> {
+        Ok(PlannedKernel {
+            release: format!("1.0.{number}").parse()?,
+            stands_for: None,
+            architecture: Architecture::native().unwrap_or_default(),
+            suite: None,
+            identity: String::new(),
+            rust: false,
+        })
+    };
+    let kernels = (0..count).map(kernel).collect::<Result<Vec<_>>>()?;
+    let step = CellStep::Run("/bin/true".into());
+    let cells = kernels.iter().map(|kernel| Cell::new(&project, kernel, vec![step.clone()], Vec::new()));
+    let cells = cells.collect();
+    Ok(Plan::new(env!("CARGO_PKG_VERSION"), None, vec![project], kernels, cells))
+}
+
+/// MB that the program had at most, as the kernel counted it until shortly before its end.
+fn most_memory(cmd: &Cmd, dir: &Utf8Path) -> Result<f64> {
+    fs_err::remove_dir_all(dir).or_else(absent)?;
+    let mut child = cmd.spawn(Stdio::null(), Stdio::null())?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0.0_f64;
+    while child.try_wait()?.is_none() {
+        let text = fs_err::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+        most = most.max(kib.unwrap_or_default() * 1024.0 / 1e6);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ensure!(most > 0.0, "the program ended before its memory was looked at");
+    Ok(most)
+}
