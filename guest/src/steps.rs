@@ -4,12 +4,12 @@
 use std::io;
 
 use guest::ShareStep;
-use vm_init::{StepError, StepResult};
+use vm_init::{GuestStepResult, StepError};
 
 use crate::{digest, files, layout, notifications, processor, questions, workload};
 
 /// Performs `step`; what it brings back is its output.
-pub(crate) fn perform(step: &ShareStep) -> StepResult {
+pub(crate) fn perform(step: &ShareStep) -> GuestStepResult {
     match step {
         ShareStep::MakePipe { path } => done(path, files::make_pipe(path)),
         ShareStep::ReadAttribute { path, name } => told(path, files::read_attribute(path, name)),
@@ -30,10 +30,10 @@ pub(crate) fn perform(step: &ShareStep) -> StepResult {
     }
 }
 
-fn told(path: &str, result: io::Result<String>) -> StepResult {
+fn told(path: &str, result: io::Result<String>) -> GuestStepResult {
     result.map(Some).map_err(|error| StepError::of(path, error))
 }
 
-fn done(path: &str, result: io::Result<()>) -> StepResult {
+fn done(path: &str, result: io::Result<()>) -> GuestStepResult {
     result.map(|()| None).map_err(|error| StepError::of(path, error))
 }

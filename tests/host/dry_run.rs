@@ -104,6 +104,19 @@ const LINES: &[(&str, &[Line])] = &[
         &[(&[0], "--output {}/new", "would write"), (&[0], "kernel remove", "cargo-xtask-kernel-remove")],
     ),
     (
+        "matrix plan",
+        &[(&[0], "--project {}/project --kernel prepared --output {}/new", "would write {}/new")],
+    ),
+    (
+        "matrix run",
+        &[
+            (&[0], "--project {}/project --kernel prepared --results {}/new", "would run made on 7.2.1"),
+            (&[3], "{}/matrix.toml", "cannot be read"),
+        ],
+    ),
+    ("matrix cell", &[(&[3], "0123 --results {}/new", "there are no results")]),
+    ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
+    (
         "new",
         &[
             (&[0], "made-anew", "would write made-anew/"),
@@ -293,7 +306,7 @@ fn lay_out_cache(cache: &Utf8Path) {
         inputs: "x".to_owned(),
         recipe: debian::recipe("trixie", Vec::new()),
         architecture: kmodfile::architecture::Architecture::Amd64,
-        origin: Origin::Archive { suite: "trixie".to_owned() },
+        origin: Origin::Archive { suite: "trixie".to_owned(), version: None },
         tools: String::new(),
         place: place.clone(),
         rust_symbols: 0,

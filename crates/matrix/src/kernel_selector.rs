@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// - a release, or a glob over releases: `7.2.13+deb14-cloud-amd64`, `6.12.*-rt-*`
 /// - `suite:trixie-backports`: what this part of the archive has; `*` and `?` as in a glob
-/// - `arch:arm64`: kernels for this architecture; without it, for this machine's
+/// - `arch:NAME`: kernels for this architecture; without it, for this machine's
 /// - `newest:3`: of these, the newest three of each flavour; without a glob, of the flavour that is
 ///   the default where no kernel is named
 /// - `installed`, `running`, `prepared`: kernels of this machine

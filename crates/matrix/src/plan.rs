@@ -2,8 +2,8 @@
 //! A plan: the cells of a matrix, for the kernels that there were when it was made.
 //!
 //! It is complete: whoever has it, and the files that it names, can run any cell of it. A cell is
-//! known by the hash of all that its result depends on, so that a result is that of a cell for ever,
-//! and a change of anything makes it another cell.
+//! known by the hash of all that its result depends on: a result is that of a cell for ever, and a
+//! change of anything makes it another cell.
 
 use std::fmt;
 

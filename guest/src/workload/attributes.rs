@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 
-use vm_init::{StepError, StepResult};
+use vm_init::{GuestStepResult, StepError};
 
 use super::place::{Place, forget, refused, require, shown};
 
@@ -23,7 +23,7 @@ fn value(path: &Path, name: &str) -> Result<Vec<u8>, StepError> {
 }
 
 /// Sets attributes of several lengths, lists and reads them, changes one, removes them.
-pub(super) fn extended(place: &Place<'_>) -> StepResult {
+pub(super) fn extended(place: &Place<'_>) -> GuestStepResult {
     let path = place.path("attributes");
     fs::write(&path, "").map_err(|error| StepError::of(shown(&path), error))?;
     // The client writes names as they are, and Samba keeps them so.
@@ -55,7 +55,7 @@ pub(super) fn extended(place: &Place<'_>) -> StepResult {
 }
 
 /// Reads the security descriptor of a file and of a directory, and writes the file's back.
-pub(super) fn access_lists(place: &Place<'_>) -> StepResult {
+pub(super) fn access_lists(place: &Place<'_>) -> GuestStepResult {
     let path = place.path("guarded");
     fs::write(&path, "").map_err(|error| StepError::of(shown(&path), error))?;
     let of_directory = value(&place.dir, ACCESS_LIST)?;

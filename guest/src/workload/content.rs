@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, seek};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use vm_init::{StepError, StepResult};
+use vm_init::{GuestStepResult, StepError};
 
 use super::place::{Place, forget, refused, require, shown};
 use crate::digest::{hex, of_file};
@@ -45,7 +45,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StepError> {
 }
 
 /// Writes a file in pieces, shortens it, and finds just that.
-pub(super) fn pieces(place: &Place<'_>) -> StepResult {
+pub(super) fn pieces(place: &Place<'_>) -> GuestStepResult {
     let path = place.path("pieces");
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
@@ -70,7 +70,7 @@ pub(super) fn pieces(place: &Place<'_>) -> StepResult {
 
 /// Frees the second half of a file, and asks where the first hole is. Samba answers for one range
 /// of data only: the client has no room for more in this question.
-pub(super) fn holes(place: &Place<'_>) -> StepResult {
+pub(super) fn holes(place: &Place<'_>) -> GuestStepResult {
     let path = place.path("holes");
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
@@ -97,7 +97,7 @@ pub(super) fn holes(place: &Place<'_>) -> StepResult {
 }
 
 /// Has the server copy a file.
-pub(super) fn copy(place: &Place<'_>) -> StepResult {
+pub(super) fn copy(place: &Place<'_>) -> GuestStepResult {
     let (from, to) = (place.path("original"), place.path("copied"));
     let failed = |error: std::io::Error| StepError::of(shown(&to), error);
     let mut bytes = vec![0; 300_000];
@@ -122,7 +122,7 @@ pub(super) fn copy(place: &Place<'_>) -> StepResult {
 
 /// Writes a large file, reads it back from the server, and gives its SHA-256: the host looks at the
 /// file itself.
-pub(super) fn bulk(place: &Place<'_>) -> StepResult {
+pub(super) fn bulk(place: &Place<'_>) -> GuestStepResult {
     let path = place.path(guest::BULK_FILE);
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     let mut block = vec![0; BLOCK];

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 
 use rustix::io::Errno;
-use vm_init::{StepError, StepResult};
+use vm_init::{GuestStepResult, StepError};
 
 use super::place::{Place, require, shown};
 
@@ -32,7 +32,7 @@ fn last_error() -> Errno {
 }
 
 /// Two writers take parts beside each other; each is refused the other's; readers share.
-pub(super) fn ranges(place: &Place<'_>) -> StepResult {
+pub(super) fn ranges(place: &Place<'_>) -> GuestStepResult {
     let path = place.path("locked");
     let failed = |error: std::io::Error| StepError::of(shown(&path), error);
     fs::write(&path, [0; 4096]).map_err(failed)?;

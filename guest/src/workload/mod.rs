@@ -13,12 +13,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use guest::Work;
-use vm_init::{StepError, StepResult, write_to_kernel_log};
+use vm_init::{GuestStepResult, StepError, write_to_kernel_log};
 
 use place::{Place, shown};
 
 /// A part of the work; what it gives is told to the host, if anything.
-type Part = fn(&Place<'_>) -> StepResult;
+type Part = fn(&Place<'_>) -> GuestStepResult;
 
 /// The parts, in order. Each leaves nothing behind but what the host is to look at.
 const PARTS: &[(&str, Part)] = &[

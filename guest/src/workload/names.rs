@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use rustix::fs::statvfs;
-use vm_init::{StepError, StepResult};
+use vm_init::{GuestStepResult, StepError};
 
 use super::place::{Place, forget, require, shown};
 
@@ -24,7 +24,7 @@ fn content(number: usize) -> Vec<u8> {
 }
 
 /// Makes a directory of files.
-pub(super) fn create(place: &Place<'_>) -> StepResult {
+pub(super) fn create(place: &Place<'_>) -> GuestStepResult {
     let dir = place.path("names");
     fs::create_dir(&dir).map_err(|error| StepError::of(shown(&dir), error))?;
     for number in 0..FILES {
@@ -35,7 +35,7 @@ pub(super) fn create(place: &Place<'_>) -> StepResult {
 }
 
 /// Looks at them, at one that is not there, and at the file system.
-pub(super) fn stat(place: &Place<'_>) -> StepResult {
+pub(super) fn stat(place: &Place<'_>) -> GuestStepResult {
     forget()?;
     for number in 0..FILES {
         let path = place.path("names").join(name(number));
@@ -55,7 +55,7 @@ pub(super) fn stat(place: &Place<'_>) -> StepResult {
 }
 
 /// Lists the host's large directory: every name once, each with its size.
-pub(super) fn list(place: &Place<'_>) -> StepResult {
+pub(super) fn list(place: &Place<'_>) -> GuestStepResult {
     let dir = std::path::Path::new(&place.work.directory).join(guest::LISTED_DIRECTORY);
     let failed = |error: std::io::Error| StepError::of(shown(&dir), error);
     let mut seen = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn list(place: &Place<'_>) -> StepResult {
 }
 
 /// Renames a file to a new name, and another over one that is there.
-pub(super) fn rename(place: &Place<'_>) -> StepResult {
+pub(super) fn rename(place: &Place<'_>) -> GuestStepResult {
     let dir = place.path("names");
     for (from, to) in [(name(1), "renamed".to_owned()), (name(2), name(3))] {
         let (from, to) = (dir.join(from), dir.join(to));
@@ -91,7 +91,7 @@ pub(super) fn rename(place: &Place<'_>) -> StepResult {
 }
 
 /// Gives a file a second name; removing the first leaves the file.
-pub(super) fn hard_links(place: &Place<'_>) -> StepResult {
+pub(super) fn hard_links(place: &Place<'_>) -> GuestStepResult {
     let (first, second) = (place.path("first name"), place.path("second name"));
     let failed = |error: std::io::Error| StepError::of(shown(&second), error);
     fs::write(&first, "one file").map_err(failed)?;
@@ -108,7 +108,7 @@ pub(super) fn hard_links(place: &Place<'_>) -> StepResult {
 }
 
 /// Makes a symbolic link, reads it, and goes through it.
-pub(super) fn symbolic_links(place: &Place<'_>) -> StepResult {
+pub(super) fn symbolic_links(place: &Place<'_>) -> GuestStepResult {
     let (target, link) = (place.path("target"), place.path("link"));
     let failed = |error: std::io::Error| StepError::of(shown(&link), error);
     fs::write(&target, "linked").map_err(failed)?;
@@ -127,7 +127,7 @@ pub(super) fn symbolic_links(place: &Place<'_>) -> StepResult {
 }
 
 /// Removes the directory of files.
-pub(super) fn remove(place: &Place<'_>) -> StepResult {
+pub(super) fn remove(place: &Place<'_>) -> GuestStepResult {
     let dir = place.path("names");
     let failed = |error: std::io::Error| StepError::of(shown(&dir), error);
     let refused = fs::remove_dir(&dir);

@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["report", "kmodfile", "dkms-conf", "template", "vm-protocol"],
     &["kernel", "vm-init"],
     &["project"],
-    &["vm", "deploy"],
+    &["vm", "deploy", "matrix"],
     &["cargo-kmod"],
 ];
 

@@ -19,6 +19,7 @@ use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
 use matrix::plan::{Cell, Plan, PlannedKernel, PlannedProject};
 use matrix::step::CellStep;
+use report::counted;
 use report::process::Cmd;
 
 /// Kernels that are tried.
@@ -47,10 +48,9 @@ pub fn measure(context: &Context, runs: usize) -> Result<Results> {
     let mut results = growth(context, runs)?;
     let kernels = kernels(context);
     if kernels.len() < KERNELS {
-        let why = format!(
-            "needs {KERNELS} prepared kernels that both vehicles build for, and there are {}: cargo xtask kernel prepare",
-            kernels.len()
-        );
+        let (there, wanted) =
+            [kernels.len(), KERNELS].map(|count| counted(count, "kernel", "kernels")).into();
+        let why = format!("needs {wanted} prepared that both vehicles build for, and there are {there}");
         results.judgements.push(LimitCheck::skipped("matrix / one after another", AT_ONCE, why));
         return Ok(results);
     }
@@ -76,7 +76,7 @@ fn real(context: &Context, kernels: &[Release], runs: usize) -> Result<Results> 
     let file = scratch.path().join("matrix.toml");
     let vehicles = [repository(), repository().join("cifs")];
     fs_err::write(&file, format!("projects = {vehicles:?}\nkernels = {kernels:?}\nsteps = [\"insmod\"]\n"))?;
-    let cells = format!("{} kernels × 2 vehicles", kernels.len());
+    let cells = format!("{} × 2 vehicles", counted(kernels.len(), "kernel", "kernels"));
     let mut results = Results::default();
     let (apart, together) = (scratch.path().join("apart"), scratch.path().join("together"));
     let one_after_another = || one_after_another(context, kernels, &vehicles, &apart);

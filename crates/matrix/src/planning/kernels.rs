@@ -183,7 +183,7 @@ impl Search<'_> {
             selector.takes(kernel.release.as_str(), kernel.suite.as_deref().unwrap_or(""))
         };
         for age in 0..=ELSEWHERE.len() {
-            // Those that are tried out, or of a previous release, are only meant by what fits no other.
+            // What is tried out, or is of a previous release, is only meant by what fits no other.
             if age > 0 && selector.release.is_none() && selector.suite.is_none() {
                 break;
             }

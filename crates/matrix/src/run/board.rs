@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kmodfile::release::Release;
 
-use crate::run::cell::Unprepared;
+use crate::run::unprepared::Unprepared;
 
 /// What a kernel is to those who wait for it.
 #[derive(Clone, Debug)]

@@ -9,9 +9,11 @@ use report::failure::Failure;
 
 use super::answer::{self, StepAnswer};
 use super::command::{self, CellParts};
+use super::options::RunOptions;
 use super::program::{self, Ended, StandardOutput};
 use super::stop::StopFlag;
-use super::{RunOptions, ToolCall};
+use super::tool_call::ToolCall;
+use super::unprepared::Unprepared;
 use crate::cell_result::{CellResult, StepResult};
 use crate::plan::{Cell, Plan};
 use crate::results::ResultsDir;
@@ -19,19 +21,6 @@ use crate::step::CellStep;
 
 /// How long the name of a machine is at most.
 const NAME: usize = 64;
-
-/// A kernel that could not be prepared, so that none of its cells can be run.
-#[derive(Clone, Debug)]
-pub(super) struct Unprepared {
-    /// The exit status of preparing it.
-    pub(super) status: u8,
-    /// Why.
-    pub(super) reason: String,
-    /// What to do about it.
-    pub(super) remedy: Option<String>,
-    /// The command that does it again.
-    pub(super) again: String,
-}
 
 /// Runs a cell and keeps its result. `at` is told of each step when it begins.
 ///

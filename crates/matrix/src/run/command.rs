@@ -6,7 +6,7 @@ use kernel::root::RootChoice;
 use report::process::Cmd;
 
 use crate::plan::{Cell, PlannedKernel, PlannedProject};
-use crate::run::ToolCall;
+use crate::run::tool_call::ToolCall;
 use crate::step::CellStep;
 
 /// A cell with what it is made of.

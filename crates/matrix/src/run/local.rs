@@ -13,12 +13,14 @@ use report::{ProgressUnit, Step, seconds};
 
 use super::answer;
 use super::board::{Board, Job, KernelState, Next, WaitingCell};
-use super::cell::{Unprepared, run_cell, unprepared};
+use super::cell::{run_cell, unprepared};
 use super::command::call;
 use super::memory::{self, needed};
+use super::options::RunOptions;
 use super::program::{self, StandardOutput};
 use super::stop::StopFlag;
-use super::{RunOptions, ToolCall};
+use super::tool_call::ToolCall;
+use super::unprepared::Unprepared;
 use crate::cell_result::{CellResult, SKIPPED, status_word};
 use crate::plan::{Cell, Plan, PlannedKernel};
 use crate::results::ResultsDir;

@@ -20,4 +20,4 @@ mod steps;
 
 pub use kernel_log::{KernelLog, write as write_to_kernel_log};
 pub use process_one::main;
-pub use step_error::{StepError, StepResult};
+pub use step_error::{GuestStepResult, StepError};

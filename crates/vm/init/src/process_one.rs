@@ -16,12 +16,12 @@ use crate::handover;
 use crate::kernel_log::{self, KernelLog};
 use crate::port::Port;
 use crate::recorder::Recorder;
-use crate::step_error::StepResult;
+use crate::step_error::GuestStepResult;
 use crate::{module, steps};
 
 /// What init programs call from their `main`: works through the plan, performs its extra steps with
 /// `extra`, and resets the machine. Anywhere but in a machine's process 1 it does nothing.
-pub fn main<X: ExtraStep>(extra: impl Fn(&X) -> StepResult) {
+pub fn main<X: ExtraStep>(extra: impl Fn(&X) -> GuestStepResult) {
     if std::process::id() != 1 {
         eprintln!("this is the init of a virtual machine; it does nothing elsewhere");
         std::process::exit(2);
@@ -37,7 +37,7 @@ pub fn main<X: ExtraStep>(extra: impl Fn(&X) -> StepResult) {
 }
 
 /// Everything up to the end of the plan. An error is one that could not be reported on the port.
-fn run<X: ExtraStep>(extra: &impl Fn(&X) -> StepResult) -> Result<(), String> {
+fn run<X: ExtraStep>(extra: &impl Fn(&X) -> GuestStepResult) -> Result<(), String> {
     mount_kernel_filesystems()?;
     let plan = fs::read(PLAN).map_err(|error| format!("{PLAN}: {error}"))?;
     let plan: GuestPlan<X> = serde_json::from_slice(&plan).map_err(|error| format!("{PLAN}: {error}"))?;
@@ -59,7 +59,7 @@ fn run<X: ExtraStep>(extra: &impl Fn(&X) -> StepResult) -> Result<(), String> {
 /// The plan, from the greeting to the end.
 fn work<X: ExtraStep>(
     plan: &GuestPlan<X>,
-    extra: &impl Fn(&X) -> StepResult,
+    extra: &impl Fn(&X) -> GuestStepResult,
     log: &mut KernelLog,
     port: &mut Port,
 ) -> Result<(), String> {
@@ -77,7 +77,7 @@ fn work<X: ExtraStep>(
 fn work_steps<X: ExtraStep>(
     first: usize,
     steps: &[PlannedStep<X>],
-    extra: &impl Fn(&X) -> StepResult,
+    extra: &impl Fn(&X) -> GuestStepResult,
     log: &mut KernelLog,
     port: &mut Port,
 ) -> Result<bool, String> {
@@ -98,7 +98,7 @@ fn work_step<X: ExtraStep>(
     index: usize,
     planned: &PlannedStep<X>,
     recorder: &mut Recorder,
-    extra: &impl Fn(&X) -> StepResult,
+    extra: &impl Fn(&X) -> GuestStepResult,
     log: &mut KernelLog,
     port: &mut Port,
 ) -> Result<bool, String> {

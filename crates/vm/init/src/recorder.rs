@@ -15,7 +15,7 @@ use std::process::Command;
 use vm_protocol::{GuestStep, ReachedPlaces};
 
 use crate::recording::{DEVICE, Recording};
-use crate::step_error::{StepError, StepResult};
+use crate::step_error::{GuestStepResult, StepError};
 
 /// What has been reached so far; nothing is recorded until a step says so.
 #[derive(Default)]
@@ -34,7 +34,7 @@ struct Recordings {
 
 impl Recorder {
     /// Begins to record.
-    pub(crate) fn start(&mut self) -> StepResult {
+    pub(crate) fn start(&mut self) -> GuestStepResult {
         let begin = || -> io::Result<Recordings> {
             let recordings = Recordings { init: Recording::open()?, program: Recording::open()? };
             recordings.init.enable()?;
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// What was reached, as JSON.
-    pub(crate) fn read(&self) -> StepResult {
+    pub(crate) fn read(&self) -> GuestStepResult {
         let text = serde_json::to_string(&self.reached);
         text.map(Some).map_err(|error| StepError::of(DEVICE, io::Error::other(error)))
     }

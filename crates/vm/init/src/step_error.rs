@@ -7,7 +7,7 @@ use std::io;
 use vm_protocol::{Errno, StepOutcome};
 
 /// What a step brings back, if anything, or why it failed.
-pub type StepResult = Result<Option<String>, StepError>;
+pub type GuestStepResult = Result<Option<String>, StepError>;
 
 /// Why a step failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

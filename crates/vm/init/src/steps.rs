@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use vm_protocol::{GuestStep, OUTPUT_LIMIT};
 
 use crate::recorder::Recorder;
-use crate::step_error::{StepError, StepResult};
+use crate::step_error::{GuestStepResult, StepError};
 use crate::{module, network, program};
 
 /// What the kernel lists its symbols in.
@@ -23,8 +23,8 @@ const SYMBOLS: &str = "/proc/kallsyms";
 pub(crate) fn perform<X>(
     step: &GuestStep<X>,
     recorder: &mut Recorder,
-    extra: impl Fn(&X) -> StepResult,
-) -> StepResult {
+    extra: impl Fn(&X) -> GuestStepResult,
+) -> GuestStepResult {
     match step {
         GuestStep::InsertModule { file, params } => module::insert(file, params).map(|()| None),
         GuestStep::RemoveModule { name, patience } => {
@@ -64,11 +64,11 @@ pub(crate) fn perform<X>(
     }
 }
 
-fn told(path: &str, result: io::Result<String>) -> StepResult {
+fn told(path: &str, result: io::Result<String>) -> GuestStepResult {
     result.map(Some).map_err(|error| StepError::of(path, error))
 }
 
-fn done(path: &str, result: io::Result<()>) -> StepResult {
+fn done(path: &str, result: io::Result<()>) -> GuestStepResult {
     result.map(|()| None).map_err(|error| StepError::of(path, error))
 }
 
@@ -130,7 +130,7 @@ fn read_link(path: &str) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    fn output(step: GuestStep) -> StepResult {
+    fn output(step: GuestStep) -> GuestStepResult {
         perform(&step, &mut Recorder::default(), |never| match *never {})
     }
 

@@ -22,7 +22,7 @@ pub enum MatrixCommand {
     ///
     /// A cell whose inputs have not changed since it was run is not run again. Ctrl-C leaves what
     /// is done, and --resume goes on.
-    Run(Box<run::RunArgs>),
+    Run(Box<run::MatrixRunArgs>),
     /// Run one cell of a plan; the exit status is its own
     Cell(cell::CellArgs),
     /// Put results together that several machines have made of one plan

@@ -20,7 +20,7 @@ use super::wanted::WantedArgs;
 
 /// `cargo kmod matrix run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub struct MatrixRunArgs {
     /// What is wanted.
     #[command(flatten)]
     pub wanted: WantedArgs,
@@ -43,7 +43,7 @@ pub struct RunArgs {
 }
 
 /// Runs it.
-pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
+pub(super) fn run(context: &Context, args: &MatrixRunArgs) -> Result<()> {
     let stop = StopFlag::on_signals()?;
     let dir = args.results.dir(context)?;
     let plan = plan(context, args)?;
@@ -64,7 +64,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
 }
 
 /// The plan that was named, or else the one that is wanted.
-fn plan(context: &Context, args: &RunArgs) -> Result<Plan> {
+fn plan(context: &Context, args: &MatrixRunArgs) -> Result<Plan> {
     match &args.plan {
         Some(file) => Ok(Plan::read(file)?),
         None if args.resume => Ok(ResultsDir::open(&args.results.dir(context)?)?.1),
@@ -73,7 +73,7 @@ fn plan(context: &Context, args: &RunArgs) -> Result<Plan> {
 }
 
 /// Of a plan, the kernels that the options name.
-fn kernels(plan: &Plan, args: &RunArgs) -> Result<Vec<Release>, Failure> {
+fn kernels(plan: &Plan, args: &MatrixRunArgs) -> Result<Vec<Release>, Failure> {
     let mut all = Vec::new();
     for selector in &args.wanted.kernels {
         let meant = |pattern: &Pattern, release: &Release| pattern.matches(release.as_str());

@@ -29,7 +29,7 @@ pub struct WantedArgs {
     pub projects: Vec<Utf8PathBuf>,
     /// Kernels, instead of those of a file; may be repeated
     ///
-    /// Words, all of which hold: a release or a glob; suite:trixie-backports; arch:arm64; newest:3,
+    /// Words, all of which hold: a release or a glob; suite:NAME; arch:NAME; newest:3,
     /// of each flavour; installed, running, prepared; sanitize.
     #[arg(long = "kernel", value_name = "KERNELS")]
     pub kernels: Vec<KernelSelector>,
