@@ -74,8 +74,10 @@ pub(super) fn read(stdout: &[u8]) -> StepAnswer {
     let document = serde_json::from_slice(stdout).unwrap_or(Document::Other(serde::de::IgnoredAny));
     match document {
         Document::Error { error, remedy } => {
-            let reason = first_line(&error);
-            StepAnswer { complaint: complaint(&error), reason, remedy, ..StepAnswer::default() }
+            let complaint = complaint(&error);
+            // What a compiler said tells more than which command ended.
+            let reason = complaint.clone().unwrap_or_else(|| first_line(&error));
+            StepAnswer { complaint, reason, remedy, ..StepAnswer::default() }
         }
         Document::List(entries) => of_entries(entries),
         Document::Other(_) => StepAnswer::default(),
@@ -103,7 +105,8 @@ fn first_line(text: &str) -> String {
 
 /// The first line that a compiler or linker calls an error.
 pub(super) fn complaint(text: &str) -> Option<String> {
-    let mut lines = text.lines().skip(1).map(str::trim);
+    // The tool sets what a program printed apart.
+    let mut lines = text.lines().skip(1).map(|line| line.trim().trim_start_matches("| "));
     let calls_it_one =
         |line: &&str| ["error:", "error[", "ERROR:", "undefined!"].iter().any(|word| line.contains(word));
     lines.find(calls_it_one).map(str::to_owned)
@@ -133,10 +136,12 @@ mod tests {
 
     #[test]
     fn an_error_has_its_first_line_and_what_a_compiler_said() {
-        let json = br#"{"error":"`make` failed (exit status 2)\n  hello.c: In function\n  hello.c:3:1: error: x undeclared\nmake: *** Error 2","remedy":"see the log","exit":1}"#;
+        let json = br#"{"error":"`make` failed (exit status 2)\n  hello.c: In function\n  | hello.c:3:1: error: x undeclared\nmake: *** Error 2","remedy":"see the log","exit":1}"#;
         let answer = read(json);
-        assert_eq!(answer.reason, "`make` failed (exit status 2)");
-        assert_eq!(answer.complaint.as_deref(), Some("hello.c:3:1: error: x undeclared"));
+        assert_eq!(answer.reason, "hello.c:3:1: error: x undeclared");
+        assert_eq!(answer.complaint.as_ref(), Some(&answer.reason));
+        let refused = read(br#"{"error":"x: has no series","remedy":null,"exit":4}"#);
+        assert_eq!((refused.reason.as_str(), refused.complaint), ("x: has no series", None));
         assert_eq!(answer.remedy.as_deref(), Some("see the log"));
     }
 
