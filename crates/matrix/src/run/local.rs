@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use camino::Utf8Path;
 use kernel::context::{Context, processors};
 use kernel::kdir::Kdir;
 use kmodfile::release::Release;
@@ -203,8 +204,10 @@ impl<'a> Crew<'a> {
             Err(error) => drop(shared.first_error.get_or_insert(error)),
         }
         self.step.reach(u64::try_from(shared.ended).unwrap_or(u64::MAX));
-        let far = far(&shared, self.cells.len(), self.workers);
-        self.step.tell(move || far.clone());
+        let failed = shared.bad;
+        let left = left(shared.spent, shared.ended, self.cells.len(), self.workers);
+        let since = Instant::now();
+        self.step.tell(move || far(failed, left.and_then(|left| left.checked_sub(since.elapsed()))));
     }
 
     fn say(&self, cell: &Cell, result: &CellResult) {
@@ -231,6 +234,8 @@ impl<'a> Crew<'a> {
         let words = ["kernel", "prepare", release.as_str()];
         let tool = ToolCall { jobs: processors(), ..self.tool.clone() };
         let log = self.results.dir().join(format!("prepare-{release}.log"));
+        let said = log.clone();
+        shown.tell(move || last_line(&said));
         let ended = program::run(call(&tool).args(words), StandardOutput::Kept, &log, self.stop);
         let again = format!("cargo kmod {}", words.join(" "));
         let failed = |status: u8, reason: String, remedy: Option<String>| {
@@ -265,14 +270,22 @@ impl<'a> Crew<'a> {
     }
 }
 
+/// The last line of a log.
+fn last_line(log: &Utf8Path) -> String {
+    let text = fs_err::read(log).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next_back().unwrap_or_default().trim().to_owned()
+}
+
 /// How far it is, beside the count: what failed, and how long it will go on.
-fn far(shared: &Shared, all: usize, workers: usize) -> String {
+fn far(failed: usize, left: Option<Duration>) -> String {
     let mut parts = Vec::new();
-    if shared.bad > 0 {
-        parts.push(format!("{} failed", shared.bad));
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
     }
-    if let Some(left) = left(shared.spent, shared.ended, all, workers) {
-        parts.push(format!("about {} left", seconds(left)));
+    if let Some(left) = left {
+        let left = left.as_secs() + 1;
+        let time = if left < 60 { format!("{left} s") } else { format!("{} min", left.div_ceil(60)) };
+        parts.push(format!("about {time} left"));
     }
     parts.join(", ")
 }
@@ -319,6 +332,13 @@ fn state(context: &Context, plan: &Plan, kernel: &PlannedKernel, cells: &[&&Cell
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_and_what_is_left_are_said() {
+        assert_eq!(far(0, None), "");
+        assert_eq!(far(2, Some(Duration::from_millis(58_200))), "2 failed, about 59 s left");
+        assert_eq!(far(0, Some(Duration::from_secs(121))), "about 3 min left");
+    }
 
     #[test]
     fn the_time_left_follows_from_the_cells_before() {
