@@ -16,5 +16,6 @@ pub mod plan;
 pub mod planning;
 pub mod results;
 pub mod run;
+pub mod slurm;
 pub mod step;
 pub mod summary;

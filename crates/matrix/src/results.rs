@@ -77,6 +77,11 @@ impl ResultsDir {
         Ok(Self { dir })
     }
 
+    /// The directory `dir`, of which nothing is made or asked.
+    pub fn planned(dir: &Utf8Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     /// The directory `dir`, with a plan in it.
     ///
     /// # Errors

@@ -69,7 +69,8 @@ pub fn run(
     if wanted.is_empty() {
         return Ok(RunCounts { fresh, ..RunCounts::default() });
     }
-    let workers = context.jobs.min(wanted.len()).max(1);
+    let jobs = options.processors.unwrap_or(context.jobs);
+    let workers = jobs.min(wanted.len()).max(1);
     let crew = Crew::new(context, plan, results, options, stop, &wanted, workers);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -122,7 +123,8 @@ impl<'a> Crew<'a> {
         let step = context.report.step("Trying", &format!("{title} of plan {}", plan.id));
         step.count(ProgressUnit::Things("cell", "cells"), u64::try_from(cells.len()).unwrap_or(u64::MAX));
         // What one cell has for itself: together they keep all processors busy.
-        let jobs = (processors().max(context.jobs) / workers).max(1);
+        let all = options.processors.unwrap_or_else(|| processors().max(context.jobs));
+        let jobs = (all / workers).max(1);
         let shared =
             Shared { board: board(context, plan, cells), ended: 0, bad: 0, spent: 0.0, first_error: None };
         Self {
@@ -232,7 +234,8 @@ impl<'a> Crew<'a> {
     fn prepare(&self, release: &Release) -> Result<(), Unprepared> {
         let shown = self.context.report.step("Preparing", &format!("kernel {release}"));
         let words = ["kernel", "prepare", release.as_str()];
-        let tool = ToolCall { jobs: processors(), ..self.tool.clone() };
+        let jobs = self.options.processors.unwrap_or_else(processors);
+        let tool = ToolCall { jobs, ..self.tool.clone() };
         let log = self.results.dir().join(format!("prepare-{release}.log"));
         let said = log.clone();
         shown.tell(move || last_line(&said));

@@ -15,6 +15,8 @@ pub struct RunOptions {
     pub partition: Option<Partition>,
     /// Also cells that have a result.
     pub again: bool,
+    /// Processors that all cells have together; none is all of the machine.
+    pub processors: Option<usize>,
     /// How often the cells had been begun before.
     pub retries: u32,
 }

@@ -6,6 +6,9 @@ mod ending;
 mod merge;
 mod plan;
 mod run;
+mod status;
+mod submit;
+mod task;
 mod wanted;
 
 use anyhow::Result;
@@ -27,6 +30,17 @@ pub enum MatrixCommand {
     Cell(cell::CellArgs),
     /// Put results together that several machines have made of one plan
     Merge(merge::MergeArgs),
+    /// Submit what is left of a matrix to a cluster of Slurm's, a task for each kernel
+    Submit(Box<submit::SubmitArgs>),
+    /// Say where each task is that was submitted, and what came of its cells
+    Status(status::SubmittedArgs),
+    /// Judge what came of what was submitted; a cell without a result is lost
+    Collect(status::CollectArgs),
+    /// End what was submitted; what its cells have come to is kept
+    Cancel(status::SubmittedArgs),
+    /// Runs the cells of one kernel on a node; started by a batch script of the tool's own
+    #[command(hide = true)]
+    Task(task::TaskArgs),
 }
 
 /// Where results are.
@@ -53,5 +67,10 @@ pub fn run(context: &Context, command: &MatrixCommand) -> Result<()> {
         MatrixCommand::Run(args) => run::run(context, args),
         MatrixCommand::Cell(args) => cell::run(context, args),
         MatrixCommand::Merge(args) => merge::run(context, args),
+        MatrixCommand::Submit(args) => submit::run(context, args),
+        MatrixCommand::Status(args) => status::status(context, args),
+        MatrixCommand::Collect(args) => status::collect(context, args),
+        MatrixCommand::Cancel(args) => status::cancel(context, args),
+        MatrixCommand::Task(args) => task::run(context, args),
     }
 }

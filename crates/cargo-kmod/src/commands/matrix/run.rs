@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, args: &MatrixRunArgs) -> Result<()> {
         kernels: if args.plan.is_some() || args.resume { kernels(&plan, args)? } else { Vec::new() },
         partition: args.partition,
         again: args.again,
-        retries: 0,
+        ..RunOptions::default()
     };
     if context.dry_run {
         return would(context, &plan, &options, &dir);
