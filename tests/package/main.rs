@@ -31,6 +31,7 @@ mod rpm_making;
 mod rpm_matrix;
 mod rpm_sign;
 mod sign;
+mod slurm;
 mod suite;
 mod third_party;
 mod unprivileged;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         corpus::trials(&suite),
         install::trials(&suite),
         sign::trials(&suite),
+        slurm::trials(&suite),
         third_party::trials(&suite),
         unprivileged::trials(&suite),
         weak_modules::trials(&suite),

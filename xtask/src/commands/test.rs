@@ -46,6 +46,14 @@ pub enum Suite {
 /// calls.
 pub const PROGRAMS: &[Program] = &[program("strace", "strace", "kills the tool at each file operation")];
 
+/// A cluster for the trials of matrices: its daemons are started by these alone.
+pub const SLURM: &[Program] = &[
+    program("sbatch", "slurm-client", "submits a matrix to a cluster"),
+    program("slurmctld", "slurmctld", "the controller of a cluster for trials"),
+    program("slurmd", "slurmd", "the nodes of a cluster for trials"),
+    program("munged", "munge", "knows the users of a cluster for trials"),
+];
+
 /// What the fuzz targets are compiled with.
 pub const FUZZ_PROGRAMS: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
 
@@ -72,6 +80,7 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
                 crate::share::PROGRAMS,
                 deploy::install::PROGRAMS,
                 crate::commands::test::PROGRAMS,
+                crate::commands::test::SLURM,
             ],
         )?;
     }

@@ -21,6 +21,9 @@ const CHECKED: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// So long a program may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// So long it may take until this program hears of a signal that another one has ended by.
+const HEARD: Duration = Duration::from_millis(300);
+
 /// How a program ended.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -73,6 +76,19 @@ pub(super) fn run(cmd: Cmd, stdout: StandardOutput, log: &Utf8Path, stop: &StopF
     Ok(Ended { status, stdout, stopped, took: started.elapsed() })
 }
 
+/// Whether a program failed because the run is to end. Ctrl-C, or what a batch system sends, reaches
+/// all its processes, and some may have ended by it before this one hears of it.
+fn was_ended_with_us(status: ExitStatus, stop: &StopFlag) -> bool {
+    if matches!(status.code(), Some(0 | 77)) {
+        return false;
+    }
+    let begun = Instant::now();
+    while !stop.is_set() && begun.elapsed() < HEARD {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    stop.is_set()
+}
+
 fn wait(child: &mut Child, stop: &StopFlag) -> Result<(ExitStatus, bool)> {
     let pid = Pid::from_child(child);
     let fd = pidfd_open(pid, PidfdFlags::empty()).context("watching a program")?;
@@ -81,8 +97,7 @@ fn wait(child: &mut Child, stop: &StopFlag) -> Result<(ExitStatus, bool)> {
         let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&CHECKED));
         if ready.is_ok_and(|ready| ready > 0) {
             let status = child.wait()?;
-            // Ctrl-C reaches it as well, and it may be the quicker one to end.
-            return Ok((status, asked.is_some() || (stop.is_set() && !status.success())));
+            return Ok((status, asked.is_some() || was_ended_with_us(status, stop)));
         }
         match asked {
             None if stop.is_set() => {

@@ -60,7 +60,9 @@ impl<'a> SlurmClient<'a> {
     /// Runs a client. One that does not reach the controller is an error that says so.
     fn ask(&self, cmd: Cmd) -> Result<Output> {
         let line = cmd.line();
-        let output = cmd.limit(PATIENCE).finish(self.report).map_err(|error| explained(error, &line))?;
+        // What it prints is for the tool: no step shows it as how far it is.
+        let ended = cmd.limit(PATIENCE).finish_with(self.report, |_| {});
+        let output = ended.map_err(|error| explained(error, &line))?;
         if output.status.success() {
             return Ok(output);
         }
