@@ -3,6 +3,9 @@
 //! distribution's packages, its compilers, its kernel.
 
 mod builds;
+mod chain;
+#[path = "../chained.rs"]
+mod chained;
 mod corpus;
 mod dkms;
 #[path = "../dkms/corpus.rs"]
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         kernels::trials(&suite),
         librust::trials(&suite),
         builds::trials(&suite),
+        chain::trials(&suite),
         from_source::trials(&suite),
         given::trials(&suite),
         inspection::trials(&suite),

@@ -9,6 +9,9 @@ mod arm64;
 mod asks;
 mod bench;
 mod capture;
+mod chain;
+#[path = "../chained.rs"]
+mod chained;
 mod commands;
 mod compressed;
 mod coverage;
@@ -136,6 +139,7 @@ fn trials(bench: Option<&'static Bench>) -> Vec<Trial> {
         .chain(warm::trials(bench))
         .chain(seeded::trials(bench))
         .chain(programs::trials(bench))
+        .chain(chain::trials(bench))
         .chain(talk::trials(bench))
         .chain(kernel_debug::trials(bench))
         .collect();

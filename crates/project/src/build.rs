@@ -2,12 +2,15 @@
 //! Builds a project against a prepared kernel: staged copy, make, check, strip, and sign where a
 //! key is given.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::key::pair::KeyPair;
 use crate::left_out;
+use crate::needs::NeededProjects;
 use crate::outputs::{ModuleFiles, Outputs};
 use crate::packed::{Complete, Packed};
 use crate::sign::ModuleSigner;
@@ -55,6 +58,12 @@ pub struct Built {
     pub signer: Option<String>,
     /// The directory with what was built, and with the logs of that.
     pub place: Utf8PathBuf,
+    /// The projects that it needs, as they were built before it, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed: Vec<Self>,
+    /// Where make has left what it made, `Module.symvers` with what the modules export.
+    #[serde(default)]
+    stage: Utf8PathBuf,
     inputs: String,
 }
 
@@ -94,6 +103,19 @@ impl Built {
         Ok(())
     }
 
+    /// Its modules, after those of the projects that it needs.
+    pub fn all_objects(&self) -> impl Iterator<Item = &Object> {
+        self.needed.iter().chain([self]).flat_map(|built| &built.objects)
+    }
+
+    /// The files in which make has listed what the modules export: where it was run, or where the
+    /// modules are.
+    fn symbol_lists(&self) -> BTreeSet<Utf8PathBuf> {
+        let beside = self.objects.iter().filter_map(|object| object.unstripped.parent());
+        let dirs = std::iter::once(self.stage.as_path()).chain(beside);
+        dirs.map(|dir| dir.join("Module.symvers")).filter(|file| file.is_file()).collect()
+    }
+
     /// The module of this name.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name == name)
@@ -128,10 +150,10 @@ pub fn build_signed(
     prepared: &Prepared,
     pair: Option<&KeyPair>,
 ) -> Result<Built> {
-    build_for(context, project, prepared, pair, Purpose::Use)
+    build_for(context, project, &NeededProjects::default(), prepared, pair, Purpose::Use)
 }
 
-/// The same, for a purpose.
+/// The same, for a purpose, with what the project needs built before it.
 ///
 /// # Errors
 ///
@@ -139,6 +161,27 @@ pub fn build_signed(
 pub fn build_for(
     context: &Context,
     project: &Project,
+    needs: &NeededProjects,
+    prepared: &Prepared,
+    pair: Option<&KeyPair>,
+    purpose: Purpose,
+) -> Result<Built> {
+    needs.notices.iter().for_each(|notice| context.report.warn_once(notice));
+    let mut needed: Vec<Built> = Vec::new();
+    for before in &needs.projects {
+        let built = build_after(context, before, &needed, prepared, pair, purpose)
+            .with_context(|| format!("building {}, which {} needs", before.name, project.name))?;
+        needed.push(built);
+    }
+    let built = build_after(context, project, &needed, prepared, pair, purpose)?;
+    Ok(Built { needed, ..built })
+}
+
+/// Builds a project whose `needed` ones are built.
+fn build_after(
+    context: &Context,
+    project: &Project,
+    needed: &[Built],
     prepared: &Prepared,
     pair: Option<&KeyPair>,
     purpose: Purpose,
@@ -157,16 +200,17 @@ pub fn build_for(
     let stock = prepared.kdir.stock(&context.cache);
     let flags = purpose.flags(&prepared.kdir, &target.config);
     let inputs = inputs(project, &sources, prepared, &stock, pair, (&flags, purpose.header()));
+    let inputs = with_needed(inputs, needed);
     if let Some(built) = fresh(&place, &inputs) {
         context.report.note("Fresh", &what);
-        return Ok(built);
+        return Ok(Built { stage, ..built });
     }
     let _lock = context.cache.lock(&format!("build {what}"), &context.report)?;
     if let Some(built) = fresh(&place, &inputs) {
-        return Ok(built);
+        return Ok(Built { stage, ..built });
     }
     let building =
-        Building { context, project, prepared, stock, pair, target, purpose, flags, place, inputs };
+        Building { context, project, needed, prepared, stock, pair, target, purpose, flags, place, inputs };
     building.run(&sources, &what)
 }
 
@@ -192,8 +236,19 @@ pub fn again(context: &Context, project: &Project, prepared: &Prepared) -> Resul
     let purpose = Purpose::Use;
     let flags = purpose.flags(&prepared.kdir, &target.config);
     let inputs = String::new();
-    let building =
-        Building { context, project, prepared, stock, pair: None, target, purpose, flags, place, inputs };
+    let building = Building {
+        context,
+        project,
+        needed: &[],
+        prepared,
+        stock,
+        pair: None,
+        target,
+        purpose,
+        flags,
+        place,
+        inputs,
+    };
     let stage = building.stage();
     let release = prepared.kdir.release();
     let kbuild = Cmd::new("make").arg(format!("-j{}", context.jobs)).arg(format!("KERNELRELEASE={release}"));
@@ -240,6 +295,15 @@ fn require_key(release: &Release, config: &Config, pair: Option<&KeyPair>) -> Re
     .into())
 }
 
+/// What is built of a project changes with those that it needs; without any it is as it was.
+fn with_needed(inputs: String, needed: &[Built]) -> String {
+    if needed.is_empty() {
+        return inputs;
+    }
+    let print = Fingerprint::new("build after", REVISION).text("own", &inputs);
+    needed.iter().fold(print, |print, built| print.text(&built.project, &built.inputs)).hex()
+}
+
 fn inputs(
     project: &Project,
     sources: &Sources,
@@ -275,6 +339,8 @@ fn of_module(print: Fingerprint, module: &ModuleDirectives) -> Fingerprint {
 struct Building<'a> {
     context: &'a Context,
     project: &'a Project,
+    /// What was built before, and is used.
+    needed: &'a [Built],
     prepared: &'a Prepared,
     /// Whose modules a project may look into.
     stock: Kdir,
@@ -317,6 +383,8 @@ impl Building<'_> {
             objects,
             signer: self.pair.map(|pair| pair.certificate.facts.subject.clone()),
             place: self.place.clone(),
+            needed: Vec::new(),
+            stage: self.stage(),
             inputs: self.inputs.clone(),
         };
         self.write_stamp(&built)?;
@@ -440,12 +508,25 @@ impl Building<'_> {
             .env("MAKEFLAGS", toolchain.make_words().join(" "))
             .env("STOCK_MODULES", self.stock.modules())
             .env("KBUILD_BUILD_TIMESTAMP", "@0");
+        let cmd = self.with_symbols(cmd);
         let include = self.purpose.include(&self.place).unwrap_or_default();
         let whole = |name: &str, value: &str| match name {
             "KCFLAGS" => format!("{value}{include}"),
             _ => value.to_owned(),
         };
         self.inside(self.flags.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, whole(name, value))))
+    }
+
+    /// What the needed projects export (kbuild/modules.rst, "Symbols From Another External Module"),
+    /// and where their headers are.
+    fn with_symbols(&self, cmd: Cmd) -> Cmd {
+        if self.needed.is_empty() {
+            return cmd;
+        }
+        let stages: Vec<&str> = self.needed.iter().map(|built| built.stage.as_str()).collect();
+        let lists = self.needed.iter().flat_map(Built::symbol_lists);
+        let lists: Vec<String> = lists.map(Utf8PathBuf::into_string).collect();
+        cmd.env("KBUILD_EXTRA_SYMBOLS", lists.join(" ")).env("NEEDED_SOURCES", stages.join(" "))
     }
 
     /// In the root it looks as on a machine that has the kernel and its headers:
@@ -460,6 +541,8 @@ impl Building<'_> {
             .read_at(self.library(), &modules)
             .read_at(kdir.modules().join("kernel"), format!("{modules}/kernel"))
             .write(self.stage());
+        let needed = self.needed.iter().map(|built| &built.stage);
+        let access = needed.fold(access, |access, stage| access.read(stage));
         let headers = self.purpose.headers(&self.place);
         let access = headers.into_iter().fold(access, |access, dir| access.read(dir));
         self.prepared.root.inside(self.context, cmd, &access)

@@ -18,6 +18,7 @@ pub mod implied;
 pub mod kbuild;
 pub mod key;
 mod left_out;
+pub mod needs;
 pub mod notices;
 mod outputs;
 pub mod packed;

@@ -45,8 +45,6 @@ fn without_effect(name: &str, evaluated: &Evaluated) -> Option<&'static str> {
         Some("is not run: DKMS runs it after it has built the modules and copied them away")
     } else if HOOKS.contains(&name) {
         Some("is run by DKMS alone, when it adds, installs or removes the package")
-    } else if name == "BUILD_DEPENDS" {
-        Some("is left to DKMS: other projects' modules are not built first")
     } else if is_directive(name) || evaluated.used.contains(name) {
         None
     } else {

@@ -45,6 +45,8 @@ pub struct Project {
     pub pre_build: Option<String>,
     /// Modules of the kernel that `insmod` loads first (`PROJECT_LOADS`).
     pub loads: Vec<String>,
+    /// Projects whose modules it uses, by their names (`BUILD_DEPENDS`).
+    pub depends: Vec<String>,
     /// What belongs to the project, where the directory holds more (`PROJECT_FILES`).
     pub files: Option<Vec<Utf8PathBuf>>,
     /// The kernels it is for.
@@ -286,6 +288,7 @@ impl Project {
             patches: Vec::new(),
             pre_build: values.scalar("PRE_BUILD").filter(|text| !text.is_empty()).map(str::to_owned),
             loads: words(values, "PROJECT_LOADS").unwrap_or_default(),
+            depends: values.array("BUILD_DEPENDS").map(|(_, name)| name.to_owned()).collect(),
             exclusive: Exclusive::read(values, 0).map_err(refused)?,
             import: ImportList::open(&dir)?,
             notices: notice.into_iter().collect(),

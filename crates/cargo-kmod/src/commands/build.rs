@@ -20,6 +20,7 @@ use kmodfile::release::Release;
 use project::build::{Built, build_for};
 use project::key::pair::KeyPair;
 use project::key::pair::PrivateKey;
+use project::needs::NeededProjects;
 use project::notices::is_directive;
 use project::source::edit;
 use project::{BuildTarget, Opened, Project, Purpose, Settings, find};
@@ -77,6 +78,13 @@ pub struct BuildArgs {
     /// Which key the modules are signed with.
     #[command(flatten)]
     pub sign: SignWith,
+    /// A project whose modules this one uses; may be repeated
+    ///
+    /// It is built first, for the same kernel; what it exports is known to this one's make
+    /// (KBUILD_EXTRA_SYMBOLS), its source is in NEEDED_SOURCES, and insmod loads its modules first.
+    /// Projects that BUILD_DEPENDS in dkms.conf names need not be given if they are beside this one.
+    #[arg(long, value_name = "DIR")]
+    pub needs: Vec<Utf8PathBuf>,
     /// What the command that builds needs the modules for.
     #[arg(skip)]
     pub purpose: Purpose,
@@ -213,6 +221,7 @@ pub fn all(
     if let Opened::Project(project) = &opened {
         // Before minutes go into preparing a kernel.
         require_path(&context.target_of(&project.dir), project::build::ELSEWHERE)?;
+        NeededProjects::of(project, &args.needs)?;
     }
     let pair = key_pair(context, &args.sign)?;
     let mut done = Vec::new();
@@ -234,8 +243,10 @@ pub fn all(
             let release = release()?;
             let prepared = prepare::provide_for(context, release.as_ref(), context.root_fs, rust)?;
             let prepared = prepared.with_packages(context, &args.packages)?;
-            let project = for_kernel(context, args, &opened, &prepared)?;
-            let built = build_for(context, &project, &prepared, pair.as_ref(), args.purpose)?;
+            let mut project = for_kernel(context, args, &opened, &prepared)?;
+            let needs = NeededProjects::of(&project, &args.needs)?;
+            let built = build_for(context, &project, &needs, &prepared, pair.as_ref(), args.purpose)?;
+            project.loads = needs.loads_before(&project);
             then(&project, &prepared, &built)?;
             Ok(built)
         };
@@ -275,6 +286,9 @@ fn would(context: &Context, args: &BuildArgs, opened: &Opened, release: Option<&
     };
     let project = for_kernel(context, args, opened, &prepared)?;
     project.warn(&context.report);
+    for before in &NeededProjects::of(&project, &args.needs)?.projects {
+        context.report.say(&format!("would build {} {} first", before.name, before.version));
+    }
     for patch in &project.patches {
         context.report.say(&format!("would apply patches/{patch}"));
     }
@@ -369,7 +383,7 @@ fn summary(built: &[Built]) -> String {
     let mut rows =
         vec![["KERNEL", "MODULE", "BUILT", "STRIPPED", "SIGNER", "FILE"].map(str::to_owned).to_vec()];
     for (built, object) in
-        built.iter().flat_map(|built| built.objects.iter().map(move |object| (built, object)))
+        built.iter().flat_map(|built| built.all_objects().map(move |object| (built, object)))
     {
         rows.push(vec![
             built.release.to_string(),

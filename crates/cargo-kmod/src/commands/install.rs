@@ -132,7 +132,7 @@ fn built(
         return Ok(InstallOutcome::would("install what was built".to_owned()));
     };
     let modules =
-        built.objects.iter().map(|object| NamedModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
+        built.all_objects().map(|object| NamedModule::read(&object.file)).collect::<Result<Vec<_>>>()?;
     one(context, system, &built.release, &modules, args)
 }
 

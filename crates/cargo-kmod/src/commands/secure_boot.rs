@@ -209,7 +209,7 @@ impl Machine<'_> {
             }
             Ok(module)
         };
-        self.built.objects.iter().map(|object| module(&object.file)).collect()
+        self.built.all_objects().map(|object| module(&object.file)).collect()
     }
 
     /// The first boot that did not go as it should is the failure.

@@ -57,7 +57,7 @@ impl TestedModules {
             title: built.project.clone(),
             release: built.release.clone(),
             stock: project.loads.clone(),
-            objects: built.objects.clone(),
+            objects: built.all_objects().cloned().collect(),
             console: built.console_log(),
             origin: Origin::Project { dir: project.dir.clone(), stage },
         })

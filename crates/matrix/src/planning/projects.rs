@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
 use kernel::prepare::Rust;
+use project::needs::NeededProjects;
 use project::{Opened, Project, Settings};
 use report::failure::Failure;
 use report::fingerprint::Fingerprint;
@@ -72,7 +73,7 @@ fn read_one(
         name: table.name.clone().unwrap_or(name),
         version,
         dir: dir.to_owned(),
-        sources: hash(&opened, needs)?,
+        sources: hash(context, &opened, needs)?,
         rust: rust == Rust::Needed,
         set: table.set.clone(),
         packages: table.packages.clone(),
@@ -102,12 +103,15 @@ fn opened(dir: &Utf8Path, table: &ProjectTable) -> Result<Opened> {
     }
 }
 
-/// The hash over a project and those that it needs.
-fn hash(opened: &Opened, needs: &[Utf8PathBuf]) -> Result<String> {
+/// The hash over a project and those that it needs, the ones included that BUILD_DEPENDS names.
+fn hash(context: &Context, opened: &Opened, needs: &[Utf8PathBuf]) -> Result<String> {
     let print = Fingerprint::new("planned project", 1).text("own", &sources::hash(opened)?);
-    let print = needs.iter().try_fold(print, |print, dir| -> Result<_> {
-        let needed = Project::open_any(dir, &Settings::new())?;
-        Ok(print.text("needs", &sources::hash(&needed)?))
+    // What a program needs is known once there is a kernel.
+    let Opened::Project(project) = opened else { return Ok(print.hex()) };
+    let needed = NeededProjects::of(project, needs)?;
+    needed.notices.iter().for_each(|notice| context.report.warn_once(notice));
+    let print = needed.projects.into_iter().try_fold(print, |print, needed| -> Result<_> {
+        Ok(print.text(&needed.name.clone(), &sources::hash(&Opened::Project(Box::new(needed)))?))
     })?;
     Ok(print.hex())
 }

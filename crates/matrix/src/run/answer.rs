@@ -41,6 +41,16 @@ struct Entry {
     again: Option<String>,
     console: Option<Utf8PathBuf>,
     objects: Vec<ObjectFile>,
+    /// What was built before, as it is needed.
+    needed: Vec<Entry>,
+}
+
+impl Entry {
+    /// The files of the modules, each after those that it needs.
+    fn files(&self) -> Vec<Utf8PathBuf> {
+        let own = self.objects.iter().map(|object| object.file.clone());
+        self.needed.iter().flat_map(Self::files).chain(own).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -87,7 +97,7 @@ pub(super) fn read(stdout: &[u8]) -> StepAnswer {
 fn of_entries(entries: Vec<Entry>) -> StepAnswer {
     let mut answer = StepAnswer::default();
     for entry in entries {
-        answer.built.extend(entry.objects.into_iter().map(|object| object.file));
+        answer.built.extend(entry.files());
         if entry.verdict.is_some() && answer.again.is_none() {
             answer.reason = first_line(&entry.reason);
             answer.trace = entry.trace.as_ref().map(text);
@@ -162,8 +172,9 @@ mod tests {
 
     #[test]
     fn what_was_built_is_known_and_what_is_no_answer_says_nothing() {
-        let json = br#"[{"release":"7","project":"a 1","objects":[{"name":"a","file":"/t/a.ko","size":1}]}]"#;
-        assert_eq!(read(json).built, ["/t/a.ko"]);
+        let json = br#"[{"release":"7","project":"a 1","objects":[{"name":"a","file":"/t/a.ko","size":1}],
+            "needed":[{"objects":[{"file":"/t/b.ko"}]}]}]"#;
+        assert_eq!(read(json).built, ["/t/b.ko", "/t/a.ko"]);
         for other in [&b""[..], b"{}", b"[1]", b"[{\"trace\":3}]", b"\xff"] {
             assert_eq!(read(other), StepAnswer::default());
         }

@@ -38,6 +38,10 @@ pub(super) fn words(parts: CellParts<'_>, step: &CellStep, built: &[Utf8PathBuf]
         CellStep::Run(file) => return vec![file.to_string()],
     }
     add(&["--project", project.dir.as_str()]);
+    if *step == CellStep::Rpm {
+        // It is made from the project's own source, by rpmbuild.
+        return words;
+    }
     for (option, values) in [("--set", &project.set), ("--package", &project.packages)] {
         values.iter().for_each(|value| add(&[option, value]));
     }

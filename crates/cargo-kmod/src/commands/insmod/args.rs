@@ -14,12 +14,13 @@ use crate::commands::tested::TestedModules;
 use crate::machine_args::MachineArgs;
 
 /// What modules that are built already have no part in.
-const FILES_EXCLUDE: [&str; 10] = [
+const FILES_EXCLUDE: [&str; 11] = [
     "project",
     "settings",
     "allow_shell",
     "all_kernels",
     "packages",
+    "needs",
     "sign_key",
     "watch",
     "coverage",
@@ -133,7 +134,9 @@ impl InsmodArgs {
             cmd = cmd.args(["--set", &format!("{name}={value}")]);
         }
         cmd = self.build.packages.iter().fold(cmd, |cmd, name| cmd.args(["--package", name]));
-        for (option, files) in [("--test", &self.tests), ("--with", &self.with)] {
+        for (option, files) in
+            [("--needs", &self.build.needs), ("--test", &self.tests), ("--with", &self.with)]
+        {
             cmd = files.iter().fold(cmd, |cmd, file| cmd.args([option, file.as_str()]));
         }
         let SignWith { sign_key, sign_cert } = &self.build.sign;
