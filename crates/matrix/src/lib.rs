@@ -7,15 +7,27 @@
 //! or on many, takes the plan and writes a [`cell_result::CellResult`] a cell. A [`summary::Summary`] is
 //! both put together, and judged.
 
+#[cfg(test)]
+extern crate self as matrix;
+
 pub mod cell_result;
+mod grid;
+pub mod history;
 pub mod kernel_selector;
+mod log_excerpt;
 pub mod matrix_file;
 pub mod merge;
+pub mod page;
 pub mod partition;
 pub mod plan;
 pub mod planning;
+pub mod reports;
 pub mod results;
 pub mod run;
+#[cfg(test)]
+#[path = "../../../tests/matrix_sample.rs"]
+mod sample;
+mod shown;
 pub mod slurm;
 pub mod step;
 pub mod summary;
