@@ -115,6 +115,15 @@ const LINES: &[(&str, &[Line])] = &[
         ],
     ),
     ("matrix cell", &[(&[3], "0123 --results {}/new", "there are no results")]),
+    (
+        "matrix report",
+        &[
+            (&[0], "--results {}/results --html {}/new", "would write {}/new"),
+            (&[0], "--results {}/results --junit - --markdown {}/new", "1 lost; 1 cell took"),
+            (&[2], "--results {}/results --junit - --markdown -", "give all but one a file"),
+            (&[3], "--results {}/new", "there are no results"),
+        ],
+    ),
     ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
     (
         "new",
@@ -268,7 +277,23 @@ fn lay_out(scratch: &Scratch) {
     let link = modules.join("weak-updates/made.ko");
     fs_err::create_dir_all(link.parent().unwrap()).unwrap();
     fs_err::os::unix::fs::symlink(format!("/lib/modules/{RELEASE}/extra/other.ko"), link).unwrap();
+    lay_out_results(&dir.join("results"));
     lay_out_cache(&scratch.cache());
+}
+
+/// A plan of a matrix that was never run.
+fn lay_out_results(dir: &Utf8Path) {
+    let text = serde_json::json!({
+        "format": 1,
+        "id": "0123456789abcdef",
+        "tool": "0.1.0",
+        "file": null,
+        "projects": [{ "name": "made", "version": "1", "dir": "/made", "sources": "0", "rust": false }],
+        "kernels": [{ "release": RELEASE, "architecture": "amd64", "identity": "0", "rust": false }],
+        "cells": [{ "id": "0123456789abcdef", "project": "made", "kernel": RELEASE, "steps": ["build"], "inputs": [] }],
+    });
+    write(&dir.join("plan.json"), &text.to_string());
+    fs_err::create_dir_all(dir.join("cells")).unwrap();
 }
 
 fn lay_out_cache(cache: &Utf8Path) {

@@ -5,6 +5,7 @@ mod cell;
 mod ending;
 mod merge;
 mod plan;
+mod report;
 mod run;
 mod status;
 mod submit;
@@ -41,6 +42,10 @@ pub enum MatrixCommand {
     /// Runs the cells of one kernel on a node; started by a batch script of the tool's own
     #[command(hide = true)]
     Task(task::TaskArgs),
+    /// Write what came of the matrix that was run last: a page, JUnit's XML, Markdown, JSON
+    ///
+    /// Whatever came of it, the exit status is 0 if it could be written.
+    Report(report::MatrixReportArgs),
 }
 
 /// Where results are.
@@ -72,5 +77,6 @@ pub fn run(context: &Context, command: &MatrixCommand) -> Result<()> {
         MatrixCommand::Collect(args) => status::collect(context, args),
         MatrixCommand::Cancel(args) => status::cancel(context, args),
         MatrixCommand::Task(args) => task::run(context, args),
+        MatrixCommand::Report(args) => report::run(context, args),
     }
 }
