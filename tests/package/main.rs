@@ -22,8 +22,11 @@ mod librust;
 #[path = "../dkms/machine.rs"]
 mod machine;
 mod matrix;
+#[path = "../matrix_sample.rs"]
+mod matrix_sample;
 #[path = "../packings.rs"]
 mod packings;
+mod page;
 mod progress;
 mod rebuild;
 mod roots;
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let suite = suite::Suite::prepare();
     let trials = [
         roots::trials(&suite),
+        page::trials(&suite),
         progress::trials(&suite),
         rpm::trials(&suite),
         rpm_foreign::trials(&suite),
