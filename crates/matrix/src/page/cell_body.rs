@@ -2,6 +2,8 @@
 //! A cell as it is opened: its verdict, its steps, what there is to read of it, and what it depends
 //! on.
 
+use std::borrow::Cow;
+
 use camino::Utf8Path;
 use maud::{Markup, html};
 use report::{counted, seconds, size};
@@ -11,10 +13,13 @@ use crate::log_excerpt::{ExcerptLimit, LogExcerpt};
 use crate::plan::{CellId, CellInput};
 use crate::results::ResultsDir;
 use crate::shown::{again, keyword, moment, reason, remedy, sign, step_took, took};
-use crate::summary::{CellState, JudgedCell};
+use crate::summary::JudgedCell;
 
 /// A reason that is longer is shown whole only when the cell is opened.
 const SHORT: usize = 240;
+
+/// So much of a trace and of a compiler's complaint is shown, in bytes.
+const LONG: usize = 32 << 10;
 
 /// Where logs are, and how much of each is shown.
 #[derive(Clone, Copy, Debug)]
@@ -75,20 +80,12 @@ fn body(cell: &JudgedCell<'_>, logs: &LogShelf<'_>) -> Markup {
         }
         @if let Some(remedy) = remedy(cell) { p { span.label { "What to do" } " " (remedy) } }
         @if let Some(step) = failed { (findings(step, cell)) }
-        @match cell.result {
-            Some(result) if is_quiet(cell.state) => { (steps_line(result)) (again_lines(cell)) }
-            Some(result) => { (again_lines(cell)) (steps(cell, result)) }
-            None => {}
-        }
+        (again_lines(cell))
+        @if let Some(result) = cell.result { (steps(cell, result)) }
         @if let Some(step) = failed { (log_parts(step, logs)) }
         (inputs(cell))
-        (origin(cell))
+        p.quiet { "This is " (ran(cell)) "." }
     }
-}
-
-/// Whether there are many of it, and little to say of each.
-fn is_quiet(state: CellState) -> bool {
-    matches!(state, CellState::Passed | CellState::Skipped)
 }
 
 /// What is known of a failure: what happened, where the reason is another, the compiler's words, the
@@ -99,17 +96,25 @@ fn findings(step: &StepResult, cell: &JudgedCell<'_>) -> Markup {
         @if let Some(said) = said { p { span.label { "What happened" } " " (said) } }
         @if let Some(complaint) = &step.complaint {
             h4 { "What the compiler complains of" }
-            pre tabindex="0" { (complaint) }
+            pre tabindex="0" { (bounded(complaint)) }
         }
         @if let Some(trace) = &step.trace {
             h4 { "Trace, led back to the source" }
-            pre tabindex="0" { (trace) }
+            pre tabindex="0" { (bounded(trace)) }
         }
     }
 }
 
-/// The lines that do the same again, as one text: a cell that passed is to be no large part of a
-/// page.
+/// The beginning of a text that came with a result.
+fn bounded(text: &str) -> Cow<'_, str> {
+    let end = text.floor_char_boundary(LONG);
+    if end == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let left_out = size((text.len() - end) as u64);
+    Cow::Owned(format!("{}\n[{left_out} left out; the whole is in the result of the cell]", &text[..end]))
+}
+
 fn again_lines(cell: &JudgedCell<'_>) -> Markup {
     let lines = again(cell);
     html! {
@@ -118,14 +123,6 @@ fn again_lines(cell: &JudgedCell<'_>) -> Markup {
             pre.again tabindex="0" { (lines.join("\n")) }
         }
     }
-}
-
-/// The steps and their times, in a line: for a cell of which there is no more to say.
-fn steps_line(result: &CellResult) -> Markup {
-    let said = |step: &StepResult| {
-        format!("{} {} in {}", step.step, status_word(step.status), seconds(step_took(step)))
-    };
-    html! { p { (result.steps.iter().map(said).collect::<Vec<_>>().join(", ")) } }
 }
 
 fn steps(cell: &JudgedCell<'_>, result: &CellResult) -> Markup {
@@ -163,7 +160,7 @@ fn log_part(title: &str, name: &Utf8Path, logs: &LogShelf<'_>) -> Markup {
             details.log {
                 summary { (title) " " span.quiet { (size(log.bytes)) " in " (log.place) } }
                 // A line break right after the tag is no part of what it holds.
-                pre tabindex="0" { "\n" (log.text()) }
+                div.tail tabindex="0" role="region" aria-label=(title) { pre { "\n" (log.text()) } }
             }
         },
         Err(reason) => html! { p { span.label { (title) } " " (reason) } },
@@ -171,27 +168,33 @@ fn log_part(title: &str, name: &Utf8Path, logs: &LogShelf<'_>) -> Markup {
 }
 
 fn inputs(cell: &JudgedCell<'_>) -> Markup {
-    let all = &cell.cell.inputs;
-    let wide = all.iter().map(|input| input.what.chars().count()).max().unwrap_or_default();
-    let line = |input: &CellInput| format!("{:wide$}  {}\n", input.what, input.identity);
+    let count = cell.cell.inputs.len();
     html! {
-        @if !all.is_empty() {
+        @if count > 0 {
             details.inputs {
-                summary { "Depends on " (counted(all.len(), "thing", "things")) }
-                pre tabindex="0" { (all.iter().map(line).collect::<String>()) }
+                summary { "Depends on " (counted(count, "thing", "things")) }
+                pre tabindex="0" { (input_lines(cell)) }
             }
         }
     }
 }
 
-/// Who ran it when.
-fn origin(cell: &JudgedCell<'_>) -> Markup {
-    let result = cell.result.map(|result| {
-        let again = match result.retries {
-            0 => String::new(),
-            again => format!(", begun again {} before", counted(again, "time", "times")),
-        };
-        format!(" on {} at {}{again}, tool {}", result.machine, moment(result.began), result.tool)
-    });
-    html! { p.quiet { "Cell " code { (cell.cell.id) } (result.as_deref().unwrap_or(", not run")) } }
+/// What a cell depends on, each with its hash or version.
+pub(super) fn input_lines(cell: &JudgedCell<'_>) -> String {
+    let all = &cell.cell.inputs;
+    let wide = all.iter().map(|input| input.what.chars().count()).max().unwrap_or_default();
+    let line = |input: &CellInput| format!("{:wide$}  {}\n", input.what, input.identity);
+    all.iter().map(line).collect()
+}
+
+/// Which cell it is, and who ran it when.
+pub(super) fn ran(cell: &JudgedCell<'_>) -> String {
+    let id = &cell.cell.id;
+    let Some(result) = cell.result else { return format!("cell {id}, not run") };
+    let again = match result.retries {
+        0 => String::new(),
+        again => format!(", begun again {}", counted(again, "time", "times")),
+    };
+    let (machine, when) = (&result.machine, moment(result.began));
+    format!("cell {id} on {machine} at {when}{again}, tool {}", result.tool)
 }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use report::counted;
 
 use super::cell_body::{LogShelf, details};
+use super::cell_record::record;
 use crate::grid::CellGrid;
 use crate::shown::{in_state, not_good};
 use crate::summary::{CellState, JudgedCell, Summary};
@@ -36,7 +37,7 @@ pub(super) fn known(summary: &Summary<'_>, logs: &LogShelf<'_>) -> Markup {
 }
 
 /// All others.
-pub(super) fn others(summary: &Summary<'_>, logs: &LogShelf<'_>) -> Markup {
+pub(super) fn others(summary: &Summary<'_>) -> Markup {
     let grid = CellGrid::of(summary);
     let others =
         |cells: &[Vec<&JudgedCell<'_>>]| -> usize { cells.iter().flatten().filter(is_other).count() };
@@ -50,7 +51,7 @@ pub(super) fn others(summary: &Summary<'_>, logs: &LogShelf<'_>) -> Markup {
                     div.kernel style={ "--lines:" (others(&row.cells)) } {
                         h3 { code { (row.kernel.release) } }
                         @for cell in row.cells.iter().flatten().filter(is_other) {
-                            (details(cell, &html! { (cell.cell.project) }, logs))
+                            (record(cell))
                         }
                     }
                 }

@@ -8,6 +8,7 @@
 
 mod cell_body;
 mod cell_list;
+mod cell_record;
 #[cfg(test)]
 mod contrast;
 mod grid_table;
@@ -59,7 +60,7 @@ pub fn html(summary: &Summary<'_>, results: &ResultsDir, history: &[RunRecord]) 
                     (cell_list::known(summary, &logs))
                     (overview::changed(summary, history))
                     (grid_table::section(summary))
-                    (cell_list::others(summary, &logs))
+                    (cell_list::others(summary))
                     (overview::runs(history))
                 }
                 script { (PreEscaped(SCRIPT)) }

@@ -92,7 +92,8 @@ fn shortened(text: &str) -> String {
 /// Text in a line that Markdown takes for nothing but text.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '!' | '|' | '~' | '$' => {
                 escaped.extend(['\\', c]);
@@ -102,7 +103,7 @@ fn escaped(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             // A name after it would be told, and an address be a link.
             '@' => escaped.push_str("&#64;"),
-            ':' => escaped.push_str("&#58;"),
+            ':' if chars.peek() == Some(&'/') => escaped.push_str("&#58;"),
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
@@ -143,7 +144,8 @@ mod tests {
         for (text, shown) in [
             ("a|b", "a\\|b"),
             ("<img src=x>", "&lt;img src=x&gt;"),
-            ("[x](javascript:1)", "\\[x\\](javascript&#58;1)"),
+            ("[x](https://x)", "\\[x\\](https&#58;//x)"),
+            ("known: build failed", "known: build failed"),
             ("two\nlines\r\n", "two lines  "),
             ("ask @somebody", "ask &#64;somebody"),
             ("a_b * `c`", "a\\_b \\* \\`c\\`"),
