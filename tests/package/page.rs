@@ -19,7 +19,7 @@ use report::process::Cmd;
 use xtask::repository;
 
 use crate::matrix_sample::SampleMatrix;
-use crate::suite::{Suite, scratch};
+use crate::suite::{Suite, run, scratch, tool};
 
 /// The browser.
 const CHROMIUM: &[Program] = &[program("chromium", "chromium", "shows pages to tests")];
@@ -36,6 +36,7 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
         suite.trial("page::on_paper_all_that_failed_is_told", on_paper),
         suite.trial("page::the_keyboard_reaches_all_in_the_order_of_the_page", keyboard),
         suite.trial("page::a_filter_and_arrow_keys_do_what_they_say", script),
+        suite.trial("page::the_command_writes_every_report", reports),
     ]
 }
 
@@ -374,4 +375,34 @@ fn script(suite: &Suite) {
     let counts = ["kernels", "columns", "none", "again", "only"].map(|name| said(&dom, name));
     assert_eq!(counts, ["2", "2", "0", "12", "8"]);
     assert_eq!(said(&dom, "opened"), "true");
+}
+
+/// As a user has them written, from a directory of results that was recorded twice.
+fn reports(_: &Suite) {
+    let (_dir, dir) = scratch();
+    let results = ResultsDir::create(&dir.join("results")).unwrap();
+    let matrix = SampleMatrix::every_state();
+    matrix.write(&results, 20);
+    for began in [1_795_767_000, 1_795_853_400] {
+        matrix::history::record(&results, &matrix.summary(), began).unwrap();
+    }
+    let report = |args: &[&str]| {
+        let (status, text) = run(&tool(args).args(["matrix", "report", "--results"]).arg(results.dir()));
+        assert_eq!(status, 0, "{text}");
+        text
+    };
+    let read = |name: &str| fs_err::read_to_string(dir.join(name)).unwrap();
+    let cmd = tool(&["matrix", "report", "--results"]).arg(results.dir()).cwd(&dir);
+    let (status, text) = run(&cmd.args(["--html", "page.html", "--junit", "junit.xml", "--markdown", "-"]));
+    assert_eq!(status, 0, "{text}");
+    // Markdown on standard output, and the table on the other one.
+    assert!(text.contains("| kernel | guard |") && text.contains("✗ insmod oops"), "{text}");
+    assert!(text.contains("  again: cargo kmod insmod --project /srv/modules/guard"), "{text}");
+    assert!(read("page.html").contains("Nothing changed since the run of 2026-11-27 08:10 UTC"));
+    assert!(read("junit.xml").contains("<testsuite name=\"7.2.13+deb14-cloud-amd64\""));
+    let document: serde_json::Value = serde_json::from_str(&report(&["--json"])).unwrap();
+    assert_eq!(document["counts"]["failed"], 5);
+    // A record that is half-written is passed over, and said.
+    fs_err::write(results.history().join("001795900000-0.json"), "{\"began\": 17959").unwrap();
+    assert!(report(&[]).contains("is no whole record of a run"));
 }

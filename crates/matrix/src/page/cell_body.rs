@@ -107,10 +107,10 @@ fn findings(step: &StepResult, cell: &JudgedCell<'_>) -> Markup {
 
 /// The beginning of a text that came with a result.
 fn bounded(text: &str) -> Cow<'_, str> {
-    let end = text.floor_char_boundary(LONG);
-    if end == text.len() {
+    if text.len() <= LONG {
         return Cow::Borrowed(text);
     }
+    let end = (0..=LONG).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let left_out = size((text.len() - end) as u64);
     Cow::Owned(format!("{}\n[{left_out} left out; the whole is in the result of the cell]", &text[..end]))
 }

@@ -46,10 +46,8 @@ fn case(cell: &JudgedCell<'_>, results: &ResultsDir, limit: ExcerptLimit) -> Tes
         case.set_time(took(result));
     }
     let failed = cell.result.and_then(CellResult::failed).filter(|_| cell.state == CellState::Failed);
-    if let Some(step) = failed {
-        if let Some(text) = log(step, results, limit) {
-            case.set_system_out(text);
-        }
+    if let Some(text) = failed.and_then(|step| log(step, results, limit)) {
+        case.set_system_out(text);
     }
     case
 }
