@@ -200,8 +200,8 @@ fn asks_for_nothing(suite: &Suite) {
     assert_eq!(said(&browser.asked(&text, FETCHED), "fetched"), "");
     // That it would be seen.
     assert!(said(&browser.asked(&asks(&text), FETCHED), "fetched").contains("matrix.invalid"));
-    // Should something come to be in it that asks, the page's policy keeps the browser from it. What
-    // a browser asks for by itself is not the page's.
+    // Should something come to be in it that asks, the page's policy keeps the browser from it.
+    // What a browser asks for by itself is not the page's.
     let reached = |name, text: &str| {
         let lines = asked_of_proxy(&browser, &browser.page(name, text));
         lines.iter().any(|line| line.contains("matrix.invalid"))

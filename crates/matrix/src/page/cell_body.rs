@@ -88,8 +88,8 @@ fn body(cell: &JudgedCell<'_>, logs: &LogShelf<'_>) -> Markup {
     }
 }
 
-/// What is known of a failure: what happened, where the reason is another, the compiler's words, the
-/// kernel's trace.
+/// What is known of a failure: what happened, where the reason is another, the compiler's words,
+/// the kernel's trace.
 fn findings(step: &StepResult, cell: &JudgedCell<'_>) -> Markup {
     let said = (cell.reason() != Some(step.reason.as_str())).then_some(step.reason.as_str());
     html! {

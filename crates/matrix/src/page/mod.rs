@@ -2,7 +2,7 @@
 //! A matrix as a page: one file of HTML that needs no network, and no script to be read.
 //!
 //! Two things hold for all that is in it, wherever it came from. Text becomes HTML by the templates
-//! alone, which escape it; and when the page is whole, [`readable`] goes over all of it, so that no
+//! alone, which escape it; and when the page is whole, `readable` goes over all of it, so that no
 //! character is left that a browser, or whoever reads, would take for something else. The page
 //! itself forbids the browser to fetch anything, and to run any script but its own.
 

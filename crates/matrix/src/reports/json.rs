@@ -7,7 +7,7 @@
 //! tool      the version of the tool that made the plan
 //! good      whether all is as it should be
 //! seconds   how long the cells took, added up
-//! counts    by state, all states: passed, failed, skipped, known-failure, passes-now, stopped, lost
+//! counts    by state, each of: passed, failed, skipped, known-failure, passes-now, stopped, lost
 //! cells     in the plan's order, each:
 //!   cell      its identifier
 //!   project   the name of its project

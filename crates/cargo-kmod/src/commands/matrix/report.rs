@@ -56,8 +56,8 @@ pub(super) fn run(context: &Context, args: &MatrixReportArgs) -> Result<()> {
 }
 
 impl ReportArgs {
-    /// Writes what was asked for, and shows the table: on standard error, if a report is on standard
-    /// output.
+    /// Writes what was asked for, and shows the table: on standard error, if a report is on the
+    /// other output.
     ///
     /// # Errors
     ///
