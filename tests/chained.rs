@@ -9,7 +9,7 @@ pub(crate) const BASE_HEADER: &str = "struct base { int value; };\nint base_valu
 
 /// One that calls it, with the header where the other one has it.
 pub(crate) const TOP: &str = "#include \"base.h\"\nstatic int __init top_init(void)\n{\n\tstruct base base = { .value = 7 };\n\n\
-                   \tpr_info(\"top has %d of base\\n\", base_value(&base));\n\treturn 0;\n}\nmodule_init(top_init);\n\
+                   \tpr_info(\"top: has %d of base\\n\", base_value(&base));\n\treturn 0;\n}\nmodule_init(top_init);\n\
                    static void __exit top_exit(void)\n{\n}\nmodule_exit(top_exit);\n";
 
 /// Writes a project.

@@ -124,6 +124,14 @@ const LINES: &[(&str, &[Line])] = &[
             (&[3], "--results {}/new", "there are no results"),
         ],
     ),
+    (
+        "matrix submit",
+        &[(&[3], "--slurm --project {}/project --kernel prepared --results {}/new", "Slurm's")],
+    ),
+    ("matrix status", &[(&[3], "--results {}/new", "there are no results")]),
+    ("matrix collect", &[(&[3], "--results {}/new", "there are no results")]),
+    ("matrix cancel", &[(&[3], "--results {}/new", "there are no results")]),
+    ("matrix task", &[(&[2], "--results {}/new --nonce x", "SLURM_ARRAY_JOB_ID: is not set")]),
     ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
     (
         "new",

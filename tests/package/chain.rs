@@ -38,7 +38,7 @@ fn in_order(suite: &Suite) {
     assert_eq!(status, 0, "{said}");
     let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what}: {said}"));
     assert!(at("Built base 1") < at("Building top 1"), "{said}");
-    let file = top.join(format!("target/kmod/top-1/{kernel}/top.ko"));
+    let file = top.join(format!("target/kmod/top-1/{kernel}/out/top.ko"));
     let module = Module::read(&file).unwrap();
     assert_eq!(module.modinfo.get("depends"), Some("base"));
     let (_, said) = build(&top, kernel, &needs);
@@ -52,7 +52,7 @@ fn in_order(suite: &Suite) {
     let (_, said) = build(&top, kernel, &needs);
     assert!(said.contains("Fresh base 1") && said.contains("Built top 1"), "{said}");
     // Together they can be loaded; one without the other cannot.
-    let base = top.join(format!("target/kmod/base-1/{kernel}/base.ko"));
+    let base = top.join(format!("target/kmod/base-1/{kernel}/out/base.ko"));
     let inspect = |files: &[&Utf8Path]| {
         run(&tool(&["inspect", "--kernel", kernel]).args(files.iter().map(|file| file.as_str())))
     };
@@ -69,7 +69,7 @@ fn crcs(suite: &Suite) {
     let (base, top) = pair(&dir, "");
     let (status, said) = build(&top, &kernel, &["--needs", base.as_str()]);
     assert_eq!(status, 0, "{said}");
-    let file = |name: &str| top.join(format!("target/kmod/{name}-1/{kernel}/{name}.ko"));
+    let file = |name: &str| top.join(format!("target/kmod/{name}-1/{kernel}/out/{name}.ko"));
     let exported = Module::read(&file("base")).unwrap();
     let crc = exported.exports.iter().find(|export| export.symbol == "base_value").unwrap().crc;
     let imported = Module::read(&file("top")).unwrap();

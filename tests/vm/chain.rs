@@ -28,7 +28,7 @@ fn loaded(bench: &Bench) -> Result<()> {
     let outcome: Value = serde_json::from_str(&text)?;
     ensure!(status == 0 && outcome[0]["verdict"] == "pass", "{status}: {text}");
     let said = outcome[0]["said"].to_string();
-    ensure!(said.contains("top has 7 of base"), "{said}");
+    ensure!(said.contains("has 7 of base"), "{said}");
     let told = fs_err::read_to_string(&events)?;
     let at = |what: &str| told.find(what).with_context(|| format!("{what}: {told}"));
     ensure!(at("insmod base")? < at("insmod top")? && at("rmmod top")? < at("rmmod base")?, "{told}");

@@ -11,6 +11,7 @@ use kernel::root::scratch::Scratch;
 use kernel::root::{Root, RootChoice};
 use kernel::sanitizing::standing_for;
 use project::build::build_for;
+use project::needs::NeededProjects;
 use project::{BuildTarget, Project, Purpose};
 use report::Report;
 use report::process::Cmd;
@@ -72,7 +73,7 @@ fn programs_are_recorded(bench: &Bench) -> Result<()> {
     let Root::Tree(root) = &prepared.root else { return Ok(()) };
     let context = &bench.context;
     let project = Project::open(&repository().join("tests/vm/reached"))?;
-    let built = build_for(context, &project, &prepared, None, Purpose::Coverage)?;
+    let built = build_for(context, &project, &NeededProjects::default(), &prepared, None, Purpose::Coverage)?;
     let code = RecordingCode::read(&built.objects)?;
     let module = GuestModule::read(&built.object("reached_c").context("no reached_c was built")?.file)?;
     let dir = tempfile::tempdir_in(context.cache.path(""))?;

@@ -517,8 +517,8 @@ impl Building<'_> {
         self.inside(self.flags.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, whole(name, value))))
     }
 
-    /// What the needed projects export (kbuild/modules.rst, "Symbols From Another External Module"),
-    /// and where their headers are.
+    /// What the needed projects export (kbuild/modules.rst, "Symbols From Another External
+    /// Module"), and where their headers are.
     fn with_symbols(&self, cmd: Cmd) -> Cmd {
         if self.needed.is_empty() {
             return cmd;

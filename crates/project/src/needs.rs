@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Projects whose modules another one uses: found, and in the order in which they are built.
 //!
-//! `BUILD_DEPENDS` of a dkms.conf (dkms(8)) names packages of DKMS; here they are projects, which are
-//! looked for among those that were given, then beside the one that names them.
+//! `BUILD_DEPENDS` of a dkms.conf (dkms(8)) names packages of DKMS; here they are projects, which
+//! are looked for among those that were given, then beside the one that names them.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -50,8 +50,8 @@ fn the_controller(suite: &Suite) {
         cluster.start_controller();
         waiting.join().unwrap()
     });
-    // What it had not written to its disk when it was killed, it knows no more: such a task is lost,
-    // and submitted again.
+    // What it had not written to its disk when it was killed, it knows no more: such a task is
+    // lost, and submitted again.
     let lost = cluster.states().iter().filter(|state| **state == CellState::Lost).count();
     assert_eq!(status, i32::from(lost > 0), "{said}");
     assert!(lost == 0 || said.contains("Slurm says nothing any more of its task"), "{said}");

@@ -82,7 +82,7 @@ pub struct BuildArgs {
     ///
     /// It is built first, for the same kernel; what it exports is known to this one's make
     /// (KBUILD_EXTRA_SYMBOLS), its source is in NEEDED_SOURCES, and insmod loads its modules first.
-    /// Projects that BUILD_DEPENDS in dkms.conf names need not be given if they are beside this one.
+    /// What BUILD_DEPENDS in dkms.conf names need not be given if it is beside this one.
     #[arg(long, value_name = "DIR")]
     pub needs: Vec<Utf8PathBuf>,
     /// What the command that builds needs the modules for.

@@ -76,8 +76,8 @@ pub(super) fn run(cmd: Cmd, stdout: StandardOutput, log: &Utf8Path, stop: &StopF
     Ok(Ended { status, stdout, stopped, took: started.elapsed() })
 }
 
-/// Whether a program failed because the run is to end. Ctrl-C, or what a batch system sends, reaches
-/// all its processes, and some may have ended by it before this one hears of it.
+/// Whether a program failed because the run is to end. Ctrl-C, or what a batch system sends,
+/// reaches all its processes, and some may have ended by it before this one hears of it.
 fn was_ended_with_us(status: ExitStatus, stop: &StopFlag) -> bool {
     if matches!(status.code(), Some(0 | 77)) {
         return false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The cells of a plan on a cluster of Slurm's: a job array with a task for each kernel.
 //!
-//! The directory of results is shared with the nodes, and all that comes of a cell is its file there:
-//! what Slurm says of a task only tells why a file is missing.
+//! The directory of results is shared with the nodes, and all that comes of a cell is its file
+//! there: what Slurm says of a task only tells why a file is missing.
 
 mod client;
 mod jobs;

@@ -1,51 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a matrix came to: shown, written, and as an exit status.
+//! What a matrix came to: recorded, shown, written, and as an exit status.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use kernel::context::Context;
+use matrix::history;
 use matrix::plan::Plan;
 use matrix::results::ResultsDir;
 use matrix::run::RunOptions;
 use matrix::summary::Summary;
+use report::counted;
 use report::failure::{Exit, Failure};
-use report::{counted, table};
 
-/// Judges what is there of a plan's results, and shows it.
-///
-/// # Errors
-///
-/// Failed, if a cell that was meant is not as it should be.
-pub(super) fn judge(
-    context: &Context,
-    plan: &Plan,
-    results: &ResultsDir,
-    options: &RunOptions,
-) -> Result<()> {
-    let kept = results.read_all(plan);
-    kept.faults.iter().for_each(|fault| context.report.warn(fault));
-    let mut summary = Summary::of(plan, &kept.results);
-    let meant: Vec<_> = options.cells(plan).into_iter().map(|cell| &cell.id).collect();
-    summary.cells.retain(|judged| meant.contains(&&judged.cell.id));
-    context.report.say(&shown(&summary));
-    require_good(&summary)
+use super::report::ReportArgs;
+
+/// Seconds since 1970, by this machine's clock.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// What has come of a plan, and what is wanted of that.
+pub(super) struct MatrixEnd<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) results: &'a ResultsDir,
+    /// Which cells were meant.
+    pub(super) options: &'a RunOptions,
+    pub(super) reports: &'a ReportArgs,
+    /// When it was begun.
+    pub(super) began: u64,
+    /// Whether cells were run since the last record.
+    pub(super) ran: bool,
+}
+
+impl MatrixEnd<'_> {
+    /// Judges what is there of the plan's results, records it, and shows it.
+    ///
+    /// # Errors
+    ///
+    /// Failed, if a cell that was meant is not as it should be.
+    pub(super) fn judge(&self, context: &Context) -> Result<()> {
+        let &Self { plan, results, .. } = self;
+        let kept = results.read_all(plan);
+        kept.faults.iter().for_each(|fault| context.report.warn(fault));
+        let mut summary = Summary::of(plan, &kept.results);
+        let before = history::read(results)?;
+        before.faults.iter().for_each(|fault| context.report.warn(fault));
+        let is_new = before.runs.first().is_none_or(|last| last.plan != plan.id);
+        let runs = if self.ran || is_new {
+            history::record(results, &summary, self.began)?;
+            history::read(results)?.runs
+        } else {
+            before.runs
+        };
+        let meant = self.options.cells(plan);
+        summary.cells.retain(|judged| meant.iter().any(|cell| cell.id == judged.cell.id));
+        self.reports.write(context, &summary, results, &runs)?;
+        require_good(&summary)
+    }
 }
 
 /// Refuses a matrix that is not as it should be.
-pub(super) fn require_good(summary: &Summary<'_>) -> Result<()> {
+fn require_good(summary: &Summary<'_>) -> Result<()> {
     let bad = summary.cells.iter().filter(|cell| !cell.state.is_good()).count();
     if bad == 0 {
         return Ok(());
     }
-    let reason =
-        format!("{bad} of {} are not as they should be", counted(summary.cells.len(), "cell", "cells"));
+    let of = counted(summary.cells.len(), "cell", "cells");
+    let reason = format!("{bad} of {of} are not as they should be");
     Err(Failure::new(Exit::Failed, format!("plan {}", summary.plan.id), reason).into())
-}
-
-fn shown(summary: &Summary<'_>) -> String {
-    let head = ["KERNEL", "PROJECT", "RESULT"].map(str::to_owned).to_vec();
-    let rows = summary
-        .cells
-        .iter()
-        .map(|judged| vec![judged.cell.kernel.to_string(), judged.cell.project.clone(), judged.words()]);
-    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }

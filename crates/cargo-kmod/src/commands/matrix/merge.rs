@@ -10,7 +10,8 @@ use matrix::results::ResultsDir;
 use matrix::run::RunOptions;
 
 use super::ResultsArgs;
-use super::ending::judge;
+use super::ending::{MatrixEnd, now};
+use super::report::ReportArgs;
 
 /// `cargo kmod matrix merge`.
 #[derive(Debug, Args)]
@@ -18,6 +19,9 @@ pub struct MergeArgs {
     /// Directories of results, all of one plan: what `run --partition` left on several machines
     #[arg(value_name = "DIR", required = true)]
     pub dirs: Vec<Utf8PathBuf>,
+    /// What is written of it.
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// Where they are put together.
     #[command(flatten)]
     pub results: ResultsArgs,
@@ -25,6 +29,7 @@ pub struct MergeArgs {
 
 /// Runs it.
 pub(super) fn run(context: &Context, args: &MergeArgs) -> Result<()> {
+    args.reports.require_one_output(context)?;
     let dir = args.results.dir(context)?;
     let parts = args.dirs.iter().map(|dir| ResultsDir::open(dir)).collect::<Result<Vec<_>>>()?;
     if context.dry_run {
@@ -33,5 +38,7 @@ pub(super) fn run(context: &Context, args: &MergeArgs) -> Result<()> {
     }
     let merged = merge(&parts, &dir)?;
     merged.notices.iter().for_each(|notice| context.report.warn(notice));
-    judge(context, &merged.plan, &merged.results, &RunOptions::default())
+    let (plan, results) = (&merged.plan, &merged.results);
+    let (options, reports) = (&RunOptions::default(), &args.reports);
+    MatrixEnd { plan, results, options, reports, began: now(), ran: true }.judge(context)
 }

@@ -15,7 +15,8 @@ use report::counted;
 use report::failure::Failure;
 
 use super::ResultsArgs;
-use super::ending::judge;
+use super::ending::{MatrixEnd, now};
+use super::report::ReportArgs;
 use super::wanted::WantedArgs;
 
 /// `cargo kmod matrix run`.
@@ -37,6 +38,9 @@ pub struct MatrixRunArgs {
     /// Run cells again that have a result of the same inputs
     #[arg(long)]
     pub again: bool,
+    /// What is written of it.
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// Where the results are.
     #[command(flatten)]
     pub results: ResultsArgs,
@@ -44,6 +48,8 @@ pub struct MatrixRunArgs {
 
 /// Runs it.
 pub(super) fn run(context: &Context, args: &MatrixRunArgs) -> Result<()> {
+    args.reports.require_one_output(context)?;
+    let began = now();
     let stop = StopFlag::on_signals()?;
     let dir = args.results.dir(context)?;
     let plan = plan(context, args)?;
@@ -60,7 +66,8 @@ pub(super) fn run(context: &Context, args: &MatrixRunArgs) -> Result<()> {
     results.write_plan(&plan)?;
     let counts = matrix::run::run(context, &plan, &results, &options, &stop)?;
     say(context, &counts);
-    judge(context, &plan, &results, &options)
+    let (results, options, reports) = (&results, &options, &args.reports);
+    MatrixEnd { plan: &plan, results, options, reports, began, ran: counts.ran > 0 }.judge(context)
 }
 
 /// The plan that was named, or else the one that is wanted.

@@ -15,7 +15,8 @@ use report::{ProgressUnit, counted, table};
 use serde::Serialize;
 
 use super::ResultsArgs;
-use super::ending::judge;
+use super::ending::MatrixEnd;
+use super::report::ReportArgs;
 
 /// How often the controller is asked while somebody waits.
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -37,6 +38,9 @@ pub struct CollectArgs {
     /// Wait until all tasks have ended
     #[arg(long)]
     pub wait: bool,
+    /// What is written of it.
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// Where the results are.
     #[command(flatten)]
     pub results: ResultsArgs,
@@ -131,12 +135,15 @@ fn shown(rows: &[TaskRow]) -> String {
 
 /// Judges what is there, once all tasks have ended if that is wanted.
 pub(super) fn collect(context: &Context, args: &CollectArgs) -> Result<()> {
+    args.reports.require_one_output(context)?;
     let submitted = Submitted::open(context, &args.results)?;
     let states = if args.wait { wait(context, &submitted)? } else { submitted.states(context)? };
     let kept = submitted.results.read_all(&submitted.plan);
     say_lost(context, &submitted, &states, &kept);
     say_skew(context, &kept);
-    judge(context, &submitted.plan, &submitted.results, &RunOptions::default())
+    let Submitted { results, plan, submission } = &submitted;
+    let (options, reports) = (&RunOptions::default(), &args.reports);
+    MatrixEnd { plan, results, options, reports, began: submission.when, ran: true }.judge(context)
 }
 
 /// Waits until no task will do anything any more by itself.
