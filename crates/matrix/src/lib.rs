@@ -3,12 +3,9 @@
 //! of each cell of it.
 //!
 //! A [`matrix_file::MatrixFile`] says what is wanted; a [`plan::Plan`] is that for the kernels that
-//! there are now, and says of each cell all that it depends on. Whatever runs cells, here or on many
-//! machines, takes the plan and writes a [`cell_result::CellResult`] a cell. A
+//! there are now, and says of each cell all that it depends on. Whatever runs cells, here or on
+//! many machines, takes the plan and writes a [`cell_result::CellResult`] a cell. A
 //! [`summary::Summary`] is both put together, and judged.
-
-#[cfg(test)]
-extern crate self as matrix;
 
 pub mod cell_result;
 mod grid;

@@ -57,9 +57,9 @@ pub fn html(summary: &Summary<'_>, results: &ResultsDir, history: &[RunRecord]) 
                 (overview::header(summary, results, history))
                 main {
                     (cell_list::bad(summary, &logs))
-                    (cell_list::known(summary, &logs))
                     (overview::changed(summary, history))
                     (grid_table::section(summary))
+                    (cell_list::known(summary, &logs))
                     (cell_list::others(summary))
                     (overview::runs(history))
                 }

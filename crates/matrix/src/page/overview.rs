@@ -102,9 +102,9 @@ fn contents(summary: &Summary<'_>, history: &[RunRecord]) -> Markup {
     let has = |states: &[CellState]| states.iter().any(|state| counts.contains_key(state));
     let sections = [
         (true, "failed", "What failed"),
-        (has(&[CellState::KnownFailure]), "known", "Known failures"),
         (true, "changed", "What changed"),
         (true, "matrix", "The matrix"),
+        (has(&[CellState::KnownFailure]), "known", "Known failures"),
         (has(&[CellState::Passed, CellState::Skipped]), "others", "What passed or was skipped"),
         (!history.is_empty(), "runs", "Runs"),
     ];
