@@ -121,7 +121,8 @@ impl Cluster {
     }
 
     fn daemon(&mut self, name: &str, cmd: Cmd) {
-        let cmd = self.with_conf(cmd).bound("KILL");
+        // Where they are, they leave their core files.
+        let cmd = self.with_conf(cmd).cwd(self.dir.clone()).bound("KILL");
         let child = cmd.spawn(Stdio::null(), Stdio::null()).unwrap();
         self.daemons.insert(name.to_owned(), child);
     }
@@ -145,7 +146,7 @@ impl Cluster {
 
     /// What one of Slurm's programs prints.
     pub(super) fn ask(&self, words: &[&str]) -> String {
-        run(&self.with_conf(Cmd::new(words[0]).args(&words[1..]))).1
+        run(&self.with_conf(Cmd::new(words[0]).args(&words[1..])).cwd(self.dir.clone())).1
     }
 
     /// `matrix` with these words, about the results in the shared directory.
