@@ -126,12 +126,19 @@ const LINES: &[(&str, &[Line])] = &[
     ),
     (
         "matrix submit",
-        &[(&[3], "--slurm --project {}/project --kernel prepared --results {}/new", "Slurm's")],
+        &[
+            (
+                &[0],
+                "--slurm --project {}/project --kernel prepared --results {}/new --limit 2 --sbcast",
+                "would run: sbatch --parsable --requeue",
+            ),
+            (&[2], "--project {}/project --kernel prepared", "--slurm"),
+        ],
     ),
     ("matrix status", &[(&[3], "--results {}/new", "there are no results")]),
-    ("matrix collect", &[(&[3], "--results {}/new", "there are no results")]),
+    ("matrix collect", &[(&[3], "--results {}/new --wait", "there are no results")]),
     ("matrix cancel", &[(&[3], "--results {}/new", "there are no results")]),
-    ("matrix task", &[(&[2], "--results {}/new --nonce x", "SLURM_ARRAY_JOB_ID: is not set")]),
+    ("matrix task", &[(&[2], "--results {}/new --nonce x", "is not set: this command is for Slurm's")]),
     ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
     (
         "new",

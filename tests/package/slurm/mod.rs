@@ -2,6 +2,7 @@
 //! Matrices on a cluster: the real munged, slurmctld and slurmd, four nodes of them on this
 //! machine.
 
+mod broadcast;
 mod cluster;
 mod ending;
 mod faults;
@@ -13,8 +14,14 @@ use libtest_mimic::Trial;
 use crate::suite::Suite;
 
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
-    [same::trials(suite), ending::trials(suite), faults::trials(suite), refusals::trials(suite)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        same::trials(suite),
+        broadcast::trials(suite),
+        ending::trials(suite),
+        faults::trials(suite),
+        refusals::trials(suite),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -32,6 +32,13 @@ pub(super) struct ClusterFacts {
     pub(super) array: usize,
 }
 
+impl ClusterFacts {
+    /// Of a cluster that cannot be asked.
+    pub(super) fn usual() -> Self {
+        Self { name: String::new(), array: USUAL_ARRAY }
+    }
+}
+
 impl<'a> SlurmClient<'a> {
     /// The clients of this machine, of a version that will do.
     ///

@@ -74,6 +74,20 @@ impl fmt::Display for JobState {
     }
 }
 
+/// Whether no task of these will do anything any more by itself: all have ended, are held, or wait
+/// for one that is.
+pub fn is_over(states: &[JobState]) -> bool {
+    let is_held = |state: &JobState| state.step() == JobStep::Held;
+    let waits_for_another = |state: &JobState| state.word == "PENDING" && state.reason == "Dependency";
+    let held = states.iter().any(is_held);
+    let over = |state: &JobState| match state.step() {
+        JobStep::Held | JobStep::Ended => true,
+        JobStep::Waiting => held && waits_for_another(state),
+        JobStep::Running => false,
+    };
+    states.iter().all(over)
+}
+
 /// Reads what squeue printed, a line a task; lines that are none are left out.
 pub(super) fn parse(text: &str) -> Vec<JobState> {
     text.lines().filter_map(line).collect()
@@ -111,6 +125,24 @@ mod tests {
         ];
         assert_eq!(shown, expected.map(|(shown, step)| (shown.to_owned(), step)));
         assert_eq!((all[0].job, all[0].index), (1, 3));
+    }
+
+    #[test]
+    fn who_waits_for_what_is_held_waits_for_ever() {
+        let held = "1|0|PENDING||launch failed requeued held\n";
+        let behind = "2|0|PENDING||Dependency\n2|1|PENDING||Dependency\n";
+        for (text, over) in [
+            (String::new(), true),
+            ("1|0|COMPLETED|n1|None\n".to_owned(), true),
+            (held.to_owned(), true),
+            (format!("{held}1|1|RUNNING|n1|None\n"), false),
+            (format!("1|0|RUNNING|n1|None\n{behind}"), false),
+            (behind.to_owned(), false),
+            (format!("{held}{behind}"), true),
+            (format!("{held}{behind}3|0|PENDING||Resources\n"), false),
+        ] {
+            assert_eq!(is_over(&parse(&text)), over, "{text}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod task;
 mod version;
 
 pub use client::SlurmClient;
-pub use jobs::{JobState, JobStep};
+pub use jobs::{JobState, JobStep, is_over};
 pub use submission::{Submission, SubmittedArray};
 pub use submit::{SlurmRequest, SubmitOrder, submit};
-pub use task::{TaskEnvironment, run_task};
+pub use task::{TaskEnvironment, TaskPlace, run_task};

@@ -10,11 +10,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use kernel::context::Context;
 use kmodfile::release::Release;
 use report::durable;
-use report::failure::Failure;
+use report::failure::{Exit, Failure, exit_of};
 use report::fingerprint::Fingerprint;
 use report::process::Cmd;
 
-use super::client::SlurmClient;
+use super::client::{ClusterFacts, SlurmClient};
 use super::jobs::JobStep;
 use super::script;
 use super::submission::{Submission, SubmittedArray};
@@ -37,6 +37,8 @@ pub struct SlurmRequest {
     pub cpus: usize,
     /// MiB.
     pub memory: u64,
+    /// Whether tool and plan are brought to each node's own disk (sbcast(1)).
+    pub broadcast: bool,
 }
 
 /// A job array that is to be submitted.
@@ -74,21 +76,18 @@ pub fn submit(
     results: &ResultsDir,
     request: &SlurmRequest,
 ) -> Result<(Vec<SubmitOrder>, Option<Submission>)> {
-    let client = SlurmClient::find(&context.report)?;
     let dir = results.dir().join("slurm");
-    let _lock = if context.dry_run { None } else { Some(locked(&dir)?) };
-    require_none_alive(&client, results)?;
-    let facts = client.facts()?;
     let nonce = nonce(plan);
     let tool = tool_place(results, &context.program)?;
-    let orders: Vec<SubmitOrder> = left(plan, results)
-        .chunks(facts.array.max(1))
-        .map(|kernels| SubmitOrder {
-            sbatch: sbatch(request, kernels.len(), results, &tool, &nonce),
-            kernels: kernels.to_vec(),
-        })
-        .collect();
-    if context.dry_run || orders.is_empty() {
+    let letter = SubmitLetter { request, results, tool: &tool, nonce: nonce.clone() };
+    let kernels = left(plan, results);
+    if context.dry_run {
+        return Ok((letter.orders(&kernels, told(context, results)?.array), None));
+    }
+    let _lock = locked(&dir)?;
+    let (client, facts) = ask(context, results)?;
+    let mut orders = letter.orders(&kernels, facts.array);
+    if orders.is_empty() {
         return Ok((orders, None));
     }
     results.write_plan(plan)?;
@@ -98,13 +97,36 @@ pub fn submit(
     let when = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut submission =
         Submission { plan: plan.id.clone(), cluster: facts.name, when, nonce, arrays: Vec::new() };
-    for order in &orders {
+    for order in &mut orders {
+        if let Some(last) = submission.arrays.last() {
+            order.sbatch = letter.sbatch(order.kernels.len(), Some(&last.job.to_string()));
+        }
         let job = client.submit(order.sbatch.clone())?;
         submission.arrays.push(SubmittedArray { job, kernels: order.kernels.clone() });
         // After each: what was submitted has to be found again.
         submission.write(results)?;
     }
     Ok((orders, Some(submission)))
+}
+
+/// The controller, and what it says of itself, if it knows of no task that still writes there.
+fn ask<'a>(context: &'a Context, results: &ResultsDir) -> Result<(SlurmClient<'a>, ClusterFacts)> {
+    let client = SlurmClient::find(&context.report)?;
+    require_none_alive(&client, results)?;
+    let facts = client.facts()?;
+    Ok((client, facts))
+}
+
+/// The same for a dry run, which does not need a cluster.
+fn told(context: &Context, results: &ResultsDir) -> Result<ClusterFacts> {
+    match ask(context, results) {
+        Ok((_, facts)) => Ok(facts),
+        Err(error) if exit_of(&error) == Exit::Missing => {
+            context.report.warn(&format!("{error:#}"));
+            Ok(ClusterFacts::usual())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Holds the directory of a submission while it is made.
@@ -146,7 +168,7 @@ fn nonce(plan: &Plan) -> String {
 /// Where the tool is among the results: by its content, so that one that runs is never written to.
 fn tool_place(results: &ResultsDir, program: &Utf8Path) -> Result<Utf8PathBuf> {
     let hash = durable::digest_of(program)?.with_context(|| format!("looking for {program}"))?;
-    Ok(results.dir().join("tool").join(&hash[..16]).join("cargo-kmod"))
+    Ok(results.dir().join("tool").join(hash).join("cargo-kmod"))
 }
 
 fn bring(program: &Utf8Path, place: &Utf8Path) -> Result<()> {
@@ -161,27 +183,97 @@ fn bring(program: &Utf8Path, place: &Utf8Path) -> Result<()> {
     durable::publish(&beside, place)
 }
 
-/// The command that submits an array of so many tasks.
-fn sbatch(request: &SlurmRequest, tasks: usize, results: &ResultsDir, tool: &Utf8Path, nonce: &str) -> Cmd {
-    let last = tasks.saturating_sub(1);
-    let limit = request.limit.map(|limit| format!("%{limit}")).unwrap_or_default();
-    let dir = results.dir();
-    let mut cmd = Cmd::new("sbatch")
-        .args(["--parsable", "--requeue", "--open-mode=append", "--signal=B:TERM@60"])
-        .arg("--kill-on-invalid-dep=yes")
-        .arg("--job-name=kmod-matrix")
-        .arg(format!("--array=0-{last}{limit}"))
-        .arg(format!("--cpus-per-task={}", request.cpus))
-        .arg(format!("--mem={}M", request.memory))
-        .arg(format!("--export={ENVIRONMENT}"))
-        .arg(format!("--chdir={dir}"))
-        // sbatch(1), "FILENAME PATTERN": a backslash would take the pattern for text.
-        .arg(format!("--output={}", dir.join("slurm/%A_%a.log")));
-    if let Some(queue) = &request.queue {
-        cmd = cmd.arg(format!("--partition={queue}"));
+/// What is the same in all commands of a submission.
+struct SubmitLetter<'a> {
+    request: &'a SlurmRequest,
+    results: &'a ResultsDir,
+    tool: &'a Utf8Path,
+    nonce: String,
+}
+
+impl SubmitLetter<'_> {
+    /// Arrays of tasks, of which the cluster takes so many in one.
+    fn orders(&self, kernels: &[Release], most: usize) -> Vec<SubmitOrder> {
+        let arrays = kernels.chunks(most.max(1)).enumerate();
+        let order = |(number, kernels): (usize, &[Release])| SubmitOrder {
+            sbatch: self.sbatch(kernels.len(), (number > 0).then_some("JOB")),
+            kernels: kernels.to_vec(),
+        };
+        arrays.map(order).collect()
     }
-    if let Some(time) = &request.time {
-        cmd = cmd.arg(format!("--time={time}"));
+
+    /// The command that submits an array of so many tasks. The limit is one of each array (sbatch(1),
+    /// `--array`): so that it is one of all, an array begins when the one `before` it has ended.
+    fn sbatch(&self, tasks: usize, before: Option<&str>) -> Cmd {
+        let (request, dir) = (self.request, self.results.dir());
+        let last = tasks.saturating_sub(1);
+        let limit = request.limit.map(|limit| format!("%{limit}")).unwrap_or_default();
+        let before = before.filter(|_| request.limit.is_some());
+        let options = [
+            before.map(|job| format!("--dependency=afterany:{job}")),
+            request.queue.as_ref().map(|queue| format!("--partition={queue}")),
+            request.time.as_ref().map(|time| format!("--time={time}")),
+        ];
+        Cmd::new("sbatch")
+            .args(["--parsable", "--requeue", "--open-mode=append", "--signal=B:TERM@60"])
+            .arg("--kill-on-invalid-dep=yes")
+            .arg("--job-name=kmod-matrix")
+            .arg(format!("--array=0-{last}{limit}"))
+            .arg(format!("--cpus-per-task={}", request.cpus))
+            .arg(format!("--mem={}M", request.memory))
+            .arg(format!("--export={ENVIRONMENT}"))
+            .arg(format!("--chdir={dir}"))
+            .arg(format!("--output={}/slurm/%A_%a.log", literal(dir)))
+            .args(options.into_iter().flatten())
+            .args([dir.join("slurm/task.sh").as_str(), self.tool.as_str(), dir.as_str(), &self.nonce])
+            .args(request.broadcast.then_some(script::BROADCAST))
     }
-    cmd.args([dir.join("slurm/task.sh").as_str(), tool.as_str(), dir.as_str(), nonce])
+}
+
+/// A path in a pattern of sbatch(1), "FILENAME PATTERN".
+fn literal(path: &Utf8Path) -> String {
+    path.as_str().replace('%', "%%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_for_each_array() {
+        let results = ResultsDir::planned(Utf8Path::new("/a b/50%"));
+        let tool = Utf8Path::new("/a b/50%/tool/0/cargo-kmod");
+        let kernels: Vec<Release> = (0..3).map(|number| format!("1.0.{number}").parse().unwrap()).collect();
+        let lines = |request: &SlurmRequest| -> Vec<String> {
+            let letter = SubmitLetter { request, results: &results, tool, nonce: "n".to_owned() };
+            letter.orders(&kernels, 2).iter().map(|order| order.sbatch.line()).collect()
+        };
+        let all = "sbatch --parsable --requeue --open-mode=append --signal=B:TERM@60 \
+                   --kill-on-invalid-dep=yes --job-name=kmod-matrix";
+        let rest = format!(
+            "--cpus-per-task=2 --mem=500M --export={ENVIRONMENT} '--chdir=/a b/50%' \
+             '--output=/a b/50%%/slurm/%A_%a.log'"
+        );
+        let script = "'/a b/50%/slurm/task.sh' '/a b/50%/tool/0/cargo-kmod' '/a b/50%' n";
+        let plain = SlurmRequest { cpus: 2, memory: 500, ..SlurmRequest::default() };
+        assert_eq!(
+            lines(&plain),
+            [format!("{all} --array=0-1 {rest} {script}"), format!("{all} --array=0-0 {rest} {script}"),]
+        );
+        let limited = SlurmRequest {
+            limit: Some(1),
+            queue: Some("long".to_owned()),
+            time: Some("1:00:00".to_owned()),
+            broadcast: true,
+            ..plain
+        };
+        let queue = "--partition=long --time=1:00:00";
+        assert_eq!(
+            lines(&limited),
+            [
+                format!("{all} --array=0-1%1 {rest} {queue} {script} broadcast"),
+                format!("{all} --array=0-0%1 {rest} --dependency=afterany:JOB {queue} {script} broadcast"),
+            ]
+        );
+    }
 }

@@ -59,6 +59,17 @@ impl TaskEnvironment {
     }
 }
 
+/// Where a task finds what it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskPlace<'a> {
+    /// The directory of results.
+    pub results: &'a Utf8Path,
+    /// By which it is known.
+    pub nonce: &'a str,
+    /// The node's own directory with the plan, where that was brought to it.
+    pub own: Option<&'a Utf8Path>,
+}
+
 /// Runs the cells of a task's kernel. What says nothing of the module is tried on another node, a
 /// few times; a crash of the kernel never is.
 ///
@@ -67,12 +78,11 @@ impl TaskEnvironment {
 /// Missing, if the directory is not that of the submission; refused, if another plan is in it.
 pub fn run_task(
     context: &Context,
-    dir: &Utf8Path,
-    nonce: &str,
+    place: TaskPlace<'_>,
     task: TaskEnvironment,
     stop: &StopFlag,
 ) -> Result<()> {
-    let (results, plan, kernel) = opened(dir, nonce, task)?;
+    let (results, plan, kernel) = opened(place, task)?;
     let options = RunOptions {
         kernels: vec![kernel.clone()],
         retries: task.restarts,
@@ -90,7 +100,8 @@ pub fn run_task(
 }
 
 /// The directory of a submission, as a node sees it.
-fn opened(dir: &Utf8Path, nonce: &str, task: TaskEnvironment) -> Result<(ResultsDir, Plan, Release)> {
+fn opened(place: TaskPlace<'_>, task: TaskEnvironment) -> Result<(ResultsDir, Plan, Release)> {
+    let TaskPlace { results: dir, nonce, own } = place;
     let there = fs_err::read_to_string(dir.join("slurm/nonce")).unwrap_or_default();
     if there != nonce {
         let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -99,7 +110,10 @@ fn opened(dir: &Utf8Path, nonce: &str, task: TaskEnvironment) -> Result<(Results
             .remedy("put the results into a directory that all nodes see at the same place: --results DIR")
             .into());
     }
-    let (results, plan) = ResultsDir::open(dir)?;
+    let (results, mut plan) = ResultsDir::open(dir)?;
+    if let Some(own) = own {
+        plan = Plan::read(&own.join("plan.json"))?;
+    }
     let submission = submitted(&results, nonce, task)?;
     let none = || {
         let what = format!("task {}_{}", task.job, task.index);

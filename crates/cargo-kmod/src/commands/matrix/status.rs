@@ -9,7 +9,7 @@ use kernel::context::Context;
 use matrix::plan::Plan;
 use matrix::results::{KeptResults, ResultsDir};
 use matrix::run::{RunOptions, StopFlag};
-use matrix::slurm::{JobState, JobStep, SlurmClient, Submission};
+use matrix::slurm::{JobState, JobStep, SlurmClient, Submission, is_over};
 use report::failure::Failure;
 use report::{ProgressUnit, counted, table};
 use serde::Serialize;
@@ -163,7 +163,7 @@ fn wait(context: &Context, submitted: &Submitted) -> Result<Vec<JobState>> {
             let alive = |state: &&JobState| matches!(state.step(), JobStep::Waiting | JobStep::Running);
             let alive = states.iter().filter(alive).count();
             step.reach(u64::try_from(all.saturating_sub(alive)).unwrap_or_default());
-            if alive == 0 {
+            if is_over(states) {
                 step.done("Ended", &counted(all, "task", "tasks"));
                 return Ok(states.clone());
             }

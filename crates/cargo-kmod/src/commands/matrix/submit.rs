@@ -29,9 +29,9 @@ pub struct SubmitArgs {
     /// Submit this plan
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "projects", "kernels", "steps"])]
     pub plan: Option<Utf8PathBuf>,
-    /// Nodes of this partition [default: the cluster's own default]
-    #[arg(long, value_name = "NAME")]
-    pub partition: Option<String>,
+    /// Nodes of this partition of Slurm's [default: the cluster's own default]
+    #[arg(long, value_name = "PARTITION", visible_alias = "slurm-partition")]
+    pub queue: Option<String>,
     /// Tasks at the same time, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -45,6 +45,10 @@ pub struct SubmitArgs {
     /// Memory of a task in MiB
     #[arg(long, value_name = "MIB", default_value_t = MEMORY)]
     pub memory: u64,
+    /// Bring tool and plan to each node's own disk, with sbcast; only results are written to the
+    /// shared directory then
+    #[arg(long)]
+    pub sbcast: bool,
     /// A directory that this machine and all nodes have at the same place.
     #[command(flatten)]
     pub results: ResultsArgs,
@@ -66,11 +70,12 @@ pub(super) fn run(context: &Context, args: &SubmitArgs) -> Result<()> {
         None => args.wanted.plan(context)?,
     };
     let request = SlurmRequest {
-        queue: args.partition.clone(),
+        queue: args.queue.clone(),
         limit: args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         time: args.time.clone(),
         cpus: usize::try_from(args.cpus).unwrap_or(1),
         memory: args.memory,
+        broadcast: args.sbcast,
     };
     let dir = args.results.dir(context)?;
     let results = if context.dry_run { ResultsDir::planned(&dir) } else { ResultsDir::create(&dir)? };
