@@ -135,7 +135,13 @@ const LINES: &[(&str, &[Line])] = &[
             (&[2], "--project {}/project --kernel prepared", "--slurm"),
         ],
     ),
-    ("matrix status", &[(&[3], "--results {}/new", "there are no results")]),
+    (
+        "matrix status",
+        &[
+            (&[3], "--results {}/new", "there are no results"),
+            (&[3], "--results {}/results", "nothing was submitted with results there"),
+        ],
+    ),
     ("matrix collect", &[(&[3], "--results {}/new --wait", "there are no results")]),
     ("matrix cancel", &[(&[3], "--results {}/new", "there are no results")]),
     ("matrix task", &[(&[2], "--results {}/new --nonce x", "is not set: this command is for Slurm's")]),

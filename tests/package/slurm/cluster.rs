@@ -51,6 +51,12 @@ impl Cluster {
 
     /// The same, with each node's daemon started as `node` has it.
     pub(super) fn start_with(suite: &Suite, node: impl Fn(&Self, Cmd) -> Cmd) -> Self {
+        // So few tasks in an array that a few kernels are several.
+        Self::start_of(suite, 5, node)
+    }
+
+    /// The same, with arrays of so many tasks at most.
+    pub(super) fn start_of(suite: &Suite, array: usize, node: impl Fn(&Self, Cmd) -> Cmd) -> Self {
         programs::ensure(suite.context(), &[SLURM]).unwrap();
         let (guard, dir) = scratch();
         let dir = dir.canonicalize_utf8().unwrap();
@@ -59,7 +65,7 @@ impl Cluster {
             fs_err::create_dir(dir.join(part)).unwrap();
         }
         let mut cluster = Self { _dir: guard, dir, daemons: BTreeMap::new() };
-        cluster.configure();
+        cluster.configure(array);
         let key: Vec<u8> = (0..128_u8).map(|byte| byte.wrapping_mul(37)).collect();
         let file = cluster.dir.join("munge.key");
         fs_err::write(&file, key).unwrap();
@@ -87,7 +93,7 @@ impl Cluster {
         cluster
     }
 
-    fn configure(&self) {
+    fn configure(&self, array: usize) {
         let dir = &self.dir;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let user = Cmd::new("id").arg("--user").read(&Report::silent()).unwrap();
@@ -104,7 +110,7 @@ impl Cluster {
             "ClusterName=trial\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser={user}\nSlurmdUser={user}\n\
              AuthType=auth/munge\nCredType=cred/munge\nAuthInfo=socket={dir}/munge.socket,cred_expire=5\n\
              ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSelectType=select/cons_tres\n\
-             SelectTypeParameters=CR_CPU_Memory\nReturnToService=2\nMpiDefault=none\nMaxArraySize=5\n\
+             SelectTypeParameters=CR_CPU_Memory\nReturnToService=2\nMpiDefault=none\nMaxArraySize={array}\n\
              SlurmctldPort={}\nSlurmdPort={}\nSlurmctldPidFile={dir}/slurmctld.pid\n\
              SlurmdPidFile={dir}/slurmd-%n.pid\nStateSaveLocation={dir}/state\nSlurmdSpoolDir={dir}/spool/%n\n\
              SlurmctldLogFile={dir}/log/slurmctld.log\nSlurmdLogFile={dir}/log/slurmd-%n.log\n\
@@ -180,12 +186,17 @@ impl Cluster {
     /// Writes a plan: one project on so many kernels that nobody has, for each of which `script`
     /// is run.
     pub(super) fn plan(&self, kernels: usize, script: &str) -> Plan {
+        self.plan_of(&["one"], kernels, script)
+    }
+
+    /// The same, of these projects.
+    pub(super) fn plan_of(&self, projects: &[&str], kernels: usize, script: &str) -> Plan {
         let check = self.dir.join("check");
         fs_err::write(&check, format!("#!/bin/sh\nn=${{KMOD_KERNEL##*.}}\ncd {}\n{script}\n", self.dir))
             .unwrap();
         fs_err::set_permissions(&check, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let project = PlannedProject {
-            name: "one".to_owned(),
+        let project = |name: &&str| PlannedProject {
+            name: (*name).to_owned(),
             version: "1".to_owned(),
             dir: self.dir.clone(),
             sources: String::new(),
@@ -207,9 +218,11 @@ impl Cluster {
         };
         let kernels: Vec<PlannedKernel> = (0..kernels).map(kernel).collect();
         let steps = vec![CellStep::Run(check)];
-        let cell = |kernel: &PlannedKernel| Cell::new(&project, kernel, steps.clone(), Vec::new());
-        let cells = kernels.iter().map(cell).collect();
-        let plan = Plan::new(env!("CARGO_PKG_VERSION"), None, vec![project], kernels, cells);
+        let projects: Vec<PlannedProject> = projects.iter().map(project).collect();
+        let cell = |project, kernel| Cell::new(project, kernel, steps.clone(), Vec::new());
+        let of = |kernel| projects.iter().map(move |project| cell(project, kernel));
+        let cells = kernels.iter().flat_map(of).collect();
+        let plan = Plan::new(env!("CARGO_PKG_VERSION"), None, projects.clone(), kernels.clone(), cells);
         fs_err::write(self.dir.join("plan.json"), plan.text()).unwrap();
         plan
     }

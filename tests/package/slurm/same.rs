@@ -43,19 +43,28 @@ fn same(suite: &Suite) {
     assert!(status == 0 && said.contains("1 of 1"), "{said}");
 }
 
+/// A figure, and no bar: what a task costs is the cluster's, and one second a cell is little.
 fn cost(suite: &Suite) {
-    let cluster = Cluster::start(suite);
-    cluster.plan(12, "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done");
-    let begun = Instant::now();
-    cluster.submit(&["--limit", "2"]);
-    let (status, said) = cluster.collect();
-    let there = begun.elapsed().as_secs_f64();
-    assert_eq!(status, 0, "{said}");
-    let begun = Instant::now();
-    let local = ["matrix", "run", "--jobs", "2", "--plan", "plan.json", "--results", "local"];
-    run(&tool(&local).cwd(cluster.dir.clone()));
-    let here = begun.elapsed().as_secs_f64();
-    println!("12 cells on four nodes: {there:.1} s, on this machine: {here:.1} s, {:.2} of it", there / here);
+    let cluster = Cluster::start_of(suite, 1001, |_, slurmd| slurmd);
+    let projects = ["a", "b", "c", "d", "e", "f"];
+    for (projects, kernels) in [(&projects[..], 2), (&projects[..1], 12)] {
+        cluster.plan_of(projects, kernels, "sleep 1");
+        let begun = Instant::now();
+        cluster.submit(&["--limit", "2"]);
+        let (status, said) = cluster.collect();
+        let there = begun.elapsed().as_secs_f64();
+        assert_eq!(status, 0, "{said}");
+        let begun = Instant::now();
+        let local = format!("local-{kernels}");
+        let local = ["matrix", "run", "--jobs", "2", "--plan", "plan.json", "--results", &local];
+        let (status, said) = run(&tool(&local).cwd(cluster.dir.clone()));
+        let here = begun.elapsed().as_secs_f64();
+        assert_eq!(status, 0, "{said}");
+        println!(
+            "12 cells in {kernels} tasks, two at once: {there:.1} s; on this machine: {here:.1} s: {:.2}",
+            there / here
+        );
+    }
 }
 
 fn real(suite: &Suite) {

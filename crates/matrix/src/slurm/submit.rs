@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Submits what is left of a plan.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,8 +22,14 @@ use super::submission::{Submission, SubmittedArray};
 use crate::plan::Plan;
 use crate::results::ResultsDir;
 
-/// Variables that tasks have of whoever submits them; of all others none.
-const ENVIRONMENT: &str = "HOME,PATH,USER,LANG,XDG_CACHE_HOME,KMOD_STORE";
+/// Variables that tasks have of whoever submits them. They are all that sbatch is given, with what
+/// is Slurm's own; had it names of variables, each node would read its user's login files first,
+/// for which su takes its time (sbatch(1), `--export`).
+const ENVIRONMENT: &[&str] =
+    &["HOME", "PATH", "USER", "LANG", "XDG_CACHE_HOME", "KMOD_STORE", "SLURM_CONF", "SLURM_CLUSTERS"];
+
+/// What options of sbatch begin with that the administrator or the user has set for all jobs.
+const OPTIONS: &str = "SBATCH_";
 
 /// What is asked of the cluster for each task.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +86,8 @@ pub fn submit(
     let dir = results.dir().join("slurm");
     let nonce = nonce(plan);
     let tool = tool_place(results, &context.program)?;
-    let letter = SubmitLetter { request, results, tool: &tool, nonce: nonce.clone() };
+    let variables = given(std::env::vars_os());
+    let letter = SubmitLetter { request, results, tool: &tool, nonce: nonce.clone(), variables };
     let kernels = left(plan, results);
     if context.dry_run {
         return Ok((letter.orders(&kernels, told(context, results)?.array), None));
@@ -189,6 +197,13 @@ struct SubmitLetter<'a> {
     results: &'a ResultsDir,
     tool: &'a Utf8Path,
     nonce: String,
+    variables: Vec<(String, OsString)>,
+}
+
+/// Of all variables those that are given to sbatch.
+fn given(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, OsString)> {
+    let named = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    named.filter(|(name, _)| ENVIRONMENT.contains(&name.as_str()) || name.starts_with(OPTIONS)).collect()
 }
 
 impl SubmitLetter<'_> {
@@ -214,14 +229,17 @@ impl SubmitLetter<'_> {
             request.queue.as_ref().map(|queue| format!("--partition={queue}")),
             request.time.as_ref().map(|time| format!("--time={time}")),
         ];
-        Cmd::new("sbatch")
-            .args(["--parsable", "--requeue", "--open-mode=append", "--signal=B:TERM@60"])
+        let bare = self.variables.iter().fold(Cmd::new("sbatch").clean_env(), |cmd, (name, value)| {
+            // What the user has set need not be shown in the line.
+            cmd.secret_env(name, value)
+        });
+        bare.args(["--parsable", "--requeue", "--open-mode=append", "--signal=B:TERM@60"])
             .arg("--kill-on-invalid-dep=yes")
             .arg("--job-name=kmod-matrix")
             .arg(format!("--array=0-{last}{limit}"))
             .arg(format!("--cpus-per-task={}", request.cpus))
             .arg(format!("--mem={}M", request.memory))
-            .arg(format!("--export={ENVIRONMENT}"))
+            .arg("--export=ALL")
             .arg(format!("--chdir={dir}"))
             .arg(format!("--output={}/slurm/%A_%a.log", literal(dir)))
             .args(options.into_iter().flatten())
@@ -240,20 +258,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_the_environment_little_is_given() {
+        let all = ["PATH", "SECRET", "SBATCH_ACCOUNT", "SLURM_RESTART_COUNT", "SLURM_CONF", "HOMES"];
+        let given = given(all.iter().map(|name| (OsString::from(name), OsString::from("x"))));
+        let names: Vec<&str> = given.iter().map(|(name, _)| name.as_str()).collect();
+        // One submits from a job, too: what that is told of itself is not the tasks'.
+        assert_eq!(names, ["PATH", "SBATCH_ACCOUNT", "SLURM_CONF"]);
+    }
+
+    #[test]
     fn a_command_for_each_array() {
         let results = ResultsDir::planned(Utf8Path::new("/a b/50%"));
         let tool = Utf8Path::new("/a b/50%/tool/0/cargo-kmod");
         let kernels: Vec<Release> = (0..3).map(|number| format!("1.0.{number}").parse().unwrap()).collect();
         let lines = |request: &SlurmRequest| -> Vec<String> {
-            let letter = SubmitLetter { request, results: &results, tool, nonce: "n".to_owned() };
+            let variables = vec![("PATH".to_owned(), OsString::from("/bin"))];
+            let letter = SubmitLetter { request, results: &results, tool, nonce: "n".to_owned(), variables };
             letter.orders(&kernels, 2).iter().map(|order| order.sbatch.line()).collect()
         };
         let all = "sbatch --parsable --requeue --open-mode=append --signal=B:TERM@60 \
                    --kill-on-invalid-dep=yes --job-name=kmod-matrix";
-        let rest = format!(
-            "--cpus-per-task=2 --mem=500M --export={ENVIRONMENT} '--chdir=/a b/50%' \
-             '--output=/a b/50%%/slurm/%A_%a.log'"
-        );
+        let rest = "--cpus-per-task=2 --mem=500M --export=ALL '--chdir=/a b/50%' \
+                    '--output=/a b/50%%/slurm/%A_%a.log'";
         let script = "'/a b/50%/slurm/task.sh' '/a b/50%/tool/0/cargo-kmod' '/a b/50%' n";
         let plain = SlurmRequest { cpus: 2, memory: 500, ..SlurmRequest::default() };
         assert_eq!(
