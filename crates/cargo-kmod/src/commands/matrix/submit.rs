@@ -30,7 +30,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "projects", "kernels", "steps"])]
     pub plan: Option<Utf8PathBuf>,
     /// Nodes of this partition of Slurm's [default: the cluster's own default]
-    #[arg(long, value_name = "PARTITION", visible_alias = "slurm-partition")]
+    #[arg(long = "partition", value_name = "NAME", visible_alias = "queue")]
     pub queue: Option<String>,
     /// Tasks at the same time, at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
