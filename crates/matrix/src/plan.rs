@@ -5,6 +5,7 @@
 //! known by the hash of all that its result depends on: a result is that of a cell for ever, and a
 //! change of anything makes it another cell.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::Result;
@@ -236,12 +237,14 @@ impl Plan {
 
     /// What is wrong with a plan that somebody has written or changed.
     fn fault(&self) -> Option<String> {
-        let mut seen = std::collections::HashSet::new();
+        let projects: HashSet<&str> = self.projects.iter().map(|project| project.name.as_str()).collect();
+        let kernels: HashSet<&Release> = self.kernels.iter().map(|kernel| &kernel.release).collect();
+        let mut seen = HashSet::new();
         for cell in &self.cells {
-            if self.project(&cell.project).is_none() {
+            if !projects.contains(cell.project.as_str()) {
                 return Some(format!("cell {}: there is no project {}", cell.id, cell.project));
             }
-            if self.kernel(&cell.kernel).is_none() {
+            if !kernels.contains(&cell.kernel) {
                 return Some(format!("cell {}: there is no kernel {}", cell.id, cell.kernel));
             }
             if !seen.insert(&cell.id) {

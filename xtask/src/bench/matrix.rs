@@ -70,61 +70,91 @@ fn kernels(context: &Context) -> Vec<Release> {
     all.iter().filter(|kdir| patched(kdir)).map(|kdir| kdir.release().clone()).collect()
 }
 
-/// Each vehicle built and booted for each kernel: from nothing, and with what was built.
+/// Each vehicle booted for each kernel, with what was built; and the first of them, the guard, built
+/// from nothing: the other one is compiled for minutes, and compiling keeps all processors busy in
+/// either way.
 fn real(context: &Context, kernels: &[Release], runs: usize) -> Result<Results> {
     let scratch = Scratch::new(context, "matrix")?;
-    let file = scratch.path().join("matrix.toml");
     let vehicles = [repository(), repository().join("cifs")];
-    fs_err::write(&file, format!("projects = {vehicles:?}\nkernels = {kernels:?}\nsteps = [\"insmod\"]\n"))?;
-    let cells = format!("{} × 2 vehicles", counted(kernels.len(), "kernel", "kernels"));
+    let cells = counted(kernels.len(), "kernel", "kernels");
     let mut results = Results::default();
-    let (apart, together) = (scratch.path().join("apart"), scratch.path().join("together"));
-    let one_after_another = || one_after_another(context, kernels, &vehicles, &apart);
-    let at_once = |again: bool| at_once(context, &file, &together, again);
-    let what = |how: &str| format!("{cells}, {how}");
-    // Saved machines are there before anything counts.
-    one_after_another()?;
-    fs_err::remove_dir_all(&apart)?;
-    let built = [
-        once(&context.report, Subject::new(what("from nothing, one after another"), one_after_another))?,
-        once(&context.report, Subject::new(what("from nothing, matrix --jobs 2"), || at_once(false)))?,
+    let trial = MatrixTrial { context, kernels, dir: scratch.path(), target: None };
+    let both = [
+        Subject::new(format!("{cells} × 2 vehicles, one after another"), || {
+            trial.one_after_another(&vehicles)
+        }),
+        Subject::new(format!("{cells} × 2 vehicles, matrix --jobs 2"), || trial.at_once(&vehicles, true)),
+        Subject::new(format!("{cells} × 2 vehicles, nothing changed"), || trial.at_once(&vehicles, false)),
     ];
-    results.judgements.push(LimitCheck::ratio(&built[1], &built[0], AT_ONCE));
-    let warm = vec![
-        Subject::new(what("built, one after another"), one_after_another),
-        Subject::new(what("built, matrix --jobs 2"), || at_once(true)),
-        Subject::new(what("nothing changed"), || at_once(false)),
+    let both = in_turns(&context.report, runs.min(3), both.into())?;
+    results.judgements.push(LimitCheck::ratio(&both[1], &both[0], AT_ONCE));
+    results.judgements.push(LimitCheck::seconds(&both[2], UNCHANGED));
+    let guard = &vehicles[..1];
+    let [apart, together] = ["apart", "together"]
+        .map(|name| MatrixTrial { target: Some(scratch.path().join(name)), ..trial.clone() });
+    let from_nothing = [
+        once(
+            &context.report,
+            Subject::new(format!("the guard for {cells}, from nothing, one after another"), || {
+                apart.one_after_another(guard)
+            }),
+        )?,
+        once(
+            &context.report,
+            Subject::new(format!("the guard for {cells}, from nothing, matrix --jobs 2"), || {
+                together.at_once(guard, true)
+            }),
+        )?,
     ];
-    let warm = in_turns(&context.report, runs.min(3), warm)?;
-    results.judgements.push(LimitCheck::ratio(&warm[1], &warm[0], AT_ONCE));
-    results.judgements.push(LimitCheck::seconds(&warm[2], UNCHANGED));
-    results.timings.extend(built.into_iter().chain(warm));
+    results.judgements.push(LimitCheck::ratio(&from_nothing[1], &from_nothing[0], AT_ONCE));
+    results.timings.extend(both.into_iter().chain(from_nothing));
     Ok(results)
 }
 
-/// What a user would do in a loop.
-fn one_after_another(
-    context: &Context,
-    kernels: &[Release],
-    vehicles: &[Utf8PathBuf],
-    target: &Utf8Path,
-) -> Result<()> {
-    for kernel in kernels {
-        for vehicle in vehicles {
-            Cmd::new(&context.program)
-                .args(["insmod", "--kernel", kernel.as_str(), "--project", vehicle.as_str()])
-                .args(["--target-dir", target.join(vehicle.file_name().unwrap_or("one")).as_str()])
-                .run(&context.report)?;
-        }
-    }
-    Ok(())
+/// Kernels by projects, in one way or the other.
+#[derive(Clone)]
+struct MatrixTrial<'a> {
+    context: &'a Context,
+    kernels: &'a [Release],
+    /// Where results go.
+    dir: &'a Utf8Path,
+    /// Where what is built goes, if not where it usually does.
+    target: Option<Utf8PathBuf>,
 }
 
-fn at_once(context: &Context, file: &Utf8Path, target: &Utf8Path, again: bool) -> Result<()> {
-    let cmd = Cmd::new(&context.program).args(["matrix", "run", file.as_str(), "--jobs", JOBS]);
-    let cmd = cmd.args(["--target-dir", target.as_str(), "--results", target.join("results").as_str()]);
-    let cmd = if again { cmd.arg("--again") } else { cmd };
-    cmd.run(&context.report).map(drop)
+impl MatrixTrial<'_> {
+    /// What a user would do in a loop.
+    fn one_after_another(&self, projects: &[Utf8PathBuf]) -> Result<()> {
+        for kernel in self.kernels {
+            for project in projects {
+                let words = ["insmod", "--kernel", kernel.as_str(), "--project", project.as_str()];
+                self.cmd(&words).run(&self.context.report)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn at_once(&self, projects: &[Utf8PathBuf], again: bool) -> Result<()> {
+        let results = self.dir.join(format!("results-{}", projects.len()));
+        let mut cmd = self.cmd(&["matrix", "run", "--step", "insmod", "--jobs", JOBS]);
+        for project in projects {
+            cmd = cmd.args(["--project", project.as_str()]);
+        }
+        for kernel in self.kernels {
+            cmd = cmd.args(["--kernel", kernel.as_str()]);
+        }
+        cmd = cmd.args(["--results", results.as_str()]);
+        let cmd = if again { cmd.arg("--again") } else { cmd };
+        cmd.run(&self.context.report).map(drop)
+    }
+
+    fn cmd(&self, words: &[&str]) -> Cmd {
+        let cmd = Cmd::new(&self.context.program).args(words).cwd(self.dir);
+        match &self.target {
+            Some(dir) => cmd.args(["--target-dir", dir.as_str()]),
+            None => cmd,
+        }
+    }
 }
 
 /// Plans of cells that do nothing.

@@ -2,7 +2,7 @@
 //! What is to be done next: kernels that are to be prepared, cells that wait, and the memory that
 //! is left for them. Decisions only; who does them is elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use kmodfile::release::Release;
 
@@ -55,7 +55,7 @@ pub(super) enum Next {
 /// All that waits and runs.
 #[derive(Debug)]
 pub(super) struct Board {
-    cells: Vec<WaitingCell>,
+    cells: VecDeque<WaitingCell>,
     kernels: BTreeMap<Release, KernelState>,
     /// MiB that nobody has.
     memory: u64,
@@ -74,7 +74,7 @@ impl Board {
         preparing_at_once: usize,
         preparing_memory: u64,
     ) -> Self {
-        Self { cells, kernels, memory, running: 0, preparing_at_once, preparing_memory }
+        Self { cells: cells.into(), kernels, memory, running: 0, preparing_at_once, preparing_memory }
     }
 
     /// What to do next. A job that is given counts as running until [`Board::ended`].
@@ -89,7 +89,7 @@ impl Board {
             matches!(state, KernelState::Ready | KernelState::Failed(_)) && self.fits(cell.memory)
         };
         if let Some(at) = self.cells.iter().position(ready) {
-            let cell = self.cells.remove(at);
+            let cell = self.cells.remove(at).expect("it has a place there");
             self.take(cell.memory);
             return Next::Job(match self.kernels.get(&cell.kernel) {
                 Some(KernelState::Failed(why)) => Job::GiveUp(cell, why.clone()),
@@ -103,6 +103,9 @@ impl Board {
     /// all of them busy.
     fn to_prepare(&self) -> Option<Release> {
         let preparing = |state: &&KernelState| matches!(state, KernelState::Preparing);
+        if !self.kernels.values().any(|state| matches!(state, KernelState::Waiting)) {
+            return None;
+        }
         if self.kernels.values().filter(preparing).count() >= self.preparing_at_once
             || !self.fits(self.preparing_memory)
         {

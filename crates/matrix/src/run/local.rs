@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! All cells of a plan on this machine: as many at once as processors and memory allow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -302,14 +302,18 @@ fn left(spent: f64, ended: usize, all: usize, workers: usize) -> Option<Duration
 }
 
 fn board(context: &Context, plan: &Plan, cells: &[&Cell]) -> Board {
+    let known: HashMap<&Release, &PlannedKernel> =
+        plan.kernels.iter().map(|kernel| (&kernel.release, kernel)).collect();
     let waiting = cells.iter().enumerate().map(|(number, cell)| WaitingCell {
         number,
         kernel: cell.kernel.clone(),
-        memory: needed(cell, plan.kernel(&cell.kernel)),
+        memory: needed(cell, known.get(&cell.kernel).copied()),
     });
-    let kernels = plan.kernels.iter().map(|kernel| {
-        let here: Vec<&&Cell> = cells.iter().filter(|cell| cell.kernel == kernel.release).collect();
-        (kernel.release.clone(), state(context, plan, kernel, &here))
+    let mut by_kernel: HashMap<&Release, Vec<&Cell>> = HashMap::new();
+    cells.iter().for_each(|cell| by_kernel.entry(&cell.kernel).or_default().push(cell));
+    let kernels = plan.kernels.iter().filter_map(|kernel| {
+        let here = by_kernel.get(&kernel.release)?;
+        Some((kernel.release.clone(), state(context, plan, kernel, here)))
     });
     let kernels: BTreeMap<Release, KernelState> = kernels.collect();
     let at_once = (context.jobs / BUSY).clamp(1, AT_ONCE);
@@ -318,7 +322,7 @@ fn board(context: &Context, plan: &Plan, cells: &[&Cell]) -> Board {
 }
 
 /// Whether a kernel is ready for these cells.
-fn state(context: &Context, plan: &Plan, kernel: &PlannedKernel, cells: &[&&Cell]) -> KernelState {
+fn state(context: &Context, plan: &Plan, kernel: &PlannedKernel, cells: &[&Cell]) -> KernelState {
     let built_for = cells.iter().any(|cell| cell.steps.iter().any(CellStep::needs_kernel));
     // What was made here, or is installed, is there or cannot be had.
     let of_archive = kernel.suite.is_some();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a matrix came to: recorded, shown, written, and as an exit status.
 
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use kernel::context::Context;
 use matrix::history;
-use matrix::plan::Plan;
+use matrix::plan::{CellId, Plan};
 use matrix::results::ResultsDir;
 use matrix::run::RunOptions;
 use matrix::summary::Summary;
@@ -53,8 +54,8 @@ impl MatrixEnd<'_> {
         } else {
             before.runs
         };
-        let meant = self.options.cells(plan);
-        summary.cells.retain(|judged| meant.iter().any(|cell| cell.id == judged.cell.id));
+        let meant: HashSet<&CellId> = self.options.cells(plan).iter().map(|cell| &cell.id).collect();
+        summary.cells.retain(|judged| meant.contains(&judged.cell.id));
         self.reports.write(context, &summary, results, &runs)?;
         require_good(&summary)
     }
