@@ -120,7 +120,7 @@ fn not_shared(suite: &Suite) {
     let (status, said) = cluster.collect();
     assert_eq!(status, 1, "{said}");
     assert_eq!(cluster.states(), [CellState::Lost, CellState::Lost]);
-    assert!(said.contains("1 cell without a result; Slurm says FAILED"), "{said}");
+    assert!(said.contains("1 cell without a result; Slurm says FAILED (NonZeroExitCode) on n"), "{said}");
     // What a task says of it, in a log that nobody else sees.
     let task = ["task", "--nonce", "another"];
     let cmd = cluster.cmd(&task).env("SLURM_ARRAY_JOB_ID", "1").env("SLURM_ARRAY_TASK_ID", "0");

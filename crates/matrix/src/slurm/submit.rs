@@ -25,8 +25,17 @@ use crate::results::ResultsDir;
 /// Variables that tasks have of whoever submits them. They are all that sbatch is given, with what
 /// is Slurm's own; had it names of variables, each node would read its user's login files first,
 /// for which su takes its time (sbatch(1), `--export`).
-const ENVIRONMENT: &[&str] =
-    &["HOME", "PATH", "USER", "LANG", "XDG_CACHE_HOME", "KMOD_STORE", "SLURM_CONF", "SLURM_CLUSTERS"];
+const ENVIRONMENT: &[&str] = &[
+    "HOME",
+    "PATH",
+    "USER",
+    "LANG",
+    "XDG_CACHE_HOME",
+    "KMOD_STORE",
+    "SLURM_CONF",
+    "SLURM_CLUSTERS",
+    "SLURM_JWT",
+];
 
 /// What options of sbatch begin with that the administrator or the user has set for all jobs.
 const OPTIONS: &str = "SBATCH_";
@@ -217,8 +226,9 @@ impl SubmitLetter<'_> {
         arrays.map(order).collect()
     }
 
-    /// The command that submits an array of so many tasks. The limit is one of each array (sbatch(1),
-    /// `--array`): so that it is one of all, an array begins when the one `before` it has ended.
+    /// The command that submits an array of so many tasks. The limit is one of each array
+    /// (sbatch(1), `--array`): so that it is one of all, an array begins when the one `before` it
+    /// has ended.
     fn sbatch(&self, tasks: usize, before: Option<&str>) -> Cmd {
         let (request, dir) = (self.request, self.results.dir());
         let last = tasks.saturating_sub(1);
