@@ -247,18 +247,14 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Jobs first: their processes are no children of these daemons.
-        self.ask(&["scancel", "--state=PENDING", "--user", &whoami()]);
-        for number in 1..=NODES {
-            for pid in processes_with(&format!("SLURMD_NODENAME=n{number}")) {
-                if belongs_to(pid, self.dir.as_str()) {
-                    kill_process(pid, Signal::KILL).ok();
-                }
-            }
-        }
         for daemon in self.daemons.values_mut() {
             daemon.kill().ok();
             daemon.wait().ok();
+        }
+        // Jobs, and who watches over each and would wait for the controller, are no children of
+        // these.
+        for pid in processes_with(&format!("SLURM_CONF={}/slurm.conf", self.dir)) {
+            kill_process(pid, Signal::KILL).ok();
         }
         if std::thread::panicking() {
             for log in ["slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3", "slurmd-n4"] {
@@ -269,10 +265,6 @@ impl Drop for Cluster {
             }
         }
     }
-}
-
-fn whoami() -> String {
-    Cmd::new("id").arg("--user").read(&Report::silent()).unwrap_or_default()
 }
 
 /// The slurmstepd that has started a process.
@@ -293,11 +285,6 @@ fn processes_with(variable: &str) -> Vec<Pid> {
 fn has(pid: i32, variable: &str) -> bool {
     let environ = fs_err::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environ.split(|byte| *byte == 0).any(|one| one == variable.as_bytes())
-}
-
-fn belongs_to(pid: Pid, dir: &str) -> bool {
-    let environ = fs_err::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-    String::from_utf8_lossy(&environ).contains(dir)
 }
 
 /// Ports that nobody has.
