@@ -38,6 +38,7 @@ mod rpm_matrix;
 mod rpm_sign;
 mod sign;
 mod slurm;
+mod store;
 mod suite;
 mod third_party;
 mod unprivileged;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         install::trials(&suite),
         sign::trials(&suite),
         slurm::trials(&suite),
+        store::trials(&suite),
         third_party::trials(&suite),
         unprivileged::trials(&suite),
         weak_modules::trials(&suite),

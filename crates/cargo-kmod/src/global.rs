@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use kernel::root::RootChoice;
+use kernel::store_place::StorePlace;
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -31,9 +32,23 @@ pub struct Global {
     /// Where what is built goes [default: target in the project's directory]
     #[arg(long, global = true, value_name = "DIR", env = "CARGO_TARGET_DIR")]
     pub target_dir: Option<Utf8PathBuf>,
+    /// Where prepared kernels are fetched from, and put for other machines that have their cache at
+    /// the same place: a directory, or rclone:REMOTE:PATH, as for S3
+    #[arg(long, global = true, value_name = "PLACE", env = "KMOD_STORE")]
+    pub store: Option<StorePlace>,
 }
 
 impl Global {
+    /// The store, from the root of the file system; a variable that is set to nothing names none.
+    pub fn kernel_store(&self) -> Result<Option<StorePlace>> {
+        let Some(store) = self.store.clone().filter(|store| !store.to_string().is_empty()) else {
+            return Ok(None);
+        };
+        let here = std::env::current_dir().context("asking for the current directory")?;
+        let here = Utf8PathBuf::try_from(here).context("the current directory's path is not UTF-8")?;
+        Ok(Some(store.within(&here)))
+    }
+
     /// The directory for what is built, from the root of the file system; a variable that is set to
     /// nothing names none.
     pub fn target(&self) -> Result<Option<Utf8PathBuf>> {

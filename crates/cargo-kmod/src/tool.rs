@@ -102,6 +102,7 @@ impl Tool {
             root_fs: global.root_fs,
             target: global.target()?.or_else(|| Some(home.as_ref()?.join("target"))),
             home,
+            store: global.kernel_store()?,
             ..Context::new(report, Cache::of_user()?, Utf8PathBuf::try_from(program)?)
         })
     }

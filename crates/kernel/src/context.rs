@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::machine::user;
 use crate::root::choice::RootChoice;
+use crate::store_place::StorePlace;
 use report::Report;
 use report::cache::Cache;
 use report::failure::Failure;
@@ -33,6 +34,8 @@ pub struct Context {
     pub home: Option<Utf8PathBuf>,
     /// Where what is built goes; without it, `target` in the project's directory.
     pub target: Option<Utf8PathBuf>,
+    /// Where prepared kernels are fetched from, and put for others.
+    pub store: Option<StorePlace>,
 }
 
 impl Context {
@@ -40,7 +43,18 @@ impl Context {
     /// processors.
     pub fn new(report: Report, cache: Cache, program: Utf8PathBuf) -> Self {
         let (yes, dry_run, root_fs) = (false, false, RootChoice::Auto);
-        Self { report, cache, program, yes, dry_run, root_fs, jobs: processors(), home: None, target: None }
+        Self {
+            report,
+            cache,
+            program,
+            yes,
+            dry_run,
+            root_fs,
+            jobs: processors(),
+            home: None,
+            target: None,
+            store: None,
+        }
     }
 
     /// The same surroundings, for something of which nothing is to be shown.
@@ -52,6 +66,7 @@ impl Context {
             program: self.program.clone(),
             home: self.home.clone(),
             target: self.target.clone(),
+            store: self.store.clone(),
             ..*self
         }
     }

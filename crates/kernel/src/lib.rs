@@ -33,6 +33,8 @@ pub mod sanitizing;
 mod seed;
 pub mod shared_source;
 mod source;
+pub mod store;
+pub mod store_place;
 pub mod toolchain;
 pub mod version;
 mod whole;

@@ -24,6 +24,7 @@ use crate::rust;
 use crate::seed::Seed;
 use crate::shared_source::SharedSource;
 use crate::source::Extent;
+use crate::store;
 use crate::toolchain::Toolchain;
 use kmodfile::architecture::Architecture;
 use kmodfile::config::{Config, OptionDifference};
@@ -54,6 +55,9 @@ impl Making<'_> {
         self.context.require_wet_run(&format!("prepare kernel {release}"))?;
         let place = Kdir::place_of(&self.context.cache, release);
         discard(&place, self.context, release)?;
+        if store::fetch_or_say(self.context, release, &self.inputs) {
+            return self.provide_source();
+        }
         fs_err::create_dir_all(&place)?;
         // Programs in the root are shown it, even where nothing is unpacked.
         fs_err::create_dir_all(self.context.cache.path("sources"))?;
@@ -69,7 +73,20 @@ impl Making<'_> {
                 version: Some(self.kernel.version().to_owned()),
             },
         };
-        new.make(|place| self.make(place))
+        new.make(|place| self.make(place))?;
+        store::keep_or_say(self.context, release, &self.inputs);
+        Ok(())
+    }
+
+    /// What a kernel that was made elsewhere leads to: its source is not in the store.
+    fn provide_source(&self) -> Result<()> {
+        if self.supply.is_some() {
+            return Ok(());
+        }
+        let package = self.parts.source;
+        self.archive.provide(&[package], &self.context.report)?;
+        let extent = Extent::ForModules(self.archive.architecture());
+        SharedSource::provide(self.context, self.archive, package, &self.kernel.release, extent).map(drop)
     }
 
     /// The Rust symbols that were proven; none in a kernel without Rust.

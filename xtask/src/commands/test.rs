@@ -54,6 +54,12 @@ pub const SLURM: &[Program] = &[
     program("munged", "munge", "knows the users of a cluster for trials"),
 ];
 
+/// A store of kernels behind a server of S3's, which is from Python's registry.
+pub const S3: &[Program] = &[
+    program("rclone", "rclone", "reaches a store of prepared kernels"),
+    program("python3", "python3-venv", "runs a server of S3's for trials"),
+];
+
 /// What the fuzz targets are compiled with.
 pub const FUZZ_PROGRAMS: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
 
@@ -81,6 +87,7 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
                 deploy::install::PROGRAMS,
                 crate::commands::test::PROGRAMS,
                 crate::commands::test::SLURM,
+                crate::commands::test::S3,
             ],
         )?;
     }

@@ -19,6 +19,7 @@ use crate::sanitizing::kconfig::Definitions;
 use crate::sanitizing::options;
 use crate::shared_source::SharedSource;
 use crate::source::Extent;
+use crate::store;
 use crate::whole::{WholeKernel, trim};
 use crate::{rust, source};
 use kmodfile::config::Config;
@@ -55,6 +56,9 @@ impl SanitizingKernel<'_> {
         if place.exists() {
             erase(&place)?;
         }
+        if store::fetch_or_say(self.context, release, &self.inputs) {
+            return self.provide_source();
+        }
         fs_err::create_dir_all(&place)?;
         report.note("Building", &format!("kernel {release} from source, once: {}", self.estimate()));
         let new = NewKernel {
@@ -69,7 +73,17 @@ impl SanitizingKernel<'_> {
         new.make(|place| {
             let (took, rust_symbols) = self.make(place)?;
             Ok(MadeTree { took, rust_symbols })
-        })
+        })?;
+        store::keep_or_say(self.context, release, &self.inputs);
+        Ok(())
+    }
+
+    /// What a kernel that was made elsewhere leads to: its source is not in the store.
+    fn provide_source(&self) -> Result<()> {
+        let package = self.archive.source(self.of)?;
+        self.archive.provide(&[package], &self.context.report)?;
+        let extent = Extent::ForModules(self.archive.architecture());
+        SharedSource::provide(self.context, self.archive, package, &self.of.release, extent).map(drop)
     }
 
     /// How long it takes, for people.

@@ -89,6 +89,9 @@ pub(super) fn call(tool: &ToolCall) -> Cmd {
         RootChoice::Host => cmd = cmd.args(["--root-fs", "host"]),
         RootChoice::Made => cmd = cmd.args(["--root-fs", "made"]),
     }
+    if let Some(store) = &tool.store {
+        cmd = cmd.args(["--store", &store.to_string()]);
+    }
     match &tool.target {
         Some(dir) => cmd.args(["--target-dir", dir.as_str()]),
         None => cmd,

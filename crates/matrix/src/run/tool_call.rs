@@ -4,6 +4,7 @@
 use camino::Utf8PathBuf;
 use kernel::context::Context;
 use kernel::root::RootChoice;
+use kernel::store_place::StorePlace;
 
 /// How the tool is run for a step.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct ToolCall {
     pub root_fs: RootChoice,
     /// Where what is built goes, if that was said.
     pub target: Option<Utf8PathBuf>,
+    /// Where prepared kernels are fetched from.
+    pub store: Option<StorePlace>,
 }
 
 impl ToolCall {
@@ -29,6 +32,7 @@ impl ToolCall {
             yes: context.yes,
             root_fs: context.root_fs,
             target: context.target.clone(),
+            store: context.store.clone(),
         }
     }
 }

@@ -37,6 +37,9 @@ const ENVIRONMENT: &[&str] = &[
     "SLURM_JWT",
 ];
 
+/// The one that names the store of prepared kernels.
+const STORE: &str = "KMOD_STORE";
+
 /// What options of sbatch begin with that the administrator or the user has set for all jobs.
 const OPTIONS: &str = "SBATCH_";
 
@@ -95,7 +98,11 @@ pub fn submit(
     let dir = results.dir().join("slurm");
     let nonce = nonce(plan);
     let tool = tool_place(results, &context.program)?;
-    let variables = given(std::env::vars_os());
+    let mut variables = given(std::env::vars_os());
+    if let Some(store) = &context.store {
+        variables.retain(|(name, _)| name != STORE);
+        variables.push((STORE.to_owned(), store.to_string().into()));
+    }
     let letter = SubmitLetter { request, results, tool: &tool, nonce: nonce.clone(), variables };
     let kernels = left(plan, results);
     if context.dry_run {
