@@ -272,12 +272,19 @@ fn stage_of(project: &Project, target: &BuildTarget) -> Utf8PathBuf {
     target.stage(&project.name, &project.version)
 }
 
-/// What was built of the same inputs, if it is still there whole.
+/// What was built, as it is kept.
+fn stamp(place: &Utf8Path) -> Utf8PathBuf {
+    place.join("built.json")
+}
+
+/// What was built of the same inputs, if it is still there whole: what make left in the staged copy,
+/// too, of which projects that use these modules take symbols and headers.
 fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
-    let built: Built = serde_json::from_slice(&fs_err::read(place.join("built.json")).ok()?).ok()?;
+    let built: Built = serde_json::from_slice(&fs_err::read(stamp(place)).ok()?).ok()?;
     let whole = |object: &Object| {
         let debug = object.debug.as_ref().is_none_or(|debug| debug.exists());
-        debug && object.file.metadata().is_ok_and(|meta| meta.len() == object.size)
+        let left = object.unstripped.exists();
+        debug && left && object.file.metadata().is_ok_and(|meta| meta.len() == object.size)
     };
     (built.inputs == inputs && built.objects.iter().all(whole)).then_some(built)
 }
@@ -365,6 +372,7 @@ impl Building<'_> {
         }
         let step = self.context.report.step("Building", what);
         target_dir::make(&self.context.target_of(&self.project.dir))?;
+        self.discard_stamp()?;
         self.lay_out(sources)?;
         self.patch()?;
         self.pre_build()?;
@@ -661,14 +669,47 @@ impl Building<'_> {
         }
     }
 
+    /// From here on the staged copy is no longer that of the last build: should this one fail, a
+    /// source that is as it was before is built again, not `Fresh`.
+    fn discard_stamp(&self) -> Result<()> {
+        match fs_err::remove_file(stamp(&self.place)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn write_stamp(&self, built: &Built) -> Result<()> {
-        durable::replace(&self.place.join("built.json"), &serde_json::to_vec_pretty(built)?)
+        durable::replace(&stamp(&self.place), &serde_json::to_vec_pretty(built)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A project that uses the module takes what it exports from the staged copy.
+    #[test]
+    fn what_has_lost_a_file_is_not_fresh() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let (file, unstripped) = (dir.join("out.ko"), dir.join("staged.ko"));
+        let stamped = serde_json::json!({
+            "release": "7.2.11", "project": "x-1", "place": dir, "inputs": "now",
+            "objects": [{
+                "name": "x", "file": file, "size": 1, "debug": null,
+                "unstripped": unstripped, "unstripped_size": 1,
+            }],
+        });
+        fs_err::write(stamp(dir), stamped.to_string()).unwrap();
+        for lost in [&file, &unstripped] {
+            fs_err::write(&file, "1").unwrap();
+            fs_err::write(&unstripped, "1").unwrap();
+            assert!(fresh(dir, "now").is_some());
+            assert!(fresh(dir, "before").is_none());
+            fs_err::remove_file(lost).unwrap();
+            assert!(fresh(dir, "now").is_none(), "{lost}");
+        }
+    }
 
     #[test]
     fn a_kernel_that_forces_signatures_needs_a_key() {
