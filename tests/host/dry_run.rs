@@ -145,6 +145,8 @@ const LINES: &[(&str, &[Line])] = &[
     ("matrix collect", &[(&[3], "--results {}/new --wait", "there are no results")]),
     ("matrix cancel", &[(&[3], "--results {}/new", "there are no results")]),
     ("matrix task", &[(&[2], "--results {}/new --nonce x", "is not set: this command is for Slurm's")]),
+    ("matrix ci github", &[(&[0], "made.toml --output {}/new", "would write {}/new")]),
+    ("matrix ci gitlab", &[(&[3], "matrix.toml --output {}/new", "cannot be read")]),
     ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
     (
         "new",
@@ -272,6 +274,7 @@ fn lay_out(scratch: &Scratch) {
         write(&dir.join(name).join("made.c"), "");
     }
     write(&dir.join("plain/Kbuild"), "obj-m := made.o\n");
+    write(&dir.join("project/made.toml"), "projects = [\".\"]\nkernels = [\"prepared\"]\n");
     let spec = fs_err::read_to_string(xtask::repository().join("kmod.spec")).unwrap();
     let head = |line: &str| match line.split_whitespace().take(2).collect::<Vec<_>>()[..] {
         ["%global", "kmod_name"] => "%global kmod_name made".to_owned(),

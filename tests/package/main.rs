@@ -6,6 +6,7 @@ mod builds;
 mod chain;
 #[path = "../chained.rs"]
 mod chained;
+mod ci;
 mod corpus;
 mod dkms;
 #[path = "../dkms/corpus.rs"]
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         librust::trials(&suite),
         builds::trials(&suite),
         chain::trials(&suite),
+        ci::trials(&suite),
         from_source::trials(&suite),
         given::trials(&suite),
         inspection::trials(&suite),

@@ -190,7 +190,7 @@ impl Command {
             Self::Insmod(args) if args.secure_boot => commands::secure_boot::run(context, args),
             Self::Insmod(args) => commands::insmod::run(context, args),
             Self::Vm(command) => commands::vm::run(context, command),
-            Self::Matrix(command) => commands::matrix::run(context, command),
+            Self::Matrix(command) => commands::matrix::run(context, tool, command),
             Self::Rpm(args) => commands::rpm::run(context, args),
             Self::WeakModules(args) => commands::weak_modules::run(context, args),
             Self::Setup(args) => commands::setup::run(context, tool, args),

@@ -12,6 +12,7 @@
 extern crate self as matrix;
 
 pub mod cell_result;
+pub mod ci_jobs;
 mod grid;
 pub mod history;
 pub mod kernel_selector;

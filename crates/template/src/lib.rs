@@ -26,6 +26,7 @@
 //! assert!(files.iter().any(|file| file.path == "hello_world.c"));
 //! ```
 
+pub mod ci;
 pub mod in_tree;
 
 mod date;

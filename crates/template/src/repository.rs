@@ -3,6 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::ci::{self, Installation, MatrixPath, Pipeline, Share};
 use crate::fill::fill;
 use crate::in_tree::InTreeModule;
 use crate::makefile::{Makefile, makefile};
@@ -81,17 +82,37 @@ struct New<'a> {
 impl New<'_> {
     fn every_kind(&self) -> Vec<File> {
         vec![
-            plain(".github/workflows/ci.yml", self.fill(include_str!("../files/github-ci.yml"), &[])),
+            plain(".github/workflows/kmod.yml", ci::github(&self.pipeline())),
             plain(".gitignore", include_str!("../files/gitignore")),
-            plain(".gitlab-ci.yml", self.fill(include_str!("../files/gitlab-ci.yml"), &[])),
-            program(
-                ".ci/prepare",
-                self.fill(include_str!("../files/ci-prepare"), &[("tool", &self.tool_for_ci())]),
-            ),
+            plain(".gitlab-ci.yml", ci::gitlab(&self.pipeline())),
+            program(ci::PREPARE, ci::script(&self.tool_for_ci())),
             plain("LICENSE", include_str!("../files/LICENSE")),
             plain("Makefile", makefile(&self.makefile())),
             plain("kmod.spec", kmod_spec(&self.spec())),
+            plain(MATRIX, self.matrix()),
         ]
+    }
+
+    /// What CI runs, and whoever wants to know before that.
+    fn pipeline(&self) -> Pipeline {
+        Pipeline {
+            file: MatrixPath::parse(MATRIX).expect("a path of our own"),
+            tool: own(self.command()),
+            install: Installation::Prepared,
+            cache: self.request.cache.clone(),
+            share: Share::Kernel,
+        }
+    }
+
+    /// A rebuild is for the line whose patches it has, and `tests/run` would only do it again.
+    fn matrix(&self) -> String {
+        let values = match &self.request.kind {
+            Kind::C | Kind::Rust => {
+                [("newest", "two"), ("count", "2"), ("steps", "\"build\", \"insmod\", \"run:tests/run\"")]
+            }
+            Kind::Fix(_) => [("newest", "one"), ("count", "1"), ("steps", "\"build\", \"insmod\"")],
+        };
+        self.fill(include_str!("../files/matrix.toml"), &values)
     }
 
     fn in_c(&self) -> Vec<File> {
@@ -302,6 +323,9 @@ impl New<'_> {
     }
 }
 
+/// What is tried on which kernels.
+const MATRIX: &str = "matrix.toml";
+
 /// The first version of a new repository.
 const VERSION: &str = "0.1.0";
 
@@ -426,7 +450,8 @@ mod tests {
     fn every_place_is_filled_and_every_file_ends_cleanly() {
         for (_, files) in all() {
             for File { path, text, .. } in files.iter().filter(|file| file.path != "LICENSE") {
-                assert!(!text.contains("{{"), "{path}:\n{text}");
+                // GitHub's expressions are no places.
+                assert!(!text.replace("${{", "").contains("{{"), "{path}:\n{text}");
                 assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{path}:\n{text}");
                 assert!(!text.contains("\n\n\n"), "{path}:\n{text}");
                 assert!(!text.lines().any(|line| line.ends_with([' ', '\t'])), "{path}:\n{text}");

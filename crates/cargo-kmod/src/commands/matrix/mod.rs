@@ -2,6 +2,7 @@
 //! `cargo kmod matrix`: projects by kernels.
 
 mod cell;
+mod ci;
 mod ending;
 mod merge;
 mod plan;
@@ -16,6 +17,8 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 use kernel::context::Context;
+
+use crate::tool::Tool;
 
 /// `cargo kmod matrix`.
 #[derive(Debug, Subcommand)]
@@ -46,6 +49,9 @@ pub enum MatrixCommand {
     ///
     /// Whatever came of it, the exit status is 0 if it could be written.
     Report(report::MatrixReportArgs),
+    /// Print a pipeline that runs the matrix on machines of GitHub's or GitLab's
+    #[command(subcommand)]
+    Ci(ci::CiCommand),
 }
 
 /// Where results are.
@@ -66,7 +72,7 @@ impl ResultsArgs {
 }
 
 /// Runs it.
-pub fn run(context: &Context, command: &MatrixCommand) -> Result<()> {
+pub fn run(context: &Context, tool: &Tool, command: &MatrixCommand) -> Result<()> {
     match command {
         MatrixCommand::Plan(args) => plan::run(context, args),
         MatrixCommand::Run(args) => run::run(context, args),
@@ -78,5 +84,6 @@ pub fn run(context: &Context, command: &MatrixCommand) -> Result<()> {
         MatrixCommand::Cancel(args) => status::cancel(context, args),
         MatrixCommand::Task(args) => task::run(context, args),
         MatrixCommand::Report(args) => report::run(context, args),
+        MatrixCommand::Ci(command) => ci::run(context, tool, command),
     }
 }
