@@ -147,6 +147,14 @@ const LINES: &[(&str, &[Line])] = &[
     ("matrix task", &[(&[2], "--results {}/new --nonce x", "is not set: this command is for Slurm's")]),
     ("matrix ci github", &[(&[0], "made.toml --output {}/new", "would write {}/new")]),
     ("matrix ci gitlab", &[(&[3], "matrix.toml --output {}/new", "cannot be read")]),
+    (
+        "matrix preflight",
+        &[
+            (&[3], "--results {}/new", "there are no results"),
+            (&[2], "--results {}/results --html - --markdown -", "give all but one a file"),
+            (&[0, 3], "--results {}/results --html {}/new --notify touch {}/new", ""),
+        ],
+    ),
     ("matrix merge", &[(&[3], "{}/project --results {}/new", "there are no results")]),
     (
         "new",

@@ -28,6 +28,7 @@ mod matrix_sample;
 #[path = "../packings.rs"]
 mod packings;
 mod page;
+mod preflight;
 mod progress;
 mod rebuild;
 mod roots;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let trials = [
         roots::trials(&suite),
         page::trials(&suite),
+        preflight::trials(&suite),
         progress::trials(&suite),
         rpm::trials(&suite),
         rpm_foreign::trials(&suite),

@@ -23,6 +23,7 @@ pub mod page;
 pub mod partition;
 pub mod plan;
 pub mod planning;
+pub mod preflight;
 pub mod reports;
 pub mod results;
 pub mod run;

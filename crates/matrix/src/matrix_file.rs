@@ -134,6 +134,11 @@ impl TryFrom<OneOrMore> for Patterns {
 }
 
 impl Patterns {
+    /// A pattern that this text alone matches.
+    pub fn exactly(text: &str) -> Self {
+        Self(vec![Pattern::new(&Pattern::escape(text)).expect("nothing in it is a pattern")])
+    }
+
     /// Whether one of them matches; with none, anything does.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(text))

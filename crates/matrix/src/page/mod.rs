@@ -78,7 +78,7 @@ fn logs(summary: &Summary<'_>) -> usize {
 
 /// Text in which every character is one that is seen: control characters as `cat -v` has them,
 /// those that turn text round by the sign for what cannot be shown.
-fn readable(text: &str) -> String {
+pub(crate) fn readable(text: &str) -> String {
     let mut readable = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -90,7 +90,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Text in a line that Markdown takes for nothing but text.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -112,7 +112,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Text in a block that it cannot end.
-fn fenced(text: &str) -> String {
+pub(crate) fn fenced(text: &str) -> String {
     let runs = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(3.max(runs + 1));
     let plain: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();

@@ -10,4 +10,5 @@ mod text;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
+pub(crate) use markdown::{escaped, fenced};
 pub use text::text;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod board;
+mod built;
 mod cell;
 mod command;
 mod local;
@@ -14,6 +15,7 @@ mod stop;
 mod tool_call;
 mod unprepared;
 
+pub use built::built_modules;
 pub use cell::run_cell;
 pub use local::{RunCounts, run};
 pub use options::RunOptions;

@@ -6,6 +6,7 @@ mod ci;
 mod ending;
 mod merge;
 mod plan;
+mod preflight;
 mod report;
 mod run;
 mod status;
@@ -52,6 +53,13 @@ pub enum MatrixCommand {
     /// Print a pipeline that runs the matrix on machines of GitHub's or GitLab's
     #[command(subcommand)]
     Ci(ci::CiCommand),
+    /// Say what the archive's next kernels will break, before machines get them
+    ///
+    /// Kernels that are newer than those of the last result, of the same flavours, are run with its
+    /// projects. Said is what fails, and what has changed of the symbols that the modules use: gone,
+    /// moved, of another CRC, or, by the kernels' BTF, of another prototype. The exit status is 1 if
+    /// something breaks.
+    Preflight(Box<preflight::PreflightArgs>),
 }
 
 /// Where results are.
@@ -85,5 +93,6 @@ pub fn run(context: &Context, tool: &Tool, command: &MatrixCommand) -> Result<()
         MatrixCommand::Task(args) => task::run(context, args),
         MatrixCommand::Report(args) => report::run(context, args),
         MatrixCommand::Ci(command) => ci::run(context, tool, command),
+        MatrixCommand::Preflight(args) => preflight::run(context, args),
     }
 }

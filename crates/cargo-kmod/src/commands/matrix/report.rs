@@ -96,22 +96,31 @@ impl ReportArgs {
     ///
     /// Usage.
     pub(super) fn require_one_output(&self, context: &Context) -> Result<(), Failure> {
-        let to: Vec<&str> =
-            self.to_output().into_iter().chain(context.report.json().then_some("--json")).collect();
-        if to.len() < 2 {
-            return Ok(());
-        }
-        let reason = "all of them would go to standard output";
-        Err(Failure::usage(to.join(", "), reason).remedy("give all but one a file"))
+        require_one_output(context, self.to_output())
     }
 
     fn to_output(&self) -> Vec<&'static str> {
-        let all = [("--html", &self.html), ("--junit", &self.junit), ("--markdown", &self.markdown)];
-        all.into_iter()
-            .filter(|(_, to)| **to == Some(Destination::Output))
-            .map(|(option, _)| option)
-            .collect()
+        to_output(&[("--html", &self.html), ("--junit", &self.junit), ("--markdown", &self.markdown)])
     }
+}
+
+/// The options of which the report goes to standard output.
+pub(super) fn to_output(all: &[(&'static str, &Option<Destination>)]) -> Vec<&'static str> {
+    all.iter().filter(|(_, to)| **to == Some(Destination::Output)).map(|(option, _)| *option).collect()
+}
+
+/// Refuses two reports that would go to standard output, of which `--json` is one.
+///
+/// # Errors
+///
+/// Usage.
+pub(super) fn require_one_output(context: &Context, options: Vec<&str>) -> Result<(), Failure> {
+    let to: Vec<&str> = options.into_iter().chain(context.report.json().then_some("--json")).collect();
+    if to.len() < 2 {
+        return Ok(());
+    }
+    let reason = "all of them would go to standard output";
+    Err(Failure::usage(to.join(", "), reason).remedy("give all but one a file"))
 }
 
 fn written(context: &Context, to: &Destination, text: impl FnOnce() -> Result<String>) -> Result<()> {

@@ -15,7 +15,7 @@ use report::failure::Failure;
 use crate::commands::tested::here;
 
 /// The version that cells depend on.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Which projects, on which kernels, by which steps.
 #[derive(Clone, Debug, Args)]
