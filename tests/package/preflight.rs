@@ -22,8 +22,8 @@ pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     ]
 }
 
-/// Kernels of which the second has another prototype of a function of the first, and the third lacks
-/// one: what Debian really shipped.
+/// Kernels of which the second has another prototype of a function of the first, and the third
+/// lacks one: what Debian really shipped.
 const SHIPPED: [&str; 3] = ["7.2.12+deb14-cloud-amd64", "7.2.13+deb14-cloud-amd64", "7.3-cloud-amd64"];
 
 /// A matrix in a directory of its own.
@@ -162,9 +162,7 @@ fn what_changed_is_named(suite: &Suite) {
     let prepared = |release: &&str| Kdir::open(cache, &release.parse().unwrap()).is_some();
     let all = kernels(suite);
     let offered = |release: &&str| all.iter().any(|kernel| kernel.release.as_str() == *release);
-    if !SHIPPED.iter().all(|release| prepared(&release))
-        || !SHIPPED[1..].iter().all(|release| offered(&release))
-    {
+    if !SHIPPED.iter().all(prepared) || !SHIPPED[1..].iter().all(offered) {
         eprintln!("not tried, as one of {SHIPPED:?} is not prepared or not in the archive");
         return;
     }

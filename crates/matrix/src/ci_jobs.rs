@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The jobs that a pipeline has for a plan: a job a kernel, or so many of equal size.
 
+use report::counted;
 use report::failure::Failure;
 use report::fingerprint::Fingerprint;
-use template::ci::{CiJob, Share};
+use template::ci::{CiJob, CiShare};
 
 use crate::partition::Partition;
 use crate::plan::{Plan, PlannedKernel};
@@ -19,17 +20,17 @@ const DIGITS: usize = 16;
 /// # Errors
 ///
 /// Refused, if there are none, or more than a pipeline has.
-pub fn jobs(plan: &Plan, share: Share) -> Result<Vec<CiJob>, Failure> {
+pub fn jobs(plan: &Plan, share: CiShare) -> Result<Vec<CiJob>, Failure> {
     let jobs = match share {
-        Share::Kernel => plan.kernels.iter().map(|kernel| of_kernel(plan, kernel)).collect(),
-        Share::Partition(count) => parts(plan, count.get()),
+        CiShare::Kernel => plan.kernels.iter().map(|kernel| of_kernel(plan, kernel)).collect(),
+        CiShare::Partition(count) => parts(plan, count.get()),
     };
     let refused = |reason: String| Failure::refused(format!("plan {}", plan.id), reason);
     match jobs.len() {
         0 => Err(refused("has no cells, and so no jobs".to_owned())
             .remedy("name kernels that there are: cargo kmod kernel list --all")),
         count if count > LIMIT => {
-            Err(refused(format!("has {count} kernels, and pipelines have {LIMIT} jobs at most"))
+            Err(refused(format!("{}, and pipelines have {LIMIT} at most", counted(count, "job", "jobs")))
                 .remedy("--by partition:20"))
         }
         _ => Ok(jobs),
@@ -93,13 +94,13 @@ mod tests {
         Plan::new("0.1.0", None, vec![project], kernels, cells)
     }
 
-    fn share(count: u32) -> Share {
-        Share::Partition(NonZeroU32::new(count).unwrap())
+    fn share(count: u32) -> CiShare {
+        CiShare::Partition(NonZeroU32::new(count).unwrap())
     }
 
     #[test]
     fn each_kernel_is_a_job_whose_cache_is_known_by_what_it_is_made_of() {
-        let jobs = jobs(&plan(2), Share::Kernel).unwrap();
+        let jobs = jobs(&plan(2), CiShare::Kernel).unwrap();
         assert_eq!(jobs.len(), 2);
         let expected = CiJob {
             name: "7.2.1+deb13-amd64".to_owned(),
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn no_jobs_and_too_many_are_refused() {
-        let refused = |count| jobs(&plan(count), Share::Kernel).unwrap_err();
+        let refused = |count| jobs(&plan(count), CiShare::Kernel).unwrap_err();
         assert!(refused(0).reason.contains("no cells"));
         assert_eq!(refused(201).remedy.as_deref(), Some("--by partition:20"));
         assert_eq!(jobs(&plan(201), share(20)).unwrap().len(), 20);

@@ -3,7 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::{self, Installation, MatrixPath, Pipeline, Share};
+use crate::ci::{self, CiShare, Installation, MatrixPath, Pipeline};
 use crate::fill::fill;
 use crate::in_tree::InTreeModule;
 use crate::makefile::{Makefile, makefile};
@@ -100,7 +100,7 @@ impl New<'_> {
             tool: own(self.command()),
             install: Installation::Prepared,
             cache: self.request.cache.clone(),
-            share: Share::Kernel,
+            share: CiShare::Kernel,
         }
     }
 

@@ -33,8 +33,8 @@ pub struct PlanResults<'a> {
 }
 
 /// What is to be said of `new` kernels, whose cells `now` has, and whose predecessors `last` has. A
-/// project is built for the predecessor again, unless that is so already: what its modules import is
-/// what is compared.
+/// project is built for the predecessor again, unless that is so already: what its modules import
+/// is what is compared.
 ///
 /// # Errors
 ///
@@ -135,7 +135,7 @@ impl Comparing<'_> {
             return Ok(Err("there is no project of this name now".to_owned()));
         };
         let tool = ToolCall::of(self.context, self.context.jobs);
-        let log = self.results.dir().join(format!("built-{}-{}.log", cell.project, cell.kernel));
+        let log = self.results.dir().join(format!("built-{}.log", cell.id));
         let files = built_modules(project, kernel, cell, &tool, &log, self.stop)?;
         Ok(files.and_then(|files| read(&files)))
     }

@@ -63,7 +63,7 @@ fn article(cell: &PreflightCell) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::preflight_report::tests::sample;
+    use super::super::sample::sample;
     use super::*;
 
     #[test]

@@ -11,6 +11,8 @@ mod declaration;
 mod html;
 mod newer;
 mod preflight_report;
+#[cfg(test)]
+mod sample;
 mod symbol_change;
 mod types;
 mod wanted;

@@ -21,8 +21,8 @@ pub struct NewKernel {
 }
 
 /// Of the `archive`'s kernels those that machines will get next which run one of the plan's: the
-/// newest of each flavour and part of the archive, if it is newer than all of the plan's of its line
-/// (`6.12`), or, where the plan has none of that, than all of its flavour.
+/// newest of each flavour and part of the archive, if it is newer than all of the plan's of its
+/// line (`6.12`), or, where the plan has none of that, than all of its flavour.
 ///
 /// Kernels that were made here or are installed say nothing of an archive, nor do those that stand
 /// for others.

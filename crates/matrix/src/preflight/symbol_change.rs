@@ -37,11 +37,11 @@ pub(super) fn exported(text: &str) -> Exported<'_> {
 }
 
 /// What has changed between what an `old` kernel exports and a `new` one, of what a module that was
-/// built for the old one imports. What the old one does not export itself is of another module of the
-/// user's, and is no business of the kernel's.
+/// built for the old one imports. What the old one does not export itself is of another module of
+/// the user's, and is no business of the kernel's.
 ///
-/// Symbols of Rust are left out: their names carry a hash over compiler and crates, so they are other
-/// ones for each kernel.
+/// Symbols of Rust are left out: their names carry a hash over compiler and crates, so they are
+/// other ones for each kernel.
 pub(super) fn changes(module: &Module, old: &Exported<'_>, new: &Exported<'_>) -> Vec<SymbolChange> {
     let imports = module.imports.iter().filter(|import| !import.symbol.starts_with("_R"));
     let of = |symbol: &str| match (old.get(symbol), new.get(symbol)) {
@@ -68,7 +68,8 @@ fn of_both(module: &Module, was: &SymversEntry<'_>, is: &SymversEntry<'_>) -> Ve
     if is.gpl_only && !was.gpl_only {
         changes.push(SymbolChange::GplOnly { symbol: symbol() });
     }
-    // A kernel without module versions has zeros; what the module carries is what was built against.
+    // A kernel without module versions has zeros; what the module carries is what was built
+    // against.
     let built_against = module.versions.get(is.symbol).unwrap_or(was.crc);
     if [built_against, is.crc].iter().all(|crc| *crc != Crc(0)) && built_against != is.crc {
         let (from, to) = (built_against.to_string(), is.crc.to_string());

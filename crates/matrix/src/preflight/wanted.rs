@@ -10,8 +10,8 @@ use crate::matrix_file::{Inclusion, MatrixFile, Patterns, ProjectEntry, ProjectT
 use crate::plan::{Plan, PlannedProject};
 
 /// What is wanted of new kernels: of each the projects, with the steps, that the last plan has on
-/// the one that it comes after. Rules of `file`, the matrix as it is now, hold for them as well; its
-/// kernels do not. Without a file, the projects are those of the plan.
+/// the one that it comes after. Rules of `file`, the matrix as it is now, hold for them as well;
+/// its kernels do not. Without a file, the projects are those of the plan.
 ///
 /// # Errors
 ///

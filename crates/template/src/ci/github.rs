@@ -4,7 +4,7 @@
 //! What is not known before it runs comes into its scripts by their environment, and is quoted
 //! there: an expression that stands in a script is a way to run what somebody else has written.
 
-use super::pipeline::{Pipeline, Share};
+use super::pipeline::{CiShare, Pipeline};
 use super::yaml::{Map, Yaml};
 
 /// The text of the workflow.
@@ -46,8 +46,8 @@ fn plan(pipeline: &Pipeline) -> Map {
     let ask = format!(
         "matrix ci github --plan plan.json{} >> \"$GITHUB_OUTPUT\"",
         match pipeline.share {
-            Share::Kernel => String::new(),
-            Share::Partition(count) => format!(" --by partition:{count}"),
+            CiShare::Kernel => String::new(),
+            CiShare::Partition(count) => format!(" --by partition:{count}"),
         }
     );
     let make = script(&[

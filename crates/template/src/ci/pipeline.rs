@@ -23,19 +23,19 @@ pub struct Pipeline {
     /// The directory below the user's cache in which the tool keeps prepared kernels.
     pub cache: Name,
     /// What one machine has.
-    pub share: Share,
+    pub share: CiShare,
 }
 
 /// What one machine of a pipeline has of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Share {
+pub enum CiShare {
     /// All cells of one kernel, so that it is prepared once.
     Kernel,
     /// One of so many parts of equal size.
     Partition(NonZeroU32),
 }
 
-impl FromStr for Share {
+impl FromStr for CiShare {
     type Err = Invalid;
 
     /// Reads `kernel` or `partition:3`.
@@ -129,16 +129,16 @@ impl Pipeline {
     /// What `run` is told of its share, from a variable.
     pub(super) fn run_words(&self) -> (&'static str, &'static str) {
         match self.share {
-            Share::Kernel => ("KERNEL", "--kernel \"$KERNEL\""),
-            Share::Partition(_) => ("PART", "--partition \"$PART\""),
+            CiShare::Kernel => ("KERNEL", "--kernel \"$KERNEL\""),
+            CiShare::Partition(_) => ("PART", "--partition \"$PART\""),
         }
     }
 
     /// The options by which this pipeline was asked for, for when it asks for its jobs.
     pub(super) fn own_options(&self) -> String {
         let mut options = match self.share {
-            Share::Kernel => String::new(),
-            Share::Partition(count) => format!(" --by partition:{count}"),
+            CiShare::Kernel => String::new(),
+            CiShare::Partition(count) => format!(" --by partition:{count}"),
         };
         if let Installation::Own(text) = &self.install {
             options.push_str(&format!(" --install {}", shell(text)));
@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn a_share_is_a_kernel_or_one_of_so_many_parts() {
-        assert_eq!("kernel".parse(), Ok(Share::Kernel));
-        assert_eq!("partition:3".parse(), Ok(Share::Partition(NonZeroU32::new(3).unwrap())));
+        assert_eq!("kernel".parse(), Ok(CiShare::Kernel));
+        assert_eq!("partition:3".parse(), Ok(CiShare::Partition(NonZeroU32::new(3).unwrap())));
         for text in ["", "kernels", "partition", "partition:0", "partition:x", "kernel:2"] {
-            assert!(text.parse::<Share>().is_err(), "{text}");
+            assert!(text.parse::<CiShare>().is_err(), "{text}");
         }
     }
 

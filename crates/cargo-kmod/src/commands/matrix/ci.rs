@@ -10,7 +10,7 @@ use matrix::matrix_file::{MatrixFile, USUAL_NAME};
 use matrix::plan::Plan;
 use report::destination::Destination;
 use serde::Serialize;
-use template::ci::{self, CiJob, Installation, MatrixPath, PREPARE, Pipeline, Share};
+use template::ci::{self, CiJob, CiShare, Installation, MatrixPath, PREPARE, Pipeline};
 use template::{Name, Source, Text, Version};
 
 use crate::commands::tested::here;
@@ -42,7 +42,7 @@ pub struct CiArgs {
     pub output: Destination,
     /// What one machine has: a kernel with all its cells, or one of N parts
     #[arg(long, value_name = "kernel|partition:N", default_value = "kernel")]
-    pub by: Share,
+    pub by: CiShare,
     /// What installs the tool on a fresh Debian 13, as root [default: .ci/prepare, where the
     /// repository has that, else apt-get and cargo install]
     #[arg(long, value_name = "COMMAND")]

@@ -56,9 +56,9 @@ pub enum MatrixCommand {
     /// Say what the archive's next kernels will break, before machines get them
     ///
     /// Kernels that are newer than those of the last result, of the same flavours, are run with its
-    /// projects. Said is what fails, and what has changed of the symbols that the modules use: gone,
-    /// moved, of another CRC, or, by the kernels' BTF, of another prototype. The exit status is 1 if
-    /// something breaks.
+    /// projects. Said is what fails, and what has changed of the symbols that the modules use:
+    /// gone, moved, of another CRC, or, by the kernels' BTF, of another prototype. The exit status
+    /// is 1 if something breaks.
     Preflight(Box<preflight::PreflightArgs>),
 }
 

@@ -42,8 +42,8 @@ pub struct PreflightArgs {
     pub markdown: Option<Destination>,
     /// Run this program when there is something new to say; it comes last, with all its arguments
     ///
-    /// It has the report on standard input, and in KMOD_PREFLIGHT_STATUS whether something breaks: 1,
-    /// else 0. What was said the last time is nothing new.
+    /// It has the report on standard input, and in KMOD_PREFLIGHT_STATUS whether something breaks:
+    /// 1, else 0. What was said the last time is nothing new.
     #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true)]
     pub notify: Vec<String>,
 }
