@@ -87,7 +87,6 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
                 deploy::install::PROGRAMS,
                 crate::commands::test::PROGRAMS,
                 crate::commands::test::SLURM,
-                crate::commands::test::S3,
             ],
         )?;
     }

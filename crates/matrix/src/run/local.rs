@@ -233,13 +233,13 @@ impl<'a> Crew<'a> {
 
     fn prepare(&self, release: &Release) -> Result<(), Unprepared> {
         let shown = self.context.report.step("Preparing", &format!("kernel {release}"));
-        let words = ["kernel", "prepare", release.as_str()];
+        let words = words_to_prepare(self.plan, release);
         let jobs = self.options.processors.unwrap_or_else(processors);
         let tool = ToolCall { jobs, ..self.tool.clone() };
         let log = self.results.dir().join(format!("prepare-{release}.log"));
         let said = log.clone();
         shown.tell(move || last_line(&said));
-        let ended = program::run(call(&tool).args(words), StandardOutput::Kept, &log, self.stop);
+        let ended = program::run(call(&tool).args(&words), StandardOutput::Kept, &log, self.stop);
         let again = format!("cargo kmod {}", words.join(" "));
         let failed = |status: u8, reason: String, remedy: Option<String>| {
             Err(Unprepared { status, reason, remedy, again: again.clone() })
@@ -319,6 +319,13 @@ fn board(context: &Context, plan: &Plan, cells: &[&Cell]) -> Board {
     let at_once = (context.jobs / BUSY).clamp(1, AT_ONCE);
     let memory = memory::available().saturating_sub(RESERVE);
     Board::new(waiting.collect(), kernels, memory, at_once, memory::PREPARING)
+}
+
+/// The command that prepares a kernel: one without Rust for modules in C.
+fn words_to_prepare<'a>(plan: &Plan, release: &'a Release) -> Vec<&'a str> {
+    let words = ["kernel", "prepare", release.as_str()].into_iter();
+    let rust = plan.kernel(release).is_none_or(|kernel| kernel.rust || kernel.stands_for.is_some());
+    words.chain((!rust).then_some("--for-c")).collect()
 }
 
 /// Whether a kernel is ready for these cells.

@@ -40,6 +40,9 @@ pub struct PrepareArgs {
     /// processors, once a release.
     #[arg(long, conflicts_with_all = ["source", "from"])]
     sanitize: bool,
+    /// Prepare a kernel without Rust as well, for modules in C
+    #[arg(long, conflicts_with_all = ["source", "from"])]
+    for_c: bool,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -145,6 +148,7 @@ fn one(context: &Context, args: &PrepareArgs, order: &PreparationOrder) -> Resul
     let root_fs = context.root_fs;
     match &args.from {
         _ if order.sanitize => prepare::prepare_sanitizing(context, &*archive, &kernel, Rust::Optional),
+        None if args.for_c => prepare::provide_for(context, Some(&kernel.release), root_fs, Rust::Optional),
         None => prepare::prepare(context, &*archive, &kernel, root_fs),
         Some(file) => {
             let supply = open(context, file)?;
