@@ -194,7 +194,7 @@ mod tests {
         let expected = "\
 1 of 1 new kernel breaks bsg.
 
-7.2.13+deb14-cloud-amd64 (sid), after 7.2.12+deb14-cloud-amd64
+7.2.13+deb14-a (sid), after 7.2.12+deb14-a
   bsg: build failed
     bsg.c:9:2: error: too few arguments to function 'bsg_setup_queue'
     bsg_setup_queue has another prototype
@@ -202,7 +202,7 @@ mod tests {
       now void bsg_setup_queue(int x, int y)
     a_b is gone; vmlinux exported it
     something <is> not known
-    again: cargo kmod build --kernel 7.2.13+deb14-cloud-amd64
+    again: cargo kmod build --kernel 7.2.13+deb14-a
   good: passed";
         assert_eq!(sample().text(), expected);
     }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_forge_shows_texts_as_they_are() {
         let text = sample().markdown();
-        assert!(text.starts_with("## 1 of 1 new kernel breaks bsg\n\n### 7.2.13+deb14-cloud-amd64 (sid)"));
+        assert!(text.starts_with("## 1 of 1 new kernel breaks bsg\n\n### 7.2.13+deb14-a (sid)"));
         assert!(text.contains("- **✗ bsg: build failed**\n\n  ```"), "{text}");
         assert!(text.contains("\n    now void bsg_setup_queue(int x, int y)\n"), "{text}");
         assert!(text.contains("  something &lt;is&gt; not known\n- ✓ good: passed\n"), "{text}");

@@ -11,7 +11,7 @@ use crate::summary::CellState;
 /// A kernel that breaks one project of two.
 pub(super) fn sample() -> PreflightReport {
     let release = |text: &str| text.parse::<Release>().unwrap();
-    let (new, before) = (release("7.2.13+deb14-cloud-amd64"), release("7.2.12+deb14-cloud-amd64"));
+    let (new, before) = (release("7.2.13+deb14-a"), release("7.2.12+deb14-a"));
     let prototype = SymbolChange::Prototype {
         symbol: "bsg_setup_queue".into(),
         from: "void bsg_setup_queue(int x)".into(),
@@ -26,7 +26,7 @@ pub(super) fn sample() -> PreflightReport {
         words: "build failed".into(),
         reason: Some("make failed".into()),
         complaint: Some("bsg.c:9:2: error: too few arguments to function 'bsg_setup_queue'".into()),
-        again: Some("cargo kmod build --kernel 7.2.13+deb14-cloud-amd64".into()),
+        again: Some("cargo kmod build --kernel 7.2.13+deb14-a".into()),
         untried: false,
         failed_before: false,
         changes: vec![gone, prototype],
