@@ -69,13 +69,30 @@ fn crcs(suite: &Suite) {
     let (base, top) = pair(&dir, "");
     let (status, said) = build(&top, &kernel, &["--needs", base.as_str()]);
     assert_eq!(status, 0, "{said}");
-    let file = |name: &str| top.join(format!("target/kmod/{name}-1/{kernel}/out/{name}.ko"));
-    let exported = Module::read(&file("base")).unwrap();
-    let crc = exported.exports.iter().find(|export| export.symbol == "base_value").unwrap().crc;
-    let imported = Module::read(&file("top")).unwrap();
-    let import = imported.versions.get("base_value");
-    assert!(crc.is_some(), "{crc:?}");
-    assert_eq!(import, crc);
+    let crcs = || {
+        let read = |name: &str| {
+            Module::read(&top.join(format!("target/kmod/{name}-1/{kernel}/out/{name}.ko"))).unwrap()
+        };
+        let (exporting, importing) = (read("base"), read("top"));
+        let exported = exporting.exports.iter().find(|export| export.symbol == "base_value").unwrap().crc;
+        (exported, importing.versions.get("base_value"))
+    };
+    let (exported, imported) = crcs();
+    assert!(exported.is_some() && imported == exported, "{exported:?} {imported:?}");
+    // A prototype that is another one has another CRC, in both.
+    let changed =
+        |text: &str| text.replace("int base_value(struct base *base)", "long base_value(struct base *base)");
+    for (name, text) in
+        [("base.h", BASE_HEADER.to_owned()), ("base.c", fs_err::read_to_string(base.join("base.c")).unwrap())]
+    {
+        fs_err::write(base.join(name), changed(&text)).unwrap();
+    }
+    let source = fs_err::read_to_string(top.join("top.c")).unwrap();
+    fs_err::write(top.join("top.c"), source.replace("has %d", "has %ld")).unwrap();
+    let (status, said) = build(&top, &kernel, &["--needs", base.as_str()]);
+    assert_eq!(status, 0, "{said}");
+    let (now, imported) = crcs();
+    assert!(now != exported && imported == now, "{exported:?} {now:?} {imported:?}");
 }
 
 fn found(suite: &Suite) {

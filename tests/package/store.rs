@@ -123,10 +123,7 @@ fn spoilt(suite: &Suite) {
     let manifest = files(&store.join("kernels")).remove(0);
     let said_of_it = fs_err::read_to_string(&manifest).unwrap();
     for (content, text, said) in [
-        (&whole[..whole.len() / 2], said_of_it.as_str(), "is said to have"),
-        (&changed, &said_of_it, "is spoilt: its hash is"),
-        (&whole, &said_of_it[..20], "says of no kernel what it is"),
-        (&whole, &said_of_it.replace("\"sha256\": \"", "\"sha256\": \"../"), "names no file"),
+        (&changed, said_of_it.as_str(), "is spoilt: its hash is"),
         (&whole, &said_of_it.replace(&cache.release, "9.9.9"), "is of 9.9.9"),
     ] {
         fs_err::write(&file, content).unwrap();
@@ -137,19 +134,14 @@ fn spoilt(suite: &Suite) {
         assert!(output.contains(said) && output.contains("is prepared here instead"), "{said}: {output}");
         assert!(Kdir::open(&cache_of(&cache), &cache.release.parse().unwrap()).is_some(), "{said}");
     }
-    // Without the file that it names, and where nothing can be written.
-    fs_err::write(&manifest, &said_of_it).unwrap();
-    fs_err::remove_file(&file).unwrap();
-    cache.forget();
-    let (status, output) = cache.prepare(store.as_str());
-    assert!(status == 0 && output.contains("and is not in"), "{output}");
+    // Where nothing can be written.
     cache.forget();
     let (status, output) = cache.prepare("/proc/nowhere");
     assert!(status == 0 && output.contains("is not in the store"), "{output}");
 }
 
 fn cache_of(cache: &OwnCache) -> report::cache::Cache {
-    report::cache::Cache::at(&cache.dir.join("cache/cargo-kmod")).unwrap()
+    report::cache::Cache::at(cache.dir.join("cache/cargo-kmod")).unwrap()
 }
 
 /// A server that speaks S3, from Python's registry, and what rclone has to know of it.
@@ -169,6 +161,8 @@ fn s3(suite: &Suite) {
     let with_remote = |cmd: Cmd| {
         [
             ("RCLONE_CONFIG_FLEET_TYPE", "s3"),
+            // A bundle of the machine's for its own servers is none for this one.
+            ("AWS_CA_BUNDLE", ""),
             ("RCLONE_CONFIG_FLEET_PROVIDER", "Other"),
             ("RCLONE_CONFIG_FLEET_ACCESS_KEY_ID", "key"),
             ("RCLONE_CONFIG_FLEET_SECRET_ACCESS_KEY", "secret"),

@@ -277,8 +277,8 @@ fn stamp(place: &Utf8Path) -> Utf8PathBuf {
     place.join("built.json")
 }
 
-/// What was built of the same inputs, if it is still there whole: what make left in the staged copy,
-/// too, of which projects that use these modules take symbols and headers.
+/// What was built of the same inputs, if it is still there whole: what make left in the staged
+/// copy, too, of which projects that use these modules take symbols and headers.
 fn fresh(place: &Utf8Path, inputs: &str) -> Option<Built> {
     let built: Built = serde_json::from_slice(&fs_err::read(stamp(place)).ok()?).ok()?;
     let whole = |object: &Object| {
@@ -435,10 +435,22 @@ impl Building<'_> {
             fs_err::remove_dir_all(&stage)?;
         }
         sources.write(&stage)?;
+        self.forget_symbols()?;
         self.purpose.write_header(&self.place)?;
         // On the host nothing else makes it.
         fs_err::create_dir_all(&self.place)?;
         self.write_library()
+    }
+
+    /// Has modpost run again. Kbuild runs it when a list of symbols that it is given has another
+    /// name, not when another CRC is in it (scripts/Makefile.modpost).
+    fn forget_symbols(&self) -> Result<()> {
+        if self.needed.is_empty() {
+            return Ok(());
+        }
+        let files = walkdir::WalkDir::new(self.stage()).into_iter().filter_map(Result::ok);
+        let mut lists = files.filter(|entry| entry.file_name() == "Module.symvers");
+        lists.try_for_each(|entry| Ok(fs_err::remove_file(entry.path())?))
     }
 
     /// Applies the project's patches as DKMS does.

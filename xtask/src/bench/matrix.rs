@@ -70,9 +70,9 @@ fn kernels(context: &Context) -> Vec<Release> {
     all.iter().filter(|kdir| patched(kdir)).map(|kdir| kdir.release().clone()).collect()
 }
 
-/// Each vehicle booted for each kernel, with what was built; and the first of them, the guard, built
-/// from nothing: the other one is compiled for minutes, and compiling keeps all processors busy in
-/// either way.
+/// Each vehicle booted for each kernel, with what was built; and the first of them, the guard,
+/// built from nothing: the other one is compiled for minutes, and compiling keeps all processors
+/// busy in either way.
 fn real(context: &Context, kernels: &[Release], runs: usize) -> Result<Results> {
     let scratch = Scratch::new(context, "matrix")?;
     let vehicles = [repository(), repository().join("cifs")];

@@ -159,6 +159,30 @@ mod tests {
     use report::cache::Cache;
 
     #[test]
+    fn what_says_of_no_kernel_what_it_is_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = Utf8Path::from_path(scratch.path()).unwrap().join("x.json");
+        let good = format!(
+            r#"{{"release":"7.2.1-a","inputs":"i","place":"/p","sha256":"{}","size":3}}"#,
+            "0".repeat(64)
+        );
+        fs_err::write(&file, &good).unwrap();
+        let name = format!("files/{}.tar.zst", "0".repeat(64));
+        assert_eq!(StoredKernel::read(&file, "x").unwrap().file(), name);
+        for (text, said) in [
+            (good[..20].to_owned(), "says of no kernel what it is"),
+            (good.replace("\"sha256\":\"00", "\"sha256\":\"../"), "names no file"),
+            (good.replace("\"sha256\":\"0", "\"sha256\":\""), "names no file"),
+            (good.replace("7.2.1-a", "../x"), "says of no kernel what it is"),
+            (good.replace("{", "{\"more\":1,"), "says of no kernel what it is"),
+        ] {
+            fs_err::write(&file, &text).unwrap();
+            let error = StoredKernel::read(&file, "x").unwrap_err();
+            assert!(error.to_string().contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_packed_is_unpacked_as_it_was_and_nothing_else_is() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(scratch.path()).unwrap();

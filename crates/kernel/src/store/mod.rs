@@ -27,8 +27,8 @@ use kmodfile::release::Release;
 
 use crate::store_place::StorePlace;
 
-/// Fetches a kernel, if there is a store and it has the kernel. What is wrong with the store or the
-/// entry is said, and the kernel is to be prepared. The caller holds the kernel's lock.
+/// Fetches a kernel, if there is a store and it has the kernel. What is wrong with the store or
+/// the entry is said, and the kernel is to be prepared. The caller holds the kernel's lock.
 pub(crate) fn fetch_or_say(context: &Context, release: &Release, inputs: &str) -> bool {
     let Some(store) = &context.store else { return false };
     fetch(context, store, release, inputs).unwrap_or_else(|error| {
@@ -45,8 +45,8 @@ pub(crate) fn keep_or_say(context: &Context, release: &Release, inputs: &str) {
     }
 }
 
-/// The kernel of this release, prepared from `inputs`, if the store has it: in its place afterwards,
-/// whole, or nothing is changed. The caller holds the kernel's lock.
+/// The kernel of this release, prepared from `inputs`, if the store has it: in its place
+/// afterwards, whole, or nothing is changed. The caller holds the kernel's lock.
 ///
 /// # Errors
 ///
