@@ -186,7 +186,7 @@ mod tests {
     fn what_is_packed_is_unpacked_as_it_was_and_nothing_else_is() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(scratch.path()).unwrap();
-        let context = Context::new(Report::silent(), Cache::at(&dir.join("cache")).unwrap(), "x".into());
+        let context = Context::new(Report::silent(), Cache::at(dir.join("cache")).unwrap(), "x".into());
         let (tree, to) = (dir.join("tree"), dir.join("to"));
         fs_err::create_dir_all(tree.join("a")).unwrap();
         fs_err::create_dir(&to).unwrap();
