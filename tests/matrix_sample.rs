@@ -176,19 +176,9 @@ impl SampleMatrix {
 }
 
 fn project(name: &str, version: &str) -> PlannedProject {
-    PlannedProject {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        dir: Utf8PathBuf::from("/srv/modules").join(name),
-        sources: "5f1d6c7a0b3e9c24".to_owned(),
-        rust: name == "tracer",
-        set: Vec::new(),
-        packages: Vec::new(),
-        allow_shell: false,
-        needs: Vec::new(),
-        params: Vec::new(),
-        with: Vec::new(),
-    }
+    let dir = Utf8PathBuf::from("/srv/modules").join(name);
+    let plain = PlannedProject::plain(name, version, &dir);
+    PlannedProject { sources: "5f1d6c7a0b3e9c24".to_owned(), rust: name == "tracer", ..plain }
 }
 
 fn kernel(release: &str, of: Option<&str>, suite: &str, rust: bool) -> PlannedKernel {

@@ -13,7 +13,7 @@ use crate::signature::{self, Trailer};
 use crate::versions::{self, Versions};
 
 /// A module, parsed: what it says of itself, needs, offers, and is signed with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Module {
     /// What it says of itself.
     pub modinfo: Modinfo,
@@ -53,10 +53,11 @@ pub struct Import {
 }
 
 /// Type information for BPF (Documentation/bpf/btf.rst).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Btf {
     /// None.
+    #[default]
     None,
     /// Numbered after the types of exactly the kernel that the module was built for (`.BTF`).
     Split,

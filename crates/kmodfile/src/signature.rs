@@ -16,10 +16,11 @@ use serde::Serialize;
 pub const MARKER: &[u8] = b"~Module signature appended~\n";
 
 /// What follows a module's ELF file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trailer {
     /// Nothing.
+    #[default]
     Unsigned,
     /// A signature. Whether it is valid takes the signer's certificate to tell.
     Signed(Signature),

@@ -3,6 +3,7 @@
 
 use camino::Utf8PathBuf;
 use kmodfile::release::Release;
+use report::failure::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{CellId, PlanId};
@@ -93,9 +94,14 @@ impl CellResult {
     /// Whether the result says something of the module, not of the machine that ran the cell: only
     /// then it need not be run again.
     pub fn is_final(&self) -> bool {
-        // 3: something is missing there; 30: the guest never came up; 32: QEMU ended.
-        !self.stopped && !self.unprepared && !matches!(self.status(), 3 | 30 | 32)
+        !self.stopped && !self.unprepared && !is_of_the_machine(self.status())
     }
+}
+
+/// Whether a status says something of the machine that ran a cell, and nothing of the module:
+/// something is missing there, the guest never came up, QEMU ended.
+pub fn is_of_the_machine(status: u8) -> bool {
+    matches!(Exit::of_status(status), Exit::Missing | Exit::NeverUp | Exit::QemuDied)
 }
 
 /// An exit status in a word, as tables and pages have it.

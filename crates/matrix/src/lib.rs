@@ -14,6 +14,7 @@ extern crate self as matrix;
 pub mod cell_result;
 pub mod ci_jobs;
 mod grid;
+pub mod here;
 pub mod history;
 pub mod kernel_selector;
 mod log_excerpt;

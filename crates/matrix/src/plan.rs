@@ -154,6 +154,33 @@ pub struct KnownFailure {
     pub reason: String,
 }
 
+impl PlannedProject {
+    /// A project of which nothing is asked but to be built as it is.
+    pub fn plain(name: &str, version: &str, dir: &Utf8Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            dir: dir.to_owned(),
+            sources: String::new(),
+            rust: false,
+            set: Vec::new(),
+            packages: Vec::new(),
+            allow_shell: false,
+            needs: Vec::new(),
+            params: Vec::new(),
+            with: Vec::new(),
+        }
+    }
+}
+
+impl PlannedKernel {
+    /// A kernel that is in no archive, and without Rust.
+    pub fn plain(release: Release, architecture: Architecture) -> Self {
+        let identity = String::new();
+        Self { release, stands_for: None, architecture, suite: None, identity, rust: false }
+    }
+}
+
 impl Cell {
     /// A cell, with the identifier that follows from the rest.
     pub fn new(

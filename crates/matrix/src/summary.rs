@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cell_result::{CellResult, status_word};
+use crate::cell_result::{CellResult, is_of_the_machine, status_word};
 use crate::plan::{Cell, CellId, KnownFailure, Plan};
 
 /// What a cell is, once it was run or not.
@@ -153,7 +153,7 @@ fn state(cell: &Cell, result: Option<&CellResult>) -> CellState {
 
 fn fits(known: &KnownFailure, step: &crate::cell_result::StepResult) -> bool {
     // That a machine never came up is nobody's known failure.
-    !matches!(step.status, 3 | 30 | 32)
+    !is_of_the_machine(step.status)
         && known.step.as_ref().is_none_or(|wanted| *wanted == step.step)
         && known.status.is_none_or(|wanted| wanted == step.status)
 }

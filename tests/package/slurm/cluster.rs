@@ -195,27 +195,10 @@ impl Cluster {
         fs_err::write(&check, format!("#!/bin/sh\nn=${{KMOD_KERNEL##*.}}\ncd {}\n{script}\n", self.dir))
             .unwrap();
         fs_err::set_permissions(&check, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let project = |name: &&str| PlannedProject {
-            name: (*name).to_owned(),
-            version: "1".to_owned(),
-            dir: self.dir.clone(),
-            sources: String::new(),
-            rust: false,
-            set: Vec::new(),
-            packages: Vec::new(),
-            allow_shell: false,
-            needs: Vec::new(),
-            params: Vec::new(),
-            with: Vec::new(),
-        };
-        let kernel = |number: usize| PlannedKernel {
-            release: format!("1.0.{number}").parse().unwrap(),
-            stands_for: None,
-            architecture: kmodfile::architecture::Architecture::native().unwrap(),
-            suite: None,
-            identity: String::new(),
-            rust: false,
-        };
+        let project = |name: &&str| PlannedProject::plain(name, "1", &self.dir);
+        let architecture = kmodfile::architecture::Architecture::native().unwrap();
+        let kernel =
+            |number: usize| PlannedKernel::plain(format!("1.0.{number}").parse().unwrap(), architecture);
         let kernels: Vec<PlannedKernel> = (0..kernels).map(kernel).collect();
         let steps = vec![CellStep::Run(check)];
         let projects: Vec<PlannedProject> = projects.iter().map(project).collect();

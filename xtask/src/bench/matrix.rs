@@ -196,28 +196,10 @@ fn absent(error: std::io::Error) -> std::io::Result<()> {
 
 /// A plan of `count` kernels that nobody has, and one program that does nothing.
 fn idle(count: usize, dir: &Utf8Path) -> Result<Plan> {
-    let project = PlannedProject {
-        name: "idle".to_owned(),
-        version: "1".to_owned(),
-        dir: dir.to_owned(),
-        sources: String::new(),
-        rust: false,
-        set: Vec::new(),
-        packages: Vec::new(),
-        allow_shell: false,
-        needs: Vec::new(),
-        params: Vec::new(),
-        with: Vec::new(),
-    };
+    let project = PlannedProject::plain("idle", "1", dir);
     let kernel = |number: usize| -> Result<PlannedKernel> {
-        Ok(PlannedKernel {
-            release: format!("1.0.{number}").parse()?,
-            stands_for: None,
-            architecture: Architecture::native().unwrap_or_default(),
-            suite: None,
-            identity: String::new(),
-            rust: false,
-        })
+        let architecture = Architecture::native().unwrap_or_default();
+        Ok(PlannedKernel::plain(format!("1.0.{number}").parse()?, architecture))
     };
     let kernels = (0..count).map(kernel).collect::<Result<Vec<_>>>()?;
     let step = CellStep::Run("/bin/true".into());

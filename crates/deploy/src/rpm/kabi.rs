@@ -135,8 +135,7 @@ pub fn counts(differences: &[SymbolDifference]) -> BTreeMap<&'static str, usize>
 mod tests {
     use super::*;
     use kmodfile::modinfo::Modinfo;
-    use kmodfile::module::{Btf, Import};
-    use kmodfile::signature::Trailer;
+    use kmodfile::module::Import;
     use kmodfile::versions::Versions;
 
     const CONFIG: &str =
@@ -149,15 +148,9 @@ mod tests {
             architecture: "x86_64".into(),
             imports: vec![Import { symbol: "weak".into(), weak: true }],
             versions: Versions { basic: Some(versions), extended: None },
-            exports: Vec::new(),
-            signature: Trailer::Unsigned,
-            btf: Btf::None,
-            rust: false,
-            compilers: Vec::new(),
-            build_id: None,
-            debug_info: false,
             symbols: true,
             struct_module: 64,
+            ..Module::default()
         }
     }
 

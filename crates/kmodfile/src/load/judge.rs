@@ -217,7 +217,6 @@ mod tests {
     use crate::config::Config;
     use crate::crc::Crc;
     use crate::modinfo::Modinfo;
-    use crate::module::Btf;
     use crate::versions::Versions;
 
     const SYMVERS: &str = "\
@@ -234,16 +233,9 @@ mod tests {
             modinfo: Modinfo::parse(modinfo.as_bytes()),
             architecture: "x86_64".into(),
             imports: imports.iter().map(import).collect(),
-            versions: Versions::default(),
-            exports: Vec::new(),
-            signature: Trailer::Unsigned,
-            btf: Btf::None,
-            rust: false,
-            compilers: Vec::new(),
-            build_id: None,
-            debug_info: false,
             symbols: true,
             struct_module: 64,
+            ..Module::default()
         }
     }
 

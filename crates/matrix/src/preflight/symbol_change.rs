@@ -117,8 +117,7 @@ impl fmt::Display for SymbolChange {
 #[cfg(test)]
 mod tests {
     use kmodfile::modinfo::Modinfo;
-    use kmodfile::module::{Btf, Import};
-    use kmodfile::signature::Trailer;
+    use kmodfile::module::Import;
     use kmodfile::versions::Versions;
 
     use super::*;
@@ -131,15 +130,9 @@ mod tests {
             architecture: "x86_64".into(),
             imports: imports.iter().map(import).collect(),
             versions: Versions { basic: Some(crcs.collect()), extended: None },
-            exports: Vec::new(),
-            signature: Trailer::Unsigned,
-            btf: Btf::None,
-            rust: false,
-            compilers: Vec::new(),
-            build_id: None,
-            debug_info: false,
             symbols: true,
             struct_module: 64,
+            ..Module::default()
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Runs one cell: its steps one after another, until something fails.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,12 +15,10 @@ use super::stop::StopFlag;
 use super::tool_call::ToolCall;
 use super::unprepared::Unprepared;
 use crate::cell_result::{CellResult, StepResult};
+use crate::here::{machine, now};
 use crate::plan::{Cell, Plan};
 use crate::results::ResultsDir;
 use crate::step::CellStep;
-
-/// How long the name of a machine is at most.
-const NAME: usize = 64;
 
 /// Runs a cell and keeps its result. `at` is told of each step when it begins.
 ///
@@ -98,7 +96,6 @@ pub(super) fn unprepared(
 }
 
 fn begun(plan: &Plan, cell: &Cell, options: &RunOptions) -> CellResult {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     CellResult {
         cell: cell.id.clone(),
         plan: plan.id.clone(),
@@ -107,16 +104,12 @@ fn begun(plan: &Plan, cell: &Cell, options: &RunOptions) -> CellResult {
         steps: Vec::new(),
         stopped: false,
         unprepared: false,
-        began: now.as_secs(),
+        began: now(),
         seconds: 0.0,
         machine: machine(),
         retries: options.retries,
         tool: plan.tool.clone(),
     }
-}
-
-fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().chars().take(NAME).collect()
 }
 
 fn parts<'a>(plan: &'a Plan, cell: &'a Cell) -> Result<CellParts<'a>, Failure> {

@@ -77,7 +77,7 @@ pub fn run(
             scope.spawn(|| crew.work());
         }
     });
-    let ran = crew.finish(stop)?;
+    let ran = crew.finish()?;
     Ok(RunCounts { ran, fresh, left: wanted.len() - ran })
 }
 
@@ -260,10 +260,10 @@ impl<'a> Crew<'a> {
         }
     }
 
-    fn finish(self, stop: &StopFlag) -> Result<usize> {
+    fn finish(self) -> Result<usize> {
         let shared = self.shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         let counted = report::counted(shared.ended, "cell", "cells");
-        let verb = if stop.is_set() { "Stopped" } else { "Tried" };
+        let verb = if self.stop.is_set() { "Stopped" } else { "Tried" };
         self.step.done(verb, &counted);
         shared.first_error.map_or(Ok(shared.ended), Err)
     }

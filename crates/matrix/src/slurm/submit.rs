@@ -19,6 +19,7 @@ use super::client::{ClusterFacts, SlurmClient};
 use super::jobs::JobStep;
 use super::script;
 use super::submission::{Submission, SubmittedArray};
+use crate::here::now;
 use crate::plan::Plan;
 use crate::results::ResultsDir;
 
@@ -118,7 +119,7 @@ pub fn submit(
     bring(&context.program, &tool)?;
     durable::replace(&dir.join("task.sh"), script::TEXT.as_bytes())?;
     durable::replace(&dir.join("nonce"), nonce.as_bytes())?;
-    let when = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let when = now();
     let mut submission =
         Submission { plan: plan.id.clone(), cluster: facts.name, when, nonce, arrays: Vec::new() };
     for order in &mut orders {

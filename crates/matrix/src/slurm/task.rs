@@ -11,6 +11,7 @@ use report::failure::{Exit, Failure};
 
 use super::client::SlurmClient;
 use super::submission::Submission;
+use crate::here::machine;
 use crate::plan::Plan;
 use crate::results::ResultsDir;
 use crate::run::{RunOptions, StopFlag, run};
@@ -104,7 +105,7 @@ fn opened(place: TaskPlace<'_>, task: TaskEnvironment) -> Result<(ResultsDir, Pl
     let TaskPlace { results: dir, nonce, own } = place;
     let there = fs_err::read_to_string(dir.join("slurm/nonce")).unwrap_or_default();
     if there != nonce {
-        let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let node = machine();
         let reason = format!("is not the directory of this submission on {node}: it is not shared with it");
         return Err(Failure::missing(dir.as_str(), reason)
             .remedy("put the results into a directory that all nodes see at the same place: --results DIR")

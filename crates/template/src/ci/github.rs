@@ -42,6 +42,11 @@ fn events() -> Map {
         .said(&["The archive gets kernels when nothing here has changed."], "schedule", vec![nightly])
 }
 
+/// The steps of a job, after the repository and the tool are there.
+fn with_tool<const N: usize>(pipeline: &Pipeline, steps: [Map; N]) -> Vec<Map> {
+    [checkout(), install(pipeline)].into_iter().chain(steps).collect()
+}
+
 fn plan(pipeline: &Pipeline) -> Map {
     let ask = format!(
         "matrix ci github --plan plan.json{} >> \"$GITHUB_OUTPUT\"",
@@ -59,12 +64,13 @@ fn plan(pipeline: &Pipeline) -> Map {
         .with("timeout-minutes", 60)
         .with(
             "steps",
-            vec![
-                checkout(),
-                install(pipeline),
-                Map::default().with("name", "Make the plan").with("id", "plan").with("run", make),
-                keep("plan", "plan.json".into(), false),
-            ],
+            with_tool(
+                pipeline,
+                [
+                    Map::default().with("name", "Make the plan").with("id", "plan").with("run", make),
+                    keep("plan", "plan.json".into(), false),
+                ],
+            ),
         )
 }
 
@@ -90,15 +96,20 @@ fn kernel(pipeline: &Pipeline) -> Map {
         .with("timeout-minutes", 350)
         .with(
             "steps",
-            vec![
-                checkout(),
-                install(pipeline),
-                download,
-                restore(pipeline),
-                step,
-                save(pipeline),
-                keep("results-${{ matrix.job.name }}", Yaml::Lines(lines(&["results", "junit.xml"])), true),
-            ],
+            with_tool(
+                pipeline,
+                [
+                    download,
+                    restore(pipeline),
+                    step,
+                    save(pipeline),
+                    keep(
+                        "results-${{ matrix.job.name }}",
+                        Yaml::Lines(lines(&["results", "junit.xml"])),
+                        true,
+                    ),
+                ],
+            ),
         )
 }
 
@@ -128,14 +139,10 @@ fn summary(pipeline: &Pipeline) -> Map {
         .with("timeout-minutes", 60)
         .with(
             "steps",
-            vec![
-                checkout(),
-                install(pipeline),
-                parts,
-                merge,
-                show,
-                keep("matrix", Yaml::Lines(lines(&["matrix.html", "results"])), true),
-            ],
+            with_tool(
+                pipeline,
+                [parts, merge, show, keep("matrix", Yaml::Lines(lines(&["matrix.html", "results"])), true)],
+            ),
         )
 }
 

@@ -2,7 +2,6 @@
 //! What a matrix came to: recorded, shown, written, and as an exit status.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use kernel::context::Context;
@@ -15,11 +14,6 @@ use report::counted;
 use report::failure::{Exit, Failure};
 
 use super::report::ReportArgs;
-
-/// Seconds since 1970, by this machine's clock.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
 
 /// What has come of a plan, and what is wanted of that.
 pub(super) struct MatrixEnd<'a> {

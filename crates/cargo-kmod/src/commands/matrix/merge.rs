@@ -5,12 +5,13 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::Args;
 use kernel::context::Context;
+use matrix::here::now;
 use matrix::merge::merge;
 use matrix::results::ResultsDir;
 use matrix::run::RunOptions;
 
 use super::ResultsArgs;
-use super::ending::{MatrixEnd, now};
+use super::ending::MatrixEnd;
 use super::report::ReportArgs;
 
 /// `cargo kmod matrix merge`.

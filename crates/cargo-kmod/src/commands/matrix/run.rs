@@ -7,6 +7,7 @@ use clap::Args;
 use glob::Pattern;
 use kernel::context::Context;
 use kmodfile::release::Release;
+use matrix::here::now;
 use matrix::partition::Partition;
 use matrix::plan::Plan;
 use matrix::results::ResultsDir;
@@ -15,7 +16,7 @@ use report::counted;
 use report::failure::Failure;
 
 use super::ResultsArgs;
-use super::ending::{MatrixEnd, now};
+use super::ending::MatrixEnd;
 use super::report::ReportArgs;
 use super::wanted::WantedArgs;
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo kmod matrix status`, `collect` and `cancel`: what becomes of what was submitted.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use kernel::context::Context;
+use matrix::here::now;
 use matrix::plan::Plan;
 use matrix::results::{KeptResults, ResultsDir};
 use matrix::run::{RunOptions, StopFlag};
@@ -191,7 +192,7 @@ fn say_lost(context: &Context, submitted: &Submitted, states: &[JobState], kept:
 
 /// Nothing is decided by a clock; that one is wrong is said all the same.
 fn say_skew(context: &Context, kept: &KeptResults) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = now();
     let ahead = kept.results.values().filter(|result| result.began > now + SKEW);
     for result in ahead {
         let by = result.began - now;

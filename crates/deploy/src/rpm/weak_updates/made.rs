@@ -4,8 +4,7 @@
 use kmodfile::crc::Crc;
 use kmodfile::exports::Export;
 use kmodfile::modinfo::Modinfo;
-use kmodfile::module::{Btf, Import, Module};
-use kmodfile::signature::Trailer;
+use kmodfile::module::{Import, Module};
 use kmodfile::versions::Versions;
 
 /// The vermagic of all of them but for the release.
@@ -39,13 +38,8 @@ pub(super) fn module(imports: &str, exports: &str) -> Module {
             extended: None,
         },
         exports: symbols(exports).into_iter().map(export).collect(),
-        signature: Trailer::Unsigned,
-        btf: Btf::None,
-        rust: false,
-        compilers: Vec::new(),
-        build_id: None,
-        debug_info: false,
         symbols: true,
         struct_module: 64,
+        ..Module::default()
     }
 }
