@@ -70,19 +70,6 @@ pub(crate) fn said_count(state: CellState, count: usize) -> String {
     }
 }
 
-/// The whole in a sentence.
-pub(crate) fn headline(summary: &Summary<'_>) -> String {
-    let all = summary.cells.len();
-    let bad = summary.cells.iter().filter(|cell| !cell.state.is_good()).count();
-    match (all, bad) {
-        (0, _) => "The matrix has no cells".to_owned(),
-        (1, 0) => "The one cell is as it should be".to_owned(),
-        (_, 0) => format!("All {all} cells are as they should be"),
-        (_, 1) => format!("1 of {} is not as it should be", counted(all, "cell", "cells")),
-        _ => format!("{bad} of {} are not as they should be", counted(all, "cell", "cells")),
-    }
-}
-
 /// Why a cell is what it is, in a line that says so by itself.
 pub(crate) fn reason<'c>(cell: &'c JudgedCell<'_>) -> Option<Cow<'c, str>> {
     let reason = cell.reason().filter(|reason| !reason.is_empty())?;
@@ -172,12 +159,12 @@ mod tests {
     fn the_whole_is_told_in_a_sentence() {
         let matrix = crate::sample::SampleMatrix::every_state();
         let summary = matrix.summary();
-        assert_eq!(headline(&summary), "8 of 48 cells are not as they should be");
+        assert_eq!(summary.headline(), "8 of 48 cells are not as they should be");
         assert_eq!(
             tally(&summary),
             "5 failed, 1 passes now, 1 lost, 1 stopped, 2 known failures, 5 skipped, 33 passed"
         );
         let none = Summary { cells: Vec::new(), ..summary.clone() };
-        assert_eq!((headline(&none).as_str(), tally(&none)), ("The matrix has no cells", String::new()));
+        assert_eq!((none.headline().as_str(), tally(&none)), ("The matrix has no cells", String::new()));
     }
 }

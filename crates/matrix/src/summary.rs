@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use report::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::cell_result::{CellResult, is_of_the_machine, status_word};
@@ -126,6 +127,19 @@ impl<'a> Summary<'a> {
             *counts.entry(cell.state).or_default() += 1;
         }
         counts
+    }
+
+    /// The whole in a sentence.
+    pub fn headline(&self) -> String {
+        let all = self.cells.len();
+        let bad = self.cells.iter().filter(|cell| !cell.state.is_good()).count();
+        match (all, bad) {
+            (0, _) => "The matrix has no cells".to_owned(),
+            (1, 0) => "The one cell is as it should be".to_owned(),
+            (_, 0) => format!("All {all} cells are as they should be"),
+            (_, 1) => format!("1 of {} is not as it should be", counted(all, "cell", "cells")),
+            _ => format!("{bad} of {} are not as they should be", counted(all, "cell", "cells")),
+        }
     }
 
     /// Whether all is as it should be.

@@ -15,6 +15,7 @@ use crate::suite::{Suite, run};
 pub(crate) fn trials(suite: &Suite) -> Vec<Trial> {
     vec![
         suite.trial("matrix::ctrl_c_leaves_what_is_done_and_resume_goes_on", stopped),
+        suite.trial("matrix::what_ends_by_a_signal_for_all_has_not_failed", signalled),
         suite.trial("matrix::a_run_that_is_killed_leaves_nothing_running", killed),
         suite.trial("matrix::two_runs_at_once_run_each_cell_once", two_at_once),
         suite.trial("matrix::a_full_disk_ends_the_run_and_spoils_nothing", full_disk),
@@ -74,6 +75,18 @@ fn stopped(suite: &Suite) {
         assert_eq!(status, 0, "{said}");
         assert_eq!((field.kept().plan.id, field.kept().states()["b"]), (plan, CellState::Passed));
     }
+}
+
+/// As with Ctrl-C, or when a batch system ends all processes of a job: here the program that a step
+/// runs is the first to hear of it.
+fn signalled(suite: &Suite) {
+    let (field, mut child) = begun(suite);
+    let pid = fs_err::read_to_string(field.dir.join("b/pid")).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    child.wait().unwrap();
+    assert_eq!(field.kept().states()["b"], CellState::Stopped);
+    assert!(!field.kept().of("b").is_final());
 }
 
 fn killed(suite: &Suite) {

@@ -77,6 +77,14 @@ fn tried_again(suite: &Suite) {
     assert_eq!(cluster.states(), [CellState::Failed, CellState::Passed, CellState::Failed], "{said}");
     let runs = |number: usize| fs_err::read_to_string(cluster.dir.join(format!("runs-{number}"))).unwrap();
     assert_eq!([0, 1, 2].map(|number| runs(number).lines().count()), [1, 3, 3]);
+    // The oops has its result, and nobody asks for another.
+    let requeued = |number: usize| {
+        let logs = cluster.results_dir().join("slurm").read_dir_utf8().unwrap().map(|entry| entry.unwrap());
+        let mut own = logs.filter(|log| log.file_name().ends_with(&format!("_{number}.log")));
+        let text = fs_err::read_to_string(own.next().unwrap().path()).unwrap();
+        text.matches("Requeueing").count()
+    };
+    assert_eq!([0, 1, 2].map(requeued), [0, 2, 2]);
     let (results, plan) = matrix::results::ResultsDir::open(&cluster.results_dir()).unwrap();
     assert_eq!(results.read(&plan.cells[1]).unwrap().unwrap().retries, 2);
 }

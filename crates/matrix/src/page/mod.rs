@@ -21,7 +21,7 @@ use maud::{DOCTYPE, PreEscaped, html as markup};
 use crate::history::RunRecord;
 use crate::log_excerpt::ExcerptLimit;
 use crate::results::ResultsDir;
-use crate::shown::{headline, not_good, sign};
+use crate::shown::{not_good, sign};
 use crate::summary::{CellState, Summary};
 
 /// How the page looks, in both schemes and on paper.
@@ -49,7 +49,7 @@ pub fn html(summary: &Summary<'_>, results: &ResultsDir, history: &[RunRecord]) 
                 meta http-equiv="Content-Security-Policy" content=(policy::policy(SCRIPT));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (sign(state)) " " (headline(summary)) }
+                title { (sign(state)) " " (summary.headline()) }
                 style { (PreEscaped(STYLE)) }
             }
             body {

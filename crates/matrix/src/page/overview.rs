@@ -10,7 +10,7 @@ use report::{counted, seconds};
 use super::cell_body::anchor;
 use crate::history::{CellChange, RecordedCell, RunRecord, since};
 use crate::results::ResultsDir;
-use crate::shown::{headline, keyword, moment, said_count, sign, total};
+use crate::shown::{keyword, moment, said_count, sign, total};
 use crate::summary::{CellState, Summary};
 
 /// So many changes, and machines, are named.
@@ -26,7 +26,7 @@ pub(super) fn header(summary: &Summary<'_>, results: &ResultsDir, history: &[Run
     html! {
         header {
             p.of { (file) }
-            h1 { (headline(summary)) }
+            h1 { (summary.headline()) }
             (bar(&counts))
             ul.counts {
                 @for (state, count) in listed(&counts) {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use report::{counted, seconds};
 
 use crate::grid::CellGrid;
-use crate::shown::{again, headline, in_state, not_good, reason, remedy, signed_words, tally, total};
+use crate::shown::{again, in_state, not_good, reason, remedy, signed_words, tally, total};
 use crate::summary::{CellState, JudgedCell, Summary};
 
 /// So many cells are told one by one, and so many characters of a reason: a forge takes no more
@@ -15,7 +15,7 @@ const TOLD: (usize, usize) = (200, 400);
 
 /// The matrix, the counts, and what failed with the lines that do it again.
 pub fn markdown(summary: &Summary<'_>) -> String {
-    let mut text = format!("## {}\n\n", headline(summary));
+    let mut text = format!("## {}\n\n", summary.headline());
     let cells = counted(summary.cells.len(), "cell", "cells");
     let (plan, tool) = (escaped(summary.plan.id.as_str()), escaped(&summary.plan.tool));
     let took = seconds(total(summary));

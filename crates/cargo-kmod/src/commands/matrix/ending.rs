@@ -10,7 +10,6 @@ use matrix::plan::{CellId, Plan};
 use matrix::results::ResultsDir;
 use matrix::run::RunOptions;
 use matrix::summary::Summary;
-use report::counted;
 use report::failure::{Exit, Failure};
 
 use super::report::ReportArgs;
@@ -57,11 +56,8 @@ impl MatrixEnd<'_> {
 
 /// Refuses a matrix that is not as it should be.
 fn require_good(summary: &Summary<'_>) -> Result<()> {
-    let bad = summary.cells.iter().filter(|cell| !cell.state.is_good()).count();
-    if bad == 0 {
+    if summary.is_good() {
         return Ok(());
     }
-    let of = counted(summary.cells.len(), "cell", "cells");
-    let reason = format!("{bad} of {of} are not as they should be");
-    Err(Failure::new(Exit::Failed, format!("plan {}", summary.plan.id), reason).into())
+    Err(Failure::new(Exit::Failed, format!("plan {}", summary.plan.id), summary.headline()).into())
 }
