@@ -85,10 +85,26 @@ fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// It is that of its own machine: another one of the same directory, which began before and ends
+/// after, does not hear of it.
 fn panics(bench: &Bench) -> Result<()> {
-    let (status, _, tail) = sh(bench, "/".into(), &["--bare"], "echo before; echo c > /proc/sysrq-trigger")?;
-    ensure!(status == 25 && tail.contains("sysrq triggered crash"), "{status}: {tail}");
-    Ok(())
+    let dir = tempfile::tempdir()?;
+    let dir = Utf8Path::from_path(dir.path()).context("not UTF-8")?.canonicalize_utf8()?;
+    let (up, over) = (dir.join("up"), dir.join("over"));
+    let other = "touch up; until test -e over; do sleep 1; done; echo over";
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| sh(bench, &dir, &["--bare", "--share", "."], other));
+        while !up.exists() && !beside.is_finished() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let panicked = sh(bench, &dir, &["--bare"], "echo before; echo c > /proc/sysrq-trigger");
+        fs_err::write(&over, "")?;
+        let (status, text, tail) = beside.join().expect("no panic of ours")?;
+        let (panicked, _, its_tail) = panicked?;
+        ensure!(panicked == 25 && its_tail.contains("sysrq triggered crash"), "{panicked}: {its_tail}");
+        ensure!(status == 0 && text == "over\n", "{status}: {text}: {tail}");
+        Ok(())
+    })
 }
 
 /// Ends with an error when what is waited for does not come.

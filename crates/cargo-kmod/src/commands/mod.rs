@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 pub mod build;
 pub mod completions;
+mod consoles;
 pub mod dkms;
 pub mod doctor;
 pub mod insmod;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use vm_protocol::Event;
 
 use crate::commands::build::{BuildArgs, SignWith};
+use crate::commands::consoles::Consoles;
 use crate::commands::insmod::InsmodArgs;
 use crate::commands::{build, insmod};
 use kernel::context::Context;
@@ -190,12 +191,13 @@ impl Machine<'_> {
         let tree = boot::tree(&self.prepared.kdir)?;
         let payload =
             insmod::payload(self.context, &tree, &self.project.loads, self.modules(case)?, self.args)?;
-        let console = self.built.console_log().with_file_name(case.file());
+        let consoles = Consoles::claim(&self.built.console_log().with_file_name(case.file()))?;
         let options = self.args.machine.options();
         let enrolled = case.enrolled().then_some(&self.pair.certificate);
         let secure_boot = SecureBoot { chain: self.chain, vmlinuz, enrolled };
         let kdir = &self.prepared.kdir;
-        let run = boot::boot_with(self.context, kdir, &payload, &console, &options, Some(secure_boot))?;
+        let run =
+            boot::boot_with(self.context, kdir, &payload, consoles.kept(), &options, Some(secure_boot))?;
         Ok(judged(case, &run))
     }
 

@@ -2,7 +2,6 @@
 //! `cargo kmod insmod`: boots the very `.ko` that was built and gives a verdict.
 
 mod args;
-mod consoles;
 mod coverage;
 mod junit;
 mod load;

@@ -9,8 +9,8 @@ use report::ProgressUnit;
 use vm::coverage::Coverage;
 use vm::verdict::Verdict;
 
+use crate::commands::consoles::Consoles;
 use crate::commands::insmod::args::InsmodArgs;
-use crate::commands::insmod::consoles::Consoles;
 use crate::commands::insmod::load::{Loaded, load};
 use crate::commands::tested::TestedModules;
 

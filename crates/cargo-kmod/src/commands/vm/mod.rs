@@ -21,6 +21,7 @@ use vm::share::SharedBy;
 use vm::terminal;
 use vm_protocol::{Event, Expect, GuestPlan, GuestStep, Talk, TalkedOver};
 
+use crate::commands::consoles::Consoles;
 use crate::commands::insmod;
 use crate::commands::tested::{self, TestedModules, here};
 pub use args::{RunArgs, VmArgs, VmCommand};
@@ -77,7 +78,8 @@ fn one(
     if args.gdb {
         options.append.extend(debugger::PARAMETERS.iter().copied().map(str::to_owned));
     }
-    let mut machine = boot::machine(&prepared.kdir, &vmlinux, &payload, &tested.console, &options);
+    let consoles = Consoles::claim(&tested.console)?;
+    let mut machine = boot::machine(&prepared.kdir, &vmlinux, &payload, consoles.kept(), &options);
     machine.shares = seen.shares;
     machine.talk = Some(talker.over);
     if args.machine.limit.is_none() {
