@@ -29,11 +29,20 @@ impl Release {
         &self.0
     }
 
-    /// The flavour of a Debian release: `cloud-amd64` of `7.2.11+deb13-cloud-amd64`, of
-    /// `6.1.0-40-cloud-amd64`, or of `7.3-cloud-amd64`, as experimental has it.
+    /// The flavour of a release. Debian's: `cloud-amd64` of `7.2.11+deb13-cloud-amd64`, of
+    /// `6.1.0-40-cloud-amd64`, or of `7.3-cloud-amd64`, as experimental has it. Fedora's and RHEL's
+    /// variant: `rt-debug` of `5.14.0-570.el9.x86_64+rt-debug`. SUSE's: `default` of
+    /// `6.4.0-150600.21-default`.
     pub fn flavour(&self) -> &str {
-        if let Some((_, rest)) = self.0.split_once("+deb") {
+        let is_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        if let Some((_, rest)) = self.0.split_once("+deb").filter(|(_, rest)| is_digit(rest)) {
             return rest.split_once('-').map_or("", |(_, flavour)| flavour);
+        }
+        let of_machine = |plain: &str| {
+            Architecture::ALL.iter().any(|known| plain.rsplit('.').next() == Some(known.machine()))
+        };
+        if let Some((_, variant)) = self.0.split_once('+').filter(|(plain, _)| of_machine(plain)) {
+            return variant;
         }
         let Some((_, rest)) = self.0.split_once('-') else { return "" };
         let names_architecture = |text: &str| {
@@ -44,10 +53,10 @@ impl Release {
         if is_abi || !names_architecture(rest) { flavour } else { rest }
     }
 
-    /// The part of a Debian release that all flavours share, as they are built from the same
-    /// source: `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`.
+    /// The part of a release that all flavours share, as they are built from the same source:
+    /// `7.2.11+deb13` of `7.2.11+deb13-cloud-amd64`.
     pub fn without_flavour(&self) -> &str {
-        self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches('-')
+        self.0.strip_suffix(self.flavour()).unwrap_or(&self.0).trim_end_matches(['-', '+'])
     }
 
     /// The kernel line, as Debian names its source packages: `7.2` of `7.2.11+deb13-amd64`.
@@ -126,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_debian_releases() {
+    fn parts_of_releases() {
         for (text, flavour, line) in [
             ("7.2.11+deb13-cloud-amd64", "cloud-amd64", "7.2"),
             ("7.3.4+deb13-rt-amd64", "rt-amd64", "7.3"),
@@ -138,11 +147,19 @@ mod tests {
             ("7.3-arm64-16k", "arm64-16k", "7.3"),
             ("7.3-rc7-rt-amd64", "rt-amd64", "7.3"),
             ("5.14.0-611.el9.x86_64", "", "5.14"),
+            ("6.17.1-300.fc43.x86_64+debug", "debug", "6.17"),
+            ("5.14.0-611.el9.x86_64+rt-debug", "rt-debug", "5.14"),
+            ("5.14.0-611.el9.aarch64+64k", "64k", "5.14"),
+            ("6.4.0-150600.21-default", "default", "6.4"),
             ("7.2.13-mine", "", "7.2"),
         ] {
             assert_eq!((release(text).flavour(), release(text).line()), (flavour, line), "{text}");
             let common = release(text).without_flavour().to_owned();
-            assert_eq!(text, if flavour.is_empty() { common } else { format!("{common}-{flavour}") });
+            let flavoured = ["-", "+"].map(|between| format!("{common}{between}{flavour}"));
+            assert!(
+                if flavour.is_empty() { common == text } else { flavoured.contains(&text.to_owned()) },
+                "{text}"
+            );
         }
     }
 

@@ -61,6 +61,7 @@ mod tests {
             ("6.1.0-40-rt-amd64", "6.1.0-40", "-rt-amd64", "-rt-amd64"),
             ("6.18.44", "6.18.44", "\"\"", ""),
             ("5.14.0-611.el9.x86_64", "5.14.0-611.el9.x86_64", "\"\"", ""),
+            ("6.17.1-300.fc43.x86_64+debug", "6.17.1-300.fc43.x86_64", "+debug", "-debug"),
         ] {
             let target = KmodTarget::of(&release.parse().unwrap());
             assert_eq!((target.kversion.as_str(), target.kvariant()), (kversion, kvariant), "{release}");

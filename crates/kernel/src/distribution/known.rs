@@ -3,14 +3,26 @@
 
 use crate::distribution::debian::Debian;
 use crate::distribution::interface::Distribution;
+use crate::distribution::rpm_family::{FEDORA, SUSE};
+use crate::installed::supply::PackageFamily;
 use report::failure::Failure;
 
 /// All of them.
-pub const ALL: &[&dyn Distribution] = &[&Debian];
+pub const ALL: &[&dyn Distribution] = &[&Debian, &FEDORA, &SUSE];
 
-/// The default distribution.
+/// The distribution whose kernels are meant where nothing else says so: that of this machine;
+/// Debian, whose archive can be read on any, where this machine's is not known.
 pub fn usual() -> &'static dyn Distribution {
-    ALL[0]
+    let places = ["/etc/os-release", "/usr/lib/os-release"];
+    of_os_release(&places.iter().find_map(|place| fs_err::read_to_string(place).ok()).unwrap_or_default())
+}
+
+fn of_os_release(text: &str) -> &'static dyn Distribution {
+    match PackageFamily::named(text) {
+        PackageFamily::Fedora => &FEDORA,
+        PackageFamily::Suse => &SUSE,
+        _ => &Debian,
+    }
 }
 
 /// The distribution with this id.
@@ -19,4 +31,22 @@ pub fn named(id: &str) -> Result<&'static dyn Distribution, Failure> {
         let names: Vec<&str> = ALL.iter().map(|distribution| distribution.id()).collect();
         Failure::refused(id, "unknown distribution").remedy(format!("choose one of: {}", names.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_distribution_is_that_of_the_machine() {
+        for (text, id) in [
+            ("ID=debian\n", "debian"),
+            ("ID=fedora\n", "fedora"),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", "fedora"),
+            ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n", "suse"),
+            ("ID=arch\n", "debian"),
+        ] {
+            assert_eq!(of_os_release(text).id(), id, "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! them, and how to make a build root in which the kernel's compilers run.
 //!
 //! The rest of the tool knows [`Distribution`] and [`Archive`] only. A new one is a directory
-//! beside [`debian`] and a line in [`known`].
+//! beside [`debian`] and [`rpm_family`], and a line in [`known`].
 
 mod archive;
 pub mod debian;
@@ -11,6 +11,7 @@ mod interface;
 pub mod known;
 pub mod package;
 pub mod recipe;
+pub mod rpm_family;
 
 pub use archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
 pub use interface::{BootChain, Distribution};

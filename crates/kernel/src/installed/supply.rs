@@ -40,7 +40,7 @@ impl PackageFamily {
     }
 
     /// That which os-release(5) names: `ID`, else the first of `ID_LIKE` that is known.
-    fn named(os_release: &str) -> Self {
+    pub(crate) fn named(os_release: &str) -> Self {
         let value = |name: &str| {
             let mut lines = os_release.lines();
             lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
