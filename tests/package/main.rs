@@ -33,6 +33,7 @@ mod progress;
 mod rebuild;
 mod roots;
 mod rpm;
+mod rpm_akmod;
 mod rpm_foreign;
 mod rpm_install;
 mod rpm_making;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         preflight::trials(&suite),
         progress::trials(&suite),
         rpm::trials(&suite),
+        rpm_akmod::trials(&suite),
         rpm_foreign::trials(&suite),
         rpm_install::trials(&suite),
         rpm_making::trials(&suite),

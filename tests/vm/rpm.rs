@@ -43,6 +43,7 @@ pub(crate) fn an_installed_package_is_loaded(bench: &Bench) -> Result<()> {
         project: &project,
         sources: &sources,
         srpm: false,
+        akmod: None,
         output: &output,
         signing: Signing::default(),
     };

@@ -50,6 +50,10 @@ pub struct RpmArgs {
     /// network
     #[arg(long)]
     pub srpm: bool,
+    /// Also make akmod-NAME, from which akmods(8) builds the package for each kernel on the machine
+    /// that has it, and NAME-kmod-common, which it requires
+    #[arg(long, conflicts_with_all = ["print_spec", "audit"])]
+    pub akmod: bool,
     /// Directory for the packages
     #[arg(long, value_name = "DIR", default_value = "target/rpm")]
     pub output: Utf8PathBuf,
@@ -76,6 +80,7 @@ const AFTER: &str = "\
 Examples:
   cargo kmod rpm --kernel 6.12.107+deb13-cloud-amd64 --srpm
   cargo kmod rpm --kernel 7.3.4+deb13 --kvariants '-amd64 -cloud-amd64 -rt-amd64'
+  cargo kmod rpm --akmod
   cargo kmod rpm --kernel 6.12.107+deb13-amd64 --audit 6.12.94+deb13-amd64 6.1.0-40-amd64
 
 The same by hand, if kernel-devel is installed:
@@ -94,6 +99,9 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
             let kernel = target.as_ref().map_or("the default kernel", |target| target.release.as_str());
             context.report.say(&format!("would package {} {} for {kernel}", spec.name, spec.version));
         });
+        if args.akmod {
+            context.report.say(&format!("would package {} {} for akmods", spec.name, spec.version));
+        }
         return Ok(());
     }
     if !args.audit.is_empty() {
@@ -110,10 +118,12 @@ pub fn run(context: &Context, args: &RpmArgs) -> Result<()> {
     if args.print_spec {
         return print(context, &project, &sources, &signing);
     }
+    let akmod = akmod(context, args, &project, &spec, &sources)?;
     let order = PackagingOrder {
         project: &project,
         sources: &sources,
         srpm: args.srpm,
+        akmod: akmod.as_ref(),
         output: &args.output,
         signing,
     };
@@ -188,6 +198,19 @@ fn sources(
     let provide = |target| Ready::provide(context, project, target);
     let ready = targets(context, args, project)?.into_iter().map(provide).collect::<Result<Vec<_>>>()?;
     source::packages(context, project, spec, &ready, source_date(&project.dir, &context.report)?)
+}
+
+/// The source for akmods, if that is wanted.
+fn akmod(
+    context: &Context,
+    args: &RpmArgs,
+    project: &Project,
+    spec: &KmodSpec,
+    sources: &[SourcePackage],
+) -> Result<Option<SourcePackage>> {
+    let ready = sources.first().and_then(|source| source.kernels.first()).filter(|_| args.akmod);
+    let date = source_date(&project.dir, &context.report)?;
+    ready.map(|ready| source::for_akmods(context, project, spec, ready, date)).transpose()
 }
 
 fn print(context: &Context, project: &Project, sources: &[SourcePackage], signing: &Signing) -> Result<()> {
@@ -268,6 +291,8 @@ fn summary(packages: &[MadePackage]) -> String {
             PackageKind::Source => "source",
             PackageKind::Modules => "modules",
             PackageKind::Debug => "debug information",
+            PackageKind::Akmod => "source for akmods",
+            PackageKind::Common => "what akmods' packages share",
         };
         vec![
             package.kernel.clone(),

@@ -30,7 +30,8 @@ use report::process::Cmd;
 pub struct MadePackage {
     /// What is in it.
     pub kind: PackageKind,
-    /// The kernel it is for; a source package is for all variants of a kernel.
+    /// The kernel it is for; a source package is for all variants of a kernel, and what akmods
+    /// takes for [`ANY`].
     pub kernel: String,
     /// The file.
     pub file: Utf8PathBuf,
@@ -39,6 +40,9 @@ pub struct MadePackage {
     /// Its hash, in hexadecimal.
     pub sha256: String,
 }
+
+/// The kernel of a package that is for all of them.
+pub const ANY: &str = "any";
 
 /// What is in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +54,10 @@ pub enum PackageKind {
     Modules,
     /// Debug information.
     Debug,
+    /// Source that akmods(8) builds.
+    Akmod,
+    /// What the packages that akmods builds have in common.
+    Common,
 }
 
 /// The keys that sign; none by default.
@@ -81,6 +89,8 @@ pub struct PackagingOrder<'a> {
     pub sources: &'a [SourcePackage],
     /// Whether the source packages are wanted, too.
     pub srpm: bool,
+    /// The source of the package for akmods, if that is wanted, too.
+    pub akmod: Option<&'a SourcePackage>,
     /// The directory for everything that is made.
     pub output: &'a Utf8Path,
     /// The keys that sign it.
@@ -100,7 +110,8 @@ impl PackagingOrder<'_> {
     /// Makes everything, for as many kernels in parallel as `--jobs` allows.
     pub fn run(&self, context: &Context) -> Result<MadePackages> {
         fs_err::create_dir_all(self.output)?;
-        let tasks: Vec<Task<'_>> = self.sources.iter().flat_map(|source| self.tasks(source)).collect();
+        let tasks: Vec<Task<'_>> =
+            self.sources.iter().flat_map(|source| self.tasks(source)).chain(self.akmod_task()).collect();
         let workers = context.jobs.min(tasks.len()).max(1);
         let jobs = (context.jobs / workers).max(1);
         let made = workers::each(&tasks, workers, |task| self.perform(context, task, jobs));
@@ -115,22 +126,31 @@ impl PackagingOrder<'_> {
         srpm.into_iter().chain(binary).collect()
     }
 
+    fn akmod_task(&self) -> Option<Task<'_>> {
+        let source = self.akmod?;
+        Some(Task { source, ready: source.kernels.first()?, kind: PackageKind::Akmod })
+    }
+
     fn perform(&self, context: &Context, task: &Task<'_>, jobs: usize) -> Result<Vec<MadePackage>> {
         let target = &task.ready.target;
         let kernel = match task.kind {
             PackageKind::Source => &target.kversion,
+            PackageKind::Akmod => ANY,
             _ => target.release.as_str(),
         };
-        let what = format!("kmod-{} {} for {kernel}", self.project.name, self.project.version);
-        let (verb, name) =
-            if task.kind == PackageKind::Source { ("-bs", "srpm") } else { ("-bb", "rpmbuild") };
-        let rpmbuild = Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
+        let what = task.what(self.project, kernel);
+        let (verb, name, wanted) = match task.kind {
+            PackageKind::Source => ("-bs", "srpm", "no source package"),
+            PackageKind::Akmod => ("-bb", "akmod", "no package for akmods"),
+            _ => ("-bb", "rpmbuild", "no package of modules"),
+        };
+        let mut rpmbuild =
+            Rpmbuild::new(context, self.project, name, task.source, task.ready, &self.signing)?;
+        rpmbuild.akmod = task.kind == PackageKind::Akmod;
         let step = context.report.step("Packaging", &what);
         rpmbuild.command(&[verb], jobs)?.run(&context.report)?;
         let files = rpmbuild.packages()?;
         if !files.iter().any(|file| kind_of(file) == task.kind) {
-            let wanted =
-                if task.kind == PackageKind::Source { "no source package" } else { "no package of modules" };
             return Err(Failure::refused(what, format!("rpmbuild reported success and made {wanted}"))
                 .remedy("see what the spec makes: cargo kmod rpm --print-spec")
                 .into());
@@ -165,6 +185,8 @@ fn kind_of(file: &Utf8Path) -> PackageKind {
     match file.file_name().unwrap_or_default() {
         name if name.ends_with(".src.rpm") => PackageKind::Source,
         name if name.contains("-debuginfo-") => PackageKind::Debug,
+        name if name.starts_with("akmod-") => PackageKind::Akmod,
+        name if name.ends_with(".noarch.rpm") => PackageKind::Common,
         _ => PackageKind::Modules,
     }
 }
@@ -176,6 +198,16 @@ struct Task<'a> {
     kind: PackageKind,
 }
 
+impl Task<'_> {
+    /// What it makes, for whoever waits.
+    fn what(&self, project: &Project, kernel: &str) -> String {
+        match self.kind {
+            PackageKind::Akmod => format!("akmod-{} {}", project.name, project.version),
+            _ => format!("kmod-{} {} for {kernel}", project.name, project.version),
+        }
+    }
+}
+
 /// A directory for rpmbuild (`_topdir`) with source and spec in it. It is locked, and was emptied
 /// of what an earlier run has left.
 #[derive(Debug)]
@@ -184,6 +216,8 @@ pub struct Rpmbuild<'a> {
     source: &'a SourcePackage,
     ready: &'a Ready,
     signing: &'a Signing,
+    /// Whether it makes the package for akmods.
+    akmod: bool,
     topdir: Utf8PathBuf,
     _lock: Lock,
 }
@@ -207,7 +241,7 @@ impl<'a> Rpmbuild<'a> {
         if topdir.exists() {
             remove_plain(&topdir)?;
         }
-        let rpmbuild = Self { context, source, ready, signing, topdir, _lock: lock };
+        let rpmbuild = Self { context, source, ready, signing, akmod: false, topdir, _lock: lock };
         rpmbuild.lay_out(release)?;
         Ok(rpmbuild)
     }
@@ -298,6 +332,9 @@ impl<'a> Rpmbuild<'a> {
             ("kvariants".to_owned(), target.kvariant().to_owned()),
             ("kdir".to_owned(), self.topdir.join("kernels").into_string()),
         ];
+        if self.akmod {
+            defines.push(("kmod_akmod".to_owned(), "1".to_owned()));
+        }
         if let Some((_, key)) = self.module_key()? {
             defines.push(("modsign_key".to_owned(), key.to_string()));
             defines.push(("modsign_cert".to_owned(), self.certificate().into_string()));
@@ -308,7 +345,8 @@ impl<'a> Rpmbuild<'a> {
     /// The packages that have been made.
     pub fn packages(&self) -> Result<Vec<Utf8PathBuf>> {
         let mut found = Vec::new();
-        for dir in ["SRPMS".to_owned(), format!("RPMS/{}", self.architecture())] {
+        let binary = ["noarch", self.architecture()].map(|architecture| format!("RPMS/{architecture}"));
+        for dir in std::iter::once("SRPMS".to_owned()).chain(binary) {
             for entry in self.topdir.join(dir).read_dir_utf8().into_iter().flatten() {
                 found.push(entry?.into_path());
             }

@@ -17,6 +17,7 @@ use project::Project;
 use project::source::fetch::SourceKernel;
 use project::stage::Sources;
 use report::durable::digest;
+use report::failure::Failure;
 
 /// The source of the packages for the variants of one kernel.
 #[derive(Clone, Debug)]
@@ -52,6 +53,35 @@ pub fn packages(
     }
     let pack = |(_, tree, kernels)| pack(project, spec, tree, kernels, date);
     groups.into_iter().map(pack).collect()
+}
+
+/// The source that akmods builds for whatever kernel; it says nothing of the one in `ready`.
+///
+/// # Errors
+///
+/// Refused, if source of that kernel is a part of it.
+pub fn for_akmods(
+    context: &Context,
+    project: &Project,
+    spec: &KmodSpec,
+    ready: &Ready,
+    date: u64,
+) -> Result<SourcePackage> {
+    let sources = Sources::for_kernel(context, project, SourceKernel::Prepared(&ready.prepared))?;
+    if !sources.imported().is_empty() {
+        let reason = format!(
+            "akmods builds one source for every kernel, and this project's has files of {} in it",
+            ready.target.release
+        );
+        return Err(Failure::refused(project.name.as_str(), reason)
+            .remedy("make a package for each kernel: cargo kmod rpm --kernel RELEASE")
+            .into());
+    }
+    let tracked = Tracked::around(&project.dir, &context.report)?;
+    let tree = tree_for(context, project, spec, tracked.as_ref(), ready)?;
+    let archive = SourceArchive::pack(&spec.name, &spec.version, &tree, date)?;
+    let text = spec.for_akmods(&archive);
+    Ok(SourcePackage { name: spec.name.clone(), spec: text, archive, kernels: vec![ready.clone()] })
 }
 
 fn pack(

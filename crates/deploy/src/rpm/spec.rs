@@ -98,6 +98,16 @@ impl KmodSpec {
              {left_out}%global source_sha256 {}\n",
             archive.sha256()
         );
+        self.with(&settings)
+    }
+
+    /// The spec for exactly this source, and for whatever kernel akmods builds it.
+    pub fn for_akmods(&self, archive: &SourceArchive) -> String {
+        self.with(&format!("%global source_sha256 {}\n", archive.sha256()))
+    }
+
+    /// The text, with lines before all that it defines.
+    fn with(&self, settings: &str) -> String {
         let at = self.text.find("%global kmod_name").unwrap_or(0);
         format!("{}{settings}{}", &self.text[..at], &self.text[at..])
     }
@@ -168,5 +178,10 @@ mod tests {
             parse(HEAD).unwrap().for_source(&archive, &[target("6.18.44")], &["6.18.44/y".to_owned()]);
         assert!(plain.contains("%{!?kmod_left_out: %global kmod_left_out 6.18.44/y}\n"), "{plain}");
         assert!(plain.contains("kvariants \"\"}\n"), "{plain}");
+        let any = parse(HEAD).unwrap().for_akmods(&archive);
+        assert_eq!(
+            any,
+            HEAD.replacen("%global", &format!("%global source_sha256 {}\n%global", archive.sha256()), 1)
+        );
     }
 }
