@@ -25,6 +25,7 @@ pub mod table;
 pub mod timing;
 pub mod verifier;
 mod virtme_ng;
+pub mod weak_modules;
 
 use kernel::machine::programs::{Program, program};
 use serde::Serialize;

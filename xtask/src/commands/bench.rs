@@ -2,12 +2,13 @@
 //! `cargo xtask bench`.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use clap::ValueEnum as _;
 
 use crate::bench::judgement::Outcome;
 use crate::bench::{
     Results, artefacts, build, dkms, flavours, guard, insmod, inspect, install, list, matrix, prepare,
-    rebuild, rpm, sanitize, table, verifier,
+    rebuild, rpm, sanitize, table, verifier, weak_modules,
 };
 use clap::Args;
 use kernel::context::Context;
@@ -25,6 +26,10 @@ pub struct BenchArgs {
     /// Runs per figure; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+    /// For `weak-modules`: the script of that name, which kmod has on RHEL and its likes; without
+    /// it that measure is skipped
+    #[arg(long, value_name = "FILE")]
+    pub weak_modules: Option<Utf8PathBuf>,
 }
 
 /// What can be measured.
@@ -54,6 +59,8 @@ pub enum Measure {
     Dkms,
     /// `rpm` beside rpmbuild of the same spec, and several kernels at once
     Rpm,
+    /// `weak-modules` over 300 kernels beside Red Hat's script
+    WeakModules,
     /// Guest instructions to open files on a share, with the guard and without
     Guard,
     /// `build --project cifs` from nothing beside the same make by hand
@@ -96,6 +103,7 @@ pub fn run(context: &Context, args: &BenchArgs) -> Result<()> {
             Measure::Install => install::measure(context, args.runs)?,
             Measure::Dkms => dkms::measure(context, args.runs)?,
             Measure::Rebuild => rebuild::measure(context, args.runs)?,
+            Measure::WeakModules => weak_modules::measure(context, args.weak_modules.as_deref())?,
             Measure::Guard => guard::measure(context, args.runs)?,
             Measure::Verify => verifier::measure(context, args.runs)?,
         });

@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &WeakModulesArgs) -> Result<()> {
         return Ok(());
     }
     programs::ensure(context, &[deploy::install::PROGRAMS])?;
-    work::carry_out(&context.report, &modules, &plan)
+    work::carry_out(context, &modules, &plan)
 }
 
 fn wish(args: &WeakModulesArgs, modules: &Modules) -> Result<Wish> {

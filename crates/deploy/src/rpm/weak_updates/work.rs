@@ -9,28 +9,30 @@ use crate::install::depmod;
 use crate::rpm::weak_updates::layout::Modules;
 use crate::rpm::weak_updates::link::LinkChange;
 use crate::rpm::weak_updates::plan::WeakPlan;
+use kernel::context::Context;
+use kernel::workers;
 use kmodfile::name;
 use kmodfile::release::Release;
 use report::Report;
 use report::failure::Failure;
 
-/// Makes the changes, then runs depmod for each kernel that is concerned, and checks its index. The
-/// caller must hold the system's lock.
+/// Makes the changes, then runs depmod for each kernel that is concerned, as many at a time as
+/// `--jobs` allows, and checks its index. The caller must hold the system's lock.
 ///
 /// # Errors
 ///
-/// The file system's; refused, if an index does not agree with a link afterwards.
-pub fn carry_out(report: &Report, modules: &Modules, plan: &WeakPlan) -> Result<()> {
+/// The file system's; refused, if an index does not agree with a link afterwards. The other kernels
+/// are indexed all the same.
+pub fn carry_out(context: &Context, modules: &Modules, plan: &WeakPlan) -> Result<()> {
     plan.changes.iter().try_for_each(|change| change.apply(modules))?;
     let changed = plan.changes.iter().map(LinkChange::kernel);
-    let kernels: BTreeSet<&Release> = changed.chain(&plan.stale).collect();
-    for kernel in kernels {
-        // One that is being removed may have no modules any more.
-        if modules.system().release_dir(kernel).is_ok() {
-            index(report, modules, kernel, plan)?;
-        }
-    }
-    Ok(())
+    let mut kernels: BTreeSet<&Release> = changed.chain(&plan.stale).collect();
+    // One that is being removed may have no modules any more.
+    kernels.retain(|kernel| modules.system().release_dir(kernel).is_ok());
+    let kernels: Vec<&Release> = kernels.into_iter().collect();
+    let report = &context.report;
+    let indexed = workers::each(&kernels, context.jobs, |kernel| index(report, modules, kernel, plan));
+    workers::parted(indexed, report).1.map_or(Ok(()), Err)
 }
 
 fn index(report: &Report, modules: &Modules, kernel: &Release, plan: &WeakPlan) -> Result<()> {
