@@ -204,16 +204,16 @@ fn no_network_is_said_and_leaves_nothing_that_looks_whole() {
 }
 
 #[test]
-fn programs_that_are_missing_are_named_with_their_package() {
+fn programs_that_are_missing_are_named_where_nothing_installs_them() {
     let scratch = Scratch::new();
     // What is in administrators' directories is found without PATH; apt-get, tar and xz are not
     // there.
     let tool = scratch.tool(&["kernel", "prepare"]).env("PATH", "/nonexistent");
-    assert_refused(&tool, 3, "mmdebstrap", "not on this machine", "xz-utils");
+    assert_refused(&tool, 3, "mmdebstrap", "not on this machine", "unshare, xz");
 }
 
 #[test]
-fn installed_kernels_are_listed_without_archive_network_or_apt() {
+fn installed_kernels_are_listed_without_archive_or_network() {
     let scratch = Scratch::new();
     let alone = || Cmd::new("unshare").args(["--user", "--map-root-user", "--net"]);
     let installed = scratch.tool(&["--json", "kernel", "list", "--installed"]).wrapped_in(alone(), "alone");
@@ -230,7 +230,7 @@ fn installed_kernels_are_listed_without_archive_network_or_apt() {
         }
     }
     let (status, output) = run(&scratch.tool(&["kernel", "list"]).env("PATH", "/nonexistent"));
-    assert!(status == 0 && output.contains("this machine has no apt"), "{output}");
+    assert!(status == 0 && output.contains("this machine has its packages from elsewhere"), "{output}");
     assert!(!scratch.cache().join("archive").exists());
     let (status, output) = run(&without_network(&scratch, scratch.tool(&["kernel", "list"])));
     assert!(status == 0 && output.contains("INSTALLED") && output.contains("check the network"), "{output}");

@@ -21,7 +21,7 @@ use report::process::Cmd;
 
 /// What the share needs of this machine.
 pub const PROGRAMS: &[Program] = &[
-    program("smbd", "samba", "the SMB server of the demo"),
+    program("smbd", "samba", "the SMB server of the demo").in_rpms("samba", "samba"),
     program("pdbedit", "samba", "a user of that server, for the tests"),
 ];
 

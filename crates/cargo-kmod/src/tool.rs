@@ -86,7 +86,7 @@ impl Tool {
 
     /// All programs that anything here needs.
     pub fn all_programs(&self) -> impl Iterator<Item = &'static Program> {
-        let here = iter::once(known::usual().programs()).chain(PROGRAMS.iter().copied());
+        let here = iter::once(known::programs()).chain(PROGRAMS.iter().copied());
         let boots = Architecture::ALL.map(vm::qemu::programs);
         here.chain(self.programs.iter().copied()).chain(boots).flatten()
     }
@@ -118,8 +118,8 @@ impl Tool {
     fn remedy(&self, error: &anyhow::Error) -> Option<String> {
         let package = || {
             let name = program_of(error)?;
-            let program = self.all_programs().find(|program| program.name == name)?;
-            Some(programs::install_line(&[program.package]))
+            let known = self.all_programs().find(|program| program.name == name);
+            known.map(|program| programs::supply(&[program])).or_else(|| programs::supply_of_file(name))
         };
         remedy_of(error).map(|remedy| self.named(remedy)).or_else(package)
     }

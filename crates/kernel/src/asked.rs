@@ -9,12 +9,11 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::context::Context;
-use crate::distribution::known;
+use crate::distribution::known::{self, has_archive};
 use crate::installed::adopt::{self, SurveyedKernel};
 use crate::installed::layout;
 use crate::installed::system::SystemRoot;
 use crate::kdir::Kdir;
-use crate::machine::programs;
 use crate::prepare::Rust;
 use kmodfile::release::{NotARelease, Release};
 use report::failure::{Exit, Failure};
@@ -121,13 +120,8 @@ impl AskedKernel {
         if !asked.is_empty() && asked.iter().all(local) {
             return Ok(());
         }
-        programs::ensure(context, &[known::usual().programs()])
+        known::ensure_programs(context)
     }
-}
-
-/// Whether this machine has what it takes to read a distribution's archive.
-pub fn has_archive() -> bool {
-    known::usual().programs().iter().all(|program| programs::find(program.name).is_some())
 }
 
 /// A named kernel that is installed and was taken as it is, is looked at again: its packages may

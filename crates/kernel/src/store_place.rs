@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::machine::program::{Program, program, supply};
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use report::Report;
@@ -48,6 +49,10 @@ impl fmt::Display for StorePlace {
         }
     }
 }
+
+/// What reaches every store that is no directory and no server of files.
+const RCLONE: Program =
+    program("rclone", "rclone", "reaches a store of prepared kernels").in_rpms("rclone", "rclone");
 
 /// What rclone ends with where a file or its directory is not there (rclone(1), "Exit code").
 const ABSENT: [i32; 2] = [3, 4];
@@ -120,5 +125,5 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     let reason = "no such program on this machine, and the store is one that it reaches";
-    Failure::missing("`rclone`", reason).remedy("apt-get install rclone").into()
+    Failure::missing("`rclone`", reason).remedy(supply(&[&RCLONE])).into()
 }

@@ -2,10 +2,11 @@
 //! What the machines of one architecture are: QEMU's program, its board and processors, and what
 //! only their kernels are told.
 
-use kernel::machine::programs::{Program, program};
+use kernel::machine::programs::{self, Program, program};
 use kmodfile::architecture::Architecture;
 
 use crate::accelerator::{Accelerator, KvmProcessor};
+use report::process::Cmd;
 
 /// A machine of one architecture, as QEMU knows it.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,9 @@ pub struct Board {
 /// for it, and nothing here needs a timer that fine. The one of the board does; for several
 /// processors it is not enough.
 const AMD64: Board = Board {
-    programs: &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")],
+    programs: &[program("qemu-system-x86_64", "qemu-system-x86", "boots kernels")
+        .in_rpms("qemu-system-x86-core", "qemu-x86")
+        .in_rhel("qemu-kvm")],
     direct: "q35,usb=off,smm=off,vmport=off,hpet=off,sata=off",
     firmware: "q35,usb=off,smm=on,vmport=off,hpet=off,sata=off",
     emulated: "Nehalem,+rdrand,-cx16",
@@ -56,7 +59,8 @@ const AMD64: Board = Board {
 };
 
 const ARM64: Board = Board {
-    programs: &[program("qemu-system-aarch64", "qemu-system-arm", "boots kernels of arm64")],
+    programs: &[program("qemu-system-aarch64", "qemu-system-arm", "boots kernels of arm64")
+        .in_rpms("qemu-system-aarch64-core", "qemu-arm")],
     direct: "virt",
     firmware: "virt",
     emulated: "cortex-a57",
@@ -73,6 +77,13 @@ impl Board {
             Architecture::Amd64 => &AMD64,
             Architecture::Arm64 => &ARM64,
         }
+    }
+
+    /// A command of QEMU's: by its name, or by its path where the distribution has it under
+    /// another.
+    pub fn command(&self) -> Cmd {
+        let other = programs::find(self.qemu()).filter(|path| path.file_name() != Some(self.qemu()));
+        other.map_or_else(|| Cmd::new(self.qemu()), Cmd::new)
     }
 
     /// QEMU's program.

@@ -110,7 +110,8 @@ fn why_not(tried: &[Option<String>]) -> String {
 
 fn probe_command(board: &Board, accelerator: Accelerator, vmlinux: &Utf8Path) -> Cmd {
     let parameters = format!("earlyprintk={0} earlycon console={0} panic=-1", board.console);
-    Cmd::new(board.qemu())
+    board
+        .command()
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
         .args(["-machine", board.direct, "-accel", "kvm", "-cpu", board.cpu(accelerator), "-m", "256"])

@@ -162,7 +162,8 @@ pub fn command(arguments: &Arguments<'_>) -> Cmd {
     let accel = if arguments.counted { "tcg,thread=single,tb-size=128" } else { accelerator.option() };
     let has_backend = arguments.saved.is_some() || arguments.shares.share_memory();
     let memory = if has_backend { ",memory-backend=memory" } else { "" };
-    let cmd = Cmd::new(board.qemu())
+    let cmd = board
+        .command()
         .bound("KILL")
         .args(["-no-user-config", "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"])
         .args(["-machine", &format!("{}{memory}", boot.machine(board))])

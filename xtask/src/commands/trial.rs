@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &TrialArgs) -> Result<()> {
         releases.iter().for_each(|release| context.report.say(&format!("would try {release}")));
         return Ok(());
     }
-    programs::ensure(context, &[known::usual().programs()])?;
+    known::ensure_programs(context)?;
     for architecture in releases.iter().map(|release| prepare::architecture_of(&context.cache, Some(release)))
     {
         programs::ensure(context, &[vm::qemu::programs(architecture)])?;

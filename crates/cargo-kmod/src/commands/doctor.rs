@@ -7,6 +7,7 @@ use serde::Serialize;
 use kernel::context::Context;
 use kernel::kdir::Kdir;
 use kernel::machine::facts::{self, Fact};
+use kernel::machine::package_tool::PackageTool;
 use kernel::machine::programs;
 use report::failure::{Exit, Failure};
 use report::table;
@@ -24,7 +25,7 @@ struct Diagnosis {
 #[derive(Serialize)]
 struct ProgramRow {
     name: &'static str,
-    package: &'static str,
+    package: String,
     purpose: &'static str,
     found: Option<camino::Utf8PathBuf>,
 }
@@ -47,16 +48,17 @@ pub fn run(context: &Context, tool: &Tool) -> Result<()> {
 }
 
 fn diagnose(context: &Context, tool: &Tool) -> Diagnosis {
+    let tool_of = PackageTool::here();
     let row = |program: &programs::Program| ProgramRow {
         name: program.name,
-        package: program.package,
+        package: tool_of.map_or_else(|| "-".to_owned(), |tool| program.package_for(tool)),
         purpose: program.purpose,
         found: programs::find(program.name),
     };
-    let programs: Vec<_> = tool.all_programs().map(row).collect();
-    let missing: Vec<&str> =
-        programs.iter().filter(|row| row.found.is_none()).map(|row| row.package).collect();
-    let remedy = (!missing.is_empty()).then(|| programs::install_line(&missing));
+    let missing: Vec<_> =
+        tool.all_programs().filter(|program| programs::find(program.name).is_none()).collect();
+    let remedy = (!missing.is_empty()).then(|| programs::supply(&missing));
+    let programs = tool.all_programs().map(row).collect();
     let prepared =
         Kdir::all(&context.cache, &context.report).iter().map(|kdir| kdir.release().to_string()).collect();
     Diagnosis { programs, facts: facts::all(&context.cache), prepared, remedy }
@@ -66,7 +68,7 @@ fn shown(diagnosis: &Diagnosis) -> String {
     let mut rows = vec![["PROGRAM", "PACKAGE", "HERE", "FOR"].map(str::to_owned).to_vec()];
     rows.extend(diagnosis.programs.iter().map(|row| {
         let here = row.found.as_ref().map_or_else(|| "missing".to_owned(), ToString::to_string);
-        vec![row.name.to_owned(), row.package.to_owned(), here, row.purpose.to_owned()]
+        vec![row.name.to_owned(), row.package.clone(), here, row.purpose.to_owned()]
     }));
     let mut facts: Vec<Vec<String>> =
         diagnosis.facts.iter().map(|fact| vec![fact.name.to_owned(), fact.value.clone()]).collect();

@@ -85,7 +85,7 @@ pub fn run(context: &Context, tool: &Tool, args: &NewArgs) -> Result<()> {
 /// What is to be in it.
 fn kind(context: &Context, args: &NewArgs) -> Result<Kind> {
     let Some(path) = &args.fix else { return Ok(if args.c { Kind::C } else { Kind::Rust }) };
-    programs::ensure(context, &[known::usual().programs()])?;
+    known::ensure_programs(context)?;
     let release = match &args.kernel {
         Some(asked) => asked.named(context, Utf8Path::new("/"))?,
         None => {

@@ -10,7 +10,6 @@ use kernel::asked::AskedKernel;
 use kernel::context::Context;
 use kernel::discover;
 use kernel::distribution::{Age, known};
-use kernel::machine::programs;
 use kmodfile::release::Release;
 use project::Project;
 use project::source::edit;
@@ -43,7 +42,7 @@ pub struct RefreshArgs {
 
 /// Runs one of them.
 pub fn run(context: &Context, command: &PatchCommand) -> Result<()> {
-    programs::ensure(context, &[known::usual().programs()])?;
+    known::ensure_programs(context)?;
     match command {
         PatchCommand::Refresh(args) => refresh(context, args),
     }

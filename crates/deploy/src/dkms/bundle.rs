@@ -18,7 +18,8 @@ use report::failure::Failure;
 use report::process::Cmd;
 
 /// Programs that make RPMs.
-pub const PROGRAMS: &[Program] = &[program("rpmbuild", "rpm", "makes RPM packages")];
+pub const PROGRAMS: &[Program] =
+    &[program("rpmbuild", "rpm", "makes RPM packages").in_rpms("rpm-build", "rpm-build")];
 
 /// The spec of the package, with macros in it.
 const SPEC: &str = include_str!("dkms.spec");

@@ -22,7 +22,9 @@ use report::process::Cmd;
 
 /// dkms; its package depends on compilers and kmod.
 pub const PROGRAMS: &[Program] =
-    &[program("dkms", "dkms", "registers modules and builds them for each kernel")];
+    &[program("dkms", "dkms", "registers modules and builds them for each kernel")
+        .in_rpms("dkms", "dkms")
+        .in_epel()];
 
 /// The options that keep dkms from preparing and cleaning the kernel's directory. DKMS 2 runs `make
 /// mrproper` there, before and after a build, which removes symbols and Rust artefacts; later

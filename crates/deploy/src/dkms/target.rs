@@ -9,6 +9,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::dkms::place::Place;
 use kernel::context::Context;
 use kernel::installed::adopt;
+use kernel::installed::layout;
+use kernel::installed::package_family::PackageFamily;
+use kernel::installed::system::SystemRoot;
 use kernel::kdir::Kdir;
 use kernel::prepare::Rust;
 use kernel::version;
@@ -137,7 +140,7 @@ impl DkmsTarget {
             (Some(dir), _) if complete(&dir) => place.root().map(|_| dir),
             (_, Some(kdir)) => Some(kdir.build()),
             (Some(_), None) if needs_artefacts(project) => {
-                return Err(no_artefacts(release, &lost(context, release)).into());
+                return Err(no_artefacts(place, release, &lost(context, release)).into());
             }
             (dir, None) => dir.filter(|_| place.root().is_some()),
         };
@@ -180,18 +183,31 @@ fn no_headers(place: &Place, release: &Release, lost: &str) -> Failure {
     } else {
         format!("is not installed in {}; installed: {}", place.install(), list(&known))
     };
-    Failure::missing(release.as_str(), reason + lost).remedy(format!(
-        "apt-get install linux-headers-{release} (elsewhere kernel-devel-{release}), \
-         or cargo kmod kernel prepare {release}"
-    ))
+    let failure = Failure::missing(release.as_str(), reason + lost);
+    match supplies(place, release) {
+        Some((headers, artefacts)) => failure.remedy(format!("{headers}, or {artefacts}")),
+        None => failure,
+    }
 }
 
-fn no_artefacts(release: &Release, lost: &str) -> Failure {
-    Failure::missing(
-        release.as_str(),
-        format!("its headers lack the Rust artefacts (rust/libcore.rmeta) that the project needs{lost}"),
-    )
-    .remedy(format!("cargo kmod kernel prepare {release}"))
+fn no_artefacts(place: &Place, release: &Release, lost: &str) -> Failure {
+    let reason =
+        format!("its headers lack the Rust artefacts (rust/libcore.rmeta) that the project needs{lost}");
+    let failure = Failure::missing(release.as_str(), reason);
+    match supplies(place, release) {
+        Some((_, artefacts)) => failure.remedy(artefacts),
+        None => failure,
+    }
+}
+
+/// What brings a kernel's headers in the words of the system that it is for, and what brings what
+/// they lack.
+fn supplies(place: &Place, release: &Release) -> Option<(String, String)> {
+    let system = SystemRoot::open(place.root().unwrap_or(Utf8Path::new("/"))).ok()?;
+    let family = PackageFamily::of(&system);
+    let kernels = layout::all(&system, Some(release));
+    let kernel = kernels.iter().find(|kernel| kernel.release == *release)?;
+    Some((family.headers(&system, kernel), family.artefacts(&system, kernel, None)))
 }
 
 #[cfg(test)]
@@ -211,6 +227,27 @@ mod tests {
             fs_err::create_dir_all(place.install().join(name)).unwrap();
         }
         assert_eq!(list(&installed(&place)), "6.12.9-a, 6.12.107-a");
+    }
+
+    #[test]
+    fn headers_that_are_missing_are_named_as_the_system_names_them() {
+        let release: Release = "6.12.9-a".parse().unwrap();
+        for (os_release, remedy) in [
+            ("ID=debian", "apt-get install linux-headers-6.12.9-a, or cargo kmod kernel prepare 6.12.9-a"),
+            (
+                "ID=fedora",
+                "dnf install kernel-devel-6.12.9-a, or cargo kmod kernel prepare --source DIR --config-of 6.12.9-a",
+            ),
+            (
+                "ID=opensuse-leap\nID_LIKE=\"suse opensuse\"",
+                "zypper install kernel-a-devel, or cargo kmod kernel prepare --source DIR --config-of 6.12.9-a",
+            ),
+        ] {
+            let (dir, place) = place();
+            fs_err::create_dir_all(dir.path().join("etc")).unwrap();
+            fs_err::write(dir.path().join("etc/os-release"), os_release).unwrap();
+            assert_eq!(no_headers(&place, &release, "").remedy.as_deref(), Some(remedy));
+        }
     }
 
     #[test]

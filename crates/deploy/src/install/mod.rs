@@ -31,6 +31,6 @@ use kernel::machine::programs::{Program, program};
 
 /// Programs that installing modules needs on this machine.
 pub const PROGRAMS: &[Program] = &[
-    program("depmod", "kmod", "indexes modules and their dependencies"),
-    program("modprobe", "kmod", "tells which file it would load"),
+    program("depmod", "kmod", "indexes modules and their dependencies").in_rpms("kmod", "kmod"),
+    program("modprobe", "kmod", "tells which file it would load").in_rpms("kmod", "kmod"),
 ];

@@ -12,7 +12,8 @@ use report::durable;
 use report::process::Cmd;
 
 /// What indexes a repository.
-pub const PROGRAMS: &[Program] = &[program("apt-ftparchive", "apt-utils", "indexes a repository for apt")];
+pub const PROGRAMS: &[Program] = &[program("apt-ftparchive", "apt-utils", "indexes a repository for apt")
+    .in_rpms("apt", "/usr/bin/apt-ftparchive")];
 
 /// Writes the indexes of the packages in `dir`. They are the same for the same packages and `date`.
 ///

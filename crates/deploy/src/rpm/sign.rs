@@ -14,10 +14,10 @@ use report::process::Cmd;
 
 /// Programs that signing packages needs on this machine.
 pub const PROGRAMS: &[Program] = &[
-    program("gpg", "gpg", "signs packages"),
+    program("gpg", "gpg", "signs packages").in_rpms("gnupg2", "gpg2"),
     program("gpg-agent", "gpg-agent", "holds the keys of gpg"),
-    program("rpmkeys", "rpm", "verifies signatures of packages"),
-    program("rpmsign", "rpm", "signs packages"),
+    program("rpmkeys", "rpm", "verifies signatures of packages").in_rpms("rpm", "rpm"),
+    program("rpmsign", "rpm", "signs packages").in_rpms("rpm-sign", "rpm-build"),
 ];
 
 /// A key that has proven to be able to sign on this machine.

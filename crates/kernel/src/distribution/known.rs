@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The supported distributions.
 
+use anyhow::Result;
+
+use crate::context::Context;
 use crate::distribution::debian::Debian;
 use crate::distribution::interface::Distribution;
 use crate::distribution::rpm_family::{FEDORA, SUSE};
-use crate::installed::supply::PackageFamily;
+use crate::installed::package_family::PackageFamily;
+use crate::machine::programs::{self, Program};
 use report::failure::Failure;
 
 /// All of them.
@@ -23,6 +27,25 @@ fn of_os_release(text: &str) -> &'static dyn Distribution {
         PackageFamily::Suse => &SUSE,
         _ => &Debian,
     }
+}
+
+/// What reading the usual archive takes of this machine, and making build roots.
+pub fn programs() -> &'static [Program] {
+    usual().programs()
+}
+
+/// Whether this machine has what it takes to read a distribution's archive.
+pub fn has_archive() -> bool {
+    programs().iter().all(|program| programs::find(program.name).is_some())
+}
+
+/// Makes sure of what reading the archive takes.
+///
+/// # Errors
+///
+/// It is missing and cannot be installed.
+pub fn ensure_programs(context: &Context) -> Result<()> {
+    programs::ensure(context, &[programs()])
 }
 
 /// The distribution with this id.

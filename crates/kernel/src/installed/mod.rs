@@ -8,6 +8,7 @@
 pub mod adopt;
 pub mod compilers;
 pub mod layout;
+pub mod package_family;
 pub mod proof;
 pub mod readiness;
 pub mod supply;

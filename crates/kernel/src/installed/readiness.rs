@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::installed::compilers::{self, CompilersHere};
 use crate::installed::layout::{Headers, InstalledKernel};
-use crate::installed::supply::PackageFamily;
+use crate::installed::package_family::PackageFamily;
 use crate::installed::system::SystemRoot;
 use crate::toolchain::Toolchain;
 use kmodfile::architecture::Architecture;

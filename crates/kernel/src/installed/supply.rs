@@ -5,59 +5,11 @@
 use camino::Utf8Path;
 
 use crate::installed::layout::InstalledKernel;
+use crate::installed::package_family::PackageFamily;
 use crate::installed::system::SystemRoot;
 use kmodfile::architecture::Architecture;
 
-/// Systems by what their kernels' packages are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackageFamily {
-    /// Debian, and what is named as it is.
-    Debian,
-    /// Ubuntu and its derivatives.
-    Ubuntu,
-    /// Armbian, whichever of the two it is based on.
-    Armbian,
-    /// Arch Linux and its derivatives.
-    Arch,
-    /// Fedora, RHEL and its rebuilds.
-    Fedora,
-    /// openSUSE and SLES.
-    Suse,
-    /// NixOS.
-    Nix,
-    /// Another.
-    Other,
-}
-
 impl PackageFamily {
-    /// That of a system.
-    pub fn of(system: &SystemRoot) -> Self {
-        if system.find("/etc/armbian-release").is_some() {
-            return Self::Armbian;
-        }
-        let text = system.text("/etc/os-release").or_else(|| system.text("/usr/lib/os-release"));
-        Self::named(&text.unwrap_or_default())
-    }
-
-    /// That which os-release(5) names: `ID`, else the first of `ID_LIKE` that is known.
-    pub(crate) fn named(os_release: &str) -> Self {
-        let value = |name: &str| {
-            let mut lines = os_release.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-        };
-        let words = [value("ID"), value("ID_LIKE")].join(" ").replace(['"', '\''], "");
-        let known = words.split_whitespace().find_map(|word| match word {
-            "debian" => Some(Self::Debian),
-            "ubuntu" => Some(Self::Ubuntu),
-            "arch" => Some(Self::Arch),
-            "fedora" | "rhel" | "centos" => Some(Self::Fedora),
-            "suse" | "opensuse" | "sles" => Some(Self::Suse),
-            "nixos" => Some(Self::Nix),
-            _ => None,
-        });
-        known.unwrap_or(Self::Other)
-    }
-
     /// What brings a kernel's headers.
     pub fn headers(self, system: &SystemRoot, kernel: &InstalledKernel) -> String {
         let release = kernel.release.as_str();
@@ -136,26 +88,4 @@ fn flavour(release: &str) -> &str {
 fn package_base(system: &SystemRoot, kernel: &InstalledKernel) -> String {
     let said = kernel.modules.as_ref().and_then(|dir| system.text(dir.join("pkgbase")));
     said.map_or_else(|| "linux".to_owned(), |text| text.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_system_is_known_by_its_os_release() {
-        for (text, family) in [
-            ("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n", PackageFamily::Debian),
-            ("ID=ubuntu\nID_LIKE=debian\n", PackageFamily::Ubuntu),
-            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", PackageFamily::Ubuntu),
-            ("ID=raspbian\nID_LIKE=debian\n", PackageFamily::Debian),
-            ("ID=cachyos\nID_LIKE=arch\n", PackageFamily::Arch),
-            ("ID=\"almalinux\"\nID_LIKE=\"rhel centos fedora\"\n", PackageFamily::Fedora),
-            ("ID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"\n", PackageFamily::Suse),
-            ("ID=nixos\n", PackageFamily::Nix),
-            ("VERSION_ID=1\n", PackageFamily::Other),
-        ] {
-            assert_eq!(PackageFamily::named(text), family, "{text}");
-        }
-    }
 }

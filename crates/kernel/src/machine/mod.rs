@@ -3,5 +3,9 @@
 
 pub(crate) mod apt;
 pub mod facts;
+pub mod package_tool;
+pub mod program;
 pub mod programs;
+pub(crate) mod rpm_progress;
+mod search_path;
 pub mod user;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::distribution::known;
 use crate::distribution::recipe::Recipe;
-use crate::machine::{programs, user};
+use crate::machine::user;
 use crate::root::access::Access;
 use crate::root::environment::{ENVIRONMENT, namespaces};
 use crate::root::removal;
@@ -96,7 +96,7 @@ impl TreeRoot {
     fn make(&self, context: &Context, recipe: &Recipe) -> Result<()> {
         context.require_wet_run(&format!("make build root {}", self.identity))?;
         let distribution = known::named(&recipe.distribution)?;
-        programs::ensure(context, &[distribution.programs()])?;
+        known::ensure_programs(context)?;
         let what = format!("build root {} ({} {})", self.identity, distribution.name(), self.name);
         let step = context.report.step("Making", &what);
         let place = self.place();

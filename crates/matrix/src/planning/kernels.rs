@@ -10,7 +10,6 @@ use kernel::discover::{self, KernelFacts};
 use kernel::distribution::{Age, Archive, ArchiveKernel, known};
 use kernel::failures::OrFail as _;
 use kernel::kdir::Kdir;
-use kernel::machine::programs;
 use kernel::origin::Origin;
 use kernel::prepare::Rust;
 use kernel::sanitizing;
@@ -207,7 +206,7 @@ impl Search<'_> {
         if let Some(known) = self.looked.get(&(architecture, age)) {
             return Ok(known.clone());
         }
-        programs::ensure(self.context, &[known::usual().programs()])?;
+        known::ensure_programs(self.context)?;
         let wanted = if age == 0 { Age::Current } else { ELSEWHERE[age - 1] };
         let archive = known::usual().archive_for(self.context, wanted, architecture)?;
         let kernels = archive.kernels();

@@ -11,7 +11,8 @@ use kernel::machine::programs::{Program, program};
 
 /// Programs that make keys and verify signatures.
 pub const PROGRAMS: &[Program] =
-    &[program("openssl", "openssl", "makes signing keys and verifies signatures")];
+    &[program("openssl", "openssl", "makes signing keys and verifies signatures")
+        .in_rpms("openssl", "openssl")];
 
 /// The environment variable with a key's passphrase or a token's PIN, the same that the kernel's
 /// `sign-file` reads.

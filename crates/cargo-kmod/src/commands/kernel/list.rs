@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use kernel::context::Context;
 use kernel::discover::KernelFacts;
-use kernel::distribution::{Age, Archive, ArchiveKernel, known};
+use kernel::distribution::known::{self, has_archive};
+use kernel::distribution::{Age, Archive, ArchiveKernel};
 use kernel::installed::adopt::{self, SurveyedKernel};
 use kernel::installed::readiness::Obstruction;
 use kernel::kdir::Kdir;
-use kernel::machine::programs;
+use kernel::machine::package_tool::PackageTool;
 use kernel::origin::Origin;
 use kmodfile::architecture::Architecture;
 use kmodfile::release::Release;
@@ -157,13 +158,16 @@ fn made_rows(context: &Context, architecture: Architecture) -> Result<Vec<MadeRo
     kdirs.filter(here).map(row).collect()
 }
 
-/// The archive's kernels; none on a machine whose packages are not apt's.
+/// The archive's kernels; none on a machine whose packages are not from there.
 fn of_archive(context: &Context, architecture: Architecture, all: bool) -> Result<Vec<ArchiveRow>> {
-    if programs::find("apt-get").is_none() {
-        context.report.note("Leaving", "out the kernels of Debian's archive: this machine has no apt");
+    if !has_archive() && PackageTool::here() != Some(PackageTool::Apt) {
+        let name = known::usual().name();
+        let why =
+            format!("out the kernels of {name}'s archive: this machine has its packages from elsewhere");
+        context.report.note("Leaving", &why);
         return Ok(Vec::new());
     }
-    programs::ensure(context, &[known::usual().programs()])?;
+    known::ensure_programs(context)?;
     let mut rows = current_rows(context, architecture)?;
     if all {
         rows.splice(0..0, archive_rows(context, architecture, Age::Next)?);

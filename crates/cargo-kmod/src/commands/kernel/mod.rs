@@ -12,7 +12,6 @@ use clap::Subcommand;
 
 use kernel::context::Context;
 use kernel::distribution::known;
-use kernel::machine::programs;
 use kmodfile::release::Release;
 
 use gc::GcArgs;
@@ -61,7 +60,7 @@ pub enum KernelCommand {
 pub fn run(context: &Context, command: &KernelCommand) -> Result<()> {
     // Removing takes no program, and what is installed is listed without the archive.
     if !matches!(command, KernelCommand::Remove { .. } | KernelCommand::List(_)) {
-        programs::ensure(context, &[known::usual().programs()])?;
+        known::ensure_programs(context)?;
     }
     match command {
         KernelCommand::List(args) => list::list(context, args),

@@ -30,12 +30,12 @@ const PROGRAMS: &[Program] = &[
     program("apt-get", "apt", "reads the archive"),
     program("apt-helper", "apt", "fetches packages"),
     program("dpkg-deb", "dpkg", "unpacks kernel packages"),
-    program("mmdebstrap", "mmdebstrap", "makes build roots"),
-    program("newuidmap", "uidmap", "build roots without being root"),
-    program("setpriv", "util-linux", "ends what a stopped run started"),
-    program("tar", "tar", "unpacks sources"),
-    program("unshare", "util-linux", "enters build roots"),
-    program("xz", "xz-utils", "unpacks kernel sources"),
+    program("mmdebstrap", "mmdebstrap", "makes build roots").in_rpms("mmdebstrap", "/usr/bin/mmdebstrap"),
+    program("newuidmap", "uidmap", "build roots without being root").in_rpms("shadow-utils", "shadow"),
+    program("setpriv", "util-linux", "ends what a stopped run started").in_rpms("util-linux", "util-linux"),
+    program("tar", "tar", "unpacks sources").in_rpms("tar", "tar"),
+    program("unshare", "util-linux", "enters build roots").in_rpms("util-linux", "util-linux"),
+    program("xz", "xz-utils", "unpacks kernel sources").in_rpms("xz", "xz"),
 ];
 
 /// The released suite: its signed programs start the kernels of every suite, while a suite under

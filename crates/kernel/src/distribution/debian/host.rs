@@ -4,10 +4,9 @@
 use anyhow::Result;
 
 use crate::distribution::recipe::Recipe;
-use crate::machine::programs;
+use crate::machine::package_tool::PackageTool;
 use report::Report;
 use report::failure::Failure;
-use report::process::Cmd;
 
 /// Whether the host can serve as the root for `recipe`; if not, why.
 pub(super) fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Failure>> {
@@ -23,12 +22,12 @@ pub(super) fn serves(recipe: &Recipe, report: &Report) -> Result<Result<(), Fail
         )
         .remedy("leave out --root-fs host: then a build root of the kernel's distribution is made")));
     }
-    let missing = missing_packages(recipe, report)?;
+    let missing = PackageTool::Apt.missing(recipe.packages().to_vec(), report)?;
     if missing.is_empty() {
         return Ok(Ok(()));
     }
     Ok(Err(Failure::missing("build root", format!("the host lacks {}", missing.join(", ")))
-        .remedy(programs::install_line(&missing))))
+        .remedy(PackageTool::Apt.line(&missing))))
 }
 
 /// The suites a host may be: `VERSION_CODENAME` of os-release(5), and what `/etc/debian_version`
@@ -38,14 +37,6 @@ fn suites(os_release: &str, debian_version: &str) -> Vec<String> {
     let codename = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let development = debian_version.trim().split_once('/').map(|(_, unstable)| unstable);
     codename.into_iter().chain(development).map(|name| name.trim_matches('"').to_owned()).collect()
-}
-
-fn missing_packages<'a>(recipe: &'a Recipe, report: &Report) -> Result<Vec<&'a str>> {
-    let format = "${Package} ${db:Status-Status}\n";
-    let output =
-        Cmd::new("dpkg-query").args(["-W", "-f", format]).args(recipe.packages()).finish(report)?.text();
-    let installed = |name: &str| output.lines().any(|line| line == format!("{name} installed"));
-    Ok(recipe.packages().iter().map(String::as_str).filter(|name| !installed(name)).collect())
 }
 
 #[cfg(test)]

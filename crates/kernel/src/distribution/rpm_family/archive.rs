@@ -337,7 +337,7 @@ fn wanted(name: &str) -> bool {
 
 /// Refuses a file that is not the one of the index, by its digest.
 fn require_of_index(package: &Package, file: &Utf8Path) -> Result<()> {
-    let found = durable::digest_of(file)?.map(hex::encode);
+    let found = durable::digest_of(file)?;
     match found {
         None => Err(Failure::missing(
             package.name.as_str(),

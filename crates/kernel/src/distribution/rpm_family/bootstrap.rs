@@ -8,10 +8,11 @@ use crate::context::Context;
 use crate::distribution::recipe::Recipe;
 use crate::distribution::rpm_family::host::HostSystem;
 use crate::distribution::rpm_family::repositories::RepositoryTool;
+use crate::machine::rpm_progress;
 use crate::root::environment::namespaces;
+use report::Step;
 use report::failure::Failure;
 use report::process::Cmd;
-use report::{ProgressUnit, Step};
 
 /// What every root has besides what was asked for: the shell and its programs.
 const LEAST: &[&str] = &["bash", "coreutils", "gawk", "grep", "sed", "util-linux"];
@@ -43,15 +44,7 @@ pub(super) fn make_tree(
     };
     let cmd = cmd.args(LEAST).args(recipe.packages()).env("LC_ALL", "C.UTF-8");
     let cmd = cmd.wrapped_in(namespaces().arg("--mount-proc"), tool.program());
-    let report = &context.report;
-    let output = cmd.log(place.join("install.log")).finish_with(report, |line| {
-        if let Some((reached, total)) = installed(line) {
-            step.count(ProgressUnit::Things("package step", "package steps"), total);
-            step.reach(reached);
-        }
-        report.output_line(line);
-    })?;
-    anyhow::ensure!(output.status.success(), "{} could not make the root: {}", tool.program(), output.tail);
+    rpm_progress::run_counted(&cmd.log(place.join("install.log")), &[0], step, &context.report)?;
     // Device nodes are bound one by one when the tree is entered.
     let dev = tree.join("dev");
     if dev.exists() {
@@ -77,32 +70,4 @@ fn zypper(tree: &Utf8Path) -> Cmd {
         .args(["--non-interactive", "--gpg-auto-import-keys"])
         .arg(format!("--installroot={tree}"))
         .args(["install", "--no-recommends"])
-}
-
-/// How far dnf or zypper is, by a line that it prints: `  Installing : make-4.4-1.x86_64   3/10` of
-/// dnf 4, `[ 3/10] Installing make` of dnf 5, `( 3/10) Installing: make` of zypper.
-fn installed(line: &str) -> Option<(u64, u64)> {
-    if !line.contains("Installing") {
-        return None;
-    }
-    let words = line.split([' ', '[', ']', '(', ')']).filter_map(|word| word.split_once('/'));
-    words.into_iter().find_map(|(reached, total)| Some((reached.parse().ok()?, total.parse().ok()?)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_installed_is_counted() {
-        for (line, counted) in [
-            ("  Installing       : make-1:4.4.1-6.fc43.x86_64                       3/10 ", Some((3, 10))),
-            ("[ 3/10] Installing make-1:4.4.1-6.fc43.x86_64  100% | 1.0 MiB/s", Some((3, 10))),
-            ("( 3/10) Installing: make-4.4.1-1.1.x86_64 [done]", Some((3, 10))),
-            ("Installing dependencies:", None),
-            ("  Verifying        : make-1:4.4.1-6.fc43.x86_64                       3/10 ", None),
-        ] {
-            assert_eq!(installed(line), counted, "{line}");
-        }
-    }
 }

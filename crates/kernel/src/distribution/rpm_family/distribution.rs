@@ -44,23 +44,39 @@ struct SecureBootNames {
     grub_cfg: &'static str,
 }
 
+/// What unpacks packages and sources, and enters roots, besides the program of the repositories.
+macro_rules! with_unpackers {
+    ($first:expr) => {
+        &[
+            $first,
+            program("rpm2cpio", "rpm2cpio", "unpacks kernel packages").in_rpms("rpm", "rpm"),
+            program("rpmkeys", "rpm", "verifies packages").in_rpms("rpm", "rpm"),
+            program("cpio", "cpio", "unpacks kernel packages").in_rpms("cpio", "cpio"),
+            program("patch", "patch", "patches kernel sources").in_rpms("patch", "patch"),
+            program("setpriv", "util-linux", "ends what a stopped run started")
+                .in_rpms("util-linux", "util-linux"),
+            program("tar", "tar", "unpacks sources").in_rpms("tar", "tar"),
+            program("unshare", "util-linux", "enters build roots").in_rpms("util-linux", "util-linux"),
+            program("xz", "xz-utils", "unpacks kernel sources").in_rpms("xz", "xz"),
+        ]
+    };
+}
+
+const DNF_PROGRAMS: &[Program] = with_unpackers!(
+    program("dnf", "dnf", "reads the repositories, and makes build roots").in_rpms("dnf", "dnf")
+);
+
+const ZYPPER_PROGRAMS: &[Program] = with_unpackers!(
+    program("zypper", "zypper", "reads the repositories, and makes build roots").in_rpms("zypper", "zypper")
+);
+
 /// Fedora, RHEL, CentOS Stream, AlmaLinux, Rocky Linux and what else is made of them.
 pub static FEDORA: RpmFamily = RpmFamily {
     id: "fedora",
     name: "Fedora, RHEL and its rebuilds",
     tool: RepositoryTool::Dnf,
     flavour: "",
-    programs: &[
-        program("dnf", "dnf", "reads the repositories, and makes build roots"),
-        program("rpm2cpio", "rpm", "unpacks kernel packages"),
-        program("rpmkeys", "rpm", "verifies packages"),
-        program("cpio", "cpio", "unpacks kernel packages"),
-        program("patch", "patch", "patches kernel sources"),
-        program("setpriv", "util-linux", "ends what a stopped run started"),
-        program("tar", "tar", "unpacks sources"),
-        program("unshare", "util-linux", "enters build roots"),
-        program("xz", "xz", "unpacks kernel sources"),
-    ],
+    programs: DNF_PROGRAMS,
     names: &OF_FEDORA,
     secure: SecureBootNames {
         packages: &["edk2-ovmf", "grub2-efi-x64", "python3-virt-firmware", "shim-x64"],
@@ -81,17 +97,7 @@ pub static SUSE: RpmFamily = RpmFamily {
     name: "openSUSE and SLES",
     tool: RepositoryTool::Zypper,
     flavour: "default",
-    programs: &[
-        program("zypper", "zypper", "reads the repositories, and makes build roots"),
-        program("rpm2cpio", "rpm", "unpacks kernel packages"),
-        program("rpmkeys", "rpm", "verifies packages"),
-        program("cpio", "cpio", "unpacks kernel packages"),
-        program("patch", "patch", "patches kernel sources"),
-        program("setpriv", "util-linux", "ends what a stopped run started"),
-        program("tar", "tar", "unpacks sources"),
-        program("unshare", "util-linux", "enters build roots"),
-        program("xz", "xz", "unpacks kernel sources"),
-    ],
+    programs: ZYPPER_PROGRAMS,
     names: &OF_SUSE,
     secure: SecureBootNames {
         packages: &["grub2-x86_64-efi", "python3-virt-firmware", "qemu-ovmf-x86_64", "shim"],
