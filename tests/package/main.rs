@@ -36,6 +36,7 @@ mod rpm;
 mod rpm_akmod;
 mod rpm_foreign;
 mod rpm_install;
+mod rpm_machine;
 mod rpm_making;
 mod rpm_matrix;
 mod rpm_sign;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         rpm_akmod::trials(&suite),
         rpm_foreign::trials(&suite),
         rpm_install::trials(&suite),
+        rpm_machine::trials(&suite),
         rpm_making::trials(&suite),
         rpm_matrix::trials(&suite),
         rpm_sign::trials(&suite),
