@@ -80,14 +80,21 @@ impl Maker {
 
     /// The image of a release that it has made, as a path from the system's `/`.
     fn image(self, system: &TargetSystem, release: &Release) -> Option<Utf8PathBuf> {
-        let images = self.images(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
-        let image = images.into_iter().find(|image| system.path(image).exists())?;
+        let image = self.images(system, release).into_iter().find(|image| system.path(image).exists())?;
         Some(Utf8Path::new("/").join(image))
+    }
+
+    /// Where it may be, from the system's `/`: beside the modules where a system is deployed as an
+    /// image, which then takes it from there, else in `/boot`.
+    fn images(self, system: &TargetSystem, release: &Release) -> Vec<Utf8PathBuf> {
+        let deployed = (self == Self::Dracut).then(|| deployed_image(release));
+        let boot = self.names(system, release).into_iter().map(|name| Utf8Path::new("boot").join(name));
+        deployed.into_iter().chain(boot).collect()
     }
 
     /// The names of the image in `/boot`. With dracut they depend on the distribution: Fedora and
     /// RHEL, Debian and Ubuntu, SUSE.
-    fn images(self, system: &TargetSystem, release: &Release) -> Vec<String> {
+    fn names(self, system: &TargetSystem, release: &Release) -> Vec<String> {
         match self {
             Self::UpdateInitramfs => vec![format!("initrd.img-{release}")],
             Self::Dracut => {
@@ -106,14 +113,34 @@ impl Maker {
         Cmd::new(self.lister()).arg(image)
     }
 
-    fn rebuild(self, image: &Utf8Path, release: &Release) -> Cmd {
+    fn rebuild(self, system: &TargetSystem, image: &Utf8Path, release: &Release) -> Cmd {
         let cmd = Cmd::new(self.program());
+        if image.strip_prefix("/").is_ok_and(|image| image == deployed_image(release)) {
+            return for_deployment(cmd, system, release).arg(image);
+        }
         match self {
             Self::UpdateInitramfs => cmd.args(["-u", "-k", release.as_str()]),
             Self::Dracut => cmd.args(["--force", "--kver", release.as_str()]).arg(image),
             Self::Mkinitcpio => cmd.args(["-k", release.as_str(), "-g"]).arg(image),
         }
     }
+}
+
+/// Where ostree and bootc take the initramfs of a release from, as a path from `/`.
+fn deployed_image(release: &Release) -> Utf8PathBuf {
+    Utf8Path::new("usr/lib/modules").join(release).join("initramfs.img")
+}
+
+/// dracut for an image that machines are deployed from, as Fedora makes its own: for any machine,
+/// not for the one that it happens to be made on; the same again from the same files; and with what
+/// switches to the deployment. Layers of containers have no extended attributes to copy.
+fn for_deployment(cmd: Cmd, system: &TargetSystem, release: &Release) -> Cmd {
+    let parts = system.path("usr/lib/dracut/modules.d").read_dir_utf8().into_iter().flatten().flatten();
+    let mut parts = parts.map(|part| part.file_name().trim_start_matches(char::is_numeric).to_owned());
+    let ostree = parts.any(|part| part == "ostree").then_some(["--add", "ostree"]);
+    cmd.env("DRACUT_NO_XATTR", "1")
+        .args(["--force", "--no-hostonly", "--reproducible", "--kver", release.as_str()])
+        .args(ostree.into_iter().flatten())
 }
 
 /// The initramfs to rebuild when the modules `names` change, if there is one and any of them is in
@@ -127,9 +154,13 @@ pub fn concerned(
 ) -> Result<Option<Rebuild>> {
     let Some(maker) = Maker::of(system).filter(|_| choice != InitramfsChoice::Never) else { return Ok(None) };
     let Some(image) = maker.image(system, release) else {
-        let names = maker.images(system, release).join(", ");
-        let what =
-            format!("the initramfs of {release}: {} is installed, but there is no {names}", maker.program());
+        let names: Vec<String> =
+            maker.images(system, release).iter().map(|image| format!("/{image}")).collect();
+        let what = format!(
+            "the initramfs of {release}: {} is installed, but there is no {}",
+            maker.program(),
+            names.join(", ")
+        );
         context.report.note("Leaving", &what);
         return Ok(None);
     };
@@ -166,7 +197,7 @@ pub fn rebuild(
     let step = context.report.step("Rebuilding", wanted.image.as_str());
     let file = system.path(wanted.image.strip_prefix("/")?);
     let before = version_of(&file);
-    let output = run(system, wanted.maker.rebuild(&wanted.image, release))?.run(&context.report)?;
+    let output = run(system, wanted.maker.rebuild(system, &wanted.image, release))?.run(&context.report)?;
     let program = wanted.maker.program();
     let refused = |reason: String| Failure::refused(file.as_str(), reason);
     if version_of(&file) == before {
@@ -259,10 +290,20 @@ mod tests {
         assert_eq!(Maker::of(&system), Some(Maker::UpdateInitramfs));
         let image = Maker::UpdateInitramfs.image(&system, &release).unwrap();
         assert_eq!(image, "/boot/initrd.img-7.1");
-        let line = Maker::UpdateInitramfs.rebuild(&image, &release).line();
+        let line = Maker::UpdateInitramfs.rebuild(&system, &image, &release).line();
         assert_eq!(line, "update-initramfs -u -k 7.1");
         assert_eq!(Maker::Dracut.image(&system, &release), Some(image), "Debian's dracut names it so, too");
         assert_eq!(Maker::Mkinitcpio.image(&system, &release), None);
+        let beside = root.join("usr/lib/modules/7.1/initramfs.img");
+        fs_err::create_dir_all(beside.parent().unwrap()).unwrap();
+        fs_err::write(beside, "").unwrap();
+        let image = Maker::Dracut.image(&system, &release).unwrap();
+        assert_eq!(image, "/usr/lib/modules/7.1/initramfs.img", "the image is deployed with that");
+        let line = || Maker::Dracut.rebuild(&system, &image, &release).line();
+        let end = "--force --no-hostonly --reproducible --kver 7.1 /usr/lib/modules/7.1/initramfs.img";
+        assert!(line().ends_with(end), "{}", line());
+        fs_err::create_dir_all(root.join("usr/lib/dracut/modules.d/98ostree")).unwrap();
+        assert!(line().ends_with("--kver 7.1 --add ostree /usr/lib/modules/7.1/initramfs.img"), "{}", line());
         // There is no device node, so nothing of the tree is run.
         assert!(run(&system, Cmd::new("true")).is_err());
     }

@@ -54,6 +54,11 @@ impl TargetSystem {
         self.root == "/"
     }
 
+    /// Whether podman, buildah or docker have made what is below `/`: the marks that they leave.
+    pub fn is_in_container(&self) -> bool {
+        ["run/.containerenv", ".dockerenv"].iter().any(|mark| self.path(mark).exists())
+    }
+
     /// A path of the system, given relative to its `/`.
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         self.root.join(relative)
