@@ -14,6 +14,7 @@ mod dkms_corpus;
 mod dkms_versions;
 mod from_source;
 mod given;
+mod image;
 mod inspection;
 mod install;
 #[path = "../kernel_source.rs"]
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         ci::trials(&suite),
         from_source::trials(&suite),
         given::trials(&suite),
+        image::trials(&suite),
         inspection::trials(&suite),
         matrix::trials(&suite),
         rebuild::trials(&suite),

@@ -123,7 +123,7 @@ impl Drop for System<'_> {
 
 /// What the kernel's package would be on a distribution of RPMs: it provides its release, and each
 /// symbol with the CRC that `crc` makes of its own; and what every such system has.
-fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, Crc) -> Crc) -> rpm::Package {
+pub(crate) fn kernel_package(kdir: &Kdir, crc: impl Fn(&str, Crc) -> Crc) -> rpm::Package {
     let release = kdir.release();
     let version = uname_version(release);
     let compression: CompressionWithLevel = CompressionType::None.into();

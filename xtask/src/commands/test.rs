@@ -60,6 +60,10 @@ pub const S3: &[Program] = &[
     program("python3", "python3-venv", "runs a server of S3's for trials"),
 ];
 
+/// Images of systems, which trials make without a registry.
+pub const IMAGES: &[Program] =
+    &[program("buildah", "buildah", "makes images of systems for trials").in_rpms("buildah", "buildah")];
+
 /// What the fuzz targets are compiled with.
 pub const FUZZ_PROGRAMS: &[Program] = &[program("c++", "g++", "compiles libFuzzer, for the fuzz targets")];
 
@@ -87,6 +91,7 @@ pub fn run(context: &Context, args: &TestArgs) -> Result<()> {
                 deploy::install::PROGRAMS,
                 crate::commands::test::PROGRAMS,
                 crate::commands::test::SLURM,
+                crate::commands::test::IMAGES,
             ],
         )?;
     }
