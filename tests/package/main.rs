@@ -35,6 +35,7 @@ mod rebuild;
 mod roots;
 mod rpm;
 mod rpm_akmod;
+mod rpm_family;
 mod rpm_foreign;
 mod rpm_install;
 mod rpm_machine;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         progress::trials(&suite),
         rpm::trials(&suite),
         rpm_akmod::trials(&suite),
+        rpm_family::trials(&suite),
         rpm_foreign::trials(&suite),
         rpm_install::trials(&suite),
         rpm_machine::trials(&suite),

@@ -78,7 +78,9 @@ struct RpmMachine<'a> {
 }
 
 fn root(suite: &Suite) -> TreeRoot {
-    let packages = ["createrepo-c", "dnf", "kmod", "openssl", "rpm", "zypper"].map(str::to_owned).to_vec();
+    let packages = ["cpio", "createrepo-c", "dnf", "kmod", "openssl", "patch", "rpm", "xz-utils", "zypper"]
+        .map(str::to_owned)
+        .to_vec();
     TreeRoot::provide(suite.context(), &debian::recipe("stable", packages)).unwrap()
 }
 
@@ -94,7 +96,7 @@ impl<'a> RpmMachine<'a> {
         let machine = Self { suite, scratch: Some(scratch), release, files, _dir: dir };
         fs_err::write(machine.files.join("os-release"), described.os_release).unwrap();
         machine.ok(&format!(
-            "depmod $KERNEL; rpm --initdb
+            "depmod $KERNEL; rpm --initdb; rm -f /etc/dnf/plugins/local.conf
              rm -rf /usr/bin/apt* /usr/bin/dpkg* /usr/sbin/dpkg* /usr/lib/apt /etc/apt
              rm -f /usr/bin/{} /etc/os-release; cp os-release /etc/os-release",
             described.other
@@ -169,13 +171,13 @@ fn nothing_of_apt(suite: &Suite) {
         for (words, status, says) in [
             ("doctor", 3, described.qemu.rsplit(' ').next().unwrap().to_owned()),
             ("doctor", 3, install.clone()),
-            ("rpm --project $PROJECT", 3, "--kernel installed".to_owned()),
-            ("rpm --project $PROJECT --kernel $KERNEL", 3, install_headers(&described)),
+            ("rpm --project $PROJECT", 3, "the package repositories".to_owned()),
+            ("rpm --project $PROJECT --kernel $KERNEL", 3, "the package repositories".to_owned()),
             ("insmod --project $PROJECT --kernel $KERNEL", 3, described.qemu.to_owned()),
             ("dkms-add --project $PROJECT --kernel $KERNEL", 3, described.dkms.to_owned()),
             ("key new --output mok", 3, format!("{install}{}", few(&described, "openssl"))),
-            ("kernel list", 0, "has its packages from elsewhere".to_owned()),
-            ("kernel prepare", 3, "cargo xtask kernel prepare --source DIR".to_owned()),
+            ("kernel list", 0, "the archive's kernels are not shown".to_owned()),
+            ("kernel prepare", 3, format!("`{} ", described.tool)),
             ("setup", 0, "manual pages".to_owned()),
         ] {
             let (found, text) = machine.sh(&format!("$TOOL {words}"));
@@ -193,11 +195,6 @@ fn nothing_of_apt(suite: &Suite) {
 fn few(described: &Described, package: &str) -> String {
     let option = if described.tool == "dnf" { "--setopt=install_weak_deps=False" } else { "--no-recommends" };
     format!("{option} {package}")
-}
-
-/// What brings the headers that the machine lacks.
-fn install_headers(described: &Described) -> String {
-    if described.tool == "dnf" { "dnf install kernel-" } else { "zypper install kernel-" }.to_owned()
 }
 
 fn installed(suite: &Suite, described: &Described) {

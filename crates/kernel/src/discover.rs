@@ -106,13 +106,13 @@ pub fn find(archive: &mut dyn Archive, release: &Release) -> Result<ArchiveKerne
     }
     let kernels = archive.kernels();
     let names = nearest(release.as_str(), kernels.iter().map(|kernel| kernel.release.as_str()), 3);
-    Err(Failure::new(
-        Exit::Missing,
-        release.as_str(),
-        format!("no such kernel in the archive; the nearest are {}", names.join(", ")),
-    )
-    .remedy("cargo kmod kernel list")
-    .into())
+    let has = match names.as_slice() {
+        [] => "it has no kernel at all".to_owned(),
+        names => format!("the nearest are {}", names.join(", ")),
+    };
+    Err(Failure::new(Exit::Missing, release.as_str(), format!("no such kernel in the archive; {has}"))
+        .remedy("cargo kmod kernel list")
+        .into())
 }
 
 /// The newest kernel with Rust of the default flavour whose compiler its suite still has: a suite
@@ -125,8 +125,8 @@ pub fn default(distribution: &dyn Distribution, archive: &dyn Archive) -> Result
             return Ok(kernel);
         }
     }
-    let reason =
-        format!("the archive has no {flavour} kernel with CONFIG_RUST and the compiler it was built with");
+    let kernel = if flavour.is_empty() { "kernel".to_owned() } else { format!("{flavour} kernel") };
+    let reason = format!("the archive has no {kernel} with CONFIG_RUST and the compiler it was built with");
     Err(Failure::missing("default kernel", reason).remedy("cargo kmod kernel list").into())
 }
 

@@ -160,7 +160,7 @@ fn made_rows(context: &Context, architecture: Architecture) -> Result<Vec<MadeRo
 
 /// The archive's kernels; none on a machine whose packages are not from there.
 fn of_archive(context: &Context, architecture: Architecture, all: bool) -> Result<Vec<ArchiveRow>> {
-    if !has_archive() && PackageTool::here() != Some(PackageTool::Apt) {
+    if !has_archive() && PackageTool::here().is_none() {
         let name = known::usual().name();
         let why =
             format!("out the kernels of {name}'s archive: this machine has its packages from elsewhere");

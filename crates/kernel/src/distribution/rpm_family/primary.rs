@@ -161,7 +161,8 @@ impl Entry {
             },
             headers_of: self.headers_of,
             image_of: self.image_of,
-            source: Some(self.source).filter(|source| !source.is_empty()),
+            // createrepo_c writes so what a package does not say.
+            source: Some(self.source).filter(|source| !matches!(source.as_str(), "" | "(none)")),
         })
     }
 }
@@ -238,6 +239,15 @@ pub(super) mod tests {
         assert_eq!((core.package.size, core.package.suite.as_str()), (12, "updates"));
         assert_eq!(core.package.sha256, "kernel-core6.17.1300.fc43");
         assert_eq!(core.file_name(), "kernel-core-6.17.1-300.fc43.x86_64.rpm");
+    }
+
+    #[test]
+    fn a_package_without_a_source_has_none() {
+        let text = index(&[entry("kernel-devel", "6", "1", "x86_64", &[])]);
+        for said in ["", "(none)"] {
+            let text = text.replace("kernel-6-1.src.rpm", said);
+            assert_eq!(read(&text, "r", |_| true).unwrap()[0].source, None, "{said}");
+        }
     }
 
     #[test]

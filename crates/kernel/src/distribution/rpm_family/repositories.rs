@@ -57,8 +57,12 @@ impl Repositories<'_> {
             RepositoryTool::Zypper => self.zypper().args(["refresh", "--force"]),
         };
         cmd.limit(LIMIT).run(self.report).map_err(|error| self.unreachable(&error))?;
+        let files = index_files(&indexes)?;
+        if files.is_empty() {
+            return Err(self.unreachable(&anyhow::anyhow!("no repository is enabled")).into());
+        }
         let mut packages = Vec::new();
-        for (id, file) in index_files(&indexes)? {
+        for (id, file) in files {
             packages.extend(primary::read(&text(&file)?, &id, &wanted)?);
         }
         Ok(packages)
