@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use xtask::repository;
 
 /// Where an architecture may be named: the file, what the line holds, and why.
-const NAMED: [(&str, &str, &str); 29] = [
+const NAMED: [(&str, &str, &str); 31] = [
     ("crates/kmodfile/src/architecture.rs", "", "the table"),
     ("crates/kmodfile/src/load/unpacking.rs", "XzFilterKind::Arm64", "a filter of xz"),
     ("crates/kmodfile/src/packing/xz.rs", "Arm64", "a filter of xz"),
@@ -45,6 +45,12 @@ const NAMED: [(&str, &str, &str); 29] = [
         "architecture: Architecture::Amd64,",
         "Secure Boot's chain is of amd64 only, which is checked",
     ),
+    (
+        "crates/kernel/src/distribution/rpm_family/distribution.rs",
+        "architecture: Architecture::Amd64,",
+        "Secure Boot's chain is of amd64 only, which is checked",
+    ),
+    ("crates/kernel/src/distribution/rpm_family/family.rs", "x86_64", "Secure Boot's chain is of amd64 only"),
     ("crates/project/src/given.rs", "Architecture::Amd64 => \"x86_64-pc-linux-gnu\"", "each"),
     ("crates/project/src/given.rs", "Architecture::Arm64 => \"aarch64-unknown-linux-gnu\"", "each"),
     ("crates/deploy/src/rpm/kabi.rs", "CONFIG_ARM64", "one that has a word of its own in vermagic"),

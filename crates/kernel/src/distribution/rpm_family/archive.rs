@@ -12,10 +12,11 @@ use crate::context::Context;
 use crate::distribution::archive::{Archive, ArchiveKernel, Parts, SourceTar};
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
+use crate::distribution::rpm_family::family::RpmFamily;
 use crate::distribution::rpm_family::host::HostSystem;
 use crate::distribution::rpm_family::primary::{IndexedPackage, file_name};
 use crate::distribution::rpm_family::repositories::Repositories;
-use crate::distribution::rpm_family::{RpmFamily, build_tree, contents, kernels, recipe, source};
+use crate::distribution::rpm_family::{build_tree, contents, kernels, recipe, source};
 use crate::machine::facts;
 use kmodfile::architecture::Architecture;
 use kmodfile::config::Config;
@@ -135,7 +136,7 @@ impl<'a> RpmArchive<'a> {
         let bytes = packages.iter().map(|package| package.size).sum();
         let what = match packages {
             [one] => format!("{} ({})", one.name, size(bytes)),
-            many => format!("{} packages ({})", many.len(), size(bytes)),
+            many => format!("{} ({})", counted(many.len(), "package", "packages"), size(bytes)),
         };
         let step = report.step("Fetching", &what);
         let partial = self.context.cache.path(FETCHED[1]);

@@ -117,8 +117,8 @@ fn image<'a>(packages: &'a [IndexedPackage], kernel: &ArchiveKernel) -> Result<V
     Ok(std::iter::once(image).chain(rest).map(|one| &one.package).collect())
 }
 
-/// What a machine has installed to build a kernel's modules: its headers, and what SUSE's headers of
-/// a flavour lead to.
+/// What a machine has installed to build a kernel's modules: its headers, and what SUSE's headers
+/// of a flavour lead to.
 pub(super) fn build_packages<'a>(
     packages: &'a [IndexedPackage],
     kernel: &'a ArchiveKernel,

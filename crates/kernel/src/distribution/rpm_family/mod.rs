@@ -8,11 +8,13 @@ mod bootstrap;
 mod build_tree;
 mod contents;
 mod distribution;
+mod family;
 mod host;
 pub mod kernels;
+mod names;
 pub mod primary;
 mod recipe;
 mod repositories;
 mod source;
 
-pub use distribution::{FEDORA, RpmFamily, SUSE};
+pub use family::{FEDORA, RpmFamily, SUSE};

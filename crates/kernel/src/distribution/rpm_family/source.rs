@@ -90,7 +90,9 @@ fn make_patched(
 
 /// The commands that write the tar file `name` of the source package, decompressed.
 fn tarball(rpm: Arc<File>, name: &str) -> Vec<Cmd> {
-    let cpio = Cmd::new("cpio").args(["--extract", "--to-stdout", "--quiet", name]);
+    // Names in a source package may have a step before them, as rpm's version has it.
+    let stepped = format!("./{name}");
+    let cpio = Cmd::new("cpio").args(["--extract", "--to-stdout", "--quiet", name, &stepped]);
     let unpack = match name.rsplit('.').next() {
         Some("xz") => vec![Cmd::new("xz").args(["--decompress", "--stdout", "--threads=0"])],
         Some("gz") => vec![Cmd::new("gzip").args(["--decompress", "--stdout"])],
@@ -141,8 +143,8 @@ fn top(tarball: &str) -> &str {
     tarball.split(".tar").next().unwrap_or(tarball)
 }
 
-/// `kernel-source` holds the whole source, patched, below `/usr/src/linux-VERSION`: more levels than
-/// one are above it, so that it is packed again, once, and kept beside the package.
+/// `kernel-source` holds the whole source, patched, below `/usr/src/linux-VERSION`. That is more
+/// levels than one, so that it is packed again, once, and kept beside the package.
 fn of_suse(rpm: &Utf8Path, release: &Release, report: &Report) -> Result<SourceTar> {
     let packed = Utf8PathBuf::from(format!("{rpm}.source.tar"));
     if !packed.exists() {
