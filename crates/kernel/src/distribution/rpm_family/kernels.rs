@@ -151,10 +151,8 @@ pub(super) fn architecture_of(release: &Release) -> Option<Architecture> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::distribution::rpm_family::primary::{
-        self,
-        tests::{entry, index},
-    };
+    use crate::distribution::rpm_family::primary;
+    use crate::distribution::rpm_family::samples::{entry, index};
 
     fn read(entries: &[String]) -> Vec<IndexedPackage> {
         primary::read(&index(entries), "r", |_| true).unwrap()

@@ -15,6 +15,8 @@ mod names;
 pub mod primary;
 mod recipe;
 mod repositories;
+#[cfg(test)]
+mod samples;
 mod source;
 
 pub use family::{FEDORA, RpmFamily, SUSE};
