@@ -25,6 +25,12 @@ pub fn of<'a>(dirs: impl IntoIterator<Item = &'a Utf8Path>) -> u64 {
 /// The unit of `st_blocks` (stat(2)), whatever the file system's own is.
 const BLOCK: u64 = 512;
 
+/// Bytes of the files in `dir`, as far as they are written: for the progress of what fetches them.
+pub(crate) fn bytes_in(dir: &Utf8Path) -> u64 {
+    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
+use crate::disk_usage;
 use crate::distribution::archive::{Age, Archive, ArchiveKernel, Parts, SourceTar};
 use crate::distribution::debian::build_tree;
 use crate::distribution::debian::index::{self, file_name};
@@ -174,7 +175,7 @@ impl<'a> DebianArchive<'a> {
         fs_err::create_dir_all(&partial)?;
         step.count(ProgressUnit::Bytes, bytes);
         let growing = partial.clone();
-        step.watch(move || bytes_in(&growing));
+        step.watch(move || disk_usage::bytes_in(&growing));
         fs_err::create_dir_all(debs)?;
         // One call for all; apt checks each against the hash of the signed index.
         let files = packages.iter().flat_map(|package| {
@@ -461,12 +462,6 @@ impl Archive for DebianArchive<'_> {
     fn unpack_image(&self, parts: &Parts<'_>, into: &Utf8Path, report: &Report) -> Result<()> {
         source::unpack(&self.files(&parts.image), into, report)
     }
-}
-
-/// Bytes of the files in `dir`.
-fn bytes_in(dir: &Utf8Path) -> u64 {
-    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
 /// Kernel packages, and the compiler that a kernel with Rust was built with.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::context::Context;
+use crate::disk_usage;
 use crate::distribution::archive::{Archive, ArchiveKernel, Parts, SourceTar};
 use crate::distribution::package::Package;
 use crate::distribution::recipe::Recipe;
@@ -146,7 +147,7 @@ impl<'a> RpmArchive<'a> {
         fs_err::create_dir_all(&partial)?;
         step.count(ProgressUnit::Bytes, bytes);
         let growing = partial.clone();
-        step.watch(move || bytes_in(&growing));
+        step.watch(move || disk_usage::bytes_in(&growing));
         fs_err::create_dir_all(self.context.cache.path(FETCHED[0]))?;
         self.repositories(report).download(packages, &partial)?;
         for package in packages {
@@ -323,12 +324,6 @@ impl Archive for RpmArchive<'_> {
         let files: Vec<Utf8PathBuf> = parts.image.iter().map(|package| self.file(package)).collect();
         contents::image(&files, into, report)
     }
-}
-
-/// Bytes of the files in `dir`.
-fn bytes_in(dir: &Utf8Path) -> u64 {
-    let entries = dir.read_dir_utf8().into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
 /// Kernel packages, and the compiler that a kernel with Rust was built with.
