@@ -186,13 +186,18 @@ mod tests {
     #[test]
     fn a_spec_names_source_and_patches_in_order() {
         let spec = "Name: kernel\nSource0: linux-%{tarfile_release}.tar.xz\nPatch999999: linux-kernel-test.patch\n\
-            Patch1: patch-%{patchversion}-redhat.patch\nPatch2: gone.patch\n%prep\nApplyOptionalPatch x: y\n";
-        let names =
-            ["kernel.spec", "linux-6.17.1.tar.xz", "linux-kernel-test.patch", "patch-6.17-redhat.patch"];
+            Patch1: patch-%{patchversion}-redhat.patch\nPatch2: gone.patch\nPatch3: fix.patch\n%prep\nApplyOptionalPatch x: y\n";
+        let names = [
+            "kernel.spec",
+            "linux-6.17.1.tar.xz",
+            "linux-kernel-test.patch",
+            "patch-6.17-redhat.patch",
+            "fix.patch",
+        ];
         let names: Vec<String> = names.map(str::to_owned).to_vec();
         let source = read_spec(spec, &names).unwrap();
         assert_eq!(source.tarball, "linux-6.17.1.tar.xz");
-        assert_eq!(source.patches, ["patch-6.17-redhat.patch", "linux-kernel-test.patch"]);
+        assert_eq!(source.patches, ["patch-6.17-redhat.patch", "fix.patch", "linux-kernel-test.patch"]);
         assert_eq!(top(&source.tarball), "linux-6.17.1");
         assert_eq!(read_spec(spec, &names[..1]), None);
     }
